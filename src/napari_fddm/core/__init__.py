@@ -1,0 +1,1 @@
+"""Values, geometry, protocols and errors; knows numpy and scipy only."""

@@ -1,0 +1,81 @@
+"""What the layers above expect of a slide, whatever file it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import LevelInfo, Mpp, Region
+
+    RgbImage = npt.NDArray[np.uint8]
+
+
+@runtime_checkable
+class Slide(Protocol):
+    """An open slide: metadata at once, pixels on demand, from several threads.
+
+    Attributes
+    ----------
+    name : str
+        What to call it in messages and reports; no path.
+    backend : str
+        "tiff", "openslide", "synthetic" …
+    levels : sequence of LevelInfo
+        Finest first; ``levels[0].shape`` is the slide's size in level-0 px.
+    mpp : Mpp
+        Micrometers per level-0 pixel and where that was found.
+    fingerprint : str
+        Stable identity of the content, so that a moved file is recognized.
+    warnings : sequence of str
+        What a user should know about this file.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def levels(self) -> Sequence[LevelInfo]: ...
+    @property
+    def mpp(self) -> Mpp: ...
+    @property
+    def fingerprint(self) -> str: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    def read_region(self, region: Region, mpp: float) -> RgbImage:
+        """Read a region at a resolution, area-averaged from the nearest finer level.
+
+        Parameters
+        ----------
+        region : Region
+            Level-0 px; parts outside the slide come back white.
+        mpp : float
+            Micrometers per pixel of the answer.
+
+        Returns
+        -------
+        array of uint8, shape (h, w, 3)
+            ``h = round(region.height * slide_mpp / mpp)``, at least 1; same for w.
+
+        Raises
+        ------
+        MppError
+            If the slide's own mpp is unknown.
+        SlideError
+            If pixels in the region cannot be decoded.
+        """
+        ...
+
+    def as_dask(self) -> list[Any]:
+        """Return one lazy uint8 dask array (h, w, 3) per level, for viewing."""
+        ...
+
+    def close(self) -> None:
+        """Release file handles; reading afterwards raises SlideError."""
+        ...

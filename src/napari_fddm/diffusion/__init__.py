@@ -1,0 +1,1 @@
+"""The Brownian bridge: the mathematics and the visible loop."""

@@ -1,0 +1,1 @@
+"""Formats shared with other tools."""

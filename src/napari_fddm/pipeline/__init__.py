@@ -1,0 +1,1 @@
+"""Composes the parts into runs; every long job is a generator of events."""

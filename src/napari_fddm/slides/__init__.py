@@ -1,0 +1,1 @@
+"""Slide backends behind one protocol."""
