@@ -1,0 +1,75 @@
+"""Settings of a run: one frozen model, each field with the reason for its value."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_fddm.core.errors import ConfigError
+
+
+class StageName(StrEnum):
+    """How far a run goes."""
+
+    PATCH = "patch"
+    REFINED = "refined"
+
+
+class AnalysisConfig(BaseModel):
+    """Settings of one analysis; unknown keys are refused.
+
+    Attributes
+    ----------
+    stage : StageName
+        "patch" stops after tile classification; "refined" adds the bridge.
+    label_mpp : float
+        Grid of the label map, µm per cell. 4 µm keeps a 25 mm slide at 39 MB
+        and is an eighth of a bridge cell.
+    steps : int
+        Network calls per region. 1 equals the direct refiner, which no longer
+        schedule beat in the prototype (ALGORITHM H).
+    eta : float
+        1 is the exact posterior, 0 the noise-free path.
+    samples : int
+        Bridge samples averaged per region.
+    seed : int
+        Key of the noise; with the global cell index it decides every number.
+    batch_size : int
+        Tiles per forward pass; fixed by padding so that a viewport equals the
+        crop of a whole slide bit for bit.
+    tissue : str
+        "auto" analyzes the tiles that touch tissue, "all" every tile.
+    device : str
+        "auto" chooses cuda, then mps, then cpu.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: StageName = StageName.REFINED
+    label_mpp: float = Field(default=4.0, ge=1.0, le=16.0)
+    steps: int = Field(default=1, ge=1, le=1000)
+    eta: float = Field(default=1.0, ge=0.0, le=1.0)
+    samples: int = Field(default=1, ge=1, le=1024)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    batch_size: int = Field(default=8, ge=1, le=4096)
+    tissue: str = Field(default="auto", pattern="^(auto|all)$")
+    device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$")
+
+
+def load_config(**values: object) -> AnalysisConfig:
+    """Build a configuration from user input.
+
+    Raises
+    ------
+    ConfigError
+        Naming the first field that is wrong and what it allows.
+    """
+    try:
+        return AnalysisConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"the setting {where!r} cannot be {first.get('input')!r}: {first['msg']}."
+        ) from error

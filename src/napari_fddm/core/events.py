@@ -1,0 +1,94 @@
+"""What a running analysis says. The command line, the plugin and tests drain the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import Window
+
+
+@dataclass(frozen=True, slots=True)
+class StageStarted:
+    """A stage begins.
+
+    Attributes
+    ----------
+    stage : str
+        "tissue", "patch", "refined" or "store".
+    total : int
+        Units of work, for a progress bar; 0 when unknown.
+    unit : str
+        "tiles" or "regions".
+    """
+
+    stage: str
+    total: int
+    unit: str = "tiles"
+
+
+@dataclass(frozen=True, slots=True)
+class TileBatch:
+    """Tiles were classified.
+
+    Attributes
+    ----------
+    rows, cols : array of int, shape (n,)
+        Grid index of each tile.
+    labels : array of uint8, shape (n,)
+        Most probable class value of each.
+    done, total : int
+        Progress in tiles.
+    """
+
+    rows: npt.NDArray[np.int64]
+    cols: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.uint8]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRefined:
+    """A part of the label map was refined.
+
+    Attributes
+    ----------
+    window : Window
+        Cells of the label grid.
+    labels : array of uint8, shape of the window
+        New automatic labels, 0 where not analyzed.
+    done, total : int
+        Progress in regions.
+    """
+
+    window: Window
+    labels: npt.NDArray[np.uint8]
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageDone:
+    """A stage ended.
+
+    Attributes
+    ----------
+    stage : str
+        As in `StageStarted`.
+    seconds : float
+        Wall time it took.
+    notes : tuple of str
+        What the user should know, e.g. tiles that could not be read.
+    """
+
+    stage: str
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+Event = StageStarted | TileBatch | RegionRefined | StageDone

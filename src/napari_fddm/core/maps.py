@@ -1,0 +1,95 @@
+"""Maps that flow through a run: probabilities (frozen) and labels (edited)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.provenance import Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class ProbabilityMap:
+    """Class probabilities on a grid.
+
+    Attributes
+    ----------
+    probs : array of float16 or float32, shape (classes, H, W)
+        Channel c belongs to label value c + 1.
+    coverage : array of bool, shape (H, W)
+        Where a model looked; elsewhere ``probs`` means nothing.
+    geometry : MapGeometry
+        Where the grid lies.
+    provenance : Provenance or None
+        What made it.
+    """
+
+    probs: npt.NDArray[np.floating]
+    coverage: npt.NDArray[np.bool_]
+    geometry: MapGeometry
+    provenance: Provenance | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit the geometry."""
+        if self.probs.shape[1:] != self.geometry.shape or self.coverage.shape != (
+            self.geometry.shape
+        ):
+            raise ConfigError(
+                f"probabilities {self.probs.shape} and coverage {self.coverage.shape} "
+                f"do not fit a map of {self.geometry.shape}."
+            )
+
+    @property
+    def labels(self) -> npt.NDArray[np.uint8]:
+        """Most probable class per cell, 0 where not analyzed, shape (H, W)."""
+        values = (self.probs.argmax(axis=0) + 1).astype(np.uint8)
+        values[~self.coverage] = 0
+        return values
+
+
+@dataclass(slots=True)
+class LabelMap:
+    """The label map a pathologist corrects: the one mutable value.
+
+    Attributes
+    ----------
+    labels : array of uint8, shape (H, W)
+        Current values, 0 = not analyzed; changed in place by the editor.
+    automatic : array of uint8, shape (H, W)
+        What the model said, read-only.
+    geometry : MapGeometry
+        Where the map lies.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    automatic: npt.NDArray[np.uint8]
+    geometry: MapGeometry
+
+    def __post_init__(self) -> None:
+        """Check shapes and protect the automatic map from writing."""
+        if self.labels.shape != self.geometry.shape or self.automatic.shape != self.labels.shape:
+            raise ConfigError(
+                f"labels {self.labels.shape} and automatic labels {self.automatic.shape} "
+                f"do not fit a map of {self.geometry.shape}."
+            )
+        self.automatic.flags.writeable = False
+
+    @classmethod
+    def from_automatic(
+        cls, automatic: npt.NDArray[np.uint8], geometry: MapGeometry
+    ) -> LabelMap:
+        """Start from what the model said."""
+        return cls(automatic.copy(), automatic.copy(), geometry)
+
+    @property
+    def edited(self) -> npt.NDArray[np.bool_]:
+        """Cells whose value is not the model's, shape (H, W)."""
+        return self.labels != self.automatic

@@ -1,0 +1,301 @@
+"""The necrosis rate: named definitions, areas, Huvos grade and the reason when there is none.
+
+Sources: the paper's rate (FDDM section 3.1.2, ALGORITHM C.1), what we do about
+empty and tiny tumor beds (ALGORITHM C.3), and why several definitions stand side
+by side (REQUIREMENTS section 0.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
+from napari_fddm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+MIN_BED_MM2 = 0.01
+"""A tumor bed below this (about ten bridge cells) gives no rate."""
+MAX_NON_TUMOR = 0.99
+"""With this share of non-tumor among tissue the rate is not applicable (ALGORITHM C.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NecrosisDefinition:
+    """Which classes count, and where the grades lie.
+
+    Attributes
+    ----------
+    name, title : str
+        Key in reports and what a user reads.
+    numerator, denominator : tuple of str
+        Class abbreviations; the numerator is part of the denominator.
+    source : str
+        Where the definition comes from.
+    cutoffs : tuple of float
+        Lower ends of Huvos grade II and III.
+    epsilon : float
+        Grade IV wants the viable share at or below this: exactly 100 % is out
+        of a pixel model's reach.
+    """
+
+    name: str
+    title: str
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...]
+    source: str
+    cutoffs: tuple[float, float] = (0.5, 0.9)
+    epsilon: float = 0.001
+
+    def __post_init__(self) -> None:
+        """Refuse a numerator that is not part of the denominator."""
+        stray = set(self.numerator) - set(self.denominator)
+        if stray or not self.numerator:
+            raise ConfigError(
+                f"definition {self.name!r}: the numerator must be part of the denominator, "
+                f"{sorted(stray)} is not."
+            )
+
+    def huvos(self, rate: float) -> str:
+        """Return the Huvos grade of a rate in [0, 1]: "I" … "IV"."""
+        if rate >= 1.0 - self.epsilon:
+            return "IV"
+        if rate >= self.cutoffs[1]:
+            return "III"
+        return "II" if rate >= self.cutoffs[0] else "I"
+
+
+FDDM = NecrosisDefinition(
+    "fddm",
+    "FDDM: all but viable tumor",
+    ("NC", "FH", "HC", "IF"),
+    ("VT", "NC", "FH", "HC", "IF"),
+    "Nguyen et al., ISBI 2025, section 3.1.2",
+)
+STRICT = NecrosisDefinition(
+    "strict",
+    "strict: necrosis against viable tumor",
+    ("NC",),
+    ("VT", "NC"),
+    "necrotic to overall tumor, without fibrosis, hemorrhage and inflammation",
+)
+DEFINITIONS: dict[str, NecrosisDefinition] = {d.name: d for d in (FDDM, STRICT)}
+
+
+def find_definition(name: str) -> NecrosisDefinition:
+    """Return the definition of this name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    try:
+        return DEFINITIONS[name]
+    except KeyError:
+        known = ", ".join(DEFINITIONS)
+        raise ConfigError(
+            f"there is no necrosis definition {name!r}.", hint=f"Known are {known}."
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassAreas:
+    """How many cells each class has, and how large a cell is.
+
+    Attributes
+    ----------
+    counts : tuple of int
+        Cells by label value; index 0 counts the cells not analyzed.
+    cell_mm2 : float
+        Area of a cell, mm².
+    table : ClassTable
+        The classes behind the values 1…n.
+    """
+
+    counts: tuple[int, ...]
+    cell_mm2: float
+    table: ClassTable = OSTEOSARCOMA
+
+    @classmethod
+    def from_counts(
+        cls, counts: Sequence[int] | npt.NDArray[np.int64], cell_mm2: float
+    ) -> ClassAreas:
+        """Build from counts by label value, index 0 included."""
+        return cls(tuple(int(n) for n in counts), cell_mm2)
+
+    @classmethod
+    def from_labels(
+        cls,
+        labels: npt.NDArray[np.uint8],
+        cell_mm2: float,
+        table: ClassTable = OSTEOSARCOMA,
+    ) -> ClassAreas:
+        """Count a label map of shape (H, W)."""
+        return cls(tuple(count_labels(labels, len(table)).tolist()), cell_mm2, table)
+
+    def mm2(self, short: str) -> float:
+        """Return the area of a class, mm²."""
+        return self.counts[self.table[short].value] * self.cell_mm2
+
+    @property
+    def analyzed_mm2(self) -> float:
+        """Area with any class, mm²."""
+        return sum(self.counts[1:]) * self.cell_mm2
+
+    def by_short(self) -> dict[str, float]:
+        """Return the area of every class, mm²."""
+        return {c.short: self.mm2(c.short) for c in self.table}
+
+
+def count_labels(labels: npt.NDArray[np.uint8], n_classes: int) -> npt.NDArray[np.int64]:
+    """Count the cells of each value 0…n_classes, int64 of shape (n_classes + 1,).
+
+    Raises
+    ------
+    ConfigError
+        If a value beyond ``n_classes`` occurs.
+    """
+    counts = np.bincount(labels.ravel(), minlength=n_classes + 1)
+    if counts.size > n_classes + 1:
+        raise ConfigError(
+            f"the label map holds the value {counts.size - 1}, but classes end at {n_classes}."
+        )
+    return counts.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class RateResult:
+    """One definition applied to one set of areas.
+
+    Attributes
+    ----------
+    definition : NecrosisDefinition
+        What was computed.
+    rate : float or None
+        In [0, 1]; None where there is no answer.
+    reason : str
+        Why the rate is None; empty otherwise.
+    numerator_mm2, denominator_mm2 : float
+        The two areas.
+    huvos : str or None
+        Grade that belongs to this definition.
+    """
+
+    definition: NecrosisDefinition
+    rate: float | None
+    reason: str
+    numerator_mm2: float
+    denominator_mm2: float
+    huvos: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "rate": self.rate,
+            "reason": self.reason,
+            "numerator_mm2": self.numerator_mm2,
+            "denominator_mm2": self.denominator_mm2,
+            "huvos": self.huvos,
+        }
+
+
+def compute_rate(
+    areas: ClassAreas, definition: NecrosisDefinition, *, min_bed_mm2: float = MIN_BED_MM2
+) -> RateResult:
+    """Apply a definition to areas (FDDM section 3.1.2, with C.3's reasons for None)."""
+    numerator = sum(areas.mm2(short) for short in definition.numerator)
+    denominator = sum(areas.mm2(short) for short in definition.denominator)
+    reason = _why_no_rate(areas, denominator, min_bed_mm2)
+    if reason:
+        return RateResult(definition, None, reason, numerator, denominator, None)
+    rate = numerator / denominator
+    return RateResult(definition, rate, "", numerator, denominator, definition.huvos(rate))
+
+
+def _why_no_rate(areas: ClassAreas, denominator_mm2: float, min_bed_mm2: float) -> str:
+    if areas.analyzed_mm2 == 0:
+        return "nothing was analyzed"
+    if denominator_mm2 == 0:
+        return "no tumor bed was found"
+    tissue = areas.analyzed_mm2 - areas.mm2("BG")
+    if areas.mm2("NT") >= MAX_NON_TUMOR * tissue:
+        return f"non-tumor tissue is {MAX_NON_TUMOR:.0%} or more of the tissue"
+    if denominator_mm2 < min_bed_mm2:
+        return f"the tumor bed is {denominator_mm2:.4f} mm², below {min_bed_mm2:g} mm²"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class NecrosisReport:
+    """Every definition on one label map, with what the numbers rest on.
+
+    Attributes
+    ----------
+    areas : ClassAreas
+        Cells and mm² per class.
+    results : tuple of RateResult
+        One for each definition; the first is the one shown large.
+    coverage : float or None
+        Share of the slide's tissue that was analyzed, in [0, 1].
+    edited : float
+        Share of the analyzed cells that differ from the model's.
+    """
+
+    areas: ClassAreas
+    results: tuple[RateResult, ...]
+    coverage: float | None = None
+    edited: float = 0.0
+
+    @property
+    def main(self) -> RateResult:
+        """The result shown large."""
+        return self.results[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, in the layout of ``rate --json``."""
+        return {
+            "definition": self.main.definition.name,
+            "rate": self.main.rate,
+            "reason": self.main.reason,
+            "huvos": self.main.huvos,
+            "definitions": {r.definition.name: r.to_json() for r in self.results},
+            "areas_mm2": self.areas.by_short(),
+            "coverage": self.coverage,
+            "edited": self.edited,
+        }
+
+
+def necrosis_report(
+    areas: ClassAreas,
+    *,
+    definition: str = "fddm",
+    coverage: float | None = None,
+    edited: float = 0.0,
+) -> NecrosisReport:
+    """Apply every known definition; the named one comes first.
+
+    Parameters
+    ----------
+    areas : ClassAreas
+        Cells per class.
+    definition : str
+        The one to show large.
+    coverage, edited : float
+        As in `NecrosisReport`.
+
+    Raises
+    ------
+    ConfigError
+        If the definition is unknown.
+    """
+    chosen = find_definition(definition)
+    others = [d for d in DEFINITIONS.values() if d is not chosen]
+    results = tuple(compute_rate(areas, d) for d in (chosen, *others))
+    return NecrosisReport(areas, results, coverage, edited)
