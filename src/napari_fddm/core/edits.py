@@ -1,0 +1,390 @@
+"""What a pathologist changed: edits as run lengths, and counts that follow them.
+
+An `Edit` holds only the cells that changed, so a brush stroke of some thousand
+cells costs some kilobytes whatever the size of the map. `ShadowCounter` finds
+those cells by comparing a window with its shadow copy, because napari does not
+say reliably what it wrote (DESIGN section 6.9); the class counts of the live
+necrosis rate follow from the same difference, without a recount.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.geometry import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Labels = npt.NDArray[np.uint8]
+    Runs = npt.NDArray[np.int64]
+
+_COUNT_BLOCK = 1 << 20
+"""Cells counted at once: `bincount` widens its input eight times."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Edit:
+    """One change of a label map.
+
+    Attributes
+    ----------
+    tool : str
+        What made it: "paint", "fill", "undo", "restore" …
+    shape : tuple of int
+        (rows, columns) of the whole map.
+    window : Window
+        Smallest window that holds every changed cell.
+    starts, lengths : array of int64, shape (runs,)
+        Changed cells as runs along rows: flat row-major index of the first
+        cell in the whole map, ascending, and the number of cells. A run never
+        crosses the end of a row.
+    before, after : array of uint8, shape (changed cells,)
+        Values in the order of the runs.
+    """
+
+    tool: str
+    shape: tuple[int, int]
+    window: Window
+    starts: Runs
+    lengths: Runs
+    before: Labels
+    after: Labels
+
+    def __post_init__(self) -> None:
+        """Refuse runs that overlap, leave their window or do not fit the values."""
+        fault = _fault_of(self)
+        if fault:
+            raise ConfigError(f"an edit by {self.tool!r} is inconsistent: {fault}.")
+        for array in (self.starts, self.lengths, self.before, self.after):
+            array.flags.writeable = False
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both change the same cells of equal maps in the same way."""
+        if not isinstance(other, Edit):
+            return NotImplemented
+        return (self.tool, self.shape, self.window) == (
+            other.tool,
+            other.shape,
+            other.window,
+        ) and all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("starts", "lengths", "before", "after")
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def changed_cells(self) -> int:
+        """Number of cells that changed."""
+        return int(self.after.size)
+
+    @property
+    def transitions(self) -> dict[tuple[int, int], int]:
+        """Number of cells by (value before, value after), for the edit history."""
+        pairs = np.zeros(256 * 256, np.int64)
+        for part in _blocks(self.after.size):
+            codes = self.before[part].astype(np.int64) * 256 + self.after[part]
+            pairs += np.bincount(codes, minlength=256 * 256)
+        codes = np.flatnonzero(pairs).tolist()
+        return {(code // 256, code % 256): int(pairs[code]) for code in codes}
+
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """Return which cells of the window changed, shape of the window."""
+        rows, cols = np.divmod(self.starts, self.shape[1])
+        first = (rows - self.window.y) * self.window.width + (cols - self.window.x)
+        steps = np.zeros(self.window.height * self.window.width + 1, np.int8)
+        steps[first] += 1
+        steps[first + self.lengths] -= 1
+        inside = np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
+        return inside.reshape(self.window.height, self.window.width)
+
+    def inverted(self, tool: str = "undo") -> Edit:
+        """Return the edit that takes this one back."""
+        return Edit(
+            tool, self.shape, self.window, self.starts, self.lengths, self.after, self.before
+        )
+
+    def apply(self, labels: Labels) -> None:
+        """Write the new values into a map, in place.
+
+        Raises
+        ------
+        ConfigError
+            If the map has another shape or type.
+        """
+        self._write(labels, self.after)
+
+    def revert(self, labels: Labels) -> None:
+        """Write the old values into a map, in place.
+
+        Raises
+        ------
+        ConfigError
+            If the map has another shape or type.
+        """
+        self._write(labels, self.before)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return plain JSON values; runs and values are deflated and in base64."""
+        return {
+            "tool": self.tool,
+            "shape": list(self.shape),
+            "window": [self.window.y, self.window.x, self.window.height, self.window.width],
+            "cells": self.changed_cells,
+            "starts": _pack(np.diff(self.starts, prepend=0).astype("<i8")),
+            "lengths": _pack(self.lengths.astype("<i8")),
+            "before": _pack(self.before),
+            "after": _pack(self.after),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Edit:
+        """Read what `to_record` wrote; further keys are left alone.
+
+        Raises
+        ------
+        StoreError
+            If the record is damaged.
+        """
+        try:
+            rows, cols = (int(n) for n in record["shape"])
+            edit = cls(
+                str(record["tool"]),
+                (rows, cols),
+                Window(*(int(n) for n in record["window"])),
+                np.cumsum(_unpack(record["starts"], "<i8"), dtype=np.int64),
+                _unpack(record["lengths"], "<i8").astype(np.int64),
+                _unpack(record["before"], "u1"),
+                _unpack(record["after"], "u1"),
+            )
+        except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, ConfigError) as error:
+            raise StoreError(
+                f"an edit record is damaged: {error!r}.",
+                hint="Restore the event log from a backup.",
+            ) from error
+        if edit.changed_cells != record.get("cells", edit.changed_cells):
+            raise StoreError(
+                f"an edit record says {record['cells']} cells but holds {edit.changed_cells}.",
+                hint="Restore the event log from a backup.",
+            )
+        return edit
+
+    def _write(self, labels: Labels, values: Labels) -> None:
+        _check_map(labels, self.shape)
+        labels[self.window.slices][self.mask()] = values
+
+
+def difference(old: Labels, new: Labels, window: Window, tool: str = "paint") -> Edit | None:
+    """Return what changed between two maps inside a window, None if nothing did.
+
+    Parameters
+    ----------
+    old, new : array of uint8, shape (H, W)
+        The map before and after.
+    window : Window
+        Where to look; may hang over the border.
+    tool : str
+        What made the change.
+    """
+    _check_map(new, (old.shape[0], old.shape[1]))
+    window = window.clipped((old.shape[0], old.shape[1]))
+    before, after = old[window.slices], new[window.slices]
+    return edit_of_window(before, after, window, (old.shape[0], old.shape[1]), tool)
+
+
+def edit_of_window(
+    before: Labels, after: Labels, window: Window, shape: tuple[int, int], tool: str = "paint"
+) -> Edit | None:
+    """Return the change of one window of a map, None if nothing changed.
+
+    Parameters
+    ----------
+    before, after : array of uint8, shape of the window
+        Values in the window.
+    window : Window
+        Where the window lies, inside the map.
+    shape : tuple of int
+        (rows, columns) of the whole map.
+    tool : str
+        What made the change.
+    """
+    changed = before != after
+    rows = np.flatnonzero(changed.any(axis=1))
+    if rows.size == 0:
+        return None
+    cols = np.flatnonzero(changed.any(axis=0))
+    y, x = int(rows[0]), int(cols[0])
+    inner = Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
+    changed = changed[inner.slices]
+    tight = Window(window.y + y, window.x + x, inner.height, inner.width)
+    starts, lengths = _runs_of(changed, tight, shape[1])
+    old, new = before[inner.slices][changed], after[inner.slices][changed]
+    return Edit(tool, shape, tight, starts, lengths, old, new)
+
+
+def count_labels(values: Labels, n_classes: int) -> npt.NDArray[np.int64]:
+    """Count label values 0…n, shape (n_classes + 1,).
+
+    Raises
+    ------
+    ConfigError
+        If a value beyond the classes occurs.
+    """
+    counts = np.zeros(256, np.int64)
+    flat = values.reshape(-1)
+    for part in _blocks(flat.size):
+        counts += np.bincount(flat[part], minlength=256)
+    if counts[n_classes + 1 :].any():
+        strange = (np.flatnonzero(counts[n_classes + 1 :]) + n_classes + 1).tolist()
+        raise ConfigError(
+            f"the label map holds the values {strange}, but the classes end at {n_classes}.",
+            hint="Paint with the classes of the table only.",
+        )
+    return counts[: n_classes + 1]
+
+
+class ShadowCounter:
+    """Class counts of a label map that somebody else changes in place.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape (H, W)
+        The map; a copy is kept.
+    n_classes : int
+        Number of classes; values go from 0 to this.
+    """
+
+    def __init__(self, labels: Labels, n_classes: int) -> None:
+        _check_map(labels, (labels.shape[0], labels.shape[-1]))
+        self._n_classes = n_classes
+        self._counts = count_labels(labels, n_classes)
+        self._shadow = labels.copy()
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Cells by label value, shape (n_classes + 1,); a copy."""
+        return self._counts.copy()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the map."""
+        return (self._shadow.shape[0], self._shadow.shape[1])
+
+    def update(self, labels: Labels, window: Window, tool: str = "paint") -> Edit | None:
+        """Take over what changed inside a window.
+
+        Parameters
+        ----------
+        labels : array of uint8, shape (H, W)
+            The map as it is now.
+        window : Window
+            Where something may have changed; may hang over the border.
+        tool : str
+            What made the change.
+
+        Returns
+        -------
+        Edit or None
+            None if nothing changed.
+
+        Raises
+        ------
+        ConfigError
+            If the map has another shape or a value is not a class; shadow and
+            counts then stay as they were.
+        """
+        edit = difference(self._shadow, labels, window, tool)
+        if edit is None:
+            return None
+        gained = count_labels(edit.after, self._n_classes)
+        self._counts += gained - count_labels(edit.before, self._n_classes)
+        edit.apply(self._shadow)
+        return edit
+
+    def update_all(self, labels: Labels, tool: str = "paint") -> Edit | None:
+        """Take over every change of the map, as `update` does for a window."""
+        return self.update(labels, Window(0, 0, *self.shape), tool)
+
+    def restored(self, labels: Labels, automatic: Labels, window: Window) -> Labels:
+        """Return a window in which erased cells have their automatic label again.
+
+        Erased is what is 0 now and was not 0 at the last update: napari erases
+        by writing 0, which would silently leave the denominator (DESIGN section
+        6.10). Cells that were excluded before stay excluded.
+
+        Parameters
+        ----------
+        labels, automatic : array of uint8, shape (H, W)
+            The map as it is now and what the model said.
+        window : Window
+            Where somebody erased; may hang over the border.
+
+        Returns
+        -------
+        array of uint8, shape of the clipped window
+            New values; ``labels`` itself is not changed.
+        """
+        _check_map(labels, self.shape)
+        _check_map(automatic, self.shape)
+        part = window.clipped(self.shape).slices
+        values: Labels = labels[part].copy()
+        erased = (values == 0) & (self._shadow[part] != 0)
+        values[erased] = automatic[part][erased]
+        return values
+
+
+def _runs_of(changed: npt.NDArray[np.bool_], window: Window, columns: int) -> tuple[Runs, Runs]:
+    first, last = changed.copy(), changed.copy()
+    first[:, 1:] &= ~changed[:, :-1]
+    last[:, :-1] &= ~changed[:, 1:]
+    rows, cols = np.nonzero(first)
+    starts = (rows + window.y) * columns + (cols + window.x)
+    lengths = np.nonzero(last)[1] - cols + 1
+    return starts.astype(np.int64), lengths.astype(np.int64)
+
+
+def _fault_of(edit: Edit) -> str:
+    starts, lengths, window = edit.starts, edit.lengths, edit.window
+    if not starts.ndim == lengths.ndim == 1 or starts.size != lengths.size or not starts.size:
+        return "it needs as many run lengths as run starts, and at least one"
+    if window.is_empty or window != window.clipped(edit.shape):
+        return f"its window {window} leaves the map of {edit.shape}"
+    if lengths.min() < 1 or (starts[1:] < (starts + lengths)[:-1]).any():
+        return "its runs are empty, overlap or are not in order"
+    rows, cols = np.divmod(starts, edit.shape[1])
+    inside_rows = window.y <= rows[0] and rows[-1] < window.y + window.height
+    if not inside_rows or cols.min() < window.x or (cols + lengths).max() > window.x + window.width:
+        return f"a run leaves its window {window}"
+    sizes_fit = edit.before.shape == edit.after.shape == (lengths.sum(),)
+    if not sizes_fit or not edit.before.dtype == edit.after.dtype == np.uint8:
+        return "it does not hold one old and one new value per cell, in uint8"
+    return ""
+
+
+def _check_map(labels: Labels, shape: tuple[int, int]) -> None:
+    if labels.ndim != 2 or labels.shape != shape or labels.dtype != np.uint8:
+        raise ConfigError(
+            f"expected a label map of {shape} in uint8, got {labels.shape} in {labels.dtype}."
+        )
+
+
+def _blocks(size: int) -> list[slice]:
+    return [slice(start, start + _COUNT_BLOCK) for start in range(0, size, _COUNT_BLOCK)]
+
+
+def _pack(values: npt.NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
+
+
+def _unpack(text: str, dtype: str) -> npt.NDArray[Any]:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype)
