@@ -1,0 +1,149 @@
+"""A model ready to run: card, classifier and, on demand, the denoiser."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.classifier import TileClassifier, build_backbone
+from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.device import ComputeDevice, choose_device
+from napari_fddm.models.lora import merge_lora
+from napari_fddm.models.registry import DEFAULT_MODEL, find_model
+from napari_fddm.models.weights import ModelCard, first_line, load_tensors, read_card
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+BACKBONE_FILE = "backbone.safetensors"
+ADAPTER_FILE = "adapter.safetensors"
+HEADS_FILE = "heads.safetensors"
+REFINER_FILE = "refiner.safetensors"
+
+
+def load_model(model: str = DEFAULT_MODEL, device: str = "auto") -> LoadedModel:
+    """Load a model by id or folder.
+
+    Raises
+    ------
+    WeightsError
+        If files are missing, damaged or do not fit each other.
+    ConfigError
+        If the device is not there.
+    """
+    folder = find_model(model)
+    return LoadedModel(folder, read_card(folder), choose_device(device))
+
+
+class LoadedModel:
+    """Both networks of a model on one device.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files lie.
+    card : ModelCard
+        What they are.
+    compute : ComputeDevice
+        Where they run.
+    """
+
+    def __init__(self, folder: Path, card: ModelCard, compute: ComputeDevice) -> None:
+        self.folder = folder
+        self.card = card
+        self.compute = compute
+        self.classifier = self._load_classifier().to(compute.device).eval()
+
+    @property
+    def can_refine(self) -> bool:
+        """Whether the model has a second stage."""
+        return self.card.refiner is not None
+
+    def classify(
+        self, tiles_nhwc: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Classify tiles of shape (n, h, w, 3).
+
+        Returns
+        -------
+        tile_probs : array of float32, shape (n, classes)
+        cell_probs : array of float32, shape (n, classes, 8, 8)
+        """
+        batch = torch.from_numpy(tiles_nhwc).to(self.compute.device)
+        with torch.inference_mode(), self.compute.autocast():
+            logits = self.classifier(batch)
+        return (
+            torch.softmax(logits.tile.float(), dim=1).cpu().numpy(),
+            torch.softmax(logits.cells.float(), dim=1).cpu().numpy(),
+        )
+
+    def load_denoiser(self, input_scale: list[float]) -> Denoiser:
+        """Load the second stage's network.
+
+        Raises
+        ------
+        WeightsError
+            If the model has none or its file does not fit.
+        """
+        if self.card.refiner is None:
+            raise WeightsError(
+                f"the model {self.card.id!r} has no refiner.", hint="Use --stage patch."
+            )
+        denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
+        _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
+        return denoiser.to(self.compute.device).eval()
+
+    @cached_property
+    def identity(self) -> dict[str, object]:
+        """What provenance records of the model."""
+        return {
+            "id": self.card.id,
+            "files": dict(self.card.files),
+            "analysis_mpp": self.card.analysis_mpp,
+            "licence": self.card.licence,
+            "real_tissue": self.card.real_tissue,
+        }
+
+    def _load_classifier(self) -> TileClassifier:
+        spec = self.card.classifier
+        backbone = build_backbone(spec.backbone, **spec.backbone_options)
+        state = load_tensors(self.folder, BACKBONE_FILE, self.card)
+        _load_strictly(backbone, {k: v.float() for k, v in state.items()}, BACKBONE_FILE)
+        if ADAPTER_FILE in self.card.files:
+            adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
+            try:
+                backbone = merge_lora(backbone, spec.lora, adapter)
+            except ValueError as error:
+                raise WeightsError(f"{self.folder / ADAPTER_FILE}: {error}.") from error
+        classifier = TileClassifier(
+            backbone,
+            len(self.card.classes),
+            input_px=spec.input_px,
+            mean=spec.mean,
+            std=spec.std,
+        )
+        heads = load_tensors(self.folder, HEADS_FILE, self.card)
+        for name in ("tile_head", "cell_head"):
+            part = {
+                k.removeprefix(f"{name}."): v for k, v in heads.items() if k.startswith(f"{name}.")
+            }
+            _load_strictly(getattr(classifier, name), part, f"{HEADS_FILE}:{name}")
+        return classifier
+
+
+def _load_strictly(
+    module: torch.nn.Module, state: dict[str, torch.Tensor], where: str
+) -> None:
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{where} does not fit the network its card describes: {first_line(error)}",
+            hint="The card and the weights file come from different models.",
+        ) from error

@@ -1,0 +1,40 @@
+"""Which models there are: bundled ones by id, the user's by folder."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from napari_fddm.core.errors import WeightsError
+
+DEFAULT_MODEL = "fddm-small"
+
+
+def bundled_folder() -> Path:
+    """Return the folder of the models that come with napari-fddm."""
+    return Path(str(files("napari_fddm"))) / "weights"
+
+
+def bundled_models() -> list[str]:
+    """Return the ids of the bundled models."""
+    return sorted(path.parent.name for path in bundled_folder().glob("*/card.json"))
+
+
+def find_model(model: str) -> Path:
+    """Return the folder of a model, given its id or a folder.
+
+    Raises
+    ------
+    WeightsError
+        If there is neither a bundled model nor a folder of this name.
+    """
+    bundled = bundled_folder() / model
+    if model in bundled_models():
+        return bundled
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return folder
+    raise WeightsError(
+        f"there is no model {model!r}.",
+        hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder.",
+    )

@@ -1,0 +1,173 @@
+"""Weights on disk: safetensors beside a JSON card, checked by sha256. Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.denoiser import DenoiserSettings
+from napari_fddm.models.lora import LoraSettings
+
+if TYPE_CHECKING:
+    import torch
+
+CARD_NAME = "card.json"
+
+
+class ClassifierCard(BaseModel):
+    """How stage 1 is built and fed.
+
+    Attributes
+    ----------
+    backbone : str
+        timm's name.
+    backbone_options : dict
+        Further arguments of timm's constructor.
+    input_px : int
+        Edge to which a tile is resized.
+    mean, std : tuple of float
+        Normalization.
+    lora : LoraSettings
+        The adapter's shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str
+    backbone_options: dict[str, Any] = {}
+    input_px: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    lora: LoraSettings = LoraSettings()
+
+
+class RefinerCard(BaseModel):
+    """How stage 2 is built.
+
+    Attributes
+    ----------
+    denoiser : DenoiserSettings
+        Sizes of the network.
+    num_train_timesteps : int
+        T of the bridge.
+    max_variance : float
+        s of the bridge (ALGORITHM B.1).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    denoiser: DenoiserSettings = DenoiserSettings()
+    num_train_timesteps: int = 1000
+    max_variance: float = 0.5
+
+
+class ModelCard(BaseModel):
+    """What a model is, needs, was trained on, and may be used for.
+
+    Attributes
+    ----------
+    id, title : str
+        Key and what a user reads.
+    analysis_mpp : float
+        µm per pixel of a tile.
+    classes : tuple of str
+        Abbreviations in the order of channels.
+    files : dict of str to str
+        File name → sha256.
+    trained_on, limits, licence : str
+        In words, for the user.
+    real_tissue : bool
+        Whether any class was learned from real tissue.
+    training, metrics : dict
+        Settings of the training and what it measured, with the command.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: int = 1
+    id: str
+    title: str
+    analysis_mpp: float
+    classes: tuple[str, ...]
+    classifier: ClassifierCard
+    refiner: RefinerCard | None = None
+    files: dict[str, str]
+    trained_on: str
+    limits: str
+    licence: str
+    real_tissue: bool
+    training: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read and check a model's card.
+
+    Raises
+    ------
+    WeightsError
+        If the folder holds no card or the card is not one.
+    """
+    path = folder / CARD_NAME
+    try:
+        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{folder} holds no {CARD_NAME}, so it is not a model folder.",
+            hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",
+        ) from None
+    except (ValidationError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a model card: {first_line(error)}") from error
+
+
+def write_card(card: ModelCard, folder: Path) -> None:
+    """Write a card, readable by people."""
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Tensor]:
+    """Load one safetensors file after checking its sha256 against the card.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged or not named in the card.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / name
+    expected = card.files.get(name)
+    if expected is None:
+        raise WeightsError(f"{folder / CARD_NAME} does not list {name}.")
+    if not path.is_file():
+        raise WeightsError(
+            f"the weights file {path} is missing.",
+            hint="Install napari-fddm again, or point --model to a complete model folder.",
+        )
+    if sha256_of(path) != expected:
+        raise WeightsError(
+            f"the weights file {path} is damaged: its sha256 is not the card's.",
+            hint="Install napari-fddm again, or copy the model folder again.",
+        )
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
