@@ -131,7 +131,7 @@ class TissueLayout:
         fine = SampleGrid(grid.y, grid.x, 0.0)
         y = np.broadcast_to((grid.y / self.spacing).astype(np.float32)[:, None], grid.shape).copy()
         x = np.broadcast_to((grid.x / self.spacing).astype(np.float32), grid.shape).copy()
-        for scale, gain, salt in ((0.9, 0.26, 31), (0.33, 0.07, 41)):
+        for scale, gain, salt in ((0.9, 0.26, 31), (0.33, 0.07, 41), (0.1, 0.022, 51)):
             reach = np.float32(gain)
             y += reach * gradient_noise(fine, scale * self.spacing, subseed(self.seed, salt))
             x += reach * gradient_noise(fine, scale * self.spacing, subseed(self.seed, salt + 1))

@@ -58,8 +58,8 @@ class StainModel:
         """Return the stain of a seed: hue and strength vary by some percent."""
         draws = np.random.default_rng(subseed(seed, 901))
         table = np.array([_HEMATOXYLIN, _EOSIN, _BLOOD])
-        table = table * draws.uniform(0.93, 1.07, (3, 3))  # hue
-        table = table * draws.uniform(0.86, 1.16, (3, 1))  # strength
+        table = table * draws.uniform(0.92, 1.08, (3, 3))  # hue
+        table = table * draws.uniform(0.82, 1.20, (3, 1))  # strength
         white = draws.uniform(240, 247) + draws.uniform(-1.5, 1.5, 3)
         return cls(table.astype(np.float32), white.astype(np.float32))
 

@@ -74,9 +74,14 @@ def stripes(phase: FloatImage) -> FloatImage:
 
 
 def viable_tumor(canvas: Canvas) -> Dyes:
-    """Draw crowded pleomorphic nuclei on amphophilic cytoplasm with lace-like osteoid."""
+    """Draw crowded pleomorphic nuclei on amphophilic cytoplasm with lace-like osteoid.
+
+    Here and there osteoid takes over and the nuclei thin out.
+    """
     patch = canvas.smooth(95.0, 101)
-    osteoid = ramp(np.abs(canvas.smooth(46.0, 102)), 0.10, 0.03) * ramp(patch, -0.05, 0.35)
+    sclerotic = ramp(canvas.smooth(260.0, 107), 0.20, 0.60)
+    lace = ramp(np.abs(canvas.smooth(46.0, 102)), 0.10, 0.03) * ramp(patch, -0.05, 0.35)
+    osteoid = np.maximum(lace, sclerotic * ramp(canvas.smooth(34.0, 108), -0.25, 0.05))
     texture = canvas.grain(3.0, 103)
     nuclei = canvas.cells(CellSpec(12.5, (2.6, 6.2), (1.0, 1.9), 0.36, 0.05), 104)
     ragged = CellField(nuclei.depth + (texture - np.float32(0.5)) * np.float32(1.8), nuclei.tone)
@@ -87,16 +92,20 @@ def viable_tumor(canvas: Canvas) -> Dyes:
     )
     chromatin += (canvas.grain(1.7, 105) - np.float32(0.5)) * np.float32(0.7)
     cytoplasm = np.float32(0.30) + np.float32(0.22) * canvas.grain(18.0, 106) + texture * 0.16
-    eosin = cytoplasm + np.float32(0.26) * osteoid - np.float32(0.10) * body
-    cleft = ramp(nuclei.depth, -4.2, -6.0) * ramp(patch, 0.10, -0.45)
+    eosin = cytoplasm + np.float32(0.22) * osteoid - np.float32(0.10) * body
+    cleft = ramp(nuclei.depth, -4.2, -6.0) * ramp(patch, 0.10, -0.45) * (1 - osteoid)
     eosin *= 1 - np.float32(0.75) * cleft
     hematoxylin = np.float32(0.14) * (1 - osteoid) * (1 - cleft) + body * chromatin
     return Dyes(hematoxylin, eosin)
 
 
 def necrosis(canvas: Canvas) -> Dyes:
-    """Draw pale granular debris with ghosts of nuclei and a few pyknotic dots."""
+    """Draw pale granular debris with ghosts of nuclei and a few pyknotic dots.
+
+    In some patches the ghosts still hold stain, in others all is washed out.
+    """
     patch = canvas.smooth(120.0, 201)
+    fresh = ramp(canvas.smooth(210.0, 207), 0.10, 0.60)
     coarse, fine = canvas.grain(9.0, 202), canvas.grain(2.3, 203)
     debris = np.float32(0.24) + np.float32(0.30) * coarse * fine + np.float32(0.13) * fine
     debris += np.float32(0.10) * patch
@@ -110,7 +119,8 @@ def necrosis(canvas: Canvas) -> Dyes:
     dust = dots.inside(canvas.softness) * ramp(patch, -0.7, 0.2)
     hematoxylin = np.float32(0.05) + np.float32(0.07) * fine
     hematoxylin += (np.float32(0.06) + np.float32(0.16) * ghosts.tone) * rim
-    hematoxylin += np.float32(0.05) * body + np.float32(1.15) * dust
+    hematoxylin += (np.float32(0.05) + np.float32(0.38) * fresh * ghosts.tone) * body
+    hematoxylin += np.float32(1.15) * dust
     return Dyes(hematoxylin, eosin)
 
 
@@ -138,8 +148,10 @@ def fibrosis(canvas: Canvas) -> Dyes:
     eosin += np.float32(0.13) * (canvas.grain(2.6, 306) - np.float32(0.5))
     cleft = ramp(bundle, 0.20, 0.04) * ramp(canvas.smooth(48.0, 307), -0.05, 0.3) * contrast
     eosin *= 1 - np.float32(0.88) * cleft
-    spindles = canvas.cells(CellSpec(30.0, (2.6, 4.0), (3.0, 6.5), 0.36, 0.35), 308, flow)
-    body = spindles.inside(canvas.softness)
+    spindles = canvas.cells(CellSpec(24.0, (2.4, 3.8), (2.8, 6.0), 0.36, 0.25), 308, flow)
+    cellular = ramp(canvas.smooth(180.0, 311), -0.45, 0.25)
+    body = spindles.inside(canvas.softness) * (ramp(spindles.tone, 0.62, 0.55) + cellular)
+    np.minimum(body, 1, out=body)
     hematoxylin = np.float32(0.03) + np.float32(0.07) * contrast * fibril * (1 - cleft)
     hematoxylin += body * (np.float32(0.65) + np.float32(0.6) * spindles.tone)
     return Dyes(hematoxylin, eosin)
@@ -181,16 +193,21 @@ def hemorrhage(canvas: Canvas) -> Dyes:
 
 
 def inflammation(canvas: Canvas) -> Dyes:
-    """Draw sheets of small, round, uniform blue-black cells on a pale ground."""
+    """Draw sheets of small, round, uniform blue-black cells on a pale ground.
+
+    The sheets loosen in edematous patches, where pink fibers show.
+    """
     patch = canvas.smooth(70.0, 501)
+    edema = ramp(canvas.smooth(230.0, 506), 0.05, 0.55)
     cells = canvas.cells(CellSpec(7.6, (2.3, 3.0), (1.0, 1.15), 0.34, 0.10), 502)
-    body = cells.inside(canvas.softness)
-    sparse = ramp(patch, 0.30, 0.65) * ramp(cells.tone, 0.35, 0.4)
-    body *= 1 - sparse
+    loose = np.maximum(ramp(patch, 0.30, 0.65), np.float32(0.8) * edema)
+    body = cells.inside(canvas.softness) * ramp(cells.tone - loose * np.float32(0.75), -0.05, 0.0)
     texture = canvas.grain(3.5, 503)
-    eosin = np.float32(0.17) + np.float32(0.16) * texture + np.float32(0.10) * ramp(patch, 0, 0.7)
+    fiber = ramp(np.abs(canvas.smooth(24.0, 507)), 0.16, 0.03)
+    eosin = np.float32(0.17) + np.float32(0.16) * texture + np.float32(0.16) * loose * fiber
     eosin += np.float32(0.12) * body
     hematoxylin = np.float32(0.10) + np.float32(0.08) * canvas.grain(14.0, 504)
+    hematoxylin *= 1 - np.float32(0.5) * loose
     hematoxylin += body * (np.float32(1.05) + np.float32(0.35) * cells.tone)
     hematoxylin += body * np.float32(0.35) * (canvas.grain(1.5, 505) - np.float32(0.5))
     return Dyes(hematoxylin, eosin)
@@ -215,6 +232,8 @@ def non_tumor(canvas: Canvas) -> Dyes:
     hollow = lacunae.inside(canvas.softness)
     kernel = ramp(lacunae.depth, 0.4, 1.4) * ramp(lacunae.tone, 0.3, 0.35)
     fat = canvas.cells(CellSpec(40.0, (15.0, 22.5), (1.0, 1.3), 0.26, 0.10), 608)
+    cellular = ramp(canvas.smooth(240.0, 612), 0.05, 0.5)
+    fat = CellField(fat.depth - np.float32(24.0) * cellular * ramp(fat.tone, 0.2, 0.3), fat.tone)
     vacuole = fat.inside(canvas.softness)
     membrane = ramp(fat.depth, -2.6, -1.2) * (1 - vacuole)
     blood_cells = canvas.cells(CellSpec(8.2, (2.1, 3.6), (1.0, 1.5), 0.36, 0.22), 609)
