@@ -95,8 +95,8 @@ class Edit:
         for part in _blocks(self.after.size):
             codes = self.before[part].astype(np.int64) * 256 + self.after[part]
             pairs += np.bincount(codes, minlength=256 * 256)
-        codes = np.flatnonzero(pairs).tolist()
-        return {(code // 256, code % 256): int(pairs[code]) for code in codes}
+        found: list[int] = np.flatnonzero(pairs).tolist()
+        return {(code // 256, code % 256): int(pairs[code]) for code in found}
 
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return which cells of the window changed, shape of the window."""

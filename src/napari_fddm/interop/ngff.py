@@ -1,0 +1,277 @@
+"""OME-Zarr 0.5 metadata, as plain dictionaries: built from our values and read back.
+
+NGFF stores micrometers and centers of pixels; a `MapGeometry` needs the level-0
+pixel as well. Our own block beside the ``ome`` key carries it, so that a map
+comes back exactly as it was; for stores of others the map's own cell becomes
+the pixel of reference.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role, TissueClass
+from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.geometry import MapGeometry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VERSION = "0.5"
+BLOCK = "napari_fddm"
+"""Key of our own attributes, beside ``ome``."""
+
+_MICROMETERS = {
+    "angstrom": 1e-4,
+    "nanometer": 1e-3,
+    "micrometer": 1.0,
+    "millimeter": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+_SPACE = [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
+_RGB_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+
+
+def pyramid_geometries(
+    geometry: MapGeometry, *, count: int | None = None, smallest: int = 256
+) -> list[MapGeometry]:
+    """Return the levels of a pyramid, each half as fine as the one before.
+
+    Parameters
+    ----------
+    geometry : MapGeometry
+        The finest level.
+    count : int, optional
+        Number of levels. A label map MUST have as many as its image (NGFF 0.5,
+        "labels"); a level of one cell is then followed by one of one larger cell.
+    smallest : int
+        Without ``count``: cells per side at which halving stops.
+    """
+    levels = [geometry]
+    while len(levels) < count if count else max(levels[-1].shape) > smallest:
+        levels.append(levels[-1].downsampled(2))
+    return levels
+
+
+def multiscale(
+    name: str, levels: Sequence[MapGeometry], *, method: str, channels: bool
+) -> dict[str, Any]:
+    """Build one entry of ``multiscales``.
+
+    Parameters
+    ----------
+    name : str
+        Shown by viewers.
+    levels : sequence of MapGeometry
+        Finest first; their arrays are named "0", "1" …
+    method : str
+        How a level follows from the finer one: "mean" or "mode".
+    channels : bool
+        Whether the arrays are (c, y, x) instead of (y, x).
+    """
+    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
+    datasets = [
+        {"path": str(index), "coordinateTransformations": _transformations(level, channels)}
+        for index, level in enumerate(levels)
+    ]
+    return {
+        "name": name,
+        "axes": axes + _SPACE,
+        "datasets": datasets,
+        "type": method,
+        "metadata": {"description": f"each level halves the finer one ({method} of 2 by 2)"},
+    }
+
+
+def rgb_rendering() -> dict[str, Any]:
+    """Build the ``omero`` block that makes viewers show the channels as one color image."""
+    window = {"start": 0, "end": 255, "min": 0, "max": 255}
+    channels = [
+        {"label": label, "color": color, "active": True, "window": window}
+        for label, color in _RGB_CHANNELS
+    ]
+    return {"channels": channels, "rdefs": {"model": "color"}}
+
+
+def image_label(table: ClassTable) -> dict[str, Any]:
+    """Build the ``image-label`` block: colors and names by value, and the source image.
+
+    Value 0 is listed as "not analyzed" and transparent, so that no viewer
+    invents a color for it.
+    """
+    colors = [{"label-value": 0, "rgba": [0, 0, 0, 0]}]
+    names = [{"label-value": 0, "name": "not analyzed", "short": "-"}]
+    for tissue in table:
+        colors.append({"label-value": tissue.value, "rgba": [*tissue.display_rgb, 255]})
+        names.append({"label-value": tissue.value, "name": tissue.name, "short": tissue.short})
+    return {
+        "version": VERSION,
+        "colors": colors,
+        "properties": names,
+        "source": {"image": "../../"},
+    }
+
+
+def geometry_block(geometry: MapGeometry) -> dict[str, Any]:
+    """Describe a geometry in level-0 pixels, exactly."""
+    return {
+        "shape": list(geometry.shape),
+        "cell_level0_px": geometry.cell,
+        "mpp": geometry.mpp,
+        "origin_yx_level0_px": list(geometry.origin),
+    }
+
+
+def table_block(table: ClassTable) -> list[dict[str, Any]]:
+    """Describe a class table completely, roles and both palettes included."""
+    return [
+        {
+            "value": c.value,
+            "short": c.short,
+            "name": c.name,
+            "role": c.role.value,
+            "paper_rgb": list(c.paper_rgb),
+            "display_rgb": list(c.display_rgb),
+        }
+        for c in table
+    ]
+
+
+def geometry_of_block(block: Mapping[str, Any]) -> MapGeometry:
+    """Read what `geometry_block` wrote.
+
+    Raises
+    ------
+    StoreError
+        If something is missing or impossible.
+    """
+    try:
+        rows, cols = (int(n) for n in block["shape"])
+        y, x = (float(n) for n in block["origin_yx_level0_px"])
+        cell, mpp = float(block["cell_level0_px"]), float(block["mpp"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the description of a map's place is damaged: {error!r}.") from error
+    finite = all(math.isfinite(n) for n in (y, x, cell, mpp))
+    if not finite or min(rows, cols) < 1 or cell <= 0 or mpp <= 0:
+        raise StoreError(f"the description of a map's place is impossible: {dict(block)}.")
+    return MapGeometry((rows, cols), cell, mpp, (y, x))
+
+
+def table_of_block(block: Sequence[Mapping[str, Any]]) -> ClassTable:
+    """Read what `table_block` wrote.
+
+    Raises
+    ------
+    StoreError
+        If something is missing or impossible.
+    """
+    try:
+        return ClassTable(
+            tuple(
+                TissueClass(
+                    int(c["value"]),
+                    str(c["short"]),
+                    str(c["name"]),
+                    Role(c["role"]),
+                    _rgb(c["paper_rgb"]),
+                    _rgb(c["display_rgb"]),
+                )
+                for c in block
+            )
+        )
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise StoreError(f"the stored class table is damaged: {error}.") from error
+
+
+def table_of_names(properties: Sequence[Mapping[str, Any]]) -> ClassTable | None:
+    """Return the osteosarcoma table if these label names are its own, else None.
+
+    A store of others says names and colors but not what a class means for the
+    necrosis rate; that is not guessed.
+    """
+    try:
+        named = {int(p["label-value"]): str(p["name"]) for p in properties}
+    except (KeyError, TypeError, ValueError):
+        return None
+    named.pop(0, None)
+    return OSTEOSARCOMA if named == {c.value: c.name for c in OSTEOSARCOMA} else None
+
+
+def geometry_of_multiscale(
+    entry: Mapping[str, Any], shape: tuple[int, int], mpp: float | None = None
+) -> MapGeometry:
+    """Derive the place of a multiscale's finest level from NGFF metadata alone.
+
+    Parameters
+    ----------
+    entry : mapping
+        One entry of ``multiscales``.
+    shape : tuple of int
+        (rows, columns) of its finest array.
+    mpp : float or None
+        Micrometers per level-0 pixel, where the caller knows it; otherwise the
+        map's own cell counts as the level-0 pixel.
+
+    Raises
+    ------
+    StoreError
+        If scales are missing, not positive, or differ between y and x.
+    """
+    scale, translation = placed(entry)
+    if not math.isclose(scale[0], scale[1], rel_tol=1e-6):
+        raise StoreError(
+            f"the map's pixels are not square: {scale[0]:g} by {scale[1]:g} µm.",
+            hint="Resample it to square pixels first.",
+        )
+    mpp = scale[0] if mpp is None else mpp
+    cell = scale[0] / mpp
+    y, x = (t / mpp + 0.5 - cell / 2 for t in translation)
+    return MapGeometry(shape, cell, mpp, (y, x))
+
+
+def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return scale and translation (y, x) of a multiscale's finest level, µm.
+
+    Raises
+    ------
+    StoreError
+        If the metadata does not say them.
+    """
+    try:
+        names = [axis["name"] for axis in entry["axes"]]
+        where = names.index("y"), names.index("x")
+        units = [_MICROMETERS[entry["axes"][k].get("unit", "micrometer")] for k in where]
+        steps = [*entry["datasets"][0]["coordinateTransformations"]]
+        steps += entry.get("coordinateTransformations") or []
+        scale, translation = [1.0, 1.0], [0.0, 0.0]
+        for step in steps:
+            if step["type"] == "scale":
+                factors = [float(step["scale"][k]) for k in where]
+                scale = [a * b for a, b in zip(scale, factors, strict=True)]
+                translation = [a * b for a, b in zip(translation, factors, strict=True)]
+            elif step["type"] == "translation":
+                shifts = [float(step["translation"][k]) for k in where]
+                translation = [a + b for a, b in zip(translation, shifts, strict=True)]
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise StoreError(f"the multiscales metadata does not place the map: {error!r}.") from error
+    (sy, sx), (ty, tx) = (
+        [n * u for n, u in zip(v, units, strict=True)] for v in (scale, translation)
+    )
+    if not all(math.isfinite(n) for n in (sy, sx, ty, tx)) or sy <= 0 or sx <= 0:
+        raise StoreError(f"the multiscales metadata gives an impossible scale: {scale}.")
+    return (sy, sx), (ty, tx)
+
+
+def _transformations(level: MapGeometry, channels: bool) -> list[dict[str, Any]]:
+    extra = ([1.0], [0.0]) if channels else ([], [])
+    return [
+        {"type": "scale", "scale": [*extra[0], *level.scale]},
+        {"type": "translation", "translation": [*extra[1], *level.translate]},
+    ]
+
+
+def _rgb(values: Sequence[Any]) -> tuple[int, int, int]:
+    red, green, blue = (int(v) for v in values)
+    return (red, green, blue)

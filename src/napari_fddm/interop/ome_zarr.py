@@ -1,0 +1,374 @@
+"""Images and label maps as OME-Zarr 0.5: create, write windows, read, validate.
+
+Metadata is written directly through zarr: ome-zarr 0.18, the newest that Python
+3.11 gets, omits ``version`` under ``labels/``, which fails validation (DESIGN
+section 4). ome-zarr-models judges what was written.
+
+zarr replaces one key at a time atomically and nothing more, so a group is
+complete before the group above lists it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.interop import ngff
+from napari_fddm.interop.files import storage_errors
+from napari_fddm.interop.levels import create_level, rebuild_levels, write_window
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import zarr
+    from zarr.abc.store import Store
+
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.core.geometry import MapGeometry, Window
+
+
+class LabelData(NamedTuple):
+    """A label map read from an OME-Zarr.
+
+    Attributes
+    ----------
+    labels : array of uint8, shape (H, W)
+        Label values.
+    geometry : MapGeometry
+        Where the map lies; see ``exact``.
+    table : ClassTable or None
+        Its classes; None where the store does not say what they mean.
+    exact : bool
+        Whether the store gave level-0 pixels. If not, the geometry is right in
+        micrometers, and the map's own cell counts as the level-0 pixel unless
+        the caller gave one.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    geometry: MapGeometry
+    table: ClassTable | None
+    exact: bool
+
+
+def create_image(
+    path: Path, geometry: MapGeometry, *, name: str, levels: list[MapGeometry] | None = None
+) -> zarr.Group:
+    """Create an empty RGB image pyramid, arrays (c, y, x) of uint8, filled white.
+
+    Parameters
+    ----------
+    path : Path
+        Folder to create.
+    geometry : MapGeometry
+        The finest level.
+    name : str
+        Shown by viewers.
+    levels : list of MapGeometry, optional
+        All levels, finest first; by default halved down to 256 pixels.
+
+    Raises
+    ------
+    StoreError
+        If the folder is taken or cannot be written.
+    """
+    import zarr
+
+    levels = levels or ngff.pyramid_geometries(geometry)
+    with storage_errors("create", path):
+        if path.exists():
+            raise StoreError(
+                f"cannot create {path}: it exists already.", hint="Open it or choose another name."
+            )
+        group = zarr.create_group(path, zarr_format=3)
+        for index, level in enumerate(levels):
+            create_level(group, index, level, channels=True)
+        entry = ngff.multiscale(name, levels, method="mean", channels=True)
+        group.update_attributes(
+            {
+                "ome": {
+                    "version": ngff.VERSION,
+                    "multiscales": [entry],
+                    "omero": ngff.rgb_rendering(),
+                },
+                ngff.BLOCK: {"geometry": ngff.geometry_block(geometry)},
+            }
+        )
+    return group
+
+
+def create_labels(
+    image: zarr.Group,
+    name: str,
+    geometry: MapGeometry,
+    table: ClassTable,
+) -> zarr.Group:
+    """Create an empty label pyramid under an image and then list it.
+
+    It gets as many levels as the image has, as the specification demands.
+
+    Parameters
+    ----------
+    image : Group
+        The image the labels belong to, opened for writing.
+    name : str
+        Name under ``labels/``.
+    geometry : MapGeometry
+        The finest level.
+    table : ClassTable
+        Names, colors and roles of the values.
+
+    Raises
+    ------
+    StoreError
+        If the name is taken or the store cannot be written.
+    """
+    where = f"labels/{name}"
+    if not name or name.strip(".") == "" or "/" in name or "\\" in name:
+        raise StoreError(f"{name!r} cannot name a label map.", hint="Use letters, digits and -.")
+    with storage_errors("create", f"{image.store_path}/{where}"):
+        parent = image.require_group("labels")
+        if where in image:
+            raise StoreError(f"the label map {name!r} exists already.", hint="Choose another name.")
+        ome: Any = image.attrs["ome"]
+        count = len(ome["multiscales"][0]["datasets"])
+        levels = ngff.pyramid_geometries(geometry, count=count)
+        group = image.create_group(where)
+        for index, level in enumerate(levels):
+            create_level(group, index, level, channels=False)
+        entry = ngff.multiscale(name, levels, method="mode", channels=False)
+        group.update_attributes(
+            {
+                "ome": {
+                    "version": ngff.VERSION,
+                    "multiscales": [entry],
+                    "image-label": ngff.image_label(table),
+                },
+                ngff.BLOCK: {
+                    "geometry": ngff.geometry_block(geometry),
+                    "classes": ngff.table_block(table),
+                },
+            }
+        )
+        listed = _listed(parent)
+        parent.update_attributes({"ome": {"version": ngff.VERSION, "labels": [*listed, name]}})
+    return group
+
+
+def write_label_window(group: zarr.Group, window: Window, labels: npt.NDArray[np.uint8]) -> None:
+    """Write part of the finest level of a label pyramid.
+
+    Parameters
+    ----------
+    group : Group
+        The label map's group.
+    window : Window
+        Cells of the finest level; what hangs over the border is dropped.
+    labels : array of uint8, shape of the window
+        Values.
+
+    Raises
+    ------
+    StoreError
+        If the shapes differ or the store cannot be written.
+    """
+    write_window(group, "0", window, labels)
+
+
+def write_image_window(group: zarr.Group, window: Window, rgb: npt.NDArray[np.uint8]) -> None:
+    """Write part of the finest level of an RGB pyramid; ``rgb`` has shape (h, w, 3).
+
+    Raises
+    ------
+    StoreError
+        If the shapes differ or the store cannot be written.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise StoreError(f"expected an RGB image of shape (h, w, 3), got {rgb.shape}.")
+    write_window(group, "0", window, np.moveaxis(rgb, 2, 0))
+
+
+def rebuild_label_pyramid(group: zarr.Group, window: Window | None = None) -> None:
+    """Derive the coarser levels of a label map by the most frequent value.
+
+    Parameters
+    ----------
+    group : Group
+        The label map's group.
+    window : Window, optional
+        Cells of the finest level that changed; by default all.
+    """
+    rebuild_levels(group, window, channels=False)
+
+
+def rebuild_image_pyramid(group: zarr.Group, window: Window | None = None) -> None:
+    """Derive the coarser levels of an image by averaging, as for labels."""
+    rebuild_levels(group, window, channels=True)
+
+
+def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData:
+    """Read a label map of an OME-Zarr 0.5, ours or another's.
+
+    Parameters
+    ----------
+    path : Path
+        The image's folder.
+    name : str
+        Name under ``labels/``.
+    mpp : float, optional
+        Micrometers per level-0 pixel of the slide; used where the store does
+        not say it itself.
+
+    Raises
+    ------
+    StoreError
+        If there is no such label map or it cannot be read as one.
+    """
+    group = open_group(path, f"labels/{name}")
+    where = f"{path}/labels/{name}"
+    attributes = group.attrs.asdict()
+    with storage_errors("read", where, damaged=True):
+        ome: dict[str, Any] = dict(attributes["ome"])  # type: ignore[arg-type]
+        entry = ome["multiscales"][0]
+        array = group[entry["datasets"][0]["path"]]
+        labels = _as_uint8(np.asarray(array[...]), where)  # type: ignore[index]
+    block: Any = attributes.get(ngff.BLOCK)
+    if block:
+        geometry = ngff.geometry_of_block(block["geometry"])
+        table = ngff.table_of_block(block["classes"]) if "classes" in block else None
+        return LabelData(labels, geometry, table, exact=True)
+    properties = (ome.get("image-label") or {}).get("properties") or []
+    shape = (labels.shape[0], labels.shape[1])
+    geometry = ngff.geometry_of_multiscale(entry, shape, mpp)
+    return LabelData(labels, geometry, ngff.table_of_names(properties), exact=False)
+
+
+def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Group:
+    """Open a zarr 3 group of a store.
+
+    Parameters
+    ----------
+    path : Path or Store
+        The store's folder, or an open zarr store.
+    inside : str
+        Path of the group within it.
+    mode : str
+        "r" or "r+".
+
+    Raises
+    ------
+    StoreError
+        If it is not there or not a zarr 3 group.
+    """
+    import zarr
+
+    place = f"{path}/{inside}".rstrip("/")
+    with storage_errors("open", place):
+        try:
+            return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)  # type: ignore[arg-type]
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{place} is not a readable OME-Zarr 0.5 (zarr 3) group.",
+                hint="Check the path; older OME-Zarr must be converted to 0.5 first.",
+            ) from error
+
+
+def validate(path: Path | Store) -> None:
+    """Check an image and all its label maps against the OME-Zarr 0.5 specification.
+
+    Raises
+    ------
+    StoreError
+        Naming the path and the part that fails.
+    """
+    from ome_zarr_models.v05.image import Image
+
+    root = open_group(path)
+    ome = _ome_of(root, f"{path}")
+    _judge(f"{path}", "the image", lambda: Image.from_zarr(root))
+    _check_version(ome, f"{path}", "the image")
+    if "labels" in root:
+        _validate_labels(path, open_group(path, "labels"))
+
+
+def _validate_labels(path: Path | Store, parent: zarr.Group) -> None:
+    from ome_zarr_models.v05.image_label import ImageLabel, ImageLabelAttrs
+    from ome_zarr_models.v05.labels import Labels
+
+    _check_version(_ome_of(parent, f"{path}/labels"), f"{path}", "the list of labels")
+    for name in _listed(parent):
+        if name not in parent:
+            raise StoreError(f"{path}: labels/{name} is listed but missing.", hint=_REPAIR)
+        part = f"labels/{name}"
+        group = open_group(path, part)
+        ome = _ome_of(group, f"{path}/{part}")
+        _judge(f"{path}", part, lambda group=group: ImageLabel.from_zarr(group))
+        _judge(f"{path}", part, lambda ome=ome: ImageLabelAttrs.model_validate(ome))
+        if "image-label" not in ome:
+            raise StoreError(f"{path}: {part} has no image-label metadata.", hint=_REPAIR)
+        _check_block(group, ome, f"{path}", part)
+    _judge(f"{path}", "the list of labels", lambda: Labels.from_zarr(parent))
+
+
+def _check_block(group: zarr.Group, ome: dict[str, Any], path: str, part: str) -> None:
+    block: Any = group.attrs.asdict().get(ngff.BLOCK)
+    if not block:
+        return
+    ours = ngff.geometry_of_block(block["geometry"])
+    scale, translation = ngff.placed(ome["multiscales"][0])
+    array: Any = group["0"]
+    agree = np.allclose([*scale, *translation], [*ours.scale, *ours.translate], rtol=1e-6)
+    if not agree or tuple(array.shape) != ours.shape:
+        raise StoreError(
+            f"{path}: {part} lies at two places, by its NGFF metadata and by ours.", hint=_REPAIR
+        )
+
+
+_REPAIR = "The store is damaged: restore it from a backup or export it again."
+
+
+def _judge(path: str, part: str, check: Any) -> None:
+    try:
+        check()
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        reasons = [str(error).splitlines()[0]]
+        if error.__cause__ is not None:
+            reasons.append(str(error.__cause__).splitlines()[0])
+        raise StoreError(
+            f"{path}: {part} is not valid OME-Zarr {ngff.VERSION}: {' '.join(reasons)}",
+            hint=_REPAIR,
+        ) from error
+
+
+def _ome_of(group: zarr.Group, place: str) -> dict[str, Any]:
+    ome = group.attrs.asdict().get("ome")
+    if not isinstance(ome, dict):
+        raise StoreError(f"{place} has no OME metadata.", hint="It is not an OME-Zarr 0.5.")
+    return dict(ome)
+
+
+def _check_version(ome: dict[str, Any], path: str, part: str) -> None:
+    if ome.get("version") != ngff.VERSION:
+        raise StoreError(
+            f"{path}: {part} has version {ome.get('version')!r}, not {ngff.VERSION!r}.",
+            hint="Convert it to OME-Zarr 0.5 first.",
+        )
+
+
+def _listed(parent: zarr.Group) -> list[str]:
+    ome: Any = parent.attrs.asdict().get("ome", {})
+    return [str(name) for name in ome.get("labels", [])]
+
+
+def _as_uint8(labels: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:
+    while labels.ndim > 2 and labels.shape[0] == 1:
+        labels = labels[0]
+    whole = labels.ndim == 2 and np.issubdtype(labels.dtype, np.integer)
+    if not whole or (labels.size and not 0 <= int(labels.min()) <= int(labels.max()) <= 255):
+        raise StoreError(
+            f"{where} is not a class map: shape {labels.shape}, type {labels.dtype}.",
+            hint="Class maps are two-dimensional with values from 0 to 255.",
+        )
+    return labels.astype(np.uint8, copy=False)

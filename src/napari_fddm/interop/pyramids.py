@@ -1,0 +1,145 @@
+"""Halving label maps and images without inventing values."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.geometry import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
+
+
+def mode_halved(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Halve a label map: each 2 by 2 block becomes its most frequent value.
+
+    Among equally frequent values the first in reading order wins, so no class
+    is favored; averaging would invent classes that nobody assigned. Blocks cut
+    by the border count the cells they have.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape (H, W)
+        At least one cell.
+
+    Returns
+    -------
+    array of uint8, shape (ceil(H / 2), ceil(W / 2))
+    """
+    parts = [labels[y::2, x::2] for y in (0, 1) for x in (0, 1)]
+    shape = parts[0].shape
+    best = parts[0].copy()
+    most = np.zeros(shape, np.uint8)
+    for candidate in parts:
+        inside = (slice(candidate.shape[0]), slice(candidate.shape[1]))
+        votes = np.zeros(candidate.shape, np.uint8)
+        for other in parts:
+            rows, cols = (min(a, b) for a, b in zip(candidate.shape, other.shape, strict=True))
+            votes[:rows, :cols] += candidate[:rows, :cols] == other[:rows, :cols]
+        wins = votes > most[inside]
+        best[inside][wins] = candidate[wins]
+        most[inside][wins] = votes[wins]
+    return best
+
+
+def mean_halved(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Halve an image by averaging 2 by 2 pixels, rounded to the nearest.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (channels, H, W)
+        At least one pixel; blocks cut by the border average what they have.
+
+    Returns
+    -------
+    array of uint8, shape (channels, ceil(H / 2), ceil(W / 2))
+    """
+    odd = [(0, n % 2) for n in image.shape[1:]]
+    padded = np.pad(image, [(0, 0), *odd], mode="edge").astype(np.uint16)
+    total = padded[:, ::2, ::2] + padded[:, 1::2, ::2]
+    total += padded[:, ::2, 1::2]
+    total += padded[:, 1::2, 1::2]
+    return ((total + 2) // 4).astype(np.uint8)
+
+
+def coarser_window(window: Window, shape: tuple[int, int]) -> Window:
+    """Return the cells of the next level that a window of this level touches.
+
+    Parameters
+    ----------
+    window : Window
+        Cells of the finer level.
+    shape : tuple of int
+        (rows, columns) of the finer level.
+    """
+    inside = window.clipped(shape)
+    if inside.is_empty:
+        return Window(0, 0, 0, 0)
+    y, x = inside.y // 2, inside.x // 2
+    y_end, x_end = (inside.y + inside.height + 1) // 2, (inside.x + inside.width + 1) // 2
+    return Window(y, x, y_end - y, x_end - x)
+
+
+def finer_window(window: Window, shape: tuple[int, int]) -> Window:
+    """Return the cells of the finer level (of this shape) that a window is made of."""
+    return window.scaled(2).clipped(shape)
+
+
+def blocks_of(window: Window, edge: int) -> Iterator[Window]:
+    """Cut a window along a grid of square blocks, so that memory stays bounded."""
+    for y in _cuts(window.y, window.y + window.height, edge):
+        for x in _cuts(window.x, window.x + window.width, edge):
+            yield Window(y[0], x[0], y[1] - y[0], x[1] - x[0])
+
+
+def bounding(windows: list[Window]) -> Window | None:
+    """Return the smallest window that holds all of these; None if none holds a cell."""
+    full = [w for w in windows if not w.is_empty]
+    if not full:
+        return None
+    y, x = min(w.y for w in full), min(w.x for w in full)
+    y_end, x_end = max(w.y + w.height for w in full), max(w.x + w.width for w in full)
+    return Window(y, x, y_end - y, x_end - x)
+
+
+def resample_nearest(
+    labels: npt.NDArray[np.uint8], source: MapGeometry, target: MapGeometry
+) -> npt.NDArray[np.uint8]:
+    """Read a map at the cell centers of another grid of the same slide.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape of ``source``
+        Values to look up.
+    source, target : MapGeometry
+        Grids of the given and of the wanted map.
+
+    Returns
+    -------
+    array of uint8, shape of ``target``
+        0 where the target lies outside the source.
+    """
+    rows, cols = (
+        np.floor(
+            (target.origin[k] + (np.arange(target.shape[k]) + 0.5) * target.cell - source.origin[k])
+            / source.cell
+        ).astype(np.int64)
+        for k in (0, 1)
+    )
+    inside_rows = (rows >= 0) & (rows < source.shape[0])
+    inside_cols = (cols >= 0) & (cols < source.shape[1])
+    result = np.zeros(target.shape, np.uint8)
+    result[np.ix_(inside_rows, inside_cols)] = labels[np.ix_(rows[inside_rows], cols[inside_cols])]
+    return result
+
+
+def _cuts(start: int, stop: int, edge: int) -> list[tuple[int, int]]:
+    edges = [start, *range((start // edge + 1) * edge, stop, edge), stop]
+    return list(pairwise(edges)) if stop > start else []

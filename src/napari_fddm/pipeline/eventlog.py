@@ -1,0 +1,315 @@
+"""The append-only log of an analysis: journal, edit history and its replay in one.
+
+One JSON object per line, numbered without gaps, each on the disk (fsync) before
+`EventLog.append` returns. A crash can only tear the last line, which then was
+never confirmed; reading skips it and the next append removes it. Anything else
+that does not parse is damage and is refused by line number.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+from napari_fddm.core.edits import Edit
+from napari_fddm.core.errors import StoreError
+from napari_fddm.interop.files import storage_errors, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOGGER = logging.getLogger(__name__)
+_RESERVED = ("seq", "time", "kind")
+
+
+class EventLog:
+    """Events of one analysis, oldest first.
+
+    Reading needs nothing; the first append takes the log's lock and keeps it
+    until `close`, so that two programs cannot write into one another.
+
+    Parameters
+    ----------
+    path : Path
+        The log file; it need not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mutex = threading.RLock()
+        self._lock: Any = None
+        self._pending: list[dict[str, Any]] = []
+        self._last_seq = 0
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        """Return the log itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the log."""
+        self.close()
+
+    @property
+    def pending(self) -> int:
+        """Number of records that could not be written yet and are kept in memory."""
+        return len(self._pending)
+
+    @property
+    def writing(self) -> bool:
+        """Whether this log holds the lock."""
+        return self._lock is not None
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the newest record, 0 if there is none.
+
+        Raises
+        ------
+        StoreError
+            If the log is damaged.
+        """
+        if self.writing:
+            return self._last_seq
+        return max((int(record["seq"]) for record in self.records()), default=0)
+
+    def acquire(self) -> None:
+        """Take the lock; does nothing if this log holds it already.
+
+        Raises
+        ------
+        StoreError
+            If another program is writing, the folder cannot be written or the
+            log is damaged.
+        """
+        with self._mutex:
+            if self._lock is None:
+                lock = claim(self.path.with_name(f"{self.path.name}.lock"), self.path)
+                try:
+                    self._last_seq, self._size = self._survey()
+                except BaseException:
+                    lock.release()
+                    raise
+                self._lock = lock
+
+    def append(self, kind: str, /, **fields: Any) -> dict[str, Any]:
+        """Write one record durably and return it.
+
+        Parameters
+        ----------
+        kind : str
+            "edit", "run", "note" …
+        **fields
+            JSON values; "seq", "time" and "kind" are ours.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written. Where that is the disk's fault, the record
+            is kept (see `pending`) and tried again by the next append or
+            `flush`.
+        """
+        taken = [name for name in _RESERVED if name in fields]
+        if taken:
+            raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
+        with self._mutex:
+            self.acquire()
+            record = {
+                "seq": self._last_seq + 1,
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "kind": kind,
+                **fields,
+            }
+            _line_of(record)
+            self._pending.append(record)
+            self._last_seq += 1
+            self.flush()
+            return record
+
+    def append_edit(self, layer: str, edit: Edit, *, reader: str = "") -> dict[str, Any]:
+        """Write one edit of a label layer durably, as `append` does.
+
+        Parameters
+        ----------
+        layer : str
+            Name of the label map.
+        edit : Edit
+            What changed.
+        reader : str
+            Who changed it.
+        """
+        return self.append("edit", layer=layer, reader=reader, edit=edit.to_record())
+
+    def flush(self) -> None:
+        """Write what is pending.
+
+        Raises
+        ------
+        StoreError
+            If that fails; nothing is lost from memory.
+        """
+        with self._mutex:
+            if not self._pending:
+                return
+            data = b"".join(_line_of(record) for record in self._pending)
+            with storage_errors("write the event log", self.path):
+                _write_at(self.path, self._size, data)
+            self._size += len(data)
+            self._pending.clear()
+
+    def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """Iterate over the records, oldest first; pending ones come last.
+
+        Parameters
+        ----------
+        kind : str, optional
+            Only records of this kind.
+
+        Raises
+        ------
+        StoreError
+            If a line other than the last is damaged; the message names it.
+        """
+        for record, _ in self._stored():
+            if kind is None or record["kind"] == kind:
+                yield record
+        yield from (r for r in tuple(self._pending) if kind is None or r["kind"] == kind)
+
+    def edits(self, layer: str) -> Iterator[Edit]:
+        """Iterate over the edits of a label layer, oldest first.
+
+        Raises
+        ------
+        StoreError
+            If the log or an edit in it is damaged.
+        """
+        for record in self.records("edit"):
+            if record.get("layer") != layer:
+                continue
+            try:
+                yield Edit.from_record(record["edit"])
+            except (StoreError, KeyError, TypeError) as error:
+                raise StoreError(
+                    f"{self.path}, record {record['seq']}: {error}",
+                    hint="Restore the event log from a backup.",
+                ) from error
+
+    def close(self) -> None:
+        """Write what is pending and give the lock back.
+
+        Raises
+        ------
+        StoreError
+            If pending records could not be written; the lock is given back
+            all the same.
+        """
+        with self._mutex:
+            try:
+                self.flush()
+            finally:
+                if self._lock is not None:
+                    self._lock.release()
+                    self._lock = None
+
+    def _survey(self) -> tuple[int, int]:
+        """Return the last number and the size of the file up to the last whole line."""
+        seq, size = 0, 0
+        for record, end in self._stored():
+            seq, size = int(record["seq"]), end
+        return seq, size
+
+    def _stored(self) -> Iterator[tuple[dict[str, Any], int]]:
+        """Iterate over the whole lines: record and the offset behind it."""
+        if not self.path.exists():
+            return
+        with storage_errors("read the event log", self.path), self.path.open("rb") as file:
+            offset, number, line = 0, 1, file.readline()
+            while line:
+                following = file.readline()
+                record = _parsed(line, number)
+                if record is None and not following:
+                    _LOGGER.warning("%s: skipped an unfinished last line", self.path)
+                    return
+                if record is None:
+                    raise StoreError(
+                        f"{self.path}, line {number}: the event log is damaged.",
+                        hint="Restore it from a backup; the lines before are intact.",
+                    )
+                offset += len(line)
+                yield record, offset
+                number, line = number + 1, following
+
+
+def claim(lock_path: Path, what: Path) -> Any:
+    """Take a lock file that ends with its process.
+
+    Parameters
+    ----------
+    lock_path : Path
+        File to lock; it stays behind, unlocked, afterwards.
+    what : Path
+        What is protected, for the message.
+
+    Returns
+    -------
+    FileLock
+        Held; call ``release()``.
+
+    Raises
+    ------
+    StoreError
+        If another program holds it or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(lock_path, timeout=0, thread_local=False)
+    with storage_errors("lock", what):
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"{what} is being written by another program.",
+                hint="Close the other napari window or wait for the other run to end.",
+            ) from error
+    return lock
+
+
+def _line_of(record: dict[str, Any]) -> bytes:
+    try:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return f"{text}\n".encode()
+    except (TypeError, ValueError) as error:
+        raise StoreError(
+            f"an event of kind {record['kind']!r} has no JSON form: {error}.",
+            hint="Give plain numbers, text, lists and mappings.",
+        ) from error
+
+
+def _parsed(line: bytes, number: int) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    whole = isinstance(record, dict) and record.get("seq") == number and "kind" in record
+    return record if whole else None
+
+
+def _write_at(path: Path, size: int, data: bytes) -> None:
+    """Append to the first ``size`` bytes of a file, dropping torn ones behind them."""
+    new = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+    with os.fdopen(handle, "r+b") as file:
+        file.truncate(size)
+        file.seek(size)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if new:
+        sync_folder(path.parent)
