@@ -1,0 +1,121 @@
+"""Slides that are arrays already: napari layers, opened OME-Zarr levels, test images."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.base import PyramidSlide, SlideInfo
+from napari_fddm.slides.mpp import MppClaim, resolve_mpp
+from napari_fddm.slides.tiff_level import onto_white
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import Mpp
+    from napari_fddm.core.protocols import RgbImage
+
+
+class ArraySlide(PyramidSlide):
+    """A slide over one array or a list of arrays that form a pyramid.
+
+    Parameters
+    ----------
+    data : array or sequence of arrays, uint8, shape (h, w), (h, w, 3) or (h, w, 4)
+        numpy, dask, zarr or anything that slices like them, finest first. Gray is
+        repeated; a fourth channel is straight alpha over white.
+    mpp : float or Mpp, optional
+        Micrometers per level-0 pixel; a number counts as given by the user.
+    name : str
+        What to call it.
+    uri : str
+        What `open_slide` can open it from again; empty if nothing.
+
+    Raises
+    ------
+    SlideError
+        If an array is no 8-bit gray, RGB or RGBA image or the levels are not ordered.
+    MppError
+        If `mpp` is not believable.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        mpp: float | Mpp | None = None,
+        name: str = "array",
+        uri: str = "",
+        backend: str = "array",
+    ) -> None:
+        arrays = list(data) if isinstance(data, list | tuple) else [data]
+        for array in arrays:
+            _refuse_unreadable(array, name)
+        resolved, notes = _resolve(mpp, name)
+        info = SlideInfo(name, backend, uri, resolved, _fingerprint(arrays), notes)
+        super().__init__(info, [(int(a.shape[0]), int(a.shape[1])) for a in arrays])
+        self._arrays = arrays
+
+    def close(self) -> None:
+        """Forget the arrays; reading afterwards raises SlideError."""
+        super().close()
+        self._arrays = []
+
+    def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
+        arrays = self._arrays
+        if not arrays:
+            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+        try:
+            window = np.asarray(arrays[level][y : y + height, x : x + width])
+        except (OSError, ValueError, RuntimeError, LookupError) as error:
+            raise SlideError(
+                f"{self.name} cannot be read at level {level}, row {y}, column {x}: "
+                f"{' '.join(str(error).split()).rstrip('.')}."
+            ) from error
+        return _to_rgb(window)
+
+
+def _to_rgb(window: npt.NDArray[np.uint8]) -> RgbImage:
+    if window.ndim == 2:
+        return np.repeat(window[..., None], 3, axis=2)
+    if window.shape[2] == 4:
+        return onto_white(window[..., :3], window[..., 3], premultiplied=False)
+    return np.array(window)  # a copy: who gets it may write to it
+
+
+def _refuse_unreadable(array: Any, name: str) -> None:
+    shape = tuple(getattr(array, "shape", ()))
+    plausible = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    if not plausible or np.dtype(array.dtype) != np.uint8:
+        kind = f"{getattr(array, 'dtype', type(array).__name__)} {shape}"
+        raise SlideError(
+            f"{name} is no brightfield image: it is {kind}.",
+            hint="It must be 8-bit (h, w), (h, w, 3) or (h, w, 4).",
+        )
+
+
+def _resolve(mpp: float | Mpp | None, name: str) -> tuple[Mpp, tuple[str, ...]]:
+    if mpp is None or isinstance(mpp, int | float):
+        return resolve_mpp((), name=name, user=mpp)
+    if mpp.value is None:
+        return mpp, ()
+    claim = MppClaim(mpp.value, mpp.value, mpp.source)
+    return resolve_mpp((claim,), name=name)
+
+
+def _fingerprint(arrays: Sequence[Any]) -> str:
+    """Return a hash of all bytes of numpy arrays, of dask's token or the sizes else."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        if isinstance(array, np.ndarray):
+            digest.update(np.ascontiguousarray(array).data)
+        else:
+            digest.update(str(getattr(array, "name", "")).encode())
+            digest.update(np.asarray(array[:64, :64]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,331 @@
+"""What every slide shares: resolution-true reading, lazy arrays, closing.
+
+A backend says where its levels are and reads whole pixels of one level; all
+geometry happens here, once.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from napari_fddm.core.errors import MppError, SlideError
+from napari_fddm.core.geometry import LevelInfo, Mpp, Region
+from napari_fddm.core.resample import WHITE, area_average, bilinear
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from napari_fddm.core.protocols import RgbImage
+
+DASK_CHUNK = 512
+"""Least edge of a viewing chunk, px; the next multiple of the file's tile is taken."""
+
+FINER_TOLERANCE = 1.001
+"""A level counts as fine enough up to this factor: downsamples are rarely exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideInfo:
+    """What a backend knows after opening.
+
+    Attributes
+    ----------
+    name : str
+        File name, no folder.
+    backend : str
+        "tiff", "openslide", "array" …
+    uri : str
+        Absolute path or ``synthetic:`` text that opens the slide again; empty for
+        slides that live in memory.
+    mpp : Mpp
+        Pixel size of level 0 and its source.
+    fingerprint : str
+        Stable identity of the content.
+    warnings : tuple of str
+        What a user should know.
+    """
+
+    name: str
+    backend: str
+    uri: str
+    mpp: Mpp
+    fingerprint: str
+    warnings: tuple[str, ...] = ()
+
+
+class PyramidSlide(ABC):
+    """Base of all slides; satisfies `napari_fddm.core.protocols.Slide`.
+
+    Subclasses implement `_read_level` (thread-safe) and may extend `close`.
+
+    Parameters
+    ----------
+    info : SlideInfo
+        Name, pixel size and identity.
+    shapes : sequence of (int, int)
+        Level sizes (height, width), finest first.
+    tile : int
+        Edge of the file's tiles, px; viewing chunks are multiples of it.
+    """
+
+    def __init__(
+        self, info: SlideInfo, shapes: Sequence[tuple[int, int]], *, tile: int = DASK_CHUNK
+    ) -> None:
+        self._info = info
+        self._scales = level_scales(shapes)
+        longer = 0 if shapes[0][0] >= shapes[0][1] else 1
+        self._levels = tuple(
+            LevelInfo(i, (int(shape[0]), int(shape[1])), scale[longer])
+            for i, (shape, scale) in enumerate(zip(shapes, self._scales, strict=True))
+        )
+        self._chunk = tile * max(1, math.ceil(DASK_CHUNK / tile))
+        self._warnings = list(info.warnings)
+        self._closed = False
+
+    @property
+    def name(self) -> str:
+        """File name, for messages and reports."""
+        return self._info.name
+
+    @property
+    def backend(self) -> str:
+        """Which reader is at work."""
+        return self._info.backend
+
+    @property
+    def uri(self) -> str:
+        """Absolute path or ``synthetic:`` text; empty for slides in memory."""
+        return self._info.uri
+
+    @property
+    def levels(self) -> Sequence[LevelInfo]:
+        """The pyramid, finest first."""
+        return self._levels
+
+    @property
+    def mpp(self) -> Mpp:
+        """Micrometers per level-0 pixel and where that was found."""
+        return self._info.mpp
+
+    @property
+    def fingerprint(self) -> str:
+        """Stable identity of the content."""
+        return self._info.fingerprint
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a user should know about this file."""
+        return tuple(self._warnings)
+
+    @property
+    def extent(self) -> Region:
+        """The whole slide, level-0 px."""
+        height, width = self._levels[0].shape
+        return Region(0.0, 0.0, float(height), float(width))
+
+    def add_warning(self, text: str) -> None:
+        """Tell the user one more thing about this slide."""
+        self._warnings.append(text)
+
+    def read_region(self, region: Region, mpp: float) -> RgbImage:
+        """Read a region at a resolution; see `napari_fddm.core.protocols.Slide`.
+
+        Output pixel (i, j) covers exactly ``mpp`` × ``mpp`` µm, counted from the
+        region's upper left corner: the grid keeps its pitch even where the region
+        is no whole number of pixels. Where the slide is coarser than asked, values
+        are interpolated linearly; nothing is gained but the grid.
+
+        Raises
+        ------
+        MppError
+            If the slide's own pixel size is unknown or `mpp` is no positive number.
+        SlideError
+            If pixels cannot be decoded or the slide was closed.
+        """
+        if self.mpp.value is None:
+            raise MppError(
+                f"the pixel size of {self.name} is unknown, so it cannot be read in micrometers.",
+                hint="Give the micrometers per pixel (mpp) by hand.",
+            )
+        if not (math.isfinite(mpp) and mpp > 0):
+            raise MppError(f"{self.name} cannot be read at {mpp} µm per pixel.")
+        return self.read_scaled(region, mpp / self.mpp.value)
+
+    def read_scaled(self, region: Region, downsample: float) -> RgbImage:
+        """Read a region at a multiple of the level-0 pixel; needs no mpp.
+
+        Parameters
+        ----------
+        region : Region
+            Level-0 px; parts outside the slide come back white.
+        downsample : float
+            Level-0 pixels per pixel of the answer, more than 0.
+
+        Returns
+        -------
+        array of uint8, shape (h, w, 3)
+            ``h = round(region.height / downsample)``, at least 1; same for w.
+        """
+        self._refuse_if_closed()
+        shape = (
+            max(1, round(region.height / downsample)),
+            max(1, round(region.width / downsample)),
+        )
+        level = self.level_for(downsample)
+        scale_y, scale_x = self._scales[level.index]
+        y0, x0 = region.y / scale_y, region.x / scale_x
+        y1, x1 = y0 + shape[0] * downsample / scale_y, x0 + shape[1] * downsample / scale_x
+        low_y, high_y = _pixels(y0, y1, level.shape[0])
+        low_x, high_x = _pixels(x0, x1, level.shape[1])
+        if low_y >= high_y or low_x >= high_x:
+            return np.full((*shape, 3), WHITE, np.uint8)
+        image = self._read_level(level.index, low_y, low_x, high_y - low_y, high_x - low_x)
+        box = (y0 - low_y, x0 - low_x, y1 - low_y, x1 - low_x)
+        if downsample * FINER_TOLERANCE < level.downsample:
+            return bilinear(image, box, shape)
+        return area_average(image, box, shape)
+
+    def read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
+        """Read whole pixels of one level; parts outside the level come back white.
+
+        Parameters
+        ----------
+        level : int
+            Index into `levels`.
+        y, x, height, width : int
+            Window, in the level's own pixels.
+
+        Returns
+        -------
+        array of uint8, shape (height, width, 3)
+        """
+        self._refuse_if_closed()
+        rows, cols = self._levels[level].shape
+        y0, y1 = min(max(y, 0), rows), min(max(y + height, 0), rows)
+        x0, x1 = min(max(x, 0), cols), min(max(x + width, 0), cols)
+        if y0 >= y1 or x0 >= x1:
+            return np.full((height, width, 3), WHITE, np.uint8)
+        inside = self._read_level(level, y0, x0, y1 - y0, x1 - x0)
+        if inside.shape[:2] == (height, width):
+            return inside
+        image = np.full((height, width, 3), WHITE, np.uint8)
+        image[y0 - y : y1 - y, x0 - x : x1 - x] = inside
+        return image
+
+    def level_for(self, downsample: float) -> LevelInfo:
+        """Return the coarsest level that is at least as fine as asked, else level 0."""
+        fine = [k for k in self._levels if k.downsample <= downsample * FINER_TOLERANCE]
+        return max(fine, key=lambda k: k.downsample, default=self._levels[0])
+
+    def as_dask(self) -> list[Any]:
+        """Return one lazy uint8 dask array (h, w, 3) per level, in square chunks."""
+        import dask.array as da
+
+        return [
+            da.from_array(
+                _LevelArray(self, level),
+                chunks=(self._chunk, self._chunk, 3),
+                name=f"{self.backend}-{self.fingerprint[:16]}-{id(self):x}-{level.index}",
+                asarray=False,
+                fancy=False,
+            )
+            for level in self._levels
+        ]
+
+    def close(self) -> None:
+        """Release what is held; reading afterwards raises SlideError."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        """Return the slide itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the slide."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return name, size and pixel size for logs and consoles."""
+        height, width = self._levels[0].shape
+        return f"<{type(self).__name__} {self.name!r} {width}×{height} px, {self.mpp}>"
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+
+    @abstractmethod
+    def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
+        """Read a window that lies fully inside the level; (height, width, 3) uint8."""
+
+
+class _LevelArray:
+    """One level dressed as an array, for dask to slice."""
+
+    dtype = np.dtype(np.uint8)
+    ndim = 3
+
+    def __init__(self, slide: PyramidSlide, level: LevelInfo) -> None:
+        self._slide = slide
+        self._index = level.index
+        self.shape = (*level.shape, 3)
+
+    def __getitem__(self, key: tuple[slice, ...]) -> RgbImage:
+        rows, cols, bands = (k.indices(n) for k, n in zip(key, self.shape, strict=True))
+        image = self._slide.read_level(
+            self._index, rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0]
+        )
+        return image[:: rows[2], :: cols[2], slice(*bands)]
+
+
+def level_scales(shapes: Sequence[tuple[int, int]]) -> tuple[tuple[float, float], ...]:
+    """Return level-0 pixels per pixel of each level, along y and x.
+
+    A file says only how many pixels a level has. Some writers bin by a whole
+    number and cut or pad the rest, others stretch the image onto the rounded size.
+    Where both readings agree to half a level pixel at the far edge the whole number
+    is taken; else their mean, which lies within half a level pixel of either.
+
+    Parameters
+    ----------
+    shapes : sequence of (int, int)
+        (height, width) per level, finest first.
+
+    Raises
+    ------
+    SlideError
+        If there is no level, one has no pixels, or one is larger than the first.
+    """
+    if not shapes or min(min(s) for s in shapes) < 1:
+        raise SlideError("the slide has no pixels.")
+    if any(k > n for s in shapes for k, n in zip(s, shapes[0], strict=True)):
+        raise SlideError(f"the slide's levels are not ordered by size: {list(shapes)}.")
+    return tuple(_scales(shapes[0], s) for s in shapes)
+
+
+def _scales(full: tuple[int, int], level: tuple[int, int]) -> tuple[float, float]:
+    whole = round(max(full) / level[full.index(max(full))])
+    if all(abs(n / whole - k) < 1 for n, k in zip(full, level, strict=True)):
+        return _axis_scale(full[0], level[0], whole), _axis_scale(full[1], level[1], whole)
+    return full[0] / level[0], full[1] / level[1]
+
+
+def _axis_scale(full: int, level: int, whole: int) -> float:
+    if abs(full / whole - level) <= 0.5:
+        return float(whole)
+    return (whole + full / level) / 2
+
+
+def _pixels(start: float, stop: float, size: int) -> tuple[int, int]:
+    """Return the pixels a span touches and one more on either side, clipped."""
+    return max(0, math.floor(start) - 1), min(size, math.ceil(stop) + 1)

@@ -1,0 +1,225 @@
+"""How large is a pixel? Asks every place a file may say it and believes the best one.
+
+The order is vendor, OME, TIFF resolution tags, objective power, and over all of
+them the user. What cannot be true (outside `Mpp.PLAUSIBLE`, or pixels far from
+square) is refused in words: a wrong pixel size shifts the magnification the model
+sees and scales every area.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import MppError
+from napari_fddm.core.geometry import Mpp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_ANISOTROPY = 1.05
+"""Pixels whose sides differ by more than this ratio are not taken as square."""
+
+MAX_USER_DEVIATION = 1.10
+"""A user's value that differs from the file's by more than this ratio earns a warning."""
+
+OBJECTIVE_MPP = 10.0
+"""µm per pixel times objective power: 0.5 µm at 20x and 0.25 µm at 40x."""
+
+UNKNOWN = Mpp(None, "unknown")
+
+_UM_PER_UNIT = {
+    "m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "å": 1e-4,
+}  # fmt: skip
+_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
+_PRINT_RESOLUTIONS = frozenset({1.0, 72.0, 96.0, 150.0, 300.0, 600.0})
+
+
+@dataclass(frozen=True, slots=True)
+class MppClaim:
+    """What one place in a file says about the pixel size.
+
+    Attributes
+    ----------
+    y, x : float
+        Micrometers per level-0 pixel along each axis.
+    source : str
+        "vendor", "ome", "tiff-resolution" or "objective-power".
+    """
+
+    y: float
+    x: float
+    source: str
+
+
+def resolve_mpp(
+    claims: Iterable[MppClaim | None], *, name: str, user: float | None = None
+) -> tuple[Mpp, tuple[str, ...]]:
+    """Choose the pixel size among what the file claims and the user says.
+
+    Parameters
+    ----------
+    claims : iterable of MppClaim or None
+        Best source first; None where a source is silent.
+    name : str
+        The slide's name, for the messages.
+    user : float, optional
+        Micrometers per pixel given by hand; overrides the file.
+
+    Returns
+    -------
+    mpp : Mpp
+        ``Mpp(None, "unknown")`` where nothing believable is said.
+    warnings : tuple of str
+        What a user should know about the choice.
+
+    Raises
+    ------
+    MppError
+        If the user's value is not within `Mpp.PLAUSIBLE`.
+    """
+    found, warnings = _first_believable(claims)
+    if user is not None:
+        return _user_mpp(user, found, name)
+    if found.value is None:
+        warnings.append("the file does not say a usable pixel size; give mpp by hand.")
+    elif found.source == "objective-power":
+        warnings.append(
+            f"pixel size {found.value:g} µm is only estimated from the objective's power."
+        )
+    return found, tuple(warnings)
+
+
+def _first_believable(claims: Iterable[MppClaim | None]) -> tuple[Mpp, list[str]]:
+    refused: list[str] = []
+    for claim in claims:
+        if claim is None:
+            continue
+        low, high = sorted((claim.y, claim.x))
+        if not (Mpp.PLAUSIBLE[0] <= low and high <= Mpp.PLAUSIBLE[1]):
+            refused.append(
+                f"pixel size {claim.y:g} × {claim.x:g} µm ({claim.source}) is outside "
+                f"{Mpp.PLAUSIBLE[0]:g}–{Mpp.PLAUSIBLE[1]:g} µm and was not believed."
+            )
+            continue
+        if high / low > MAX_ANISOTROPY:
+            # The next source cannot be better than one that measured both axes.
+            refused.append(
+                f"pixels are not square: {claim.y:g} µm high and {claim.x:g} µm wide "
+                f"({claim.source}); such a slide cannot be read to scale."
+            )
+            return UNKNOWN, refused
+        return Mpp(math.sqrt(low * high) if low != high else low, claim.source), []
+    return UNKNOWN, refused
+
+
+def _user_mpp(user: float, found: Mpp, name: str) -> tuple[Mpp, tuple[str, ...]]:
+    if not (math.isfinite(user) and Mpp.PLAUSIBLE[0] <= user <= Mpp.PLAUSIBLE[1]):
+        raise MppError(
+            f"{user:g} µm per pixel cannot be right for {name}.",
+            hint=f"Give a value from {Mpp.PLAUSIBLE[0]:g} to {Mpp.PLAUSIBLE[1]:g}; "
+            "40x scans have about 0.25, 20x scans about 0.5.",
+        )
+    mpp = Mpp(float(user), "user")
+    if found.value is None:
+        return mpp, ()
+    ratio = max(user, found.value) / min(user, found.value)
+    if ratio <= MAX_USER_DEVIATION:
+        return mpp, ()
+    return mpp, (
+        f"pixel size {user:g} µm was given by hand, but the file says "
+        f"{found.value:g} µm ({found.source}).",
+    )
+
+
+def claim_from_text(y: str | None, x: str | None, source: str) -> MppClaim | None:
+    """Return a claim from two texts in µm; decimal commas are understood.
+
+    A single text stands for both axes; None or what is no positive number gives None.
+    """
+    first, second = _number(y if y is not None else x), _number(x if x is not None else y)
+    if first is None or second is None:
+        return None
+    return MppClaim(first, second, source)
+
+
+def claim_from_aperio(fields: Mapping[str, str]) -> MppClaim | None:
+    """Return the claim of an Aperio description's ``MPP`` field."""
+    return claim_from_text(fields.get("MPP"), None, "vendor")
+
+
+def claim_from_objective(power: str | None) -> MppClaim | None:
+    """Return the estimate 10 µm / power; None without a power."""
+    value = _number(power)
+    if value is None:
+        return None
+    return MppClaim(OBJECTIVE_MPP / value, OBJECTIVE_MPP / value, "objective-power")
+
+
+def claim_from_ome(xml: str | None, image: int = 0) -> MppClaim | None:
+    """Return the claim of ``PhysicalSizeX/Y`` in OME-XML.
+
+    Parameters
+    ----------
+    xml : str or None
+        The whole OME-XML text.
+    image : int
+        Which ``Pixels`` element, counted from 0.
+    """
+    pixels = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)>", xml or "")
+    if image >= len(pixels):
+        return None
+    attributes = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", pixels[image]))
+    y, x = (_ome_um(attributes, axis) for axis in "YX")
+    if y is None or x is None:
+        return None
+    return MppClaim(y, x, "ome")
+
+
+def claim_from_resolution(y: float, x: float, unit: int) -> MppClaim | None:
+    """Return the claim of the TIFF tags ``YResolution``, ``XResolution``, ``ResolutionUnit``.
+
+    Parameters
+    ----------
+    y, x : float
+        Pixels per unit.
+    unit : int
+        1 none, 2 inch, 3 centimeter (TIFF 6.0, section 8).
+
+    Returns
+    -------
+    MppClaim or None
+        None for no unit and for the screen and print resolutions that writers fill
+        in when they know nothing (1, 72, 96, 150, 300 and 600 per inch).
+    """
+    um = _UM_PER_RESOLUTION_UNIT.get(unit)
+    if um is None or not (math.isfinite(y) and math.isfinite(x) and y > 0 and x > 0):
+        return None
+    per_inch = round(y * 25_400.0 / um, 1)
+    if per_inch in _PRINT_RESOLUTIONS or y == 1.0:
+        return None
+    return MppClaim(um / y, um / x, "tiff-resolution")
+
+
+def aperio_fields(description: str) -> dict[str, str]:
+    """Return the ``key = value`` fields of an Aperio ``ImageDescription``."""
+    parts = (part.split("=", 1) for part in description.split("|")[1:] if "=" in part)
+    return {key.strip(): value.strip() for key, value in parts}
+
+
+def _ome_um(attributes: Mapping[str, str], axis: str) -> float | None:
+    size = _number(attributes.get(f"PhysicalSize{axis}"))
+    unit = html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "µm")).strip().lower()
+    scale = _UM_PER_UNIT.get(unit)
+    return None if size is None or scale is None else size * scale
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float((text or "").strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None

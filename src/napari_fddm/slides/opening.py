@@ -1,0 +1,247 @@
+"""`open_slide`: looks at the content, picks the reader, says in one line what is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.errors import MppError, SlideError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.slides.base import PyramidSlide
+
+SYNTHETIC = "synthetic:"
+"""Scheme of slides that are computed instead of read."""
+
+_TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
+_SPEC_MPP = re.compile(r"^(?P<path>.+)\?mpp=(?P<mpp>[0-9.eE+-]+)$")
+_FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF and OME-TIFF."
+
+DARK_GROUND = 60
+"""A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
+
+
+def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
+    """Open a slide of any supported format.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file, a folder with a DICOM series, the text of `slide_spec`, or
+        ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
+    mpp : float, optional
+        Micrometers per level-0 pixel; overrides what the file says.
+
+    Returns
+    -------
+    Slide
+        To be closed by the caller. Files come as `napari_fddm.slides.base.PyramidSlide`,
+        which is its own context manager and reads without an mpp, too.
+
+    Raises
+    ------
+    SlideError
+        If there is no such file or it cannot be read as a slide.
+    MppError
+        If `mpp` is not believable.
+    """
+    if isinstance(path, str) and path.startswith(SYNTHETIC):
+        from napari_fddm.slides.synthetic_uri import open_synthetic
+
+        return open_synthetic(path, mpp=mpp)
+    path, spec_mpp = _split_spec(path)
+    mpp = spec_mpp if mpp is None else mpp
+    _refuse_missing(path)
+    slide = _open_folder(path, mpp) if path.is_dir() else _open_file(path, mpp)
+    note = dark_ground(slide)
+    if note:
+        slide.add_warning(note)
+    return slide
+
+
+def slide_spec(slide: Slide) -> str:
+    """Return the text with which another process opens the same slide.
+
+    It is the absolute path (or ``synthetic:`` text), with ``?mpp=<µm>`` behind it
+    where the user gave the pixel size by hand.
+
+    Raises
+    ------
+    SlideError
+        If the slide lives in memory only.
+    """
+    uri: str = getattr(slide, "uri", "")
+    if not uri:
+        raise SlideError(
+            f"{slide.name} is an array in memory, which another process cannot open.",
+            hint="Save it as a TIFF or hand the array over.",
+        )
+    if slide.mpp.source == "user":
+        return f"{uri}?mpp={slide.mpp.value!r}"
+    return uri
+
+
+def dark_ground(slide: PyramidSlide) -> str:
+    """Return a warning if a slide does not look like brightfield, else "".
+
+    Looks at up to 16 patches of the coarsest level, so that no format needs to
+    decode more than some megapixels.
+    """
+    level = slide.levels[-1]
+    try:
+        values = [
+            np.median(slide.read_level(level.index, *w).max(axis=2)) for w in _probe(level.shape)
+        ]
+    except SlideError as error:
+        return f"the slide's ground could not be looked at: {error.message}"
+    if float(np.median(values)) >= DARK_GROUND:
+        return ""
+    return (
+        "the slide is dark where brightfield scans are bright; fluorescence and "
+        "dark-field images give meaningless results."
+    )
+
+
+def _probe(shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield up to 4 × 4 windows (y, x, h, w) of at most 128 px, spread over a level."""
+    (height, width), most = shape, 128
+    for y in {int(p) for p in np.linspace(0, max(0, height - most), 4)}:
+        for x in {int(p) for p in np.linspace(0, max(0, width - most), 4)}:
+            yield y, x, min(most, height), min(most, width)
+
+
+def _split_spec(path: str | Path) -> tuple[Path, float | None]:
+    found = _SPEC_MPP.match(str(path))
+    if found is None or Path(path).exists():
+        return Path(path).expanduser(), None
+    try:
+        return Path(found["path"]).expanduser(), float(found["mpp"])
+    except ValueError as error:
+        raise MppError(f"{found['mpp']!r} is no pixel size.") from error
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.exists():
+        raise SlideError(
+            f"there is no file {path}.", hint="Check the path; is the drive connected?"
+        )
+    if path.is_file() and path.stat().st_size == 0:
+        raise SlideError(f"{path.name} is empty.", hint="Copy it again from the scanner.")
+
+
+def _open_file(path: Path, mpp: float | None) -> PyramidSlide:
+    readers = _readers(path)
+    refusals: list[SlideError] = []
+    for label, read in readers:
+        try:
+            slide = read(path, mpp)
+        except SlideError as error:
+            refusals.append(error)
+            continue
+        if refusals:
+            slide.add_warning(f"read with {label}, because: {refusals[0].message}")
+        return slide
+    raise refusals[0]
+
+
+def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], PyramidSlide]]]:
+    """Return the readers that may open this file, the best first.
+
+    Raises
+    ------
+    SlideError
+        If the content is of no known kind.
+    """
+    tiff, openslide = ("tifffile", _open_tiff), ("OpenSlide", _open_openslide)
+    head = _head(path)
+    is_tiff = head[:4] in _TIFF_MAGIC
+    vendor = _vendor(path, needed=not is_tiff)
+    if is_tiff and vendor in _TIFF_VENDORS:
+        return [tiff, openslide] if vendor else [tiff]
+    if is_tiff:
+        return [openslide, tiff]
+    if vendor or head[128:132] == b"DICM":
+        return [openslide]
+    if path.suffix.lower() == ".mrxs" and not path.with_suffix("").is_dir():
+        raise SlideError(
+            f"{path.name} lies here without its folder of image data.",
+            hint=f"Copy the folder {path.stem!r} next to it.",
+        )
+    kind = "a text file" if _is_text(head) else "of no known slide format"
+    raise SlideError(f"{path.name} is {kind}, whatever its name says.", hint=_FORMATS)
+
+
+def _vendor(path: Path, *, needed: bool) -> str | None:
+    from napari_fddm.slides.openslide import detect_vendor
+
+    try:
+        return detect_vendor(path)
+    except SlideError:
+        if needed:
+            raise
+        return None
+
+
+def _open_tiff(path: Path, mpp: float | None) -> PyramidSlide:
+    from napari_fddm.slides.tiff import TiffSlide
+
+    return TiffSlide(path, mpp=mpp)
+
+
+def _open_openslide(path: Path, mpp: float | None, folder: Path | None = None) -> PyramidSlide:
+    from napari_fddm.slides.openslide import OpenSlideSlide
+
+    return OpenSlideSlide(path, mpp=mpp, folder=folder)
+
+
+def _open_folder(path: Path, mpp: float | None) -> PyramidSlide:
+    """Open the one DICOM series of a folder."""
+    files = [p for p in sorted(path.iterdir()) if p.is_file() and _head(p)[128:132] == b"DICM"]
+    if not files:
+        raise SlideError(
+            f"{path.name} is a folder without a DICOM slide.",
+            hint="Choose the slide file itself; for MRXS the .mrxs file beside the folder.",
+        )
+    chosen: PyramidSlide | None = None
+    refusal: SlideError | None = None
+    for file in files:
+        try:
+            slide = _open_openslide(file, mpp, path)
+        except SlideError as error:
+            refusal = error
+            continue
+        if chosen is None:
+            chosen = slide
+            continue
+        slide.close()
+        if slide.fingerprint != chosen.fingerprint:
+            chosen.close()
+            raise SlideError(
+                f"the folder {path.name} holds more than one DICOM slide.",
+                hint="Choose one file of the slide you want.",
+            )
+    if chosen is None:
+        raise refusal or SlideError(f"{path.name} holds no DICOM slide.")
+    return chosen
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(512)
+    except OSError as error:
+        raise SlideError(
+            f"{path.name} cannot be read: {error.strerror}.",
+            hint="Check the permissions and whether the drive is connected.",
+        ) from error
+
+
+def _is_text(head: bytes) -> bool:
+    return b"\x00" not in head and all(b >= 32 or b in b"\t\r\n\f" for b in head)

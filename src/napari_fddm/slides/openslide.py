@@ -1,0 +1,188 @@
+"""Slides through OpenSlide: MRXS, NDPI, SCN, BIF, DICOM and what else it knows.
+
+OpenSlide counts (x, y) and places every window in level-0 pixels of its own
+canvas; both end in this file. The canvas may be larger than the scan (MRXS, SCN):
+its bounds become the slide, so (0, 0) is the scan's corner.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.identity import fingerprint_file
+from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
+from napari_fddm.slides.tiff_level import onto_white
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from openslide import OpenSlide
+
+    from napari_fddm.core.protocols import RgbImage
+
+_GENERIC = "generic-tiff"
+_MANY_FILES = frozenset({"dicom", "mirax", "hamamatsu-vms"})
+
+MAX_TILE = 2048
+"""Larger tiles than this, px, do not set the size of viewing chunks."""
+
+
+class OpenSlideSlide(PyramidSlide):
+    """A slide read by OpenSlide.
+
+    Where a level's downsample is no whole number, OpenSlide shifts a window by up to
+    half a level-0 pixel, because it takes whole level-0 positions only.
+
+    Parameters
+    ----------
+    path : Path
+        File to open; for a DICOM series any of its files.
+    mpp : float, optional
+        Micrometers per level-0 pixel; overrides the file.
+    folder : Path, optional
+        The folder that stands for the whole series in names and when opening again.
+
+    Raises
+    ------
+    SlideError
+        If OpenSlide cannot open the file.
+    MppError
+        If `mpp` is not believable.
+    """
+
+    def __init__(self, path: Path, *, mpp: float | None = None, folder: Path | None = None) -> None:
+        path = path.absolute()
+        shown = path if folder is None else folder.absolute()
+        handle = _open(path)
+        properties = dict(handle.properties)
+        resolved, notes = resolve_mpp(_claims(properties), name=shown.name, user=mpp)
+        self._origin_xy, shapes = _bounds(handle, properties)
+        identity = _identity(path, properties)
+        info = SlideInfo(shown.name, "openslide", str(shown), resolved, identity, notes)
+        super().__init__(info, shapes, tile=_tile(properties))
+        self._downsamples = tuple(handle.level_downsamples)
+        self._path = path
+        self._swap_lock = threading.Lock()
+        # A reader keeps its own reference: the C handle is freed with the last of them,
+        # so closing never pulls it from under a read in another thread.
+        self._handle: OpenSlide | None = handle
+
+    def close(self) -> None:
+        """Let go of the file; reading afterwards raises SlideError."""
+        super().close()
+        self._handle = None
+
+    def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
+        handle = self._handle
+        if handle is None:
+            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+        from openslide import OpenSlideError
+
+        scale = self._downsamples[level]
+        location_xy = (self._origin_xy[0] + round(x * scale), self._origin_xy[1] + round(y * scale))
+        try:
+            rgba = np.asarray(handle.read_region(location_xy, level, (width, height)))
+        except OpenSlideError as error:
+            self._replace(handle)
+            raise SlideError(
+                f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: {error}.",
+                hint="The file is damaged; copy it again from the scanner.",
+            ) from error
+        # openslide-python has undone the premultiplication of the C library.
+        return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
+
+    def _replace(self, broken: OpenSlide) -> None:
+        """Open the file anew: a handle that failed once refuses everything afterwards."""
+        fresh = _open(self._path)
+        with self._swap_lock:
+            if self._handle is broken:
+                self._handle = fresh
+
+
+def detect_vendor(path: Path) -> str | None:
+    """Return OpenSlide's name for the format of a file, None if it knows none.
+
+    Raises
+    ------
+    SlideError
+        If OpenSlide is not installed.
+    """
+    vendor: str | None = _library().OpenSlide.detect_format(path)
+    return vendor
+
+
+def _library() -> Any:
+    try:
+        import openslide
+    except (ImportError, OSError) as error:
+        raise SlideError(
+            f"OpenSlide is not installed: {error}.",
+            hint="Install it with `pip install openslide-python openslide-bin`.",
+        ) from error
+    return openslide
+
+
+def _open(path: Path) -> OpenSlide:
+    library = _library()
+    try:
+        handle: OpenSlide = library.OpenSlide(path)
+    except (library.OpenSlideError, OSError) as error:
+        reason = " ".join(str(error).replace(str(path), path.name).split()).rstrip(".")
+        raise SlideError(
+            f"{path.name} cannot be opened by OpenSlide: {reason}.",
+            hint="Check that the file is complete and of a supported slide format.",
+        ) from error
+    return handle
+
+
+def _identity(path: Path, properties: Mapping[str, str]) -> str:
+    """Return OpenSlide's own hash where a slide is many files, else the file's."""
+    quickhash = properties.get("openslide.quickhash-1")
+    if quickhash and properties.get("openslide.vendor") in _MANY_FILES:
+        return quickhash
+    return fingerprint_file(path)
+
+
+def _claims(properties: Mapping[str, str]) -> tuple[MppClaim | None, ...]:
+    # OpenSlide fills openslide.mpp-* from the TIFF resolution tags for generic files.
+    generic = properties.get("openslide.vendor") == _GENERIC
+    return (
+        claim_from_text(
+            properties.get("openslide.mpp-y"),
+            properties.get("openslide.mpp-x"),
+            "tiff-resolution" if generic else "vendor",
+        ),
+        claim_from_objective(properties.get("openslide.objective-power")),
+    )
+
+
+def _bounds(
+    handle: OpenSlide, properties: Mapping[str, str]
+) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Return the scan's corner (x, y) on the canvas and the level shapes (height, width)."""
+    full_w, full_h = handle.dimensions
+    keys = ("bounds-x", "bounds-y", "bounds-width", "bounds-height")
+    texts = [properties.get(f"openslide.{key}") for key in keys]
+    if None in texts:
+        return (0, 0), [(h, w) for w, h in handle.level_dimensions]
+    left, top, width, height = (int(text) for text in texts if text is not None)
+    left, top = min(max(left, 0), full_w - 1), min(max(top, 0), full_h - 1)
+    width, height = min(width, full_w - left), min(height, full_h - top)
+    shapes = [
+        (max(1, int(height / scale)), max(1, int(width / scale)))
+        for scale in handle.level_downsamples
+    ]
+    return (left, top), shapes
+
+
+def _tile(properties: Mapping[str, str]) -> int:
+    """Return the edge of the file's square tiles, or the default where they are none."""
+    height = int(properties.get("openslide.level[0].tile-height", 0))
+    width = int(properties.get("openslide.level[0].tile-width", 0))
+    return height if height == width and 0 < height <= MAX_TILE else DASK_CHUNK

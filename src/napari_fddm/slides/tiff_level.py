@@ -1,0 +1,312 @@
+"""One level of a TIFF: finds, decodes and colors its tiles.
+
+Tiles are decoded one by one from their bytes, in the caller's thread; nothing of
+zarr or dask is in between. What cannot be decoded is an error, never white.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import SlideError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.protocols import RgbImage
+
+    Samples = npt.NDArray[np.uint8]
+
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
+_JPEG = frozenset({7, 33007})
+_COLOR_CONVERTED = _JPEG  # YCbCr comes out of these decoders as RGB
+_APERIO_JP2K_YCBCR = 33003
+_ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
+
+# What the decoders raise on bad bytes: imagecodecs RuntimeError, tifffile ValueError …
+_DECODE_ERRORS = (
+    RuntimeError, ValueError, TypeError, IndexError, KeyError, OSError, ImportError,
+    struct.error, zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Where the bytes of one tile (of one plane) lie in the file."""
+
+    index: int
+    offset: int
+    count: int
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the writer stored nothing here on purpose (offset and count 0)."""
+        return self.offset == 0 and self.count == 0
+
+
+class TiffLevel:
+    """One image of a TIFF as a grid of RGB tiles.
+
+    Parameters
+    ----------
+    pages : sequence of tifffile pages
+        One page, or three gray ones that are red, green and blue.
+    keyframe : tifffile.TiffPage
+        The page that carries the tags.
+    name : str
+        The slide's name, for messages.
+
+    Raises
+    ------
+    SlideError
+        If the samples are no 8-bit gray, RGB or RGBA.
+    """
+
+    def __init__(self, pages: Sequence[Any], keyframe: Any, name: str) -> None:
+        self._name = name
+        self._keyframe = keyframe
+        self._tables = keyframe.jpegtables
+        self._header = keyframe.jpegheader
+        self.shape = (int(keyframe.imagelength), int(keyframe.imagewidth))
+        self.is_tiled = bool(keyframe.is_tiled)
+        self.tile_shape = _tile_shape(keyframe)
+        self.grid = (
+            -(-self.shape[0] // self.tile_shape[0]),
+            -(-self.shape[1] // self.tile_shape[1]),
+        )
+        _refuse_samples(keyframe, len(pages), name)
+        _refuse_codec(keyframe, name)
+        self._segments = _segments(pages, self.grid[0] * self.grid[1], name)
+
+    @property
+    def page(self) -> Any:
+        """The tifffile page that carries the tags."""
+        return self._keyframe
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """All stored pieces, plane after plane, row by row."""
+        return self._segments
+
+    @property
+    def nbytes(self) -> int:
+        """Decoded size, bytes."""
+        return self.shape[0] * self.shape[1] * 3
+
+    def read_tile(self, row: int, col: int, read: Callable[[int, int], bytes]) -> RgbImage:
+        """Return one tile as RGB, cut to the level at the lower and right edge.
+
+        Parameters
+        ----------
+        row, col : int
+            Place in `grid`.
+        read : callable
+            ``read(offset, count) -> bytes``, thread-safe.
+
+        Returns
+        -------
+        array of uint8, shape (th, tw, 3)
+
+        Raises
+        ------
+        SlideError
+            If bytes are missing or cannot be decoded.
+        """
+        height = min(self.tile_shape[0], self.shape[0] - row * self.tile_shape[0])
+        width = min(self.tile_shape[1], self.shape[1] - col * self.tile_shape[1])
+        tiles = self.grid[0] * self.grid[1]
+        first = row * self.grid[1] + col
+        parts = [
+            self._decode(segment, row, col, read)[:height, :width]
+            for segment in self._segments[first::tiles]
+        ]
+        samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+        if samples.shape[:2] != (height, width):
+            raise self._damaged(row, col, f"it has {samples.shape[:2]} pixels")
+        return self._to_rgb(samples)
+
+    def _decode(
+        self, segment: Segment, row: int, col: int, read: Callable[[int, int], bytes]
+    ) -> Samples:
+        if segment.is_sparse:
+            return self._blank()
+        data = read(segment.offset, segment.count)
+        if segment.count == 0 or len(data) < segment.count:
+            raise self._damaged(row, col, f"{segment.count - len(data)} of its bytes are missing")
+        if self._keyframe.compression in _JPEG and self._header is None:
+            reason = jpeg_damage(data)
+            if reason:
+                raise self._damaged(row, col, reason)
+        keywords = (
+            {"jpegtables": self._tables, "jpegheader": self._header}
+            if self._keyframe.compression in _JPEG
+            else {}
+        )
+        try:
+            image = self._keyframe.decode(data, segment.index, **keywords)[0]
+        except _DECODE_ERRORS as error:
+            raise self._damaged(row, col, str(error)) from error
+        if image is None or image.ndim != 4 or image.dtype != np.uint8:
+            raise self._damaged(row, col, "the decoder gave no 8-bit image")
+        samples: Samples = image[0]
+        return samples
+
+    def _blank(self) -> Samples:
+        page = self._keyframe
+        samples = int(page.samplesperpixel) if page.planarconfig == 1 else 1
+        value = 0 if page.photometric == _MIN_IS_WHITE else 255
+        return np.full((*self.tile_shape, samples), value, np.uint8)
+
+    def _damaged(self, row: int, col: int, reason: str) -> SlideError:
+        rows, cols = self.shape
+        reason = " ".join(reason.split()).rstrip(".")
+        return SlideError(
+            f"tile (row {row}, column {col}) of the {cols}×{rows} px level of {self._name} "
+            f"cannot be decoded: {reason}.",
+            hint="The file is damaged; copy it again from the scanner.",
+        )
+
+    def _to_rgb(self, samples: Samples) -> RgbImage:
+        page = self._keyframe
+        if page.photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples.shape[2] < 3:
+            gray = samples[..., :1]
+            if page.photometric == _MIN_IS_WHITE:
+                gray = 255 - gray
+            color = np.repeat(gray, 3, axis=2)
+            alpha = samples[..., 1] if samples.shape[2] == 2 else None
+        else:
+            color = samples[..., :3]
+            alpha = samples[..., 3] if samples.shape[2] == 4 else None
+        kind = int(page.extrasamples[0]) if page.extrasamples else 0
+        if alpha is None or kind not in (_ASSOCIATED_ALPHA, _STRAIGHT_ALPHA):
+            return np.ascontiguousarray(color)
+        return onto_white(color, alpha, premultiplied=kind == _ASSOCIATED_ALPHA)
+
+
+def onto_white(color: Samples, alpha: Samples, *, premultiplied: bool) -> RgbImage:
+    """Lay a transparent image over white.
+
+    Parameters
+    ----------
+    color : array of uint8, shape (h, w, 3)
+    alpha : array of uint8, shape (h, w)
+        255 is opaque.
+    premultiplied : bool
+        Whether color was already multiplied by alpha.
+
+    Returns
+    -------
+    array of uint8, shape (h, w, 3)
+        ``color + (255 − alpha)``, or ``(color · alpha + 255 · (255 − alpha)) / 255``.
+    """
+    ground = 255 - alpha[..., None].astype(np.uint32)
+    if premultiplied:
+        mixed = np.minimum(color + ground, 255)
+    else:
+        mixed = (color * (255 - ground) + 255 * ground + 127) // 255
+    opaque: RgbImage = mixed.astype(np.uint8)
+    return opaque
+
+
+def jpeg_damage(data: bytes) -> str:
+    """Return why a JPEG stream cannot be whole, or "" where nothing speaks against it.
+
+    libjpeg paints what is missing gray and reports success, so the frame is checked
+    here: it starts with SOI, ends with EOI, and the coded data in between holds no
+    byte pair that only a marker may be (ITU-T T.81, B.1.1.5).
+    """
+    if not data.startswith(b"\xff\xd8"):
+        return "no JPEG start marker"
+    body = data.rstrip(b"\x00\xff")  # writers pad to even lengths
+    if not body.endswith(b"\xd9") or data[len(body) - 2 : len(body) - 1] != b"\xff":
+        return "the JPEG end marker is missing"
+    scan = body.find(b"\xff\xda")
+    if scan < 0:
+        return "no JPEG scan"
+    coded = np.frombuffer(body, np.uint8, offset=scan)
+    after = coded[1:][coded[:-1] == 0xFF]
+    if not _ALLOWED_AFTER_FF[after].all():
+        return "a stray marker inside the coded data"
+    return ""
+
+
+def _allowed_after_ff() -> npt.NDArray[np.bool_]:
+    allowed = np.zeros(256, bool)
+    # Stuffing, fill, restarts, and what separates the scans of a progressive image.
+    for code in (0x00, 0xFF, *range(0xD0, 0xD8), 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE):
+        allowed[code] = True
+    return allowed
+
+
+_ALLOWED_AFTER_FF = _allowed_after_ff()
+
+
+def _tile_shape(page: Any) -> tuple[int, int]:
+    if page.is_tiled:
+        return int(page.tilelength), int(page.tilewidth)
+    return min(int(page.rowsperstrip), int(page.imagelength)), int(page.imagewidth)
+
+
+def _segments(pages: Sequence[Any], tiles: int, name: str) -> tuple[Segment, ...]:
+    segments = tuple(
+        Segment(index, int(offset), int(count))
+        for page in pages
+        for index, (offset, count) in enumerate(
+            zip(page.dataoffsets, page.databytecounts, strict=False)
+        )
+    )
+    if not segments or len(segments) % tiles:
+        raise SlideError(
+            f"{name} lists {len(segments)} tiles where a multiple of {tiles} is needed.",
+            hint="The file is damaged; copy it again from the scanner.",
+        )
+    return segments
+
+
+def _refuse_samples(page: Any, planes: int, name: str) -> None:
+    reason = _unreadable(page, planes)
+    if reason:
+        raise SlideError(
+            f"{name} is no brightfield slide this program can read: {reason}.",
+            hint="Export it as an 8-bit RGB pyramidal TIFF.",
+        )
+
+
+def _refuse_codec(page: Any, name: str) -> None:
+    try:
+        page.decode(None, 0)  # answers without data, unless it cannot decode at all
+    except _DECODE_ERRORS as error:
+        raise SlideError(
+            f"{name} cannot be decoded: {' '.join(str(error).split()).rstrip('.')}.",
+            hint="Export it with JPEG, LZW or no compression.",
+        ) from error
+
+
+def _unreadable(page: Any, planes: int) -> str:
+    if page.dtype != np.uint8 or page.bitspersample != 8:
+        return f"its samples are {page.bitspersample}-bit {page.dtype}, not 8-bit"
+    if page.imagedepth > 1:
+        return "its tiles have depth"
+    if page.compression == _APERIO_JP2K_YCBCR:
+        return "its JPEG 2000 tiles are YCbCr"
+    photometric, samples = int(page.photometric), int(page.samplesperpixel)
+    if planes == 3 and samples == 1 and photometric in (_MIN_IS_BLACK, _RGB):
+        return ""
+    if planes != 1:
+        return f"it has {planes} channels of {samples} samples"
+    if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
+        return ""
+    if samples not in (3, 4):
+        return f"it has {samples} samples per pixel"
+    if photometric == _YCBCR and page.compression not in _COLOR_CONVERTED:
+        return "its colors are YCbCr without JPEG compression"
+    if photometric not in (_RGB, _YCBCR):
+        return f"its colors are {page.photometric.name}"
+    return ""
