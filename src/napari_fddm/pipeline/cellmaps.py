@@ -1,0 +1,130 @@
+"""What stage 1 leaves for stage 2: probabilities and tissue features on the grids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.geometry import MapGeometry, Window
+from napari_fddm.core.maps import ProbabilityMap
+from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.core.tiling import TileGrid
+
+N_FEATURES = 6
+BACKGROUND_CHANNEL = OSTEOSARCOMA["BG"].channel
+
+
+@dataclass(slots=True)
+class CellMaps:
+    """Stage-1 results of a slide; tiles not analyzed stand as clean glass.
+
+    float16 in memory and on disk, so that a resumed run sees the same numbers.
+
+    Attributes
+    ----------
+    tile_probs : array of float16, shape (classes, rows, cols)
+        Per tile.
+    cell_probs : array of float16, shape (classes, 8 rows, 8 cols)
+        Per bridge cell: the bridge's source y.
+    features : array of float16, shape (6, 8 rows, 8 cols)
+        Tissue O per cell: mean and standard deviation of R, G, B in [0, 1].
+    analyzed : array of bool, shape (rows, cols)
+        Tiles that a model looked at.
+    tile_geometry, cell_geometry : MapGeometry
+        Where the two grids lie.
+    """
+
+    tile_probs: npt.NDArray[np.float16]
+    cell_probs: npt.NDArray[np.float16]
+    features: npt.NDArray[np.float16]
+    analyzed: npt.NDArray[np.bool_]
+    tile_geometry: MapGeometry
+    cell_geometry: MapGeometry
+
+    @classmethod
+    def empty(cls, grid: TileGrid, n_classes: int) -> CellMaps:
+        """Return maps of a slide that nobody analyzed yet."""
+        tiles, cells = grid.geometry, grid.cell_geometry
+        maps = cls(
+            np.zeros((n_classes, *tiles.shape), np.float16),
+            np.zeros((n_classes, *cells.shape), np.float16),
+            np.zeros((N_FEATURES, *cells.shape), np.float16),
+            np.zeros(tiles.shape, bool),
+            tiles,
+            cells,
+        )
+        maps.tile_probs[BACKGROUND_CHANNEL] = 1.0
+        maps.cell_probs[BACKGROUND_CHANNEL] = 1.0
+        maps.features[:3] = 1.0
+        return maps
+
+    def put(
+        self,
+        row: int,
+        col: int,
+        tile_probs: npt.NDArray[np.float32],
+        cell_probs: npt.NDArray[np.float32],
+        features: npt.NDArray[np.float32],
+    ) -> None:
+        """Store one tile: shapes (classes,), (classes, 8, 8) and (6, 8, 8)."""
+        rows, cols = Window(row, col, 1, 1).scaled(CELLS_PER_TILE).slices
+        self.tile_probs[:, row, col] = tile_probs
+        self.cell_probs[:, rows, cols] = cell_probs
+        self.features[:, rows, cols] = features
+        self.analyzed[row, col] = True
+
+    def patch_map(self) -> ProbabilityMap:
+        """Return the tile probabilities as a map."""
+        return ProbabilityMap(self.tile_probs, self.analyzed, self.tile_geometry)
+
+    def region_input(
+        self, tiles: Window
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return y and O of a window of tiles; glass where it hangs over the slide.
+
+        Returns
+        -------
+        source : array of float32, shape (classes, h, w)
+        features : array of float32, shape (6, h, w)
+        """
+        cells = tiles.scaled(CELLS_PER_TILE)
+        source = np.zeros((len(self.cell_probs), cells.height, cells.width), np.float32)
+        features = np.zeros((N_FEATURES, cells.height, cells.width), np.float32)
+        source[BACKGROUND_CHANNEL] = 1.0
+        features[:3] = 1.0
+        inside = cells.clipped(self.cell_geometry.shape)
+        if not inside.is_empty:
+            shifted = Window(
+                inside.y - cells.y, inside.x - cells.x, inside.height, inside.width
+            ).slices
+            source[:, *shifted] = self.cell_probs[:, *inside.slices]
+            features[:, *shifted] = self.features[:, *inside.slices]
+        return source, features
+
+
+def cell_features(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Describe the tissue in each cell of some tiles (ALGORITHM H.4).
+
+    Parameters
+    ----------
+    pixels_nhwc : array of uint8, shape (n, 256, 256, 3)
+
+    Returns
+    -------
+    array of float32, shape (n, 6, 8, 8)
+        Mean, then standard deviation, of red, green and blue, in units of 255.
+    """
+    n = len(pixels_nhwc)
+    cells = pixels_nhwc.reshape(n, CELLS_PER_TILE, CELL_PX, CELLS_PER_TILE, CELL_PX, 3)
+    mean = cells.mean(axis=(2, 4), dtype=np.float32)  # (n, 8, 8, 3)
+    square = np.square(cells, dtype=np.float32).mean(axis=(2, 4), dtype=np.float32)
+    std = np.sqrt(np.maximum(square - mean * mean, 0.0))
+    both = np.concatenate([mean, std], axis=3) / np.float32(255.0)
+    return np.ascontiguousarray(both.transpose(0, 3, 1, 2))

@@ -1,0 +1,267 @@
+"""Stage 2 over a slide: the bridge on overlapping regions, merged on the cell grid."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
+from napari_fddm.core.geometry import MapGeometry, Window
+from napari_fddm.core.merging import CellAccumulator, labels_from_cells
+from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
+from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+from napari_fddm.diffusion.sampling import region_noise, sample_bridge
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.config import AnalysisConfig
+    from napari_fddm.core.events import Event
+    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.pipeline.cellmaps import CellMaps
+
+REGION_BATCH = 4
+"""Regions per call of the denoiser; fixed, the last batch is padded."""
+
+
+class Refiner:
+    """The bridge with a model's denoiser: turns y and O of a region into x̂₀.
+
+    Parameters
+    ----------
+    model : LoadedModel
+        Gives the denoiser and the bridge's T and s.
+    config : AnalysisConfig
+        steps, eta, samples and seed.
+
+    Raises
+    ------
+    WeightsError
+        If the model has no second stage.
+    """
+
+    def __init__(self, model: LoadedModel, config: AnalysisConfig) -> None:
+        self.config = config
+        self.compute = model.compute
+        card = model.card.refiner
+        self.scheduler = BrownianBridgeScheduler(
+            card.num_train_timesteps if card else 1000,
+            card.max_variance if card else 0.5,
+        )
+        self.denoiser = model.load_denoiser(input_scale(self.scheduler))
+
+    def refine(
+        self,
+        source: npt.NDArray[np.float32],
+        features: npt.NDArray[np.float32],
+        windows: list[Window],
+    ) -> npt.NDArray[np.float32]:
+        """Refine a batch of regions and average the samples.
+
+        Parameters
+        ----------
+        source : array, shape (b, classes, 64, 64)
+            y, stage-1 probabilities.
+        features : array, shape (b, 6, 64, 64)
+            O, tissue.
+        windows : list of Window
+            Each region on the global cell grid: keys its noise.
+
+        Returns
+        -------
+        array of float32, shape (b, classes, 64, 64)
+            Probabilities.
+        """
+        device = self.compute.device
+        y = torch.from_numpy(source).to(device)
+        condition = torch.cat([y, torch.from_numpy(features).to(device)], dim=1)
+        total = torch.zeros_like(y)
+        for sample in range(self.config.samples):
+            total += sample_bridge(
+                self._call,
+                self.scheduler,
+                y,
+                condition,
+                num_inference_steps=self.config.steps,
+                eta=self.config.eta,
+                noise=region_noise(
+                    windows,
+                    channels=source.shape[1],
+                    seed=self.config.seed,
+                    sample=sample,
+                    like=y,
+                ),
+            )
+        return (total / self.config.samples).cpu().numpy()
+
+    def _call(
+        self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor
+    ) -> torch.Tensor:
+        with torch.inference_mode(), self.compute.autocast():
+            return self.denoiser(sample, timestep, condition).float()
+
+
+def input_scale(scheduler: BrownianBridgeScheduler) -> list[float]:
+    """Return 1 / sd of x_t for each timestep (ALGORITHM H.1).
+
+    x_0 and y are one-hot-like with seven classes, so each channel's variance is
+    about (1/7)(6/7); the bridge adds d_t.
+    """
+    data_variance = (1 / 7) * (6 / 7)
+    m = np.asarray(scheduler.mixing)
+    variance = data_variance + 2 * scheduler.max_variance * m * (1 - m)
+    return [float(v) for v in 1 / np.sqrt(variance)]
+
+
+@dataclass(slots=True)
+class RefinedMap:
+    """Refined probabilities as far as they are known.
+
+    Attributes
+    ----------
+    accumulator : CellAccumulator
+        Weighted sums on the cell grid.
+    """
+
+    accumulator: CellAccumulator
+
+    def labels(
+        self, maps: CellMaps, label_geometry: MapGeometry, window: Window
+    ) -> npt.NDArray[np.uint8]:
+        """Return labels of a window of the label grid, 0 where not analyzed."""
+        cells = maps.cell_geometry
+        around = cells.window_of(label_geometry.region_of(window)).dilated(1).clipped(cells.shape)
+        merged = self.accumulator.merged_window(around)
+        part = MapGeometry(
+            (around.height, around.width),
+            cells.cell,
+            cells.mpp,
+            (around.y * cells.cell, around.x * cells.cell),
+        )
+        labels = labels_from_cells(
+            merged.probs, part, label_geometry, window, merged.coverage
+        )
+        labels[~analyzed_on(maps, label_geometry, window)] = 0
+        return labels
+
+
+def analyzed_on(
+    maps: CellMaps, label_geometry: MapGeometry, window: Window
+) -> npt.NDArray[np.bool_]:
+    """Return which label cells lie in analyzed tiles, by their centers."""
+    tiles = maps.tile_geometry
+    rows = _tile_index(label_geometry, tiles, window.y, window.height, 0)
+    cols = _tile_index(label_geometry, tiles, window.x, window.width, 1)
+    return np.asarray(maps.analyzed[np.ix_(rows, cols)])
+
+
+def _tile_index(
+    labels: MapGeometry, tiles: MapGeometry, start: int, count: int, axis: int
+) -> npt.NDArray[np.int64]:
+    centers = labels.origin[axis] + (start + np.arange(count) + 0.5) * labels.cell
+    index = (centers / tiles.cell).astype(np.int64)
+    return np.clip(index, 0, tiles.shape[axis] - 1)
+
+
+def regions_for(tile_shape: tuple[int, int], tiles: Window) -> list[tuple[int, int]]:
+    """Return the regions whose windows decide the labels of a window of tiles.
+
+    One more tile on each side, because labels are interpolated between cells.
+    """
+    return list(RegionGrid(tile_shape).touching(tiles.dilated(1).clipped(tile_shape)))
+
+
+def tiles_needed(tile_shape: tuple[int, int], tiles: Window) -> npt.NDArray[np.bool_]:
+    """Return the tiles that the refinement of a window of tiles reads, shape of the grid."""
+    needed = np.zeros(tile_shape, bool)
+    grid = RegionGrid(tile_shape)
+    for row, col in regions_for(tile_shape, tiles):
+        needed[grid.tile_window(row, col).clipped(tile_shape).slices] = True
+    return needed
+
+
+def refine_events(
+    refiner: Refiner,
+    maps: CellMaps,
+    tiles: Window,
+    label_geometry: MapGeometry,
+) -> Generator[Event, None, RefinedMap]:
+    """Refine a window of tiles, one event per region.
+
+    Regions are visited in the order of the grid, so that overlapping sums add up
+    in the same order in a viewport and in a whole slide. Regions without any
+    analyzed tile are skipped: their labels are 0.
+
+    Parameters
+    ----------
+    refiner : Refiner
+        The bridge.
+    maps : CellMaps
+        Stage-1 results; every tile of `tiles_needed` that has tissue is analyzed.
+    tiles : Window
+        Tiles whose labels are wanted.
+    label_geometry : MapGeometry
+        Grid of the labels in the events.
+
+    Returns
+    -------
+    RefinedMap
+        The merged probabilities.
+    """
+    started = time.monotonic()
+    tile_shape = maps.tile_geometry.shape
+    grid = RegionGrid(tile_shape)
+    regions = [
+        region
+        for region in regions_for(tile_shape, tiles)
+        if maps.analyzed[grid.tile_window(*region).clipped(tile_shape).slices].any()
+    ]
+    merged = RefinedMap(CellAccumulator((len(maps.cell_probs), *maps.cell_geometry.shape)))
+    wanted = label_geometry.window_of(maps.tile_geometry.region_of(tiles))
+    done = 0
+    yield StageStarted("refined", len(regions), "regions")
+    for start in range(0, len(regions), REGION_BATCH):
+        batch = regions[start : start + REGION_BATCH]
+        _refine_batch(refiner, maps, [grid.tile_window(*r) for r in batch], merged)
+        for region in batch:
+            done += 1
+            window = _label_window(grid.tile_window(*region), maps, label_geometry, wanted)
+            if not window.is_empty:
+                labels = merged.labels(maps, label_geometry, window)
+                yield RegionRefined(window, labels, done, len(regions))
+    yield StageDone("refined", time.monotonic() - started)
+    return merged
+
+
+def _refine_batch(
+    refiner: Refiner, maps: CellMaps, windows: list[Window], merged: RefinedMap
+) -> None:
+    padded = windows + windows[-1:] * (REGION_BATCH - len(windows))
+    inputs = [maps.region_input(window) for window in padded]
+    cells = [window.scaled(CELLS_PER_TILE) for window in padded]
+    probs = refiner.refine(
+        np.stack([y for y, _ in inputs]), np.stack([o for _, o in inputs]), cells
+    )
+    for window, region_probs in zip(cells[: len(windows)], probs, strict=False):
+        merged.accumulator.add(region_probs, window.y, window.x)
+
+
+def _label_window(
+    tiles: Window, maps: CellMaps, label_geometry: MapGeometry, wanted: Window
+) -> Window:
+    """Return the label cells that a region can change, within what is wanted.
+
+    One bridge cell more on each side: labels are interpolated between cells.
+    """
+    cells = tiles.scaled(CELLS_PER_TILE).dilated(1).clipped(maps.cell_geometry.shape)
+    touched = label_geometry.window_of(maps.cell_geometry.region_of(cells))
+    y0, x0 = max(touched.y, wanted.y), max(touched.x, wanted.x)
+    y1 = min(touched.y + touched.height, wanted.y + wanted.height)
+    x1 = min(touched.x + touched.width, wanted.x + wanted.width)
+    return Window(y0, x0, max(0, y1 - y0), max(0, x1 - x0))
