@@ -32,7 +32,11 @@ _REGION_UM = 850.0
 _MAX_SITES = 96
 """Most region centers along a side, so that any slide is laid out in a moment."""
 _JITTER = 0.3
-"""Shift of a center in spacings; up to this the nearest is among the 3×3 around."""
+"""Shift of a center in spacings; up to this the nearest is among the 3 by 3 around."""
+_UNDECIDED = 0.6
+"""Further than this from its edge, no noise can turn tissue into glass or back."""
+_SLENDER = 40.0
+"""Thinner slides than 1 to 40 get the edge of this one, so that its noise stays coarse."""
 _SURVEY = 320
 """Samples along a side when the areas of regions are surveyed."""
 
@@ -98,14 +102,14 @@ class TissueLayout:
     def _tissue(self, grid: SampleGrid) -> npt.NDArray[np.bool_]:
         """Return where there is tissue: a superellipse with a ragged edge, less cracks."""
         height, width = self.size
-        fine = SampleGrid(grid.y, grid.x, 0.0)
-        short = min(self.size)
+        fine = grid.sharp()
+        short = max(min(self.size), max(self.size) / _SLENDER)
         uy = np.abs(grid.y - height / 2) / (height / 2 * _FILL)
         ux = np.abs(grid.x - width / 2) / (width / 2 * _FILL)
         body = (1 - uy * uy * uy)[:, None].astype(np.float32) - (ux * ux * ux).astype(np.float32)
-        if float(body.max()) < -0.5 or not body.size:
+        if float(body.max()) < -_UNDECIDED:
             return np.zeros(grid.shape, dtype=np.bool_)
-        if float(body.min()) < 0.5:
+        if float(body.min()) < _UNDECIDED:
             rough = 3.0 / (_FILL * short / 2)  # change of body per µm at the edge
             for scale, gain, salt in (
                 (0.30 * short, 0.30, 21),
@@ -128,7 +132,7 @@ class TissueLayout:
 
     def _site(self, grid: SampleGrid) -> npt.NDArray[np.intp]:
         """Return the flat index of each point's region, shape (h, w)."""
-        fine = SampleGrid(grid.y, grid.x, 0.0)
+        fine = grid.sharp()
         y = np.broadcast_to((grid.y / self.spacing).astype(np.float32)[:, None], grid.shape).copy()
         x = np.broadcast_to((grid.x / self.spacing).astype(np.float32), grid.shape).copy()
         for scale, gain, salt in ((0.9, 0.26, 31), (0.33, 0.07, 41), (0.1, 0.022, 51)):
@@ -139,7 +143,7 @@ class TissueLayout:
         row = np.clip(np.floor(y).astype(np.intp) + 2, 1, rows - 2)
         col = np.clip(np.floor(x).astype(np.intp) + 2, 1, cols - 2)
         center = row * cols + col
-        site = center.copy()
+        site: npt.NDArray[np.intp] = center.copy()
         best = np.full(grid.shape, np.inf, dtype=np.float32)
         flat_y, flat_x = self.site_y.ravel(), self.site_x.ravel()
         for step in (dy * cols + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)):
@@ -159,11 +163,7 @@ class TissueLayout:
     def _deal(self, hashes: npt.NDArray[np.uint32]) -> Labels:
         """Deal the classes to the regions in hashed order, the neediest class first."""
         height, width = self.size
-        grid = SampleGrid(
-            (np.arange(_SURVEY) + 0.5) * (height / _SURVEY),
-            (np.arange(_SURVEY) + 0.5) * (width / _SURVEY),
-            0.0,
-        )
+        grid = SampleGrid.sampling((_SURVEY, _SURVEY), (height / _SURVEY, width / _SURVEY))
         inside = self._site(grid)[self._tissue(grid)]
         areas = np.bincount(inside, minlength=hashes.size) / max(1, len(inside))
         target = proportions(self.seed)

@@ -30,6 +30,8 @@ _NOISE_GRAY = 1.7
 """Standard deviation of the sensor noise at 1 µm/px and finer, gray values."""
 _CENSUS = 128
 """Samples along a side from which the mean color of a class is taken."""
+_CENSUS_UM = 9.7
+"""Their distance, µm: no multiple of a texture's period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Painter:
         out[:] = mixed
         resolved = fading(grid.pixel, _STRUCTURE_UM)
         if value in STRUCTURES and resolved > 0:
-            second = STRUCTURES[value](Canvas(grid, self._seed)) > 0
+            second = self._is_second(value, grid)
             by_material = np.where(second[..., None], means.second, means.first)
             out += (by_material - mixed) * resolved
         white = self._stain.white
@@ -157,17 +159,20 @@ class Painter:
 
     def _census(self, value: int) -> MeanColors:
         """Sample the fine texture widely, so that coarse reads get its true mean."""
-        near = (np.arange(_CENSUS) + 0.5) * 9.7
-        grid = SampleGrid(near, near, 0.5)
+        grid = SampleGrid.sampling((_CENSUS, _CENSUS), (_CENSUS_UM, _CENSUS_UM))
         rgb = self._drawn(value, grid, None)
         if value not in STRUCTURES:
-            mean = rgb.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
+            mean = _mean_color(rgb.reshape(-1, 3))
             return MeanColors(mean, mean, 0.0)
-        second = STRUCTURES[value](Canvas(grid, self._seed)) > 0
-        means = [rgb[m].mean(axis=0, dtype=np.float64).astype(np.float32) for m in (~second, second)]
-        wide = (np.arange(2 * _CENSUS) + 0.5) * 31.0
-        share = (STRUCTURES[value](Canvas(SampleGrid(wide, wide, 0.5), self._seed)) > 0).mean()
-        return MeanColors(means[0], means[1], float(share))
+        second = self._is_second(value, grid)
+        wide = SampleGrid.sampling((2 * _CENSUS, 2 * _CENSUS), (3 * _CENSUS_UM, 3 * _CENSUS_UM))
+        share = float(self._is_second(value, wide).mean())
+        return MeanColors(_mean_color(rgb[~second]), _mean_color(rgb[second]), share)
+
+    def _is_second(self, value: int, grid: SampleGrid) -> npt.NDArray[np.bool_]:
+        """Return where a class of two materials has its second, shape (h, w)."""
+        out: npt.NDArray[np.bool_] = STRUCTURES[value](Canvas(grid, self._seed)) > 0
+        return out
 
     def _noise(
         self, pixel: float, rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64]
@@ -184,3 +189,9 @@ class Painter:
         out *= np.float32(gain)
         out += np.float32(0.5 - 255.0 * gain)
         return out
+
+
+def _mean_color(rgb: FloatImage) -> FloatImage:
+    """Return the mean of pixels (n, 3) as float32, shape (3,)."""
+    out: FloatImage = rgb.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return out

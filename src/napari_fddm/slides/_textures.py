@@ -13,17 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fddm.slides._cells import CellField, CellSpec, FlowField, cell_field
 from napari_fddm.slides._layout import FH, HC, IF, NC, NT, VT
-from napari_fddm.slides._noise import (
-    CellField,
-    CellSpec,
-    FlowField,
-    SampleGrid,
-    cell_field,
-    gradient_noise,
-    subseed,
-    value_noise,
-)
+from napari_fddm.slides._noise import SampleGrid, gradient_noise, subseed, value_noise
 from napari_fddm.slides._stains import Dyes
 
 if TYPE_CHECKING:
@@ -41,8 +33,11 @@ class Canvas:
 
     @property
     def softness(self) -> float:
-        """Width of a drawn outline, µm: optics at fine pixels, the pixel at coarse ones."""
-        return max(1.0, 1.1 * self.grid.pixel)
+        """Width of a drawn outline, µm: optics at fine pixels, the pixel at coarser ones.
+
+        Bounded, since outlines softer than a cell's radius would change its mean color.
+        """
+        return min(max(1.0, 1.1 * self.grid.pixel), 2.2)
 
     def smooth(self, scale: float, salt: int) -> FloatImage:
         """Return gradient noise, about -1…1."""

@@ -71,7 +71,8 @@ def write_pyramid(
                 shape=(*level.shape, 3),
                 dtype=np.uint8,
                 tile=(tile, tile),
-                photometric="ycbcr",
+                photometric="rgb",  # what is given; JPEG stores it as YCbCr
+                subsampling=(1, 1),  # thin red and blue structures keep their color
                 compression="jpeg",
                 compressionargs={"level": quality},
                 resolution=(pixels_per_cm, pixels_per_cm),

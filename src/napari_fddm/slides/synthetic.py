@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -67,7 +68,7 @@ class _Reading:
     step: float
 
     @classmethod
-    def of(cls, start: float, count: int, cell: float, mpp: float, length: int) -> _Reading:
+    def of(cls, start: float, count: int, cell: float, step: float, length: int) -> _Reading:
         """Plan one axis.
 
         Parameters
@@ -78,13 +79,12 @@ class _Reading:
             Output pixels.
         cell : float
             Level-0 px per output pixel.
-        mpp : float
-            µm per level-0 px.
+        step : float
+            µm per output pixel.
         length : int
             The slide's size along the axis, level-0 px.
         """
         first = round(start / cell * _SNAP) / _SNAP
-        step = cell * mpp
         low = max(0, math.ceil(-first - 0.5))
         high = min(count, math.ceil(length / cell - first - 0.5))
         return cls(first, count, slice(low, max(low, high)), step)
@@ -139,7 +139,7 @@ class SyntheticSlide:
         name: str | None = None,
     ) -> None:
         if height < 1 or width < 1:
-            raise ConfigError(f"a synthetic slide needs at least 1×1 px, got {height}×{width}.")
+            raise ConfigError(f"a synthetic slide needs at least 1 by 1 px, got {height}, {width}.")
         if not math.isfinite(mpp) or mpp <= 0:
             raise ConfigError(f"a synthetic slide needs an mpp above 0, got {mpp}.")
         if seed < 0:
@@ -240,13 +240,12 @@ class SyntheticSlide:
             If the slide was closed.
         """
         self._require_open()
-        plan = [
-            _Reading.of(origin, count, geometry.cell, self._mpp, length)
-            for origin, count, length in zip(
-                geometry.origin, geometry.shape, (self._height, self._width), strict=True
-            )
-        ]
-        return self._labels(*plan)
+        (y, x), (rows, cols), cell = geometry.origin, geometry.shape, geometry.cell
+        step = cell * self._mpp
+        return self._labels(
+            _Reading.of(y, rows, cell, step, self._height),
+            _Reading.of(x, cols, cell, step, self._width),
+        )
 
     def as_dask(self) -> list[Any]:
         """Return one lazy uint8 dask array (h, w, 3) per level, in chunks of 512 px."""
@@ -313,8 +312,8 @@ class SyntheticSlide:
         cell = mpp / self._mpp
         height, width = (max(1, round(n / cell)) for n in (region.height, region.width))
         return (
-            _Reading.of(region.y, height, cell, self._mpp, self._height),
-            _Reading.of(region.x, width, cell, self._mpp, self._width),
+            _Reading.of(region.y, height, cell, mpp, self._height),
+            _Reading.of(region.x, width, cell, mpp, self._width),
         )
 
     def _labels(self, ys: _Reading, xs: _Reading) -> Labels:
@@ -328,21 +327,20 @@ class SyntheticSlide:
     def _lazy_level(self, level: LevelInfo) -> Any:
         import dask.array as da
 
-        def draw(block_info: Any = None) -> RgbImage:
-            (y0, y1), (x0, x1), _ = block_info[None]["array-location"]
-            return self.read_region(
-                Region(*(n * level.downsample for n in (y0, x0, y1 - y0, x1 - x0))),
-                self._mpp * level.downsample,
-            )
-
-        chunks = tuple(_chunk_sizes(n) for n in level.shape)
         return da.map_blocks(
-            draw,
-            chunks=(*chunks, (3,)),
+            partial(_draw_chunk, self, level),
+            chunks=(*(_chunk_sizes(n) for n in level.shape), (3,)),
             dtype=np.uint8,
             meta=np.empty((0, 0, 0), dtype=np.uint8),
             name=f"{self._fingerprint}-{level.index}",
         )
+
+
+def _draw_chunk(slide: SyntheticSlide, level: LevelInfo, block_info: Any = None) -> RgbImage:
+    """Draw the chunk of a level that dask asks for in `block_info`."""
+    (y0, y1), (x0, x1), _ = block_info[None]["array-location"]
+    region = Region(*(n * level.downsample for n in (y0, x0, y1 - y0, x1 - x0)))
+    return slide.read_region(region, slide._mpp * level.downsample)
 
 
 def _power_of_two_levels(height: int, width: int) -> tuple[LevelInfo, ...]:
