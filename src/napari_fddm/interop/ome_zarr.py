@@ -230,10 +230,10 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
     where = f"{path}/labels/{name}"
     attributes = group.attrs.asdict()
     with storage_errors("read", where, damaged=True):
-        ome: dict[str, Any] = dict(attributes["ome"])  # type: ignore[arg-type]
+        ome: dict[str, Any] = dict(attributes["ome"])
         entry = ome["multiscales"][0]
         array = group[entry["datasets"][0]["path"]]
-        labels = _as_uint8(np.asarray(array[...]), where)  # type: ignore[index]
+        labels = _as_uint8(np.asarray(array[...]), where)
     block: Any = attributes.get(ngff.BLOCK)
     if block:
         geometry = ngff.geometry_of_block(block["geometry"])
@@ -267,7 +267,7 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
     place = f"{path}/{inside}".rstrip("/")
     with storage_errors("open", place):
         try:
-            return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)  # type: ignore[arg-type]
+            return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{place} is not a readable OME-Zarr 0.5 (zarr 3) group.",

@@ -27,6 +27,10 @@ _LOGGER = logging.getLogger(__name__)
 _RESERVED = ("seq", "time", "kind")
 
 
+class StoreBusyError(StoreError):
+    """Another program is writing."""
+
+
 class EventLog:
     """Events of one analysis, oldest first.
 
@@ -83,9 +87,10 @@ class EventLog:
 
         Raises
         ------
+        StoreBusyError
+            If another program is writing.
         StoreError
-            If another program is writing, the folder cannot be written or the
-            log is damaged.
+            If the folder cannot be written or the log is damaged.
         """
         with self._mutex:
             if self._lock is None:
@@ -262,8 +267,10 @@ def claim(lock_path: Path, what: Path) -> Any:
 
     Raises
     ------
+    StoreBusyError
+        If another program holds it.
     StoreError
-        If another program holds it or the folder cannot be written.
+        If the folder cannot be written.
     """
     from filelock import FileLock, Timeout
 
@@ -272,7 +279,7 @@ def claim(lock_path: Path, what: Path) -> Any:
         try:
             lock.acquire()
         except Timeout as error:
-            raise StoreError(
+            raise StoreBusyError(
                 f"{what} is being written by another program.",
                 hint="Close the other napari window or wait for the other run to end.",
             ) from error

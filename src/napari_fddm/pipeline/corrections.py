@@ -1,0 +1,256 @@
+"""The editor's part of a store: the event log and the corrected label maps.
+
+The log is the truth. A corrected map is what its edits make of the automatic
+labels, kept for other readers of OME-Zarr; ``synced.json`` names the edit and
+the run it was derived from, and what does not match is derived again.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.edits import Edit, edit_of_window
+from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.geometry import Window
+from napari_fddm.interop import ome_zarr
+from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.pyramids import bounding
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.eventlog import EventLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import zarr
+
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.automatic import AutomaticMaps
+
+    Labels = npt.NDArray[np.uint8]
+
+_Basis = dict[str, Any]
+
+
+class Corrections:
+    """Label maps that people edit.
+
+    Parameters
+    ----------
+    path : Path
+        The store's folder.
+    root : Group
+        The store, opened for reading or writing.
+    geometry : MapGeometry
+        The label grid.
+    table : ClassTable
+        Classes an edit may use.
+    automatic : AutomaticMaps
+        What the edits start from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        root: zarr.Group,
+        geometry: MapGeometry,
+        table: ClassTable,
+        automatic: AutomaticMaps,
+    ) -> None:
+        self._root = root
+        self._geometry = geometry
+        self._table = table
+        self._automatic = automatic
+        self._mutex = threading.RLock()
+        self._synced_path = path / layout.OURS / layout.SYNCED
+        self._basis: dict[str, _Basis] = {}
+        self._dirty: dict[str, list[Window]] = {}
+        self.log = EventLog(path / layout.OURS / layout.EVENTS)
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the label maps that can be edited."""
+        listed: Any = self._root["labels"].attrs.asdict()["ome"]["labels"]
+        return [n for n in listed if n not in (layout.PATCH, layout.REFINED)]
+
+    def begin(self) -> None:
+        """Take the log's lock and bring every map up to date, once.
+
+        Raises
+        ------
+        StoreBusyError
+            If another program is editing.
+        """
+        with self._mutex:
+            if not self.log.writing:
+                self.log.acquire()
+                stored = self._stored_basis()
+                self._basis = {k: b for k, b in stored.items() if b == self._due(k)}
+                self.sync()
+
+    def sync(self) -> None:
+        """Derive again the maps that do not follow from the log and the last run.
+
+        Call it while editing when a run of another process has ended.
+        """
+        with self._mutex:
+            self.begin()
+            for layer in self.layers:
+                if not self._is_current(layer):
+                    self._derive(layer)
+
+    def add_reader(self, reader: str) -> str:
+        """Create a further reader's map, equal to the automatic one, and return its name.
+
+        Raises
+        ------
+        StoreError
+            If the name is impossible or taken.
+        """
+        layer = layout.reader_layer(reader)
+        with self._mutex:
+            self.begin()
+            ome_zarr.create_labels(self._root, layer, self._geometry, self._table)
+            self._derive(layer)
+        return layer
+
+    def append_edit(self, edit: Edit, layer: str, reader: str) -> None:
+        """Log an edit durably, then write it into the stored map.
+
+        Raises
+        ------
+        StoreError
+            If the edit does not fit, or cannot be written. In the latter case
+            it is kept in memory (`EventLog.pending`) and the map is derived
+            again from the log as soon as that is possible.
+        """
+        self._check(edit, layer)
+        with self._mutex:
+            self.begin()
+            basis = self._basis.pop(layer, None)
+            record = self.log.append_edit(layer, edit, reader=reader)
+            if basis is None:
+                self._derive(layer)
+                return
+            block = self._read(layer, edit.window)
+            block[edit.mask()] = edit.after
+            ome_zarr.write_label_window(self._group(layer), edit.window, block)
+            self._dirty.setdefault(layer, []).append(edit.window)
+            self._basis[layer] = basis | {"seq": record["seq"]}
+
+    def write(self, window: Window, labels: Labels, layer: str, tool: str, reader: str) -> None:
+        """Write part of a map; what differs from the stored one is logged as an edit."""
+        if labels.shape != (window.height, window.width) or labels.dtype != np.uint8:
+            raise StoreError(f"{labels.shape} in {labels.dtype} is no label map of {window}.")
+        inside = window.clipped(self._geometry.shape)
+        if inside.is_empty:
+            return
+        moved = Window(inside.y - window.y, inside.x - window.x, inside.height, inside.width)
+        with self._mutex:
+            self.begin()
+            if not self._is_current(layer):
+                self._derive(layer)
+            before = self._read(layer, inside)
+            after = labels[moved.slices]
+            edit = edit_of_window(before, after, inside, self._geometry.shape, tool)
+            if edit is not None:
+                self.append_edit(edit, layer, reader)
+
+    def labels(self, layer: str) -> Labels:
+        """Return a map as the log has it, shape (H, W), whatever the stored one is."""
+        self._check_layer(layer)
+        with self._mutex:
+            if not self._is_current(layer):
+                return self.replay(layer)
+            return self._automatic.read(f"labels/{layer}/0")
+
+    def replay(self, layer: str) -> Labels:
+        """Return the automatic labels with every logged edit applied, shape (H, W).
+
+        Raises
+        ------
+        StoreError
+            If the log is damaged or belongs to another grid.
+        """
+        self._check_layer(layer)
+        labels = self._automatic.labels().copy()
+        for edit in self.log.edits(layer):
+            try:
+                edit.apply(labels)
+            except ConfigError as error:
+                raise StoreError(
+                    f"{self.log.path}: an edit does not fit this store: {error.message}",
+                    hint="Restore the event log that belongs to it.",
+                ) from error
+        return labels
+
+    def close(self) -> None:
+        """Update the pyramids, note what they follow from, give the lock back."""
+        with self._mutex:
+            if not self.log.writing:
+                return
+            try:
+                self.log.flush()
+                for layer in self.layers:
+                    if layer not in self._basis:
+                        self._derive(layer)
+                self._settle()
+            finally:
+                self.log.close()
+
+    def _derive(self, layer: str) -> None:
+        basis = self._due(layer)
+        whole = Window(0, 0, *self._geometry.shape)
+        ome_zarr.write_label_window(self._group(layer), whole, self.replay(layer))
+        self._dirty[layer] = [whole]
+        self._basis[layer] = basis
+        self._settle()
+
+    def _settle(self) -> None:
+        for layer, windows in self._dirty.items():
+            ome_zarr.rebuild_label_pyramid(self._group(layer), bounding(windows))
+        self._dirty.clear()
+        if self._basis != self._stored_basis():
+            write_json(self._synced_path, self._basis)
+
+    def _is_current(self, layer: str) -> bool:
+        if not self.log.writing:
+            return self._stored_basis().get(layer) == self._due(layer)
+        basis = self._basis.get(layer)  # if there, every edit of ours is in the map
+        return basis is not None and basis["automatic"] == self._automatic.revision
+
+    def _due(self, layer: str) -> _Basis:
+        return {"seq": self._last_edit(layer), "automatic": self._automatic.revision}
+
+    def _stored_basis(self) -> dict[str, _Basis]:
+        return read_json(self._synced_path) if self._synced_path.exists() else {}
+
+    def _last_edit(self, layer: str) -> int:
+        records = self.log.records("edit")
+        return max((int(r["seq"]) for r in records if r.get("layer") == layer), default=0)
+
+    def _group(self, layer: str) -> zarr.Group:
+        return self._root[f"labels/{layer}"]
+
+    def _read(self, layer: str, window: Window) -> Labels:
+        with storage_errors("read", f"labels/{layer}", damaged=True):
+            return np.array(self._group(layer)["0"][window.slices], np.uint8)
+
+    def _check(self, edit: Edit, layer: str) -> None:
+        self._check_layer(layer)
+        if edit.shape != self._geometry.shape:
+            raise StoreError(f"an edit of {edit.shape} does not fit a map of this store.")
+        if int(edit.after.max()) > len(self._table):
+            raise StoreError(
+                f"label {int(edit.after.max())} is beyond the {len(self._table)} classes."
+            )
+
+    def _check_layer(self, layer: str) -> None:
+        if layer not in self.layers:
+            raise StoreError(
+                f"there is no editable label map {layer!r}.", hint=f"Known are {self.layers}."
+            )

@@ -1,0 +1,227 @@
+"""What lies where in a working store, and where the store itself lies.
+
+::
+
+    <slide>.fddm.ome.zarr/
+    ├─ 0, 1, 2 …              RGB overview on the label grid (c, y, x)
+    ├─ labels/patch           most probable class per tile
+    ├─ labels/refined         refined labels on the label grid
+    ├─ labels/corrected       what the pathologist made of them
+    ├─ labels/reader-<id>     the same for further readers
+    └─ fddm/
+       ├─ patch_probs, cell_probs, refined_probs    float16 (class, y, x)
+       ├─ tile_done, refined_done                   uint8: 1 = data is complete
+       ├─ provenance.json, run.json, synced.json
+       └─ events.jsonl
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.tiling import CELLS_PER_REGION
+from napari_fddm.interop import ngff
+from napari_fddm.interop.files import read_json
+from napari_fddm.interop.ome_zarr import create_image, create_labels
+
+if TYPE_CHECKING:
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.tiling import TileGrid
+
+SUFFIX = ".fddm.ome.zarr"
+SCHEMA = 1
+"""Version of this layout; a reader refuses newer ones."""
+
+PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
+READER_PREFIX = "reader-"
+OURS = "fddm"
+PROVENANCE, RUN, SYNCED, EVENTS = "provenance.json", "run.json", "synced.json", "events.jsonl"
+
+_CHUNK = CELLS_PER_REGION
+"""Cells (or tiles) per side of a chunk: a refined region replaces at most four."""
+_READER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreGeometries:
+    """The three grids of a store.
+
+    Attributes
+    ----------
+    tile : MapGeometry
+        One cell per tile.
+    cell : MapGeometry
+        Bridge cells: a whole number of them along each tile.
+    label : MapGeometry
+        Labels and overview.
+    """
+
+    tile: MapGeometry
+    cell: MapGeometry
+    label: MapGeometry
+
+    def __post_init__(self) -> None:
+        """Refuse grids that do not belong to one another."""
+        per_tile = self.cells_per_tile
+        fits = self.cell.shape == (self.tile.shape[0] * per_tile, self.tile.shape[1] * per_tile)
+        same = self.tile.origin == self.cell.origin and self.tile.mpp == self.cell.mpp
+        if not fits or not same or abs(self.cell.cell * per_tile / self.tile.cell - 1) > 1e-9:
+            raise StoreError(f"the cell grid {self.cell} does not divide the tiles {self.tile}.")
+        if self.label.mpp != self.tile.mpp:
+            raise StoreError(f"the grids disagree on mpp: {self.label.mpp} and {self.tile.mpp}.")
+
+    @classmethod
+    def of_grid(cls, grid: TileGrid, label_mpp: float) -> StoreGeometries:
+        """Return the geometries of a slide's tile grid and label resolution (µm)."""
+        return cls(grid.geometry, grid.cell_geometry, grid.label_geometry(label_mpp))
+
+    @property
+    def cells_per_tile(self) -> int:
+        """Bridge cells along the edge of a tile."""
+        return max(1, round(self.tile.cell / self.cell.cell))
+
+    def shapes(self, classes: int) -> dict[str, tuple[int, ...]]:
+        """Return the arrays of ``fddm/`` and their shapes."""
+        return {
+            "patch_probs": (classes, *self.tile.shape),
+            "cell_probs": (classes, *self.cell.shape),
+            "refined_probs": (classes, *self.cell.shape),
+            "tile_done": self.tile.shape,
+            "refined_done": self.cell.shape,
+        }
+
+
+def create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:
+    """Create all groups and arrays of an empty store.
+
+    Raises
+    ------
+    StoreError
+        If the folder is taken or cannot be written.
+    """
+    from zarr.codecs import ZstdCodec
+
+    root = create_image(path, geometries.label, name=name)
+    ours = root.create_group(OURS)
+    for key, shape in geometries.shapes(len(table)).items():
+        ours.create_array(
+            key,
+            shape=shape,
+            chunks=(*shape[:-2], _CHUNK, _CHUNK),
+            dtype="uint8" if key.endswith("_done") else "float16",
+            fill_value=0,
+            compressors=ZstdCodec(level=3, checksum=True),
+        )
+    create_labels(root, PATCH, geometries.tile, table)
+    create_labels(root, REFINED, geometries.label, table)
+    create_labels(root, CORRECTED, geometries.label, table)
+    block: Any = root.attrs[ngff.BLOCK]
+    grids = {k: ngff.geometry_block(getattr(geometries, k)) for k in ("tile", "cell", "label")}
+    # Last of all: only a store with a schema number is one.
+    root.update_attributes(
+        {ngff.BLOCK: {**block, "schema": SCHEMA, **grids, "classes": ngff.table_block(table)}}
+    )
+
+
+def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
+    """Read grids and classes from a store's own attributes.
+
+    Raises
+    ------
+    StoreError
+        If it is no store of ours, one of a newer version, or damaged.
+    """
+    schema = block.get("schema") if isinstance(block, dict) else None
+    if not isinstance(schema, int):
+        raise StoreError(
+            f"{path} is not an analysis store of napari-fddm.",
+            hint=f"Open a folder whose name ends with {SUFFIX}.",
+        )
+    if schema > SCHEMA:
+        raise StoreError(
+            f"{path} was written by a newer napari-fddm (layout {schema}, this one knows "
+            f"{SCHEMA}).",
+            hint="Update napari-fddm.",
+        )
+    try:
+        grids = [ngff.geometry_of_block(block[k]) for k in ("tile", "cell", "label")]
+        return StoreGeometries(*grids), ngff.table_of_block(block["classes"])
+    except (KeyError, StoreError) as error:
+        raise StoreError(
+            f"{path}: the store's description is damaged: {error}.",
+            hint="Restore it from a backup or run the analysis again.",
+        ) from error
+
+
+def is_our_store(path: Path) -> bool:
+    """Whether a folder is an OME-Zarr that this program wrote."""
+    if path.is_symlink() or not (path / OURS).is_dir():
+        return False
+    try:
+        attributes = read_json(path / "zarr.json").get("attributes", {})
+    except StoreError:
+        return False
+    block = attributes.get(ngff.BLOCK) if isinstance(attributes, dict) else None
+    return "ome" in attributes and isinstance(block, dict) and "schema" in block
+
+
+def reader_layer(reader: str) -> str:
+    """Return the label map's name of a further reader.
+
+    Raises
+    ------
+    StoreError
+        If the name could not be a folder everywhere.
+    """
+    if not _READER_NAME.fullmatch(reader):
+        raise StoreError(
+            f"{reader!r} cannot name a reader.",
+            hint="Use up to 64 letters, digits, - and _, a letter or digit first.",
+        )
+    return f"{READER_PREFIX}{reader}"
+
+
+def default_store_path(slide_path: Path | None, fingerprint: str) -> Path:
+    """Return where the store of a slide belongs.
+
+    Beside the slide; in the user's workspace folder, named by fingerprint, where
+    that folder is read-only or the slide has no path. A store that exists
+    already is found first in either place, so a moved slide keeps its analysis.
+
+    Parameters
+    ----------
+    slide_path : Path or None
+        The slide's file or folder.
+    fingerprint : str
+        `Slide.fingerprint`.
+    """
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", fingerprint) or "unnamed"
+    fallback = workspace_folder() / f"{safe}{SUFFIX}"
+    if slide_path is None:
+        return fallback
+    beside = slide_path.with_name(f"{slide_path.name}{SUFFIX}")
+    if beside.exists() or not (fallback.exists() or not _writable(beside.parent)):
+        return beside
+    return fallback
+
+
+def workspace_folder() -> Path:
+    """Return the folder for stores that cannot lie beside their slide."""
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("napari-fddm", appauthor=False)) / "stores"
+
+
+def _writable(folder: Path) -> bool:
+    # Asking the permission bits is wrong on network shares and Windows: try it.
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,390 @@
+"""The working file of an analysis, which is also its export: one valid OME-Zarr.
+
+Two jobs write into it, each under a lock of its own, so that a pathologist can
+correct while a run goes on in another process: the *run* (`AutomaticMaps`) and
+the *editor* (`Corrections`). They share no file. Readers need no lock.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.provenance import Provenance
+from napari_fddm.interop import ngff, ome_zarr
+from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.automatic import AutomaticMaps
+from napari_fddm.pipeline.corrections import Corrections
+from napari_fddm.pipeline.eventlog import StoreBusyError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import zarr
+
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.core.edits import Edit
+    from napari_fddm.core.geometry import Window
+    from napari_fddm.core.maps import ProbabilityMap
+    from napari_fddm.pipeline.automatic import MapName
+    from napari_fddm.pipeline.eventlog import EventLog
+    from napari_fddm.pipeline.layout import StoreGeometries
+
+    Labels = npt.NDArray[np.uint8]
+    Probs = npt.NDArray[np.floating]
+
+Mode = Literal["r", "r+"]
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class AnalysisStore:
+    """An analysis on disk; make one with `create` or `open`.
+
+    Attributes
+    ----------
+    path : Path
+        The store's folder.
+    mode : str
+        "r" for reading, "r+" for writing.
+    geometries : StoreGeometries
+        Tile, cell and label grids.
+    table : ClassTable
+        Its classes.
+    """
+
+    def __init__(self, path: Path, mode: Mode) -> None:
+        self.path = path
+        self.mode = mode
+        self._closed = False
+        root = _open_root(path, mode)
+        self.geometries, self.table = layout.read_header(root.attrs.get(ngff.BLOCK), path)
+        _check_arrays(root, path, self.geometries, len(self.table))
+        self._about = read_json(path / layout.OURS / layout.PROVENANCE)
+        self._maps = AutomaticMaps(path, root, self.geometries, len(self.table))
+        self._corrections = Corrections(path, root, self.geometries.label, self.table, self._maps)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        *,
+        slide_info: Mapping[str, Any],
+        geometries: StoreGeometries,
+        table: ClassTable,
+        provenance: Provenance | Mapping[str, Any],
+    ) -> Self:
+        """Create an empty store and open it for writing.
+
+        It appears whole or not at all: it is built beside its place and renamed.
+
+        Parameters
+        ----------
+        path : Path
+            Folder to create, see `layout.default_store_path`; parents are made.
+        slide_info : mapping
+            JSON values that identify the slide; "name" is shown by viewers.
+        geometries : StoreGeometries
+            Tile, cell and label grids.
+        table : ClassTable
+            The classes.
+        provenance : Provenance or mapping
+            What the results will depend on.
+
+        Raises
+        ------
+        StoreError
+            If the path is taken or cannot be written.
+        """
+        if path.exists():
+            raise StoreError(
+                f"{path} exists already.", hint="Open it, or choose another name for the new one."
+            )
+        name = str(slide_info.get("name", path.name.removesuffix(layout.SUFFIX)))
+        built = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            with storage_errors("create", path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                layout.create_skeleton(built, name, geometries, table)
+                ours = built / layout.OURS
+                about = {
+                    "schema": layout.SCHEMA,
+                    "created": _now(),
+                    "slide": dict(slide_info),
+                    "run": _plain(provenance),
+                }
+                write_json(ours / layout.RUN, {"token": uuid.uuid4().hex, "complete": False})
+                write_json(ours / layout.PROVENANCE, about)
+                built.rename(path)
+        except BaseException:
+            shutil.rmtree(built, ignore_errors=True)
+            raise
+        return cls(path, "r+")
+
+    @classmethod
+    def open(cls, path: Path, mode: Mode = "r") -> Self:
+        """Open a store.
+
+        Writing takes no lock yet: the first write of a run or of an edit does, or
+        `begin_run` and `begin_edits`.
+
+        Raises
+        ------
+        StoreError
+            If it is not a store, was written by a newer version, or is damaged.
+        """
+        return cls(path, mode)
+
+    def __enter__(self) -> Self:
+        """Return the store itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the results depend on, as stored."""
+        return dict(self._about.get("run", {}))
+
+    @property
+    def slide_info(self) -> dict[str, Any]:
+        """What identifies the slide."""
+        return dict(self._about.get("slide", {}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last run came to its end."""
+        return self._maps.complete
+
+    @property
+    def log(self) -> EventLog:
+        """The event log; append notes with ``log.append``, edits with `append_edit`."""
+        return self._corrections.log
+
+    def check_compatible(self, provenance: Provenance) -> None:
+        """Make sure that a run continues what is stored.
+
+        Raises
+        ------
+        StoreError
+            Naming what differs: slide, weights or settings.
+        """
+        asked = Provenance(**json.loads(json.dumps(_plain(provenance))))
+        differences = asked.differences(self.provenance)
+        if differences:
+            raise StoreError(
+                f"{self.path} holds another analysis ({'; '.join(differences)}).",
+                hint="Use the settings it was made with, or start a new analysis elsewhere.",
+            )
+
+    def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
+        """Replace the stored provenance, e.g. when another device continues a run."""
+        self._begin_run()
+        self._about = {**self._about, "run": _plain(provenance), "updated": _now()}
+        write_json(self.path / layout.OURS / layout.PROVENANCE, self._about)
+
+    def begin_run(self) -> None:
+        """Take the run's lock now instead of with the first write.
+
+        Raises
+        ------
+        StoreBusyError
+            If another run is writing into this store.
+        """
+        self._begin_run()
+
+    def begin_edits(self) -> None:
+        """Take the editor's lock now; maps that a crash left behind are derived again.
+
+        Raises
+        ------
+        StoreBusyError
+            If another program is editing this store.
+        """
+        self._require_writing()
+        self._corrections.begin()
+
+    def write_overview(self, window: Window, rgb: Labels) -> None:
+        """Write part of the overview, (h, w, 3) of uint8; ``window`` in label cells."""
+        self._require_writing()
+        self._maps.write_overview(window, rgb)
+
+    def write_tiles(
+        self, rows_cols: npt.NDArray[np.integer], patch_probs: Probs, cell_probs: Probs
+    ) -> None:
+        """Write classified tiles and mark them done; see `AutomaticMaps.write_tiles`."""
+        self._require_writing()
+        self._maps.write_tiles(rows_cols, patch_probs, cell_probs)
+
+    def write_refined(
+        self, window: Window, labels: Labels, cell_window: Window, probs: Probs
+    ) -> None:
+        """Write a refined part and mark its cells; see `AutomaticMaps.write_refined`."""
+        self._require_writing()
+        self._maps.write_refined(window, labels, cell_window, probs)
+
+    def finish(self, *, complete: bool = True) -> None:
+        """Wrap up a run: pyramids, and corrected maps on the new automatic labels.
+
+        While another program is editing, it does the latter itself (`sync`).
+
+        Parameters
+        ----------
+        complete : bool
+            False when the run was cancelled; what it finished is kept.
+        """
+        self._require_writing()
+        self._maps.finish(complete=complete)
+        try:
+            self._corrections.sync()
+        except StoreBusyError:
+            _LOGGER.info("%s is being edited; its editor takes over the new labels", self.path)
+
+    def sync(self) -> None:
+        """Bring the corrected maps up to date, e.g. when another process's run has ended."""
+        self._require_writing()
+        self._corrections.sync()
+
+    def labels(self, name: str) -> Labels:
+        """Return "patch" (on the tile grid), "refined", "corrected" or a reader's map.
+
+        A corrected map is returned as the event log has it, also after a crash.
+        """
+        self._require_open()
+        if name in (layout.PATCH, layout.REFINED):
+            return self._maps.read(f"labels/{name}/0")
+        return self._corrections.labels(name)
+
+    def automatic_labels(self) -> Labels:
+        """Return what the models say on the label grid; see `AutomaticMaps.labels`."""
+        self._require_open()
+        return self._maps.labels()
+
+    def replay_corrected(self, layer: str = layout.CORRECTED) -> Labels:
+        """Return the automatic labels with every logged edit applied."""
+        self._require_open()
+        return self._corrections.replay(layer)
+
+    def probability_map(self, name: MapName) -> ProbabilityMap:
+        """Return "patch", "cell" (both stage 1) or "refined" probabilities."""
+        self._require_open()
+        return self._maps.probability_map(name)
+
+    @property
+    def edit_layers(self) -> list[str]:
+        """Names of the label maps that can be edited."""
+        return self._corrections.layers
+
+    def add_reader(self, reader: str) -> str:
+        """Create the label map of a further reader and return its name."""
+        self._require_writing()
+        return self._corrections.add_reader(reader)
+
+    def append_edit(self, edit: Edit, *, layer: str = layout.CORRECTED, reader: str = "") -> None:
+        """Log an edit durably and write it into its map; see `Corrections.append_edit`."""
+        self._require_writing()
+        self._corrections.append_edit(edit, layer, reader)
+
+    def write_corrected(
+        self,
+        window: Window,
+        labels: Labels,
+        *,
+        layer: str = layout.CORRECTED,
+        tool: str = "write",
+        reader: str = "",
+    ) -> None:
+        """Write part of a corrected map and log what thereby changes.
+
+        Do not log the same change with `append_edit` as well.
+        """
+        self._require_writing()
+        self._corrections.write(window, labels, layer, tool, reader)
+
+    def validate(self) -> None:
+        """Check the store against the OME-Zarr 0.5 specification.
+
+        Raises
+        ------
+        StoreError
+            Naming the part that fails.
+        """
+        ome_zarr.validate(self.path)
+
+    def close(self) -> None:
+        """Wrap up what was written and give the locks back; closing twice is fine.
+
+        Raises
+        ------
+        StoreError
+            If that fails; the locks are given back all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._maps.unfinished:
+                self._maps.finish(complete=False)
+        finally:
+            try:
+                self._corrections.close()
+            finally:
+                self._maps.release()
+
+    def _begin_run(self) -> None:
+        self._require_writing()
+        self._maps.begin()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed.", hint="Open the analysis again.")
+
+    def _require_writing(self) -> None:
+        self._require_open()
+        if self.mode != "r+":
+            raise StoreError(f"{self.path} is open for reading only.", hint='Use mode="r+".')
+
+
+def _open_root(path: Path, mode: Mode) -> zarr.Group:
+    with storage_errors("open", path):
+        if not path.exists():
+            raise StoreError(f"{path} does not exist.", hint="Check the path or run the analysis.")
+    return ome_zarr.open_group(path, mode=mode)
+
+
+def _check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, classes: int) -> None:
+    expected = {f"{layout.OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
+    expected[f"labels/{layout.PATCH}/0"] = geometries.tile.shape
+    expected[f"labels/{layout.REFINED}/0"] = geometries.label.shape
+    expected[f"labels/{layout.CORRECTED}/0"] = geometries.label.shape
+    expected["0"] = (3, *geometries.label.shape)
+    for key, shape in expected.items():
+        with storage_errors("read", f"{path}/{key}", damaged=True):
+            found = tuple(root[key].shape) if key in root else None
+        if found != shape:
+            state = "is missing" if found is None else f"has shape {found}, not {shape}"
+            raise StoreError(
+                f"{path}: {key} {state}.",
+                hint="The store is damaged: restore it from a backup or run the analysis again.",
+            )
+
+
+def _plain(provenance: Provenance | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(provenance, Provenance):
+        return provenance.to_json()
+    return dict(provenance)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
