@@ -71,7 +71,8 @@ def stripes(phase: FloatImage) -> FloatImage:
 def viable_tumor(canvas: Canvas) -> Dyes:
     """Draw crowded pleomorphic nuclei on amphophilic cytoplasm with lace-like osteoid.
 
-    Here and there osteoid takes over and the nuclei thin out.
+    Here and there osteoid takes over and the nuclei thin out; elsewhere the cytoplasm is
+    scant and pale, as in small-cell tumors, and the mean color is that of inflammation.
     """
     patch = canvas.smooth(95.0, 101)
     sclerotic = ramp(canvas.smooth(260.0, 107), 0.20, 0.60)
@@ -87,7 +88,9 @@ def viable_tumor(canvas: Canvas) -> Dyes:
     )
     chromatin += (canvas.grain(1.7, 105) - np.float32(0.5)) * np.float32(0.7)
     cytoplasm = np.float32(0.30) + np.float32(0.22) * canvas.grain(18.0, 106) + texture * 0.16
-    eosin = cytoplasm + np.float32(0.22) * osteoid - np.float32(0.10) * body
+    scant = ramp(canvas.smooth(290.0, 109), -0.10, 0.50)
+    cytoplasm *= 1 - np.float32(0.48) * scant
+    eosin = cytoplasm + np.float32(0.22) * osteoid - np.float32(0.10) * body * (1 - scant)
     cleft = ramp(nuclei.depth, -4.2, -6.0) * ramp(patch, 0.10, -0.45) * (1 - osteoid)
     eosin *= 1 - np.float32(0.75) * cleft
     hematoxylin = np.float32(0.14) * (1 - osteoid) * (1 - cleft) + body * chromatin
@@ -199,7 +202,9 @@ def inflammation(canvas: Canvas) -> Dyes:
     body = cells.inside(canvas.softness) * ramp(cells.tone - loose * np.float32(0.75), -0.05, 0.0)
     texture = canvas.grain(3.5, 503)
     fiber = ramp(np.abs(canvas.smooth(24.0, 507)), 0.16, 0.03)
-    eosin = np.float32(0.17) + np.float32(0.16) * texture + np.float32(0.16) * loose * fiber
+    plasmacytic = ramp(canvas.smooth(250.0, 508), -0.05, 0.50)
+    eosin = np.float32(0.15) + np.float32(0.16) * texture + np.float32(0.16) * loose * fiber
+    eosin += np.float32(0.17) * plasmacytic
     eosin += np.float32(0.12) * body
     hematoxylin = np.float32(0.10) + np.float32(0.08) * canvas.grain(14.0, 504)
     hematoxylin *= 1 - np.float32(0.5) * loose
