@@ -5,15 +5,15 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
+import uuid
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -73,16 +73,16 @@ def write_atomic(path: Path, text: str) -> None:
     StoreError
         If it cannot be written; the old file is then untouched.
     """
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     with storage_errors("write", path):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
+            with part.open("x", encoding="utf-8") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
 

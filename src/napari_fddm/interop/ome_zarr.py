@@ -287,10 +287,10 @@ def validate(path: Path | Store) -> None:
 
     root = open_group(path)
     ome = _ome_of(root, f"{path}")
-    _judge(f"{path}", "the image", lambda: Image.from_zarr(root))
     _check_version(ome, f"{path}", "the image")
-    if "labels" in root:
+    if "labels" in root:  # first, because the image's own check includes them less clearly
         _validate_labels(path, open_group(path, "labels"))
+    _judge(f"{path}", "the image", lambda: Image.from_zarr(root))
 
 
 def _validate_labels(path: Path | Store, parent: zarr.Group) -> None:
@@ -333,11 +333,9 @@ def _judge(path: str, part: str, check: Any) -> None:
     try:
         check()
     except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
-        reasons = [str(error).splitlines()[0]]
-        if error.__cause__ is not None:
-            reasons.append(str(error.__cause__).splitlines()[0])
+        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
         raise StoreError(
-            f"{path}: {part} is not valid OME-Zarr {ngff.VERSION}: {' '.join(reasons)}",
+            f"{path}: {part} is not valid OME-Zarr {ngff.VERSION}: {reason[:300]}",
             hint=_REPAIR,
         ) from error
 

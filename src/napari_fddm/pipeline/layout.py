@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import read_json
+from napari_fddm.interop.files import read_json, storage_errors
 from napari_fddm.interop.ome_zarr import create_image, create_labels
 
 if TYPE_CHECKING:
+    import zarr
+
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.tiling import TileGrid
@@ -157,6 +159,30 @@ def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
             f"{path}: the store's description is damaged: {error}.",
             hint="Restore it from a backup or run the analysis again.",
         ) from error
+
+
+def check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, classes: int) -> None:
+    """Make sure that every array is there in the right shape.
+
+    Raises
+    ------
+    StoreError
+        Naming the first that is not.
+    """
+    expected = {f"{OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
+    expected[f"labels/{PATCH}/0"] = geometries.tile.shape
+    expected[f"labels/{REFINED}/0"] = geometries.label.shape
+    expected[f"labels/{CORRECTED}/0"] = geometries.label.shape
+    expected["0"] = (3, *geometries.label.shape)
+    for key, shape in expected.items():
+        with storage_errors("read", f"{path}/{key}", damaged=True):
+            found = tuple(root[key].shape) if key in root else None
+        if found != shape:
+            state = "is missing" if found is None else f"has shape {found}, not {shape}"
+            raise StoreError(
+                f"{path}: {key} {state}.",
+                hint="The store is damaged: restore it from a backup or run the analysis again.",
+            )
 
 
 def is_our_store(path: Path) -> bool:

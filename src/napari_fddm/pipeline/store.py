@@ -22,6 +22,7 @@ from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.automatic import AutomaticMaps
 from napari_fddm.pipeline.corrections import Corrections
 from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.export import export_copy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ class AnalysisStore:
         self._closed = False
         root = _open_root(path, mode)
         self.geometries, self.table = layout.read_header(root.attrs.get(ngff.BLOCK), path)
-        _check_arrays(root, path, self.geometries, len(self.table))
+        layout.check_arrays(root, path, self.geometries, len(self.table))
         self._about = read_json(path / layout.OURS / layout.PROVENANCE)
         self._maps = AutomaticMaps(path, root, self.geometries, len(self.table))
         self._corrections = Corrections(path, root, self.geometries.label, self.table, self._maps)
@@ -190,7 +191,7 @@ class AnalysisStore:
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
         """Replace the stored provenance, e.g. when another device continues a run."""
-        self._begin_run()
+        self.begin_run()
         self._about = {**self._about, "run": _plain(provenance), "updated": _now()}
         write_json(self.path / layout.OURS / layout.PROVENANCE, self._about)
 
@@ -202,7 +203,8 @@ class AnalysisStore:
         StoreBusyError
             If another run is writing into this store.
         """
-        self._begin_run()
+        self._require_writing()
+        self._maps.begin()
 
     def begin_edits(self) -> None:
         """Take the editor's lock now; maps that a crash left behind are derived again.
@@ -322,6 +324,26 @@ class AnalysisStore:
         """
         ome_zarr.validate(self.path)
 
+    def export(self, destination: Path, *, overwrite: bool = False) -> None:
+        """Write a complete, validated copy of this store.
+
+        Parameters
+        ----------
+        destination : Path
+            Folder to create; it appears whole or not at all.
+        overwrite : bool
+            Replace an older store of ours. Nothing else is ever replaced.
+
+        Raises
+        ------
+        StoreError
+            If the destination is taken or the copy is not valid; see
+            `export_copy`.
+        """
+        self._require_open()
+        self.log.flush()
+        export_copy(self.path, destination, _complete_copy, overwrite=overwrite)
+
     def close(self) -> None:
         """Wrap up what was written and give the locks back; closing twice is fine.
 
@@ -332,19 +354,15 @@ class AnalysisStore:
         """
         if self._closed:
             return
-        self._closed = True
         try:
             if self._maps.unfinished:
-                self._maps.finish(complete=False)
+                self.finish(complete=False)
         finally:
+            self._closed = True
             try:
                 self._corrections.close()
             finally:
                 self._maps.release()
-
-    def _begin_run(self) -> None:
-        self._require_writing()
-        self._maps.begin()
 
     def _require_open(self) -> None:
         if self._closed:
@@ -356,28 +374,19 @@ class AnalysisStore:
             raise StoreError(f"{self.path} is open for reading only.", hint='Use mode="r+".')
 
 
+def _complete_copy(path: Path) -> None:
+    with AnalysisStore.open(path, "r+") as copy:
+        if not copy.complete:
+            copy.finish(complete=False)
+        copy.sync()
+    ome_zarr.validate(path)
+
+
 def _open_root(path: Path, mode: Mode) -> zarr.Group:
     with storage_errors("open", path):
         if not path.exists():
             raise StoreError(f"{path} does not exist.", hint="Check the path or run the analysis.")
     return ome_zarr.open_group(path, mode=mode)
-
-
-def _check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, classes: int) -> None:
-    expected = {f"{layout.OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
-    expected[f"labels/{layout.PATCH}/0"] = geometries.tile.shape
-    expected[f"labels/{layout.REFINED}/0"] = geometries.label.shape
-    expected[f"labels/{layout.CORRECTED}/0"] = geometries.label.shape
-    expected["0"] = (3, *geometries.label.shape)
-    for key, shape in expected.items():
-        with storage_errors("read", f"{path}/{key}", damaged=True):
-            found = tuple(root[key].shape) if key in root else None
-        if found != shape:
-            state = "is missing" if found is None else f"has shape {found}, not {shape}"
-            raise StoreError(
-                f"{path}: {key} {state}.",
-                hint="The store is damaged: restore it from a backup or run the analysis again.",
-            )
 
 
 def _plain(provenance: Provenance | Mapping[str, Any]) -> dict[str, Any]:

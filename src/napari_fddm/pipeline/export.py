@@ -1,0 +1,131 @@
+"""A validated copy of a store, put in its place in one step."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.pipeline.layout import is_our_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_TRANSIENT = (".lock", ".part", ".partial")
+"""Ends of file names that mean something to a running program only."""
+
+
+def export_copy(
+    source: Path, destination: Path, check: Callable[[Path], None], *, overwrite: bool = False
+) -> None:
+    """Copy a store, check the copy, then rename it to its destination.
+
+    Parameters
+    ----------
+    source : Path
+        The store's folder.
+    destination : Path
+        Folder to create.
+    check : callable
+        Completes and validates the copy at the path it gets; raises if it is
+        not good.
+    overwrite : bool
+        Replace an older store of ours. Nothing else is ever replaced.
+
+    Raises
+    ------
+    StoreError
+        If the destination is taken or impossible, the copy does not pass, or
+        the disk fails; the destination is then as it was.
+    """
+    _check_places(source, destination)
+    _check_vacancy(destination, overwrite=overwrite)
+    copy = _beside(destination)
+    try:
+        with storage_errors("export to", destination):
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            _copy_tree(source, copy)
+        check(copy)
+        _remove_transient(copy)
+        _check_vacancy(destination, overwrite=overwrite)
+        _install(copy, destination)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+
+
+def _check_places(source: Path, destination: Path) -> None:
+    here, there = source.resolve(), destination.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise StoreError(
+            f"cannot export {source} to {destination}: one lies in the other.",
+            hint="Choose a folder outside the analysis.",
+        )
+
+
+def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
+    if not os.path.lexists(destination):
+        return
+    if not overwrite:
+        raise StoreError(
+            f"{destination} exists already.", hint="Choose another name or allow to overwrite it."
+        )
+    if not is_our_store(destination):
+        raise StoreError(
+            f"{destination} exists and was not written by napari-fddm, so it is not replaced.",
+            hint="Choose another name, or remove it yourself.",
+        )
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    for folder, _, names in os.walk(source, onerror=_raise):
+        inside = target / os.path.relpath(folder, source)
+        inside.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            if not name.endswith(_TRANSIENT):
+                _copy_file(source / os.path.relpath(folder, source) / name, inside / name)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError:
+        if source.exists():
+            raise
+        # zarr removes a chunk that became empty; it may do so while we copy.
+        target.unlink(missing_ok=True)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _remove_transient(copy: Path) -> None:
+    for path in copy.rglob("*"):
+        if path.name.endswith(_TRANSIENT):
+            path.unlink()
+
+
+def _install(copy: Path, destination: Path) -> None:
+    with storage_errors("export to", destination):
+        old = None
+        if destination.exists():
+            old = _beside(destination)
+            destination.rename(old)
+        try:
+            copy.rename(destination)
+        except BaseException:
+            if old is not None:
+                old.rename(destination)
+            raise
+        sync_folder(destination.parent)
+        if old is not None:
+            shutil.rmtree(old)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
