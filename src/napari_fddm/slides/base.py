@@ -13,21 +13,32 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from napari_fddm.core.errors import MppError, SlideError
+from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, Mpp, Region
-from napari_fddm.core.resample import WHITE, area_average, bilinear
+from napari_fddm.core.resample import WHITE, area_average, area_average_edges, bilinear_edges
+from napari_fddm.slides.scales import level_scales
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    import numpy.typing as npt
+
     from napari_fddm.core.protocols import RgbImage
+
+    Edges = npt.NDArray[np.float64]
 
 DASK_CHUNK = 512
 """Least edge of a viewing chunk, px; the next multiple of the file's tile is taken."""
 
 FINER_TOLERANCE = 1.001
 """A level counts as fine enough up to this factor: downsamples are rarely exact."""
+
+_MOST_PER_PIXEL = 512
+"""Beyond this many source pixels a side per output pixel, averaging takes two steps."""
+_SUBPIXELS = float(1 << 20)
+_BLOCK = 2048
+"""Source pixels a side that are held at once while resampling; bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,25 +182,50 @@ class PyramidSlide(ABC):
         -------
         array of uint8, shape (h, w, 3)
             ``h = round(region.height / downsample)``, at least 1; same for w.
+
+        Raises
+        ------
+        ConfigError
+            If `downsample` is no positive number.
+        SlideError
+            If pixels cannot be decoded or the slide was closed.
         """
+        if not (math.isfinite(downsample) and downsample > 0):
+            raise ConfigError(f"{self.name} cannot be read at a downsample of {downsample}.")
         self._refuse_if_closed()
         shape = (
             max(1, round(region.height / downsample)),
             max(1, round(region.width / downsample)),
         )
         level = self.level_for(downsample)
+        parts = math.ceil(downsample / level.downsample / _MOST_PER_PIXEL)
+        if parts > 1:
+            whole = Region(region.y, region.x, shape[0] * downsample, shape[1] * downsample)
+            fine = self.read_scaled(whole, downsample / parts)
+            return area_average(fine, (0, 0, fine.shape[0], fine.shape[1]), shape)
         scale_y, scale_x = self._scales[level.index]
-        y0, x0 = region.y / scale_y, region.x / scale_x
-        y1, x1 = y0 + shape[0] * downsample / scale_y, x0 + shape[1] * downsample / scale_x
-        low_y, high_y = _pixels(y0, y1, level.shape[0])
-        low_x, high_x = _pixels(x0, x1, level.shape[1])
-        if low_y >= high_y or low_x >= high_x:
-            return np.full((*shape, 3), WHITE, np.uint8)
-        image = self._read_level(level.index, low_y, low_x, high_y - low_y, high_x - low_x)
-        box = (y0 - low_y, x0 - low_x, y1 - low_y, x1 - low_x)
-        if downsample * FINER_TOLERANCE < level.downsample:
-            return bilinear(image, box, shape)
-        return area_average(image, box, shape)
+        y_edges = _edges(region.y, downsample, shape[0], scale_y)
+        x_edges = _edges(region.x, downsample, shape[1], scale_x)
+        image = np.full((*shape, 3), WHITE, np.uint8)
+        for rows, cols in _blocks(y_edges, x_edges):
+            image[rows, cols] = self._resampled(
+                level,
+                y_edges[rows.start : rows.stop + 1],
+                x_edges[cols.start : cols.stop + 1],
+                interpolate=downsample * FINER_TOLERANCE < level.downsample,
+            )
+        return image
+
+    def _resampled(
+        self, level: LevelInfo, y_edges: Edges, x_edges: Edges, *, interpolate: bool
+    ) -> RgbImage | int:
+        y0, y1 = _touched(y_edges, level.shape[0])
+        x0, x1 = _touched(x_edges, level.shape[1])
+        if y0 >= y1 or x0 >= x1:
+            return WHITE
+        window = self._read_level(level.index, y0, x0, y1 - y0, x1 - x0)
+        resample = bilinear_edges if interpolate else area_average_edges
+        return resample(window, y_edges - y0, x_edges - x0)
 
     def read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         """Read whole pixels of one level; parts outside the level come back white.
@@ -288,44 +324,26 @@ class _LevelArray:
         return image[:: rows[2], :: cols[2], slice(*bands)]
 
 
-def level_scales(shapes: Sequence[tuple[int, int]]) -> tuple[tuple[float, float], ...]:
-    """Return level-0 pixels per pixel of each level, along y and x.
+def _edges(start: float, downsample: float, count: int, scale: float) -> Edges:
+    """Return the edges of output pixels in level pixels.
 
-    A file says only how many pixels a level has. Some writers bin by a whole
-    number and cut or pad the rest, others stretch the image onto the rounded size.
-    Where both readings agree to half a level pixel at the far edge the whole number
-    is taken; else their mean, which lies within half a level pixel of either.
-
-    Parameters
-    ----------
-    shapes : sequence of (int, int)
-        (height, width) per level, finest first.
-
-    Raises
-    ------
-    SlideError
-        If there is no level, one has no pixels, or one is larger than the first.
+    They are rounded to 2⁻²⁰ px, far below any gray level but above the error of the
+    arithmetic, so that a place has the same edges whatever region it is read with.
     """
-    if not shapes or min(min(s) for s in shapes) < 1:
-        raise SlideError("the slide has no pixels.")
-    if any(k > n for s in shapes for k, n in zip(s, shapes[0], strict=True)):
-        raise SlideError(f"the slide's levels are not ordered by size: {list(shapes)}.")
-    return tuple(_scales(shapes[0], s) for s in shapes)
+    edges = (start + np.arange(count + 1) * downsample) / scale
+    return np.round(edges * _SUBPIXELS) / _SUBPIXELS
 
 
-def _scales(full: tuple[int, int], level: tuple[int, int]) -> tuple[float, float]:
-    whole = round(max(full) / level[full.index(max(full))])
-    if all(abs(n / whole - k) < 1 for n, k in zip(full, level, strict=True)):
-        return _axis_scale(full[0], level[0], whole), _axis_scale(full[1], level[1], whole)
-    return full[0] / level[0], full[1] / level[1]
+def _blocks(y_edges: Edges, x_edges: Edges) -> Iterator[tuple[slice, slice]]:
+    """Yield output windows whose source is small enough to hold at once."""
+    rows, cols = len(y_edges) - 1, len(x_edges) - 1
+    step_y = max(1, int(_BLOCK / (y_edges[1] - y_edges[0])))
+    step_x = max(1, int(_BLOCK / (x_edges[1] - x_edges[0])))
+    for y in range(0, rows, step_y):
+        for x in range(0, cols, step_x):
+            yield slice(y, min(y + step_y, rows)), slice(x, min(x + step_x, cols))
 
 
-def _axis_scale(full: int, level: int, whole: int) -> float:
-    if abs(full / whole - level) <= 0.5:
-        return float(whole)
-    return (whole + full / level) / 2
-
-
-def _pixels(start: float, stop: float, size: int) -> tuple[int, int]:
+def _touched(edges: Edges, size: int) -> tuple[int, int]:
     """Return the pixels a span touches and one more on either side, clipped."""
-    return max(0, math.floor(start) - 1), min(size, math.ceil(stop) + 1)
+    return max(0, math.floor(edges[0]) - 1), min(size, math.ceil(edges[-1]) + 1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.codestream import jpeg2000_damage, jpeg_damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     Samples = npt.NDArray[np.uint8]
 
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
-_JPEG = frozenset({7, 33007})
-_COLOR_CONVERTED = _JPEG  # YCbCr comes out of these decoders as RGB
+_JPEG = frozenset({7, 33007})  # whose decoder turns YCbCr into RGB
 _APERIO_JP2K_YCBCR = 33003
+_JPEG_2000 = frozenset({_APERIO_JP2K_YCBCR, 33004, 33005, 34712})
 _ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
 
 # What the decoders raise on bad bytes: imagecodecs RuntimeError, tifffile ValueError …
@@ -70,6 +71,8 @@ class TiffLevel:
     """
 
     def __init__(self, pages: Sequence[Any], keyframe: Any, name: str) -> None:
+        _refuse_samples(keyframe, len(pages), name)
+        _refuse_codec(keyframe, name)
         self._name = name
         self._keyframe = keyframe
         self._tables = keyframe.jpegtables
@@ -81,8 +84,6 @@ class TiffLevel:
             -(-self.shape[0] // self.tile_shape[0]),
             -(-self.shape[1] // self.tile_shape[1]),
         )
-        _refuse_samples(keyframe, len(pages), name)
-        _refuse_codec(keyframe, name)
         self._segments = _segments(pages, self.grid[0] * self.grid[1], name)
 
     @property
@@ -140,23 +141,26 @@ class TiffLevel:
         data = read(segment.offset, segment.count)
         if segment.count == 0 or len(data) < segment.count:
             raise self._damaged(row, col, f"{segment.count - len(data)} of its bytes are missing")
-        if self._keyframe.compression in _JPEG and self._header is None:
-            reason = jpeg_damage(data)
-            if reason:
-                raise self._damaged(row, col, reason)
-        keywords = (
-            {"jpegtables": self._tables, "jpegheader": self._header}
-            if self._keyframe.compression in _JPEG
-            else {}
-        )
+        reason = self._damage(data)
+        if reason:
+            raise self._damaged(row, col, reason)
         try:
-            image = self._keyframe.decode(data, segment.index, **keywords)[0]
+            image = self._keyframe.decode(
+                data, segment.index, jpegtables=self._tables, jpegheader=self._header
+            )[0]
         except _DECODE_ERRORS as error:
             raise self._damaged(row, col, str(error)) from error
         if image is None or image.ndim != 4 or image.dtype != np.uint8:
             raise self._damaged(row, col, "the decoder gave no 8-bit image")
         samples: Samples = image[0]
         return samples
+
+    def _damage(self, data: bytes) -> str:
+        if self._keyframe.compression in _JPEG and self._header is None:
+            return jpeg_damage(data)
+        if self._keyframe.compression in _JPEG_2000:
+            return jpeg2000_damage(data)
+        return ""
 
     def _blank(self) -> Samples:
         page = self._keyframe
@@ -215,39 +219,6 @@ def onto_white(color: Samples, alpha: Samples, *, premultiplied: bool) -> RgbIma
     return opaque
 
 
-def jpeg_damage(data: bytes) -> str:
-    """Return why a JPEG stream cannot be whole, or "" where nothing speaks against it.
-
-    libjpeg paints what is missing gray and reports success, so the frame is checked
-    here: it starts with SOI, ends with EOI, and the coded data in between holds no
-    byte pair that only a marker may be (ITU-T T.81, B.1.1.5).
-    """
-    if not data.startswith(b"\xff\xd8"):
-        return "no JPEG start marker"
-    body = data.rstrip(b"\x00\xff")  # writers pad to even lengths
-    if not body.endswith(b"\xd9") or data[len(body) - 2 : len(body) - 1] != b"\xff":
-        return "the JPEG end marker is missing"
-    scan = body.find(b"\xff\xda")
-    if scan < 0:
-        return "no JPEG scan"
-    coded = np.frombuffer(body, np.uint8, offset=scan)
-    after = coded[1:][coded[:-1] == 0xFF]
-    if not _ALLOWED_AFTER_FF[after].all():
-        return "a stray marker inside the coded data"
-    return ""
-
-
-def _allowed_after_ff() -> npt.NDArray[np.bool_]:
-    allowed = np.zeros(256, bool)
-    # Stuffing, fill, restarts, and what separates the scans of a progressive image.
-    for code in (0x00, 0xFF, *range(0xD0, 0xD8), 0xD9, 0xDA, 0xC4, 0xDB, 0xDC, 0xDD, 0xFE):
-        allowed[code] = True
-    return allowed
-
-
-_ALLOWED_AFTER_FF = _allowed_after_ff()
-
-
 def _tile_shape(page: Any) -> tuple[int, int]:
     if page.is_tiled:
         return int(page.tilelength), int(page.tilewidth)
@@ -290,23 +261,29 @@ def _refuse_codec(page: Any, name: str) -> None:
 
 
 def _unreadable(page: Any, planes: int) -> str:
+    if min(page.imagelength, page.imagewidth, *_tile_shape(page)) < 1:
+        return "it has no pixels"
     if page.dtype != np.uint8 or page.bitspersample != 8:
         return f"its samples are {page.bitspersample}-bit {page.dtype}, not 8-bit"
     if page.imagedepth > 1:
         return "its tiles have depth"
-    if page.compression == _APERIO_JP2K_YCBCR:
-        return "its JPEG 2000 tiles are YCbCr"
-    photometric, samples = int(page.photometric), int(page.samplesperpixel)
-    if planes == 3 and samples == 1 and photometric in (_MIN_IS_BLACK, _RGB):
+    if planes == 3 and page.samplesperpixel == 1 and page.photometric in (_MIN_IS_BLACK, _RGB):
         return ""
     if planes != 1:
-        return f"it has {planes} channels of {samples} samples"
-    if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
+        return f"it has {planes} channels of {page.samplesperpixel} samples"
+    return _unreadable_color(page)
+
+
+def _unreadable_color(page: Any) -> str:
+    samples = int(page.samplesperpixel)
+    if page.photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
         return ""
+    if page.photometric not in (_RGB, _YCBCR):
+        return f"its colors are {page.photometric.name.lower()}"
     if samples not in (3, 4):
         return f"it has {samples} samples per pixel"
-    if photometric == _YCBCR and page.compression not in _COLOR_CONVERTED:
+    if page.compression == _APERIO_JP2K_YCBCR:
+        return "its JPEG 2000 tiles are YCbCr"
+    if page.photometric == _YCBCR and page.compression not in _JPEG:
         return "its colors are YCbCr without JPEG compression"
-    if photometric not in (_RGB, _YCBCR):
-        return f"its colors are {page.photometric.name}"
     return ""

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_fddm.core.errors import MppError
+from napari_fddm.core.geometry import Mpp
+from napari_fddm.slides.mpp import (
+    MppClaim,
+    aperio_fields,
+    claim_from_aperio,
+    claim_from_objective,
+    claim_from_ome,
+    claim_from_resolution,
+    claim_from_text,
+    resolve_mpp,
+)
+
+VENDOR = MppClaim(0.25, 0.25, "vendor")
+OME = MppClaim(0.26, 0.26, "ome")
+
+
+def resolve(*claims: MppClaim | None, user: float | None = None) -> tuple[Mpp, str]:
+    mpp, warnings = resolve_mpp(claims, name="a.svs", user=user)
+    return mpp, " ".join(warnings)
+
+
+def test_the_first_believable_source_wins() -> None:
+    assert resolve(None, VENDOR, OME) == (Mpp(0.25, "vendor"), "")
+    assert resolve(OME, VENDOR) == (Mpp(0.26, "ome"), "")
+
+
+def test_silence_is_unknown_and_said() -> None:
+    mpp, warnings = resolve(None, None)
+    assert mpp == Mpp(None, "unknown")
+    assert "by hand" in warnings
+
+
+@pytest.mark.parametrize("bad", [0.0, 0.004, 25_400.0])
+def test_implausible_values_are_skipped(bad: float) -> None:
+    assert resolve(MppClaim(bad, bad, "vendor"), OME)[0] == Mpp(0.26, "ome")
+    mpp, warnings = resolve(MppClaim(bad, bad, "vendor"))
+    assert mpp.value is None
+    assert f"{bad:g}" in warnings
+
+
+def test_pixels_that_are_not_square_are_refused_in_words() -> None:
+    mpp, warnings = resolve(MppClaim(0.25, 0.5, "ome"), MppClaim(0.4, 0.4, "tiff-resolution"))
+    assert mpp.value is None
+    assert "not square" in warnings
+    assert "0.25" in warnings
+    assert "0.5" in warnings
+
+
+def test_nearly_square_pixels_are_averaged() -> None:
+    mpp, warnings = resolve(MppClaim(0.25, 0.26, "ome"))
+    assert mpp.value == pytest.approx(math.sqrt(0.25 * 0.26))
+    assert warnings == ""
+
+
+def test_objective_power_is_called_an_estimate() -> None:
+    mpp, warnings = resolve(claim_from_objective("40"))
+    assert mpp == Mpp(0.25, "objective-power")
+    assert "estimated" in warnings
+
+
+def test_the_user_overrides_and_is_told_of_a_contradiction() -> None:
+    assert resolve(VENDOR, user=0.26) == (Mpp(0.26, "user"), "")
+    mpp, warnings = resolve(VENDOR, user=0.5)
+    assert mpp == Mpp(0.5, "user")
+    assert "0.25" in warnings
+    assert "vendor" in warnings
+    assert resolve(user=0.5) == (Mpp(0.5, "user"), "")
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.5, 0.01, 40.0, float("nan"), float("inf")])
+def test_impossible_user_values_are_refused(bad: float) -> None:
+    with pytest.raises(MppError, match=r"a\.svs"):
+        resolve(VENDOR, user=bad)
+
+
+@given(st.lists(st.one_of(
+    st.none(), st.builds(MppClaim, st.floats(1e-4, 1e4), st.floats(1e-4, 1e4), st.just("ome"))
+)))  # fmt: skip
+def test_whatever_is_found_is_plausible(claims: list[MppClaim | None]) -> None:
+    mpp, warnings = resolve_mpp(claims, name="a")
+    if mpp.value is None:
+        assert warnings
+    else:
+        assert Mpp.PLAUSIBLE[0] <= mpp.value <= Mpp.PLAUSIBLE[1]
+
+
+def test_aperio_description() -> None:
+    text = (
+        "Aperio Image Library v11.2.1 \r\n46000x32914 [0,0 2220x2967] JPEG"
+        "|AppMag = 20|MPP = 0.4990|Time = 1"
+    )
+    fields = aperio_fields(text)
+    assert fields["AppMag"] == "20"
+    assert claim_from_aperio(fields) == MppClaim(0.499, 0.499, "vendor")
+    assert claim_from_aperio(aperio_fields("Aperio Image Library|OriginalWidth = 5")) is None
+    assert claim_from_aperio({}) is None
+
+
+def test_texts_with_commas_and_nonsense() -> None:
+    assert claim_from_text("0,25", " 0.25 ", "vendor") == VENDOR
+    assert claim_from_text(None, "0.25", "vendor") == VENDOR
+    for bad in ("", "n/a", "0", "-1", "nan", "inf", None):
+        assert claim_from_text(bad, bad, "vendor") is None
+        assert claim_from_objective(bad) is None
+
+
+OME_TEXT = (
+    '<?xml version="1.0"?><OME xmlns="x"><Image ID="Image:0"><Pixels ID="Pixels:0" SizeX="9" '
+    'PhysicalSizeX="{x}" {ux} PhysicalSizeY="{y}" {uy} Type="uint8"><TiffData/></Pixels></Image>'
+    '<Image ID="Image:1"><Pixels PhysicalSizeX="2" PhysicalSizeY="2"/></Image></OME>'
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "um"),
+    [
+        ("0.25", "", 0.25),
+        ("0.25", "µm", 0.25),
+        ("0.25", "&#181;m", 0.25),
+        ("250", "nm", 0.25),
+        ("0.00025", "mm", 0.25),
+        ("2.5e-5", "cm", 0.25),
+        ("2500", "Å", 0.25),
+    ],
+)
+def test_ome_units(number: str, unit: str, um: float) -> None:
+    units = {f"u{a.lower()}": f'PhysicalSize{a}Unit="{unit}"' if unit else "" for a in "YX"}
+    claim = claim_from_ome(OME_TEXT.format(x=number, y=number, **units))
+    assert claim is not None
+    assert (claim.y, claim.x) == pytest.approx((um, um))
+    assert claim.source == "ome"
+
+
+def test_ome_axes_images_and_silence() -> None:
+    text = OME_TEXT.format(x="0.5", y="0.25", ux="", uy="")
+    assert claim_from_ome(text) == MppClaim(0.25, 0.5, "ome")
+    assert claim_from_ome(text, 1) == MppClaim(2.0, 2.0, "ome")
+    assert claim_from_ome(text, 2) is None
+    assert claim_from_ome(None) is None
+    assert claim_from_ome("<OME><Pixels SizeX='3'/></OME>") is None
+    pixel = 'PhysicalSizeYUnit="pixel"'
+    assert claim_from_ome(OME_TEXT.format(x="1", y="1", ux="", uy=pixel)) is None
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "unit", "um"),
+    [(40_000.0, 3, 0.25), (101_600.0, 2, 0.25), (20_040.08, 3, 0.499)],
+)
+def test_resolution_tags(per_unit: float, unit: int, um: float) -> None:
+    claim = claim_from_resolution(per_unit, per_unit, unit)
+    assert claim is not None
+    assert (claim.y, claim.x) == pytest.approx((um, um), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "unit"),
+    [(1.0, 2), (1.0, 3), (72.0, 2), (96.0, 2), (28.346, 3), (300.0, 2), (0.0, 3), (40_000.0, 1)],
+)
+def test_filled_in_resolutions_say_nothing(per_unit: float, unit: int) -> None:
+    assert claim_from_resolution(per_unit, per_unit, unit) is None

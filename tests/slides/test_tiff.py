@@ -1,0 +1,342 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_fddm.core.errors import MppError, SlideError
+from napari_fddm.core.geometry import Mpp
+from napari_fddm.slides.tiff import TiffSlide, TileCache
+from napari_fddm.slides.tiff_level import onto_white
+from tests.support.slides import (
+    binned,
+    cut_off,
+    forget_tile,
+    noise,
+    overwrite_tile,
+    stained,
+    write_svs,
+    write_tiff,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE = noise(150, 200)
+SMOOTH = stained(300, 260)
+
+
+def whole(slide: TiffSlide) -> Any:
+    return slide.read_level(0, 0, 0, *slide.levels[0].shape)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"compression": None},
+        {"compression": "lzw"},
+        {"compression": "zlib", "predictor": True},
+        {"compression": "zstd"},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+        {"planarconfig": "separate"},
+        {"tile": None},
+        {"tile": None, "rowsperstrip": 7},
+        {"tile": None, "rowsperstrip": 7, "compression": None, "planarconfig": "separate"},
+        {"ome": True, "subifds": True},
+    ],
+    ids=lambda o: "-".join(f"{k}={v}" for k, v in o.items()) or "plain",
+)
+def test_lossless_files_come_back_exactly(tmp_path: Path, options: dict[str, Any]) -> None:
+    image = IMAGE
+    if options.get("planarconfig"):
+        image = np.ascontiguousarray(IMAGE.transpose(2, 0, 1))
+    path = write_tiff(tmp_path / "a.tif", [image], **options)
+    with TiffSlide(path) as slide:
+        assert slide.levels[0].shape == IMAGE.shape[:2]
+        np.testing.assert_array_equal(whole(slide), IMAGE)
+        np.testing.assert_array_equal(slide.read_level(0, 60, 50, 30, 100), IMAGE[60:90, 50:150])
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "webp"])
+@pytest.mark.parametrize("tile", [64, None])
+def test_lossy_files_come_back_nearly(tmp_path: Path, compression: str, tile: int | None) -> None:
+    path = write_tiff(tmp_path / "a.tif", [SMOOTH], compression=compression, tile=tile)
+    with TiffSlide(path) as slide:
+        assert np.abs(whole(slide).astype(int) - SMOOTH).mean() < 3
+
+
+def test_svs_levels_without_the_thumbnail(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [SMOOTH, binned(SMOOTH, 4)], mpp=0.2527)
+    with TiffSlide(path) as slide:
+        assert [k.shape for k in slide.levels] == [(300, 260), (75, 65)]
+        assert [k.downsample for k in slide.levels] == [1.0, 4.0]
+        assert slide.mpp == Mpp(0.2527, "vendor")
+        found = slide.read_region(slide.extent, 0.2527 * 4).astype(int)
+        assert np.abs(found - binned(SMOOTH, 4)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subifds": True}, {"subifds": True, "ome": True}], ids=["pages", "sub", "ome"]
+)
+def test_pyramids(tmp_path: Path, options: dict[str, Any]) -> None:
+    levels = [IMAGE, binned(IMAGE, 2), binned(IMAGE, 4)]
+    path = write_tiff(tmp_path / "a.ome.tif", levels, mpp=0.5, **options)
+    with TiffSlide(path) as slide:
+        assert [k.downsample for k in slide.levels] == [1, 2, 4]
+        for number, level in enumerate(levels):
+            found = slide.read_level(number, 0, 0, *level.shape[:2])
+            np.testing.assert_array_equal(found, level)
+
+
+def test_ome_pixel_size_and_resolution_tags(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25, "PhysicalSizeXUnit": "µm"}
+    ome = write_tiff(tmp_path / "a.ome.tif", [IMAGE], ome=True, metadata={"axes": "YXS", **sizes})
+    plain = write_tiff(tmp_path / "b.tif", [IMAGE], mpp=0.5)
+    silent = write_tiff(tmp_path / "c.tif", [IMAGE])
+    with TiffSlide(ome) as a, TiffSlide(plain) as b, TiffSlide(silent) as c:
+        assert a.mpp == Mpp(0.25, "ome")
+        assert b.mpp.source == "tiff-resolution"
+        assert b.mpp.value == pytest.approx(0.5)
+        assert c.mpp == Mpp(None, "unknown")
+        assert any("pixel size" in w for w in c.warnings)
+    with TiffSlide(plain, mpp=0.25) as b:
+        assert b.mpp == Mpp(0.25, "user")
+        assert any("by hand" in w for w in b.warnings)
+    with pytest.raises(MppError):
+        TiffSlide(plain, mpp=80.0)
+
+
+def test_imagej_microns_are_believed(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(2, 2), metadata={"unit": "micron"})
+    with TiffSlide(path) as slide:
+        assert slide.mpp == Mpp(0.5, "tiff-resolution")
+
+
+def test_gray_becomes_rgb(tmp_path: Path) -> None:
+    gray = IMAGE[..., 0]
+    black = write_tiff(tmp_path / "a.tif", [gray], photometric="minisblack")
+    white = write_tiff(tmp_path / "b.tif", [gray], photometric="miniswhite")
+    with TiffSlide(black) as a, TiffSlide(white) as b:
+        np.testing.assert_array_equal(whole(a), np.repeat(gray[..., None], 3, axis=2))
+        np.testing.assert_array_equal(whole(b), 255 - np.repeat(gray[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
+def test_alpha_goes_onto_white(tmp_path: Path, kind: str) -> None:
+    rgba = np.dstack([IMAGE // 2, np.full(IMAGE.shape[:2], 200, np.uint8)])
+    rgba[:75, :, 3] = 0
+    if kind == "assocalpha":
+        rgba[:75, :, :3] = 0
+    path = write_tiff(tmp_path / "a.tif", [rgba], extrasamples=[kind])
+    with TiffSlide(path) as slide:
+        found = whole(slide)
+    if kind == "unspecified":
+        np.testing.assert_array_equal(found, rgba[..., :3])
+        return
+    assert (found[:75] == 255).all()
+    share = 200 / 255 if kind == "unassalpha" else 1.0
+    expected = rgba[75:, :, :3] * share + 55
+    assert np.abs(found[75:] - expected).max() <= 0.51
+
+
+def test_three_channel_pages_are_red_green_blue(tmp_path: Path) -> None:
+    path = tmp_path / "a.ome.tif"
+    planes = np.ascontiguousarray(IMAGE.transpose(2, 0, 1))
+    tifffile.imwrite(path, planes, ome=True, metadata={"axes": "CYX"}, photometric="minisblack",
+                     tile=(64, 64))  # fmt: skip
+    with TiffSlide(path) as slide:
+        np.testing.assert_array_equal(whole(slide), IMAGE)
+        assert any("three separate planes" in w for w in slide.warnings)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "reason"),
+    [
+        (IMAGE.astype(np.uint16), {"photometric": "rgb"}, "16-bit"),
+        (IMAGE[..., 0].astype(np.float32), {"photometric": "minisblack"}, "32-bit"),
+        (IMAGE[..., 0] > 128, {"photometric": "minisblack"}, "1-bit"),
+        (np.zeros((2, 64, 64), np.uint8), {"photometric": "minisblack", "ome": True,
+         "metadata": {"axes": "CYX"}}, "2 channels"),
+        (np.zeros((5, 64, 64, 3), np.uint8), {"photometric": "rgb", "ome": True,
+         "metadata": {"axes": "ZYXS"}}, "5 focus planes"),
+        (IMAGE[..., 0], {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)},
+         "palette"),
+        (np.zeros((64, 64, 4), np.uint8), {"photometric": "separated"}, "separated"),
+    ],
+)  # fmt: skip
+def test_other_images_are_refused_with_the_reason(
+    tmp_path: Path, data: Any, options: dict[str, Any], reason: str
+) -> None:
+    path = tmp_path / "odd.tif"
+    tifffile.imwrite(path, data, **options)
+    with pytest.raises(SlideError, match=reason) as caught:
+        TiffSlide(path)
+    assert "odd.tif" in str(caught.value)
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_large_image_without_tiles_is_refused_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_tiff(tmp_path / "flat.tif", [IMAGE], tile=None)
+    monkeypatch.setattr("napari_fddm.slides.tiff_file.MAX_UNTILED_BYTES", IMAGE.nbytes - 1)
+    with pytest.raises(SlideError, match="no tiles") as caught:
+        TiffSlide(path)
+    assert "--pyramid" in caught.value.hint
+
+
+def test_strips_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_tiff(tmp_path / "flat.tif", [IMAGE], tile=None, rowsperstrip=8)
+    monkeypatch.setattr("napari_fddm.slides.tiff.CACHE_BYTES", 100)
+    with TiffSlide(path) as slide:
+        whole(slide)
+        slide._read_bytes = None  # type: ignore[assignment, method-assign]
+        np.testing.assert_array_equal(whole(slide), IMAGE)
+
+
+def test_the_largest_image_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(IMAGE[:40, :30], photometric="rgb", tile=(16, 16))
+        writer.write(IMAGE, photometric="rgb", tile=(64, 64))
+    with TiffSlide(path) as slide:
+        np.testing.assert_array_equal(whole(slide), IMAGE)
+        assert any("largest" in w for w in slide.warnings)
+
+
+# Damage -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "zlib", "lzw", "webp"])
+def test_damaged_tile_is_an_error_that_names_it(tmp_path: Path, compression: str) -> None:
+    path = write_tiff(tmp_path / "bad.tif", [SMOOTH], compression=compression)
+    overwrite_tile(path, 7)  # row 1, column 2 of 5 × 5
+    with TiffSlide(path) as slide:
+        assert slide.read_level(0, 0, 0, 64, 260).shape == (64, 260, 3)
+        with pytest.raises(SlideError, match=r"row 1, column 2.*bad\.tif") as caught:
+            whole(slide)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000", "zlib", None])
+def test_file_cut_off_warns_at_once_and_fails_where_tiles_are_missing(
+    tmp_path: Path, compression: str | None
+) -> None:
+    path = write_tiff(tmp_path / "cut.tif", [SMOOTH], compression=compression)
+    cut_off(path, 0.6)
+    with TiffSlide(path) as slide:
+        assert any("truncated" in w and "of 25 tiles" in w for w in slide.warnings)
+        assert slide.read_level(0, 0, 0, 64, 64).shape == (64, 64, 3)
+        with pytest.raises(SlideError, match=r"missing"):
+            whole(slide)
+
+
+def test_file_cut_off_before_its_directory_cannot_be_opened(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "cut.svs", [SMOOTH])
+    path.write_bytes(path.read_bytes()[:8] + b"\x00" * 100)
+    with pytest.raises(SlideError, match=r"cut\.svs"):
+        TiffSlide(path)
+
+
+def test_tiles_never_stored_are_white_and_reported(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "sparse.tif", [SMOOTH], compression="jpeg")
+    forget_tile(path, 0)
+    with TiffSlide(path) as slide:
+        assert any("1 of 25 tiles were never stored" in w for w in slide.warnings)
+        assert (slide.read_level(0, 0, 0, 64, 64) == 255).all()
+
+
+def test_tile_with_a_place_but_no_bytes_is_damage(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "empty.tif", [SMOOTH], compression="jpeg")
+    forget_tile(path, 0, offset=False)
+    with TiffSlide(path) as slide, pytest.raises(SlideError, match="row 0, column 0"):
+        slide.read_level(0, 0, 0, 8, 8)
+
+
+# Behavior ---------------------------------------------------------------------------
+
+
+def test_threads_read_the_same_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("napari_fddm.slides.tiff.CACHE_BYTES", 40_000)
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], tile=16, mpp=0.5)
+    rng = np.random.default_rng(1)
+    places = [(int(rng.integers(0, 120)), int(rng.integers(0, 160))) for _ in range(400)]
+    with TiffSlide(path) as slide, ThreadPoolExecutor(8) as pool:
+        for (y, x), found in zip(
+            places, pool.map(lambda p: slide.read_level(0, *p, 30, 40), places), strict=True
+        ):
+            np.testing.assert_array_equal(found, IMAGE[y : y + 30, x : x + 40])
+
+
+def test_reading_while_another_thread_closes_is_an_error_or_right(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], tile=16)
+    slide = TiffSlide(path)
+
+    def read(_: int) -> bool:
+        try:
+            np.testing.assert_array_equal(whole(slide), IMAGE)
+        except SlideError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(read, range(20))
+        slide.close()
+        assert set(results) <= {True, False}
+    with pytest.raises(SlideError, match="closed"):
+        whole(slide)
+
+
+def test_answers_may_be_written_to(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], mpp=0.5)
+    with TiffSlide(path) as slide:
+        for _ in range(2):
+            found = slide.read_region(slide.extent, 0.5)
+            np.testing.assert_array_equal(found, IMAGE)
+            found[:] = 0
+            inner = slide.read_level(0, 0, 0, 20, 20)
+            np.testing.assert_array_equal(inner, IMAGE[:20, :20])
+            inner[:] = 0
+
+
+def test_cache_keeps_to_its_bytes() -> None:
+    cache = TileCache(1000)
+    tile = np.zeros((10, 10, 3), np.uint8)  # 300 bytes
+    for n in range(5):
+        cache.put((0, 0, n), tile)
+    assert [cache.get((0, 0, n)) is not None for n in range(5)] == [False, False, True, True, True]
+    cache.get((0, 0, 2))
+    cache.put((0, 0, 5), tile)
+    assert cache.get((0, 0, 2)) is not None
+    assert cache.get((0, 0, 3)) is None
+    cache.clear()
+    assert cache.get((0, 0, 2)) is None
+
+
+def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
+    a = write_tiff(tmp_path / "a.tif", [IMAGE])
+    (tmp_path / "moved").mkdir()
+    b = tmp_path / "moved" / "b.tif"
+    b.write_bytes(a.read_bytes())
+    c = write_tiff(tmp_path / "c.tif", [IMAGE[::-1]])
+    with TiffSlide(a) as one, TiffSlide(b) as two, TiffSlide(c) as three:
+        assert one.fingerprint == two.fingerprint != three.fingerprint
+        assert (one.name, two.name) == ("a.tif", "b.tif")
+        assert one.uri == str(a)
+
+
+def test_onto_white() -> None:
+    color = np.array([[[100, 0, 200]]], np.uint8)
+    for alpha, expected in ((0, [255, 255, 255]), (255, [100, 0, 200]), (51, [224, 204, 244])):
+        found = onto_white(color, np.array([[alpha]], np.uint8), premultiplied=False)
+        assert found[0, 0].tolist() == expected
+    faded = onto_white(np.array([[[20, 0, 40]]], np.uint8), np.array([[51]], np.uint8),
+                       premultiplied=True)  # fmt: skip
+    assert faded[0, 0].tolist() == [224, 204, 244]

@@ -1,0 +1,1 @@
+"""Helpers that build slides, so that tests need no files from elsewhere."""
