@@ -150,7 +150,7 @@ def test_a_killed_writer_leaves_no_lock_behind(path):
         "from napari_fddm.pipeline.eventlog import EventLog\n"
         "log = EventLog(Path(sys.argv[1])); log.append('note', text='a'); os._exit(9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     assert done.returncode == 9
     with EventLog(path) as log:
         log.append("note", text="b")
