@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from tests.support.slides import binned, noise, overwrite_tile, stained, write_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 IMAGE = noise(160, 200)
 

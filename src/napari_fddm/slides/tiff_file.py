@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.errors import SlideError
+from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.slides.mpp import (
     MppClaim,
     aperio_fields,
@@ -65,9 +65,12 @@ def read_structure(path: Path) -> TiffStructure:
     try:
         with tifffile.TiffFile(path) as file:
             return _structure(file, path)
-    except (ValueError, OSError, LookupError, TypeError, RuntimeError) as error:
+    except FddmError:
+        raise
+    except Exception as error:  # a garbled directory can make the parser raise anything
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise SlideError(
-            f"{path.name} cannot be read as TIFF: {' '.join(str(error).split())}.",
+            f"{path.name} cannot be read as TIFF: {reason}.",
             hint=_COPY_AGAIN,
         ) from error
 
