@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import ConfigError
@@ -60,6 +60,7 @@ def oracle_run(
     return states
 
 
+@settings(deadline=None)
 @given(seeds, st.floats(0.05, 4.0))
 def test_p01_exact_pins(seed: int, s: float) -> None:
     scheduler = BrownianBridgeScheduler(max_variance=s)
@@ -116,6 +117,7 @@ def test_p07_states_keep_the_marginal_variance_and_legacy_ones_do_not(eta: float
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None)
 @given(seed=seeds, t=st.integers(1, 999))
 def test_p08_all_prediction_types_find_the_same_original(
     schedule: Schedule, seed: int, t: int
@@ -148,6 +150,7 @@ def test_p08_the_noise_cannot_be_inverted_at_the_source_end() -> None:
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("legacy", [False, True])
+@settings(deadline=None)
 @given(steps=own_timesteps, eta=etas, seed=seeds)
 def test_p09_an_oracle_finds_the_original_on_any_schedule(
     schedule: Schedule, legacy: bool, steps: list[int], eta: float, seed: int
@@ -171,6 +174,7 @@ def test_p09_an_oracle_finds_the_original_on_the_own_schedules(schedule: Schedul
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None)
 @given(steps=own_timesteps, seed=seeds)
 def test_p10_legacy_eta_zero_telescopes(schedule: Schedule, steps: list[int], seed: int) -> None:
     scheduler = BrownianBridgeScheduler(schedule=schedule, legacy_eta=True)
@@ -184,6 +188,7 @@ def test_p10_legacy_eta_zero_telescopes(schedule: Schedule, steps: list[int], se
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@settings(deadline=None)
 @given(steps=own_timesteps, eta=etas, seed=seeds)
 def test_p12_an_identity_refiner_returns_the_source(
     schedule: Schedule, steps: list[int], eta: float, seed: int

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import ConfigError
@@ -53,6 +53,7 @@ def test_bbdm_mixing_is_pinned_at_neither_end() -> None:
     )
 
 
+@settings(deadline=None)
 @given(unit, variances)
 def test_p02_variance_is_symmetric_bounded_and_linear_in_s(m: float, s: float) -> None:
     d = bridge_variance(m, s)
@@ -65,6 +66,7 @@ def test_p02_the_largest_variance_is_half_of_s() -> None:
     assert bridge_variance(0.5, 0.5) == 0.25
 
 
+@settings(deadline=None)
 @given(ordered_ms(3), variances)
 def test_p03_transitions_compose(ms: list[float], s: float) -> None:
     m_n, m_k, m_t = ms
@@ -78,6 +80,7 @@ def test_p03_transitions_compose(ms: list[float], s: float) -> None:
     assert r_tk * shift_kn + shift_tk == pytest.approx(m_t - r_tn * m_n, abs=ATOL)
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances)
 def test_p03_the_transition_carries_the_marginal(ms: list[float], s: float) -> None:
     m_n, m_t = ms
@@ -85,6 +88,7 @@ def test_p03_the_transition_carries_the_marginal(ms: list[float], s: float) -> N
     assert r**2 * bridge_variance(m_n, s) + added == pytest.approx(bridge_variance(m_t, s))
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances, values, values, values, values)
 def test_p04_bayes_identity(
     ms: list[float], s: float, x0: float, y: float, z_n: float, z_t: float
@@ -103,6 +107,7 @@ def test_p04_bayes_identity(
     assert forward == pytest.approx(backward, rel=1e-9, abs=1e-8)
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances)
 def test_p05_factors_equal_their_closed_forms(ms: list[float], s: float) -> None:
     m_n, m_t = ms
@@ -111,6 +116,7 @@ def test_p05_factors_equal_their_closed_forms(ms: list[float], s: float) -> None
     np.testing.assert_allclose(post, expected, rtol=0, atol=ATOL)
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances)
 def test_p05_factors_equal_the_published_general_formulas(ms: list[float], s: float) -> None:
     m_n, m_t = ms
@@ -126,6 +132,7 @@ def test_p05_factors_equal_the_published_general_formulas(ms: list[float], s: fl
     np.testing.assert_allclose(bridge_posterior(m_t, m_n, s), expected, rtol=0, atol=ATOL)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 0.999), variances)
 def test_p05_the_pinned_end_knows_nothing_but_the_marginal(m_n: float, s: float) -> None:
     post = bridge_posterior(1.0, m_n, s)
@@ -133,6 +140,7 @@ def test_p05_the_pinned_end_knows_nothing_but_the_marginal(m_n: float, s: float)
     assert post.c_et == pytest.approx(1.0 - m_n, abs=ATOL)
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances, values, values, values)
 def test_p06_three_forms_of_the_posterior_mean_agree(
     ms: list[float], s: float, x0: float, y: float, x_t: float
@@ -158,6 +166,7 @@ def test_p06_the_printed_plus_sign_is_wrong() -> None:
     assert abs(plus - true_mean) > 0.5
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances, etas)
 def test_p07_every_eta_preserves_the_marginal(ms: list[float], s: float, eta: float) -> None:
     m_n, m_t = ms
@@ -166,6 +175,7 @@ def test_p07_every_eta_preserves_the_marginal(ms: list[float], s: float, eta: fl
     assert kept + new_sd**2 == pytest.approx(bridge_variance(m_n, s), abs=ATOL)
 
 
+@settings(deadline=None)
 @given(ordered_ms(2), variances, etas)
 def test_p07_the_legacy_step_loses_variance(ms: list[float], s: float, eta: float) -> None:
     m_n, m_t = ms

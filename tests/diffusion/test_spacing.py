@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import ConfigError
@@ -37,6 +37,7 @@ def sizes(draw: st.DrawFn) -> tuple[int, int]:
     return total, draw(st.integers(1, total))
 
 
+@settings(deadline=None)
 @given(sizes())
 def test_exact_timesteps_are_strictly_decreasing_from_the_source_end(size: tuple[int, int]) -> None:
     total, n = size
@@ -44,6 +45,7 @@ def test_exact_timesteps_are_strictly_decreasing_from_the_source_end(size: tuple
     assert_sound(log_snr_timesteps(n, exact_mixing(total), 1), n, 1, total)
 
 
+@settings(deadline=None)
 @given(sizes())
 def test_bbdm_timesteps_are_strictly_decreasing_for_every_count(size: tuple[int, int]) -> None:
     total, n = size

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     WindowFunction = Callable[[int], npt.NDArray[np.float64]]
 
 _BAND_VALUES = 1_000_000
+_PLACES_PER_CELL = 2**20
 
 
 def hann_window(n: int) -> npt.NDArray[np.float64]:
@@ -154,7 +155,8 @@ def labels_from_cells(
 
     The probabilities are interpolated bilinearly between cell centers and held
     constant beyond the outermost ones. A label depends on its global place alone:
-    the labels of a window are those of the whole map, cut out.
+    the labels of a window are those of the whole map, cut out, even if only the
+    cells around the window are passed (one more on each side).
 
     Parameters
     ----------
@@ -216,6 +218,8 @@ class _Interpolation:
         centers = labels.origin[axis] + (indices + 0.5) * labels.cell
         position = (centers - cells.origin[axis]) / cells.cell - 0.5
         last = cells.shape[axis] - 1
+        # Rounded, so that a part of the cells with another origin gives the same weights.
+        position = np.rint(position * _PLACES_PER_CELL) / _PLACES_PER_CELL
         position = np.clip(position, 0.0, last)
         lower = np.floor(position).astype(np.intp)
         return cls(
