@@ -173,12 +173,16 @@ def test_a_damaged_log_is_refused_and_left_alone(finished):
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(lines[0] + b"garbage\n" + lines[2])
     before = log.read_bytes()
-    with AnalysisStore.open(path, "r+") as store:
-        for action in (store.begin_edits, store.replay_corrected):
-            with pytest.raises(StoreError, match="line 2"):
-                action()
+    store = AnalysisStore.open(path, "r+")
+    edit = stroke(labels, Window(0, 0, 30, 30), 5)
+    for action in (
+        store.begin_edits,
+        store.replay_corrected,
+        lambda: store.append_edit(edit),
+        store.close,  # a stroke is lost: that is said
+    ):
         with pytest.raises(StoreError, match="line 2"):
-            store.append_edit(stroke(labels, Window(0, 0, 30, 30), 5))
+            action()
     assert log.read_bytes() == before
 
 
@@ -246,17 +250,47 @@ def test_further_readers_start_from_the_automatic_labels(finished):
 
 def test_two_editors_and_two_runs_refuse_each_other(finished, rng):
     path, labels = finished
-    with AnalysisStore.open(path, "r+") as first, AnalysisStore.open(path, "r+") as second:
-        first.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
-        with pytest.raises(StoreBusyError) as caught:
-            second.append_edit(stroke(labels.copy(), Window(0, 0, 9, 9), 3))
-        assert caught.value.hint
-        first.begin_run()
-        with pytest.raises(StoreBusyError):
-            write_tiles(second, rng, every_tile())
+    first, second = (AnalysisStore.open(path, "r+") for _ in range(2))
+    first.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
+    with pytest.raises(StoreBusyError) as caught:
+        second.append_edit(stroke(labels.copy(), Window(0, 0, 9, 9), 3))
+    assert caught.value.hint
+    first.begin_run()
+    with pytest.raises(StoreBusyError):
+        write_tiles(second, rng, every_tile())
+    with pytest.raises(StoreBusyError):  # its stroke is lost, so it must say so
+        second.close()
+    first.close()
     with AnalysisStore.open(path, "r+") as third:
         third.begin_run()
         third.begin_edits()
+
+
+def test_a_stroke_that_meets_a_rival_is_written_when_the_rival_has_gone(finished):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as second:
+        with AnalysisStore.open(path, "r+") as first:
+            first.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+            with pytest.raises(StoreBusyError):
+                second.append_edit(stroke(labels, Window(20, 20, 30, 30), 3))
+            assert second.log.pending == 1
+            with pytest.raises(StoreBusyError):
+                second.append_edit(stroke(labels, Window(60, 20, 30, 30), 4))
+        assert np.array_equal(second.labels("corrected"), labels)
+    assert np.array_equal(stored(path), labels)
+    assert np.array_equal(AnalysisStore.open(path).replay_corrected(), labels)
+
+
+def test_finishing_a_run_does_not_keep_editors_out(finished, rng):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as run, AnalysisStore.open(path, "r+") as editor:
+        refine_all(run, labels := random_labels(rng))
+        run.finish()
+        assert np.array_equal(stored(path), labels)
+        editor.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+        refine_all(run, labels)  # the run goes on, and so does the editor
+        run.finish()
+        assert np.array_equal(editor.labels("corrected"), labels)
 
 
 def test_one_can_edit_while_another_runs(finished, rng, caplog):

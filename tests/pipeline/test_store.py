@@ -70,15 +70,17 @@ def test_a_run_in_pieces_equals_one_in_one_piece(tmp_path, rng):
     patch, cells = random_probs(rng, len(tiles), 7), random_probs(rng, len(tiles), 7, 8, 8)
     whole, pieces = tmp_path / "a.fddm.ome.zarr", tmp_path / "b.fddm.ome.zarr"
     with make(whole) as store:
-        store.write_tiles(tiles, patch, cells)
+        store.write_tiles(tiles, patch, cells, cells[:, :6])
     make(pieces).close()
     for part in np.array_split(rng.permutation(len(tiles)), 7):
         with AnalysisStore.open(pieces, "r+") as store:
             before = store.probability_map("patch").coverage
             assert not before[tuple(tiles[part].T)].any()
-            store.write_tiles(tiles[part], patch[part], cells[part])
+            store.write_tiles(tiles[part], patch[part], cells[part], cells[part][:, :6])
             assert store.probability_map("patch").coverage.sum() == before.sum() + len(part)
     with AnalysisStore.open(whole) as one, AnalysisStore.open(pieces) as other:
+        assert np.array_equal(one.tissue_features(), other.tissue_features())
+        assert one.tissue_features().any()
         for name in ("patch", "cell"):
             a, b = one.probability_map(name), other.probability_map(name)
             assert np.array_equal(a.probs, b.probs)
@@ -216,18 +218,20 @@ def test_a_run_may_only_continue_its_own_analysis(path):
 
 
 @pytest.mark.parametrize(
-    ("tiles", "patch", "cells"),
+    ("tiles", "patch", "cells", "features"),
     [
-        ((4, 2), (3, 7), (4, 7, 8, 8)),
-        ((4, 2), (4, 6), (4, 7, 8, 8)),
-        ((4, 2), (4, 7), (4, 7, 4, 4)),
-        ((4, 3), (4, 7), (4, 7, 8, 8)),
+        ((4, 2), (3, 7), (4, 7, 8, 8), (4, 6, 8, 8)),
+        ((4, 2), (4, 6), (4, 7, 8, 8), (4, 6, 8, 8)),
+        ((4, 2), (4, 7), (4, 7, 4, 4), (4, 6, 8, 8)),
+        ((4, 3), (4, 7), (4, 7, 8, 8), (4, 6, 8, 8)),
+        ((4, 2), (4, 7), (4, 7, 8, 8), (4, 3, 8, 8)),
     ],
 )
-def test_tiles_of_impossible_shapes_are_refused(path, tiles, patch, cells):
+def test_tiles_of_impossible_shapes_are_refused(path, tiles, patch, cells, features):
+    arrays = [np.zeros(shape) for shape in (patch, cells, features)]
     with make(path) as store:
         with pytest.raises(StoreError, match="arrays of"):
-            store.write_tiles(np.zeros(tiles, int), np.zeros(patch), np.zeros(cells))
+            store.write_tiles(np.zeros(tiles, int), *arrays)
         assert not store.probability_map("patch").coverage.any()
 
 
@@ -237,10 +241,10 @@ def test_impossible_values_are_refused(path, rng):
         bad[1, 3] = np.nan
         cells = random_probs(rng, 2, 7, 8, 8)
         with pytest.raises(StoreError, match="finite"):
-            store.write_tiles(every_tile()[:2], bad, cells)
+            store.write_tiles(every_tile()[:2], bad, cells, cells[:, :6])
         for row, col in ((-1, 0), (0, 999)):
             with pytest.raises(StoreError, match="outside"):
-                store.write_tiles(np.array([[row, col]]), bad[:1], cells[:1])
+                store.write_tiles(np.array([[row, col]]), bad[:1], cells[:1], cells[:1, :6])
         cell_probs = np.zeros((7, 2, 2))
         with pytest.raises(StoreError, match="beyond"):
             store.write_refined(
@@ -250,7 +254,7 @@ def test_impossible_values_are_refused(path, rng):
             store.write_refined(
                 Window(0, 0, 8, 8), np.zeros((8, 8), np.uint8), Window(0, 0, 3, 2), cell_probs
             )
-        store.write_tiles(np.zeros((0, 2), int), bad[:0], cells[:0])
+        store.write_tiles(np.zeros((0, 2), int), bad[:0], cells[:0], cells[:0, :6])
         assert not store.probability_map("patch").coverage.any()
 
 

@@ -52,7 +52,7 @@ def write_tiles(
     store: AnalysisStore, rng: np.random.Generator, tiles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     patch, cells = random_probs(rng, len(tiles), 7), random_probs(rng, len(tiles), 7, 8, 8)
-    store.write_tiles(tiles, patch, cells)
+    store.write_tiles(tiles, patch, cells, cells[:, :6])
     return patch, cells
 
 

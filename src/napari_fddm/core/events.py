@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_fddm.core.geometry import Window
+    from napari_fddm.core.geometry import MapGeometry, Window
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOpened:
+    """The store is open; what it holds from earlier runs.
+
+    Attributes
+    ----------
+    store : str
+        Its folder.
+    tile_geometry, label_geometry : MapGeometry
+        The two grids that results arrive on.
+    patch : array of uint8, shape of the tile grid
+        Class per tile, 0 where not analyzed.
+    automatic : array of uint8, shape of the label grid
+        What the model said so far.
+    corrected : array of uint8, shape of the label grid
+        The same with every edit.
+    model : dict
+        id, licence, whether it was trained on real tissue …
+    device : str
+        Where it runs, in words.
+    """
+
+    store: str
+    tile_geometry: MapGeometry
+    label_geometry: MapGeometry
+    patch: npt.NDArray[np.uint8]
+    automatic: npt.NDArray[np.uint8]
+    corrected: npt.NDArray[np.uint8]
+    model: dict[str, Any]
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +123,4 @@ class StageDone:
     notes: tuple[str, ...] = ()
 
 
-Event = StageStarted | TileBatch | RegionRefined | StageDone
+Event = AnalysisOpened | StageStarted | TileBatch | RegionRefined | StageDone

@@ -12,7 +12,7 @@ from napari_fddm.core.errors import ConfigError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.geometry import MapGeometry, Window
     from napari_fddm.core.provenance import Provenance
 
 
@@ -93,3 +93,20 @@ class LabelMap:
     def edited(self) -> npt.NDArray[np.bool_]:
         """Cells whose value is not the model's, shape (H, W)."""
         return self.labels != self.automatic
+
+    def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
+        """Take new labels of the model; cells that a person changed keep their value.
+
+        Parameters
+        ----------
+        window : Window
+            Cells, inside the map.
+        labels : array of uint8, shape of the window
+            What the model says now.
+        """
+        rows, cols = window.slices
+        untouched = self.labels[rows, cols] == self.automatic[rows, cols]
+        self.automatic.flags.writeable = True
+        self.automatic[rows, cols] = labels
+        self.automatic.flags.writeable = False
+        np.copyto(self.labels[rows, cols], labels, where=untouched)

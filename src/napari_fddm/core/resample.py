@@ -18,21 +18,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Image = npt.NDArray[np.uint8]
+    Edges = npt.NDArray[np.float64]
 
 Box = tuple[float, float, float, float]
 
 WHITE = 255
 """Gray value of the ground outside a slide."""
 
-_ALIGNED = 1e-9
+_ALIGNED = 1e-7
+"""Edges this near to a whole pixel, px, are meant to be on it."""
 
 
 def area_average(image: Image, box: Box, shape: tuple[int, int], *, fill: int = WHITE) -> Image:
     """Average the source area under each output pixel, fractions included.
-
-    Output pixel (i, j) is the integral of the piecewise constant source over its
-    own part of the box, divided by that part's area. The two axes separate, so it
-    is ``Wy · image · Wxᵀ`` with sparse weights that sum to 1 along each row.
 
     Parameters
     ----------
@@ -55,29 +53,24 @@ def area_average(image: Image, box: Box, shape: tuple[int, int], *, fill: int = 
     ConfigError
         If the box or the shape is empty or the image is not uint8 (h, w, c).
     """
-    _check(image, box, shape)
-    aligned = _average_aligned(image, box, shape)
-    if aligned is not None:
-        return aligned
-    weights_y = area_weights(box[0], box[2], shape[0], image.shape[0])
-    weights_x = area_weights(box[1], box[3], shape[1], image.shape[1])
-    return _apply(image, weights_y, weights_x, fill)
+    return area_average_edges(image, *_edges(box, shape), fill=fill)
 
 
-def bilinear(image: Image, box: Box, shape: tuple[int, int], *, fill: int = WHITE) -> Image:
-    """Interpolate linearly between pixel centers; for boxes coarser than the output.
+def area_average_edges(image: Image, y_edges: Edges, x_edges: Edges, *, fill: int = WHITE) -> Image:
+    """Average the source between consecutive edges; the general form of `area_average`.
 
-    Output pixels whose center lies outside the image are `fill`; between the
-    outermost pixel centers and the image's edge the outermost pixel is repeated.
+    Output pixel (i, j) is the integral of the piecewise constant source over
+    ``[y_edges[i], y_edges[i + 1]) × [x_edges[j], x_edges[j + 1])``, divided by that
+    area. The axes separate, so it is ``Wy · image · Wxᵀ`` with sparse weights. A
+    pixel's value depends on its own edges only, bit for bit: a read of a part equals
+    the part of a read.
 
     Parameters
     ----------
     image : array of uint8, shape (h, w, c)
         Source.
-    box : tuple of float
-        (y0, x0, y1, x1), source px.
-    shape : tuple of int
-        (rows, columns) of the answer, both at least 1.
+    y_edges, x_edges : array of float, shape (rows + 1,) and (columns + 1,)
+        Ascending, source px.
     fill : int
         Value outside the image, 0–255.
 
@@ -88,60 +81,88 @@ def bilinear(image: Image, box: Box, shape: tuple[int, int], *, fill: int = WHIT
     Raises
     ------
     ConfigError
-        As in `area_average`.
+        If edges do not ascend or the image is not uint8 (h, w, c).
     """
-    _check(image, box, shape)
-    weights_y = linear_weights(box[0], box[2], shape[0], image.shape[0])
-    weights_x = linear_weights(box[1], box[3], shape[1], image.shape[1])
+    _check(image, y_edges, x_edges)
+    y_edges, x_edges = _snapped(y_edges), _snapped(x_edges)
+    aligned = _average_aligned(image, y_edges, x_edges)
+    if aligned is not None:
+        return aligned
+    weights_y = area_weights(y_edges, image.shape[0])
+    weights_x = area_weights(x_edges, image.shape[1])
     return _apply(image, weights_y, weights_x, fill)
 
 
-def area_weights(start: float, stop: float, count: int, size: int) -> sparse.csr_array:
-    """Return the share of each source pixel in each of `count` equal bins.
+def bilinear_edges(image: Image, y_edges: Edges, x_edges: Edges, *, fill: int = WHITE) -> Image:
+    """Interpolate linearly at the centers between edges, for output finer than the source.
+
+    Output pixels whose center lies outside the image are `fill`; between the
+    outermost pixel centers and the image's edge the outermost pixel is repeated.
 
     Parameters
     ----------
-    start, stop : float
-        Span of all bins, source px.
-    count : int
-        Number of bins.
+    image : array of uint8, shape (h, w, c)
+        Source.
+    y_edges, x_edges : array of float, shape (rows + 1,) and (columns + 1,)
+        Ascending, source px.
+    fill : int
+        Value outside the image, 0–255.
+
+    Returns
+    -------
+    array of uint8, shape (rows, columns, c)
+
+    Raises
+    ------
+    ConfigError
+        As in `area_average_edges`.
+    """
+    _check(image, y_edges, x_edges)
+    weights_y = linear_weights(y_edges, image.shape[0])
+    weights_x = linear_weights(x_edges, image.shape[1])
+    return _apply(image, weights_y, weights_x, fill)
+
+
+def area_weights(edges: Edges, size: int) -> sparse.csr_array:
+    """Return the share of each source pixel in each bin.
+
+    Parameters
+    ----------
+    edges : array of float, shape (bins + 1,)
+        Ascending, source px.
     size : int
         Number of source pixels.
 
     Returns
     -------
-    sparse array of float32, shape (count, size)
+    sparse array of float32, shape (bins, size)
         Rows sum to the fraction of the bin that lies inside the source.
     """
-    edges = _snapped(np.linspace(start, stop, count + 1))
     low, high = edges[:-1], edges[1:]
     first = np.floor(low).astype(np.int64)
     span = int((np.ceil(high).astype(np.int64) - first).max())
-    cols = first[:, None] + np.arange(span)  # (count, span)
+    cols = first[:, None] + np.arange(span)  # (bins, span)
     overlap = np.minimum(high[:, None], cols + 1) - np.maximum(low[:, None], cols)
     weights = np.clip(overlap, 0.0, None) / (high - low)[:, None]
     return _matrix(weights, cols, size)
 
 
-def linear_weights(start: float, stop: float, count: int, size: int) -> sparse.csr_array:
-    """Return the two-tap weights that interpolate at the centers of `count` bins.
+def linear_weights(edges: Edges, size: int) -> sparse.csr_array:
+    """Return the two-tap weights that interpolate at the centers of bins.
 
     Parameters
     ----------
-    start, stop : float
-        Span of all bins, source px.
-    count : int
-        Number of bins.
+    edges : array of float, shape (bins + 1,)
+        Ascending, source px.
     size : int
         Number of source pixels.
 
     Returns
     -------
-    sparse array of float32, shape (count, size)
+    sparse array of float32, shape (bins, size)
         Rows sum to 1 where the center lies inside the source, else to 0.
     """
-    step = (stop - start) / count
-    center = start + (np.arange(count) + 0.5) * step
+    center = (edges[:-1] + edges[1:]) / 2
     inside = (center >= 0) & (center <= size)
     position = np.clip(center - 0.5, 0, size - 1)
     first = np.minimum(np.floor(position).astype(np.int64), max(size - 2, 0))
@@ -178,41 +199,51 @@ def _round(values: npt.NDArray[np.float32]) -> Image:
     return rounded
 
 
-def _average_aligned(image: Image, box: Box, shape: tuple[int, int]) -> Image | None:
-    """Return the average where bins are whole pixels inside the image, else None."""
-    edges = _snapped(np.array(box))
-    whole = edges.astype(np.int64)
-    y0, x0, y1, x1 = (int(n) for n in whole)
-    if (edges != whole).any() or min(y0, x0) < 0 or y1 > image.shape[0] or x1 > image.shape[1]:
+def _average_aligned(image: Image, y_edges: Edges, x_edges: Edges) -> Image | None:
+    """Return the average where bins are equal, whole and inside the image, else None."""
+    steps = _whole_step(y_edges, image.shape[0]), _whole_step(x_edges, image.shape[1])
+    if 0 in steps:
         return None
-    step_y, rest_y = divmod(y1 - y0, shape[0])
-    step_x, rest_x = divmod(x1 - x0, shape[1])
-    if rest_y or rest_x:
-        return None
-    part = image[y0:y1, x0:x1]
-    if step_y == step_x == 1:
-        return np.ascontiguousarray(part)
+    rows, cols = len(y_edges) - 1, len(x_edges) - 1
+    step_y, step_x = steps
+    y0, x0 = int(y_edges[0]), int(x_edges[0])
+    part = image[y0 : y0 + rows * step_y, x0 : x0 + cols * step_x]
+    if steps == (1, 1):
+        return np.array(part)  # a copy: the source may be a shared cache
     area = step_y * step_x
     # Summing rows first keeps the inner loop long and the memory in order.
-    tall = np.add.reduce(part.reshape(shape[0], step_y, -1), axis=1, dtype=np.uint32)
-    sums = np.add.reduce(tall.reshape(*shape, step_x, -1), axis=2)
+    tall = np.add.reduce(part.reshape(rows, step_y, -1), axis=1, dtype=np.uint32)
+    sums = np.add.reduce(tall.reshape(rows, cols, step_x, -1), axis=2)
     average: Image = ((sums + area // 2) // area).astype(np.uint8)
     return average
 
 
-def _snapped(edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _whole_step(edges: Edges, size: int) -> int:
+    """Return the common whole width of the bins, 0 where there is none or they leave `size`."""
+    if edges[0] < 0 or edges[-1] > size or not edges[0].is_integer():
+        return 0
+    step = edges[1] - edges[0]
+    return int(step) if step.is_integer() and (np.diff(edges) == step).all() else 0
+
+
+def _edges(box: Box, shape: tuple[int, int]) -> tuple[Edges, Edges]:
+    if not np.isfinite(box).all() or min(shape) < 1:
+        raise ConfigError(f"resampling needs a finite box and a shape ≥ 1, got {box} to {shape}.")
+    y0, x0, y1, x1 = box
+    return np.linspace(y0, y1, shape[0] + 1), np.linspace(x0, x1, shape[1] + 1)
+
+
+def _snapped(edges: Edges) -> Edges:
     nearest = np.round(edges)
-    return np.where(
-        np.abs(edges - nearest) < _ALIGNED * np.maximum(1, np.abs(edges)), nearest, edges
-    )
+    return np.where(np.abs(edges - nearest) < _ALIGNED, nearest, edges)
 
 
-def _check(image: Image, box: Box, shape: tuple[int, int]) -> None:
+def _check(image: Image, y_edges: Edges, x_edges: Edges) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
         raise ConfigError(
             "resampling needs a uint8 image (h, w, c) with pixels, "
             f"got {image.dtype} {image.shape}."
         )
-    y0, x0, y1, x1 = box
-    if not np.isfinite(box).all() or y1 <= y0 or x1 <= x0 or min(shape) < 1:
-        raise ConfigError(f"resampling needs a box and a shape with area, got {box} to {shape}.")
+    for edges in (y_edges, x_edges):
+        if len(edges) < 2 or not (np.diff(edges) > 0).all():
+            raise ConfigError("resampling needs at least two edges that ascend.")

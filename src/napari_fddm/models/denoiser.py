@@ -78,7 +78,7 @@ class Denoiser(nn.Module):
             down_block_types=("DownBlock2D",) * depth,
             up_block_types=("UpBlock2D",) * depth,
             norm_num_groups=8,
-            attention_head_dim=32,
+            attention_head_dim=min(32, settings.widths[-1]),
         )
         table = torch.as_tensor(input_scale, dtype=torch.float32)
         self.register_buffer("input_scale", table, persistent=False)

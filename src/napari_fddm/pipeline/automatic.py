@@ -20,6 +20,7 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.cellmaps import N_FEATURES
 from napari_fddm.pipeline.eventlog import claim
 
 if TYPE_CHECKING:
@@ -114,7 +115,11 @@ class AutomaticMaps:
             ome_zarr.write_image_window(self._root, window, rgb)
 
     def write_tiles(
-        self, rows_cols: npt.NDArray[np.integer], patch_probs: Probs, cell_probs: Probs
+        self,
+        rows_cols: npt.NDArray[np.integer],
+        patch_probs: Probs,
+        cell_probs: Probs,
+        features: Probs,
     ) -> None:
         """Write classified tiles and mark them done.
 
@@ -126,6 +131,8 @@ class AutomaticMaps:
             Probabilities of each tile.
         cell_probs : array of float, shape (n, classes, k, k)
             Probabilities of the bridge cells of each tile.
+        features : array of float, shape (n, 6, k, k)
+            Tissue of the bridge cells, which a later refinement reads.
 
         Raises
         ------
@@ -134,7 +141,7 @@ class AutomaticMaps:
             cannot be written.
         """
         index = np.asarray(rows_cols, np.int64)
-        self._check_tiles(index, patch_probs, cell_probs)
+        self._check_tiles(index, patch_probs, cell_probs, features)
         if not len(index):
             return
         patch = np.asarray(patch_probs, np.float16)[..., None, None]
@@ -142,6 +149,7 @@ class AutomaticMaps:
         with self._mutex:
             self.begin()
             self._scatter(f"{layout.OURS}/cell_probs", index, np.asarray(cell_probs, np.float16))
+            self._scatter(f"{layout.OURS}/tissue_features", index, np.asarray(features, np.float16))
             self._scatter(f"{layout.OURS}/patch_probs", index, patch)
             self._scatter(f"labels/{layout.PATCH}/0", index, labels)
             self._scatter(f"{layout.OURS}/tile_done", index, np.ones_like(labels))
@@ -220,6 +228,14 @@ class AutomaticMaps:
             done = done.repeat(per_tile, axis=0).repeat(per_tile, axis=1)
         return ProbabilityMap(self.read(f"{layout.OURS}/{name}_probs"), done, geometry)
 
+    def tissue_features(self) -> npt.NDArray[np.float16]:
+        """Return the tissue features of the bridge cells, shape (6, H, W)."""
+        return self.read(f"{layout.OURS}/tissue_features")
+
+    def overview(self) -> npt.NDArray[np.uint8]:
+        """Return the overview on the label grid, shape (H, W, 3)."""
+        return np.ascontiguousarray(np.moveaxis(self.read("0"), 0, 2))
+
     def labels(self) -> Labels:
         """Return the automatic labels on the label grid, shape (H, W).
 
@@ -268,19 +284,18 @@ class AutomaticMaps:
                 array[part] = block
 
     def _check_tiles(
-        self, index: npt.NDArray[np.int64], patch_probs: Probs, cell_probs: Probs
+        self, index: npt.NDArray[np.int64], patch_probs: Probs, cell_probs: Probs, features: Probs
     ) -> None:
-        per_tile = self._geometries.cells_per_tile
-        n = len(index)
-        expected = ((n, 2), (n, self._classes), (n, self._classes, per_tile, per_tile))
-        found = (index.shape, patch_probs.shape, cell_probs.shape)
+        n, cells = len(index), (self._geometries.cells_per_tile,) * 2
+        expected = ((n, 2), (n, self._classes), (n, self._classes, *cells), (n, N_FEATURES, *cells))
+        found = (index.shape, patch_probs.shape, cell_probs.shape, features.shape)
         if found != expected:
             raise StoreError(f"tiles need arrays of {expected}, got {found}.")
         if n and ((index < 0).any() or (index >= self._geometries.tile.shape).any()):
             raise StoreError(f"a tile lies outside the grid of {self._geometries.tile.shape}.")
-        if not (np.isfinite(patch_probs).all() and np.isfinite(cell_probs).all()):
+        if not all(np.isfinite(values).all() for values in (patch_probs, cell_probs, features)):
             raise StoreError(
-                "a tile's probabilities are not finite.",
+                "a tile's probabilities or features are not finite.",
                 hint="The model or its precision is at fault; try float32.",
             )
 

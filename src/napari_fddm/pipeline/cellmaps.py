@@ -80,6 +80,17 @@ class CellMaps:
         self.features[:, rows, cols] = features
         self.analyzed[row, col] = True
 
+    def tile(
+        self, row: int, col: int
+    ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+        """Return what `put` stored of a tile."""
+        rows, cols = Window(row, col, 1, 1).scaled(CELLS_PER_TILE).slices
+        return (
+            self.tile_probs[:, row, col],
+            self.cell_probs[:, rows, cols],
+            self.features[:, rows, cols],
+        )
+
     def patch_map(self) -> ProbabilityMap:
         """Return the tile probabilities as a map."""
         return ProbabilityMap(self.tile_probs, self.analyzed, self.tile_geometry)

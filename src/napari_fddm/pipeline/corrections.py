@@ -103,6 +103,14 @@ class Corrections:
                 if not self._is_current(layer):
                     self._derive(layer)
 
+    def catch_up(self) -> None:
+        """Do what `sync` does and give the lock back, unless it was held before."""
+        with self._mutex:
+            held = self.log.writing
+            self.sync()
+            if not held:
+                self.close()
+
     def add_reader(self, reader: str) -> str:
         """Create a further reader's map, equal to the automatic one, and return its name.
 
@@ -130,9 +138,14 @@ class Corrections:
         """
         self._check(edit, layer)
         with self._mutex:
-            self.begin()
+            fields = {"layer": layer, "reader": reader, "edit": edit.to_record()}
+            try:
+                self.begin()
+            except StoreError:
+                self.log.defer("edit", **fields)
+                raise
             basis = self._basis.pop(layer, None)
-            record = self.log.append_edit(layer, edit, reader=reader)
+            record = self.log.append("edit", **fields)
             if basis is None:
                 self._derive(layer)
                 return
@@ -191,15 +204,17 @@ class Corrections:
     def close(self) -> None:
         """Update the pyramids, note what they follow from, give the lock back."""
         with self._mutex:
-            if not self.log.writing:
+            if not self.log.writing and not self.log.pending:
                 return
             try:
+                self.begin()
                 self.log.flush()
                 for layer in self.layers:
                     if layer not in self._basis:
                         self._derive(layer)
                 self._settle()
             finally:
+                self._basis.clear()
                 self.log.close()
 
     def _derive(self, layer: str) -> None:

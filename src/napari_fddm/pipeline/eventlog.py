@@ -78,8 +78,6 @@ class EventLog:
         StoreError
             If the log is damaged.
         """
-        if self.writing:
-            return self._last_seq
         return max((int(record["seq"]) for record in self.records()), default=0)
 
     def acquire(self) -> None:
@@ -115,40 +113,32 @@ class EventLog:
         Raises
         ------
         StoreError
-            If it cannot be written. Where that is the disk's fault, the record
-            is kept (see `pending`) and tried again by the next append or
-            `flush`.
+            If it cannot be written. The record is then kept (see `pending`)
+            and tried again by the next append, `flush` or `close`, unless it
+            has no JSON form.
+        """
+        with self._mutex:
+            record = self.defer(kind, **fields)
+            self.flush()
+            return record
+
+    def defer(self, kind: str, /, **fields: Any) -> dict[str, Any]:
+        """Keep one record in memory until the next append, `flush` or `close`.
+
+        Raises
+        ------
+        StoreError
+            If it has no JSON form or a field is ours.
         """
         taken = [name for name in _RESERVED if name in fields]
         if taken:
             raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record = {"seq": 0, "time": time, "kind": kind, **fields}
+        _line_of(record)
         with self._mutex:
-            self.acquire()
-            record = {
-                "seq": self._last_seq + 1,
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "kind": kind,
-                **fields,
-            }
-            _line_of(record)
             self._pending.append(record)
-            self._last_seq += 1
-            self.flush()
-            return record
-
-    def append_edit(self, layer: str, edit: Edit, *, reader: str = "") -> dict[str, Any]:
-        """Write one edit of a label layer durably, as `append` does.
-
-        Parameters
-        ----------
-        layer : str
-            Name of the label map.
-        edit : Edit
-            What changed.
-        reader : str
-            Who changed it.
-        """
-        return self.append("edit", layer=layer, reader=reader, edit=edit.to_record())
+        return record
 
     def flush(self) -> None:
         """Write what is pending.
@@ -161,10 +151,14 @@ class EventLog:
         with self._mutex:
             if not self._pending:
                 return
+            self.acquire()
+            for number, record in enumerate(self._pending, self._last_seq + 1):
+                record["seq"] = number
             data = b"".join(_line_of(record) for record in self._pending)
             with storage_errors("write the event log", self.path):
                 _write_at(self.path, self._size, data)
             self._size += len(data)
+            self._last_seq += len(self._pending)
             self._pending.clear()
 
     def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
@@ -180,10 +174,14 @@ class EventLog:
         StoreError
             If a line other than the last is damaged; the message names it.
         """
+        seq = 0
         for record, _ in self._stored():
+            seq = int(record["seq"])
             if kind is None or record["kind"] == kind:
                 yield record
-        yield from (r for r in tuple(self._pending) if kind is None or r["kind"] == kind)
+        for number, record in enumerate(tuple(self._pending), seq + 1):
+            if kind is None or record["kind"] == kind:
+                yield record | {"seq": number}
 
     def edits(self, layer: str) -> Iterator[Edit]:
         """Iterate over the edits of a label layer, oldest first.

@@ -10,6 +10,7 @@
     ├─ labels/reader-<id>     the same for further readers
     └─ fddm/
        ├─ patch_probs, cell_probs, refined_probs    float16 (class, y, x)
+       ├─ tissue_features                           float16 (feature, y, x)
        ├─ tile_done, refined_done                   uint8: 1 = data is complete
        ├─ provenance.json, run.json, synced.json
        └─ events.jsonl
@@ -18,7 +19,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,8 +29,9 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import read_json, storage_errors
+from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.ome_zarr import create_image, create_labels
+from napari_fddm.pipeline.cellmaps import N_FEATURES
 
 if TYPE_CHECKING:
     import zarr
@@ -94,19 +98,54 @@ class StoreGeometries:
             "patch_probs": (classes, *self.tile.shape),
             "cell_probs": (classes, *self.cell.shape),
             "refined_probs": (classes, *self.cell.shape),
+            "tissue_features": (N_FEATURES, *self.cell.shape),
             "tile_done": self.tile.shape,
             "refined_done": self.cell.shape,
         }
 
 
-def create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:
-    """Create all groups and arrays of an empty store.
+def create_store(
+    path: Path, name: str, geometries: StoreGeometries, table: ClassTable, about: dict[str, Any]
+) -> None:
+    """Create an empty store, whole or not at all: built beside its place and renamed.
+
+    Parameters
+    ----------
+    path : Path
+        Folder to create; parents are made.
+    name : str
+        Shown by viewers.
+    geometries : StoreGeometries
+        Its grids.
+    table : ClassTable
+        Its classes.
+    about : dict
+        Content of ``provenance.json``.
 
     Raises
     ------
     StoreError
-        If the folder is taken or cannot be written.
+        If the path is taken or cannot be written.
     """
+    built = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        with storage_errors("create", path):
+            if path.exists():
+                raise StoreError(
+                    f"{path} exists already.",
+                    hint="Open it, or choose another name for the new one.",
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _create_skeleton(built, name, geometries, table)
+            write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
+            write_json(built / OURS / PROVENANCE, about)
+            built.rename(path)
+    except BaseException:
+        shutil.rmtree(built, ignore_errors=True)
+        raise
+
+
+def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:
     from zarr.codecs import ZstdCodec
 
     root = create_image(path, geometries.label, name=name)

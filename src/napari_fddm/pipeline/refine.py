@@ -131,6 +131,11 @@ class RefinedMap:
 
     accumulator: CellAccumulator
 
+    @classmethod
+    def empty(cls, maps: CellMaps) -> RefinedMap:
+        """Return a map without any region."""
+        return cls(CellAccumulator((len(maps.cell_probs), *maps.cell_geometry.shape)))
+
     def labels(
         self, maps: CellMaps, label_geometry: MapGeometry, window: Window
     ) -> npt.NDArray[np.uint8]:
@@ -191,7 +196,8 @@ def refine_events(
     maps: CellMaps,
     tiles: Window,
     label_geometry: MapGeometry,
-) -> Generator[Event, None, RefinedMap]:
+    merged: RefinedMap,
+) -> Generator[Event]:
     """Refine a window of tiles, one event per region.
 
     Regions are visited in the order of the grid, so that overlapping sums add up
@@ -208,11 +214,8 @@ def refine_events(
         Tiles whose labels are wanted.
     label_geometry : MapGeometry
         Grid of the labels in the events.
-
-    Returns
-    -------
-    RefinedMap
-        The merged probabilities.
+    merged : RefinedMap
+        Filled in place; `RefinedMap.empty`.
     """
     started = time.monotonic()
     tile_shape = maps.tile_geometry.shape
@@ -222,7 +225,6 @@ def refine_events(
         for region in regions_for(tile_shape, tiles)
         if maps.analyzed[grid.tile_window(*region).clipped(tile_shape).slices].any()
     ]
-    merged = RefinedMap(CellAccumulator((len(maps.cell_probs), *maps.cell_geometry.shape)))
     wanted = label_geometry.window_of(maps.tile_geometry.region_of(tiles))
     done = 0
     yield StageStarted("refined", len(regions), "regions")
@@ -236,7 +238,6 @@ def refine_events(
                 labels = merged.labels(maps, label_geometry, window)
                 yield RegionRefined(window, labels, done, len(regions))
     yield StageDone("refined", time.monotonic() - started)
-    return merged
 
 
 def _refine_batch(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -106,29 +104,9 @@ class AnalysisStore:
         StoreError
             If the path is taken or cannot be written.
         """
-        if path.exists():
-            raise StoreError(
-                f"{path} exists already.", hint="Open it, or choose another name for the new one."
-            )
         name = str(slide_info.get("name", path.name.removesuffix(layout.SUFFIX)))
-        built = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            with storage_errors("create", path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                layout.create_skeleton(built, name, geometries, table)
-                ours = built / layout.OURS
-                about = {
-                    "schema": layout.SCHEMA,
-                    "created": _now(),
-                    "slide": dict(slide_info),
-                    "run": _plain(provenance),
-                }
-                write_json(ours / layout.RUN, {"token": uuid.uuid4().hex, "complete": False})
-                write_json(ours / layout.PROVENANCE, about)
-                built.rename(path)
-        except BaseException:
-            shutil.rmtree(built, ignore_errors=True)
-            raise
+        about = {"created": _now(), "slide": dict(slide_info), "run": _plain(provenance)}
+        layout.create_store(path, name, geometries, table, about)
         return cls(path, "r+")
 
     @classmethod
@@ -223,11 +201,15 @@ class AnalysisStore:
         self._maps.write_overview(window, rgb)
 
     def write_tiles(
-        self, rows_cols: npt.NDArray[np.integer], patch_probs: Probs, cell_probs: Probs
+        self,
+        rows_cols: npt.NDArray[np.integer],
+        patch_probs: Probs,
+        cell_probs: Probs,
+        features: Probs,
     ) -> None:
         """Write classified tiles and mark them done; see `AutomaticMaps.write_tiles`."""
         self._require_writing()
-        self._maps.write_tiles(rows_cols, patch_probs, cell_probs)
+        self._maps.write_tiles(rows_cols, patch_probs, cell_probs, features)
 
     def write_refined(
         self, window: Window, labels: Labels, cell_window: Window, probs: Probs
@@ -249,7 +231,7 @@ class AnalysisStore:
         self._require_writing()
         self._maps.finish(complete=complete)
         try:
-            self._corrections.sync()
+            self._corrections.catch_up()
         except StoreBusyError:
             _LOGGER.info("%s is being edited; its editor takes over the new labels", self.path)
 
@@ -282,6 +264,16 @@ class AnalysisStore:
         """Return "patch", "cell" (both stage 1) or "refined" probabilities."""
         self._require_open()
         return self._maps.probability_map(name)
+
+    def tissue_features(self) -> npt.NDArray[np.float16]:
+        """Return the tissue features of the bridge cells, shape (6, H, W)."""
+        self._require_open()
+        return self._maps.tissue_features()
+
+    def overview(self) -> npt.NDArray[np.uint8]:
+        """Return the overview on the label grid, shape (H, W, 3)."""
+        self._require_open()
+        return self._maps.overview()
 
     @property
     def edit_layers(self) -> list[str]:

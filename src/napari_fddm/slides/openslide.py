@@ -60,7 +60,7 @@ class OpenSlideSlide(PyramidSlide):
         path = path.absolute()
         shown = path if folder is None else folder.absolute()
         handle = _open(path)
-        properties = dict(handle.properties)
+        properties = _properties(handle)
         resolved, notes = resolve_mpp(_claims(properties), name=shown.name, user=mpp)
         self._origin_xy, shapes = _bounds(handle, properties)
         identity = _identity(path, properties)
@@ -139,6 +139,12 @@ def _open(path: Path) -> OpenSlide:
             hint="Check that the file is complete and of a supported slide format.",
         ) from error
     return handle
+
+
+def _properties(handle: OpenSlide) -> dict[str, str]:
+    """Return the properties; a garbled file can list keys that have no value."""
+    source = handle.properties
+    return {key: value for key in source if (value := source.get(key)) is not None}
 
 
 def _identity(path: Path, properties: Mapping[str, str]) -> str:

@@ -1,0 +1,108 @@
+"""``napari-fddm demo``: the whole way on a synthetic slide whose truth is known."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import typer
+
+from napari_fddm.cli.doctor import can_open_window
+from napari_fddm.cli.run import run_slide
+from napari_fddm.core.errors import FddmError
+from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from napari_fddm.pipeline.store import AnalysisStore
+
+DEMO_SLIDE = "synthetic:8192x8192?seed=7&mpp=0.5"
+DEMO_BAR_POINTS = 5.0
+"""How far the demo's rate may lie from the truth, percentage points."""
+
+
+def run_demo(out: Path, *, window: bool | None, device: str) -> None:
+    """Analyze the demo slide, compare with its truth, write a preview and a store.
+
+    Raises
+    ------
+    FddmError
+        If the rate misses the truth by more than the demo's bar.
+    """
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "demo.fddm.ome.zarr"
+    report = run_slide(
+        DEMO_SLIDE,
+        path,
+        region=None,
+        model="fddm-small",
+        mpp=None,
+        report=out / "report.json",
+        quiet=False,
+        device=device,
+    )
+    with AnalysisStore.open(path) as store:
+        store.validate()
+        truth = _truth_labels(store)
+        preview = out / "preview.png"
+        write_preview(store, truth, preview)
+        true_rate = compute_rate(
+            ClassAreas.from_labels(truth, store.geometries.label.cell_mm2), find_definition("fddm")
+        ).rate
+    off = _points_off(report["rate"], true_rate)
+    typer.echo(f"truth of the synthetic slide: {true_rate:.1%}, off by {off:.1f} points")
+    typer.echo(f"preview: {preview}\nvalid OME-Zarr 0.5: {path}")
+    if off > DEMO_BAR_POINTS:
+        raise FddmError(
+            f"the demo's rate is {off:.1f} points off its truth, more than {DEMO_BAR_POINTS:g}.",
+            hint="Run napari-fddm doctor and report what it prints.",
+        )
+    if window if window is not None else can_open_window():
+        _open_window()
+
+
+def _points_off(rate: float | None, truth: float | None) -> float:
+    if rate is None or truth is None:
+        return float("inf")
+    return 100 * abs(rate - truth)
+
+
+def _truth_labels(store: AnalysisStore) -> npt.NDArray[np.uint8]:
+    """Return the true labels on the label grid."""
+    from napari_fddm.slides.synthetic_uri import open_synthetic
+
+    with closing(open_synthetic(DEMO_SLIDE)) as slide:
+        return slide.truth_map(store.geometries.label)
+
+
+def write_preview(store: AnalysisStore, truth: npt.NDArray[np.uint8], path: Path) -> None:
+    """Write a picture: slide, tiles, refined classes, truth, and a legend."""
+    from napari_fddm.cli.preview import draw_preview
+
+    draw_preview(
+        store.overview(),
+        {
+            "tiles": store.labels("patch"),
+            "refined": store.labels("refined"),
+            "truth": truth,
+        },
+        store.table,
+    ).save(path)
+
+
+def _open_window() -> None:
+    """Open napari with the sample slide and the dock widget, in a process of its own."""
+    code = (
+        "import napari; v = napari.Viewer(); v.open_sample('napari-fddm', 'synthetic'); "
+        "v.window.add_plugin_dock_widget('napari-fddm'); napari.run()"
+    )
+    typer.echo("opening napari; close its window to end the demo")
+    subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code

@@ -1,0 +1,159 @@
+"""The command line: each command does what the plugin does, without a window."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_fddm.core.errors import FddmError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="napari-fddm",
+    help="Osteosarcoma necrosis rate on whole-slide images. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RegionOption = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option("--region", metavar="Y X H W", help="Part of the slide, level-0 px."),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+@app.command()
+def run(
+    slide: Annotated[str, typer.Argument(help="Slide file, DICOM folder or synthetic:HxW.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Store to write; beside the slide if unset.")
+    ] = None,
+    region: RegionOption = None,
+    model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
+    stage: Annotated[str, typer.Option(help="patch or refined.")] = "refined",
+    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
+    label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
+    steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
+    samples: Annotated[int, typer.Option(help="Bridge samples averaged.")] = 1,
+    eta: Annotated[float, typer.Option(help="1 exact posterior, 0 without noise.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    device: DeviceOption = "auto",
+    batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
+    tissue: Annotated[str, typer.Option(help="auto or all.")] = "auto",
+    report: Annotated[Path | None, typer.Option(help="JSON report to write.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Analyze a slide; a store that exists is continued."""
+    from napari_fddm.cli.run import run_slide
+
+    run_slide(
+        slide,
+        out,
+        region=region,
+        model=model,
+        mpp=mpp,
+        report=report,
+        quiet=quiet,
+        stage=stage,
+        label_mpp=label_mpp,
+        steps=steps,
+        samples=samples,
+        eta=eta,
+        seed=seed,
+        device=device,
+        batch_size=batch_size,
+        tissue=tissue,
+    )
+
+
+@app.command()
+def rate(
+    store: Annotated[Path, typer.Argument(help="Analysis store or export.")],
+    label: Annotated[str, typer.Option(help="corrected, refined, patch or reader-…")] = "corrected",
+    definition: Annotated[str, typer.Option(help="fddm or strict.")] = "fddm",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report.")] = False,
+) -> None:
+    """Print the necrosis rate of a store."""
+    from napari_fddm.cli.stores import print_rate
+
+    print_rate(store, label=label, definition=definition, as_json=as_json)
+
+
+@app.command()
+def export(
+    store: Annotated[Path, typer.Argument(help="Analysis store.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="OME-Zarr to write.")],
+    overwrite: Annotated[bool, typer.Option(help="Replace an earlier export.")] = False,
+) -> None:
+    """Write a validated OME-Zarr copy of a store."""
+    from napari_fddm.cli.stores import export_store
+
+    export_store(store, out, overwrite=overwrite)
+
+
+@app.command()
+def info(
+    slide: Annotated[str, typer.Argument(help="Slide file or folder.")],
+    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what a slide is: levels, pixel size and its source, backend, warnings."""
+    from napari_fddm.cli.info import print_info
+
+    print_info(slide, mpp=mpp, as_json=as_json)
+
+
+@app.command()
+def doctor() -> None:
+    """Check versions, device, weights, disk and screen."""
+    from napari_fddm.cli.doctor import print_checks
+
+    print_checks()
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
+    window: Annotated[
+        bool | None, typer.Option("--window/--no-window", help="Open napari; by default if it can.")
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Run everything on a synthetic slide: classes, rate, preview, OME-Zarr, window."""
+    from napari_fddm.cli.demo import run_demo
+
+    run_demo(out, window=window, device=device)
+
+
+def main() -> None:
+    """Run the command line; user errors are one line and exit code 2."""
+    try:
+        app(standalone_mode=False)
+    except FddmError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; finished work is kept", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except Exception as error:
+        # typer's own usage errors know how to show themselves
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            sys.exit(EXIT_USER_ERROR)
+        raise
+
+
+def fail(message: str) -> None:
+    """Print one line to standard error and end with exit code 2."""
+    typer.echo(f"napari-fddm: {' '.join(message.split())}", err=True)
+    sys.exit(EXIT_USER_ERROR)

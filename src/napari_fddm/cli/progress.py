@@ -1,0 +1,80 @@
+"""Draining a run into a progress bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageDone, StageStarted, TileBatch
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rich.progress import Progress, TaskID
+
+    from napari_fddm.core.events import Event
+
+R = TypeVar("R")
+TITLES = {
+    "tissue": "finding tissue",
+    "patch": "classifying tiles",
+    "refined": "refining regions",
+    "store": "writing the store",
+}
+
+
+def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
+    """Run a generator of events to its end and return its result.
+
+    Parameters
+    ----------
+    run : generator of Event
+        E.g. `napari_fddm.analyze`.
+    quiet : bool
+        Show nothing.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
+        tasks: dict[str, TaskID] = {}
+        try:
+            while True:
+                try:
+                    _show(next(run), bars, tasks)
+                except StopIteration as stop:
+                    result: R = stop.value
+                    return result
+        finally:
+            run.close()
+
+
+def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
+    if isinstance(event, AnalysisOpened):
+        bars.console.print(f"running on {event.device}, model {event.model['id']}")
+    elif isinstance(event, StageStarted):
+        tasks[event.stage] = bars.add_task(
+            TITLES.get(event.stage, event.stage), total=event.total or None, speed=""
+        )
+    elif isinstance(event, TileBatch):
+        _advance(bars, tasks["patch"], event.done, "tiles")
+    elif isinstance(event, RegionRefined):
+        _advance(bars, tasks["refined"], event.done, "regions")
+    elif isinstance(event, StageDone):
+        task = bars.tasks[tasks[event.stage]]
+        total = task.total or 1
+        bars.update(task.id, total=total, completed=total)
+        for note in event.notes:
+            bars.console.print(f"note: {note}")
+
+
+def _advance(bars: Progress, task: TaskID, done: int, unit: str) -> None:
+    elapsed = bars.tasks[task].elapsed or 0.0
+    speed = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0 else ""
+    bars.update(task, completed=done, speed=speed)

@@ -1,0 +1,103 @@
+"""``napari-fddm run``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from napari_fddm.cli.progress import drain
+from napari_fddm.cli.stores import rate_line
+from napari_fddm.core.config import StageName, load_config
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.geometry import Region
+
+
+def run_slide(
+    slide_name: str,
+    out: Path | None,
+    *,
+    region: tuple[float, float, float, float] | None,
+    model: str,
+    mpp: float | None,
+    report: Path | None,
+    quiet: bool,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Analyze a slide into a store, write the report, and return it.
+
+    Raises
+    ------
+    FddmError
+        For everything a user can mend.
+    """
+    from napari_fddm.pipeline.layout import default_store_path
+    from napari_fddm.slides.opening import open_slide
+
+    config = load_config(**settings)
+    with closing(open_slide(slide_name, mpp=mpp)) as slide:
+        if not quiet:
+            for warning in slide.warnings:
+                typer.echo(f"warning: {warning}", err=True)
+        path = None if slide_name.startswith("synthetic:") else Path(slide_name)
+        store = out or default_store_path(path, slide.fingerprint)
+        _check_folder_of(report)
+        preload_refiner(config.stage is StageName.REFINED)
+        from napari_fddm.pipeline.analyze import analyze
+
+        result = drain(
+            analyze(
+                slide,
+                store=store,
+                model=model,
+                config=config,
+                region=Region(*region) if region else None,
+            ),
+            quiet=quiet,
+        )
+    if report is not None:
+        write_report(result.report, report)
+    if not quiet:
+        typer.echo(rate_line(result.report))
+        typer.echo(f"store: {result.store}")
+    return result.report
+
+
+def preload_refiner(wanted: bool) -> None:
+    """Import diffusers in a thread: it takes seconds, which stage 1 can hide."""
+    if wanted:
+        threading.Thread(target=_import_diffusers, name="fddm-preload", daemon=True).start()
+
+
+def _import_diffusers() -> None:
+    import diffusers.models.unets.unet_2d  # noqa: F401
+
+
+def write_report(report: dict[str, Any], path: Path) -> None:
+    """Write a report as JSON.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(
+            f"the report {path} cannot be written: {error.strerror}.",
+            hint="The analysis itself is finished; `napari-fddm rate STORE --json` prints it.",
+        ) from error
+
+
+def _check_folder_of(report: Path | None) -> None:
+    if report is not None and not report.absolute().parent.is_dir():
+        raise StoreError(
+            f"the report's folder {report.absolute().parent} does not exist.",
+            hint="Make it first, or choose another place.",
+        )

@@ -1,0 +1,350 @@
+"""One analysis from the slide to the rate: the generator that everything else drains."""
+
+from __future__ import annotations
+
+import platform
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.config import AnalysisConfig, StageName
+from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsError
+from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageDone, StageStarted, TileBatch
+from napari_fddm.core.geometry import MapGeometry, Region, Window
+from napari_fddm.core.provenance import Provenance
+from napari_fddm.core.tiling import TileGrid
+from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
+from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.cellmaps import CellMaps
+from napari_fddm.pipeline.classify import classify_events
+from napari_fddm.pipeline.layout import StoreGeometries
+from napari_fddm.pipeline.refine import RefinedMap, Refiner, refine_events, tiles_needed
+from napari_fddm.pipeline.report import store_report
+from napari_fddm.pipeline.store import AnalysisStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_fddm.core.events import Event
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.pipeline.classify import UnreadableTiles
+
+MAX_UNREADABLE = 0.05
+"""A run with a larger share of unreadable tiles ends as an error, its store kept."""
+OVERVIEW_BLOCK = 1024
+VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What a finished run leaves.
+
+    Attributes
+    ----------
+    store : Path
+        The working store, a valid OME-Zarr.
+    report : dict
+        As `rate --json` prints it.
+    notes : tuple of str
+        What the user should know, e.g. tiles that could not be read.
+    """
+
+    store: Path
+    report: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"store": str(self.store), "report": self.report, "notes": list(self.notes)}
+
+
+def analyze(
+    slide: Slide,
+    *,
+    store: str | Path,
+    model: LoadedModel | str = "fddm-small",
+    config: AnalysisConfig | None = None,
+    region: Region | None = None,
+) -> Generator[Event, None, AnalysisResult]:
+    """Classify a slide, refine it, and write everything into a working store.
+
+    A store that exists is continued: tiles it holds are not classified again. It
+    must have been made with the same slide, weights and settings. Closing the
+    generator stops the run and keeps what is finished.
+
+    Parameters
+    ----------
+    slide : Slide
+        Open slide with a known mpp.
+    store : str or Path
+        Folder of the working store.
+    model : LoadedModel or str
+        A loaded model, or its id or folder.
+    config : AnalysisConfig
+        Settings.
+    region : Region
+        What to analyze, level-0 px, snapped outwards to whole tiles; by default
+        the whole slide.
+
+    Yields
+    ------
+    Event
+        What happened.
+
+    Returns
+    -------
+    AnalysisResult
+        Where the results are, and the rate.
+
+    Raises
+    ------
+    MppError
+        If the slide's pixel size is unknown.
+    ConfigError
+        If the region lies outside the slide.
+    SlideError
+        If more than 5 % of the tiles cannot be read; the store is kept.
+    StoreError
+        If the store cannot be written or belongs to another analysis.
+    """
+    config = config or AnalysisConfig()
+    if isinstance(model, str):
+        model = load_model(model, config.device)
+    run = _Run(slide, Path(store), model, config)
+    with closing(run.store):
+        return (yield from run.events(region))
+
+
+class _Run:
+    """The parts of one analysis; its methods are its stages, in order."""
+
+    def __init__(
+        self, slide: Slide, path: Path, model: LoadedModel, config: AnalysisConfig
+    ) -> None:
+        if slide.mpp.value is None:
+            raise MppError(
+                f"{slide.name} does not say how large its pixels are.",
+                hint="Give the micrometers per pixel of its finest level with --mpp.",
+            )
+        if model.card.classes != OSTEOSARCOMA.shorts:
+            raise WeightsError(
+                f"the model {model.card.id!r} has the classes {', '.join(model.card.classes)}; "
+                f"only {', '.join(OSTEOSARCOMA.shorts)} can be analyzed."
+            )
+        self.slide, self.model, self.config = slide, model, config
+        self.grid = TileGrid(slide.levels[0].shape, slide.mpp.value, model.card.analysis_mpp)
+        self.label_geometry = self.grid.label_geometry(config.label_mpp)
+        self.provenance = describe_run(slide, model, config)
+        self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
+        self.notes: list[str] = []
+        self.store = self._open_store(path)
+
+    def events(self, region: Region | None) -> Generator[Event, None, AnalysisResult]:
+        tiles = self._wanted_tiles(region)
+        yield self._opened()
+        tissue = yield from self._tissue()
+        unreadable = yield from self._classify(tiles, tissue)
+        if self.config.stage is StageName.REFINED:
+            yield from self._refine(tiles)
+        yield from self._finish(tissue)
+        self._refuse_if_unreadable(unreadable, tiles)
+        return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
+
+    def _opened(self) -> AnalysisOpened:
+        return AnalysisOpened(
+            str(self.store.path),
+            self.grid.geometry,
+            self.label_geometry,
+            self.maps.patch_map().labels,
+            self.store.automatic_labels(),
+            self.store.labels(layout.CORRECTED),
+            dict(self.model.identity),
+            self.model.compute.title,
+        )
+
+    def _open_store(self, path: Path) -> AnalysisStore:
+        if not path.exists():
+            return AnalysisStore.create(
+                path,
+                slide_info=self.provenance.slide,
+                geometries=StoreGeometries.of_grid(self.grid, self.config.label_mpp),
+                table=OSTEOSARCOMA,
+                provenance=self.provenance,
+            )
+        store = AnalysisStore.open(path, "r+")
+        try:
+            store.check_compatible(self.provenance)
+            store.begin_run()
+            self._load_finished(store)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _load_finished(self, store: AnalysisStore) -> None:
+        patch, cell = store.probability_map("patch"), store.probability_map("cell")
+        done = patch.coverage
+        self.maps.tile_probs[:, done] = patch.probs[:, done]
+        self.maps.cell_probs[:, cell.coverage] = cell.probs[:, cell.coverage]
+        self.maps.features[:, cell.coverage] = store.tissue_features()[:, cell.coverage]
+        self.maps.analyzed[:] = done
+
+    def _wanted_tiles(self, region: Region | None) -> Window:
+        whole = Window(0, 0, *self.grid.shape)
+        tiles = whole if region is None else self.grid.window_of(region)
+        if tiles.is_empty:
+            height, width = self.grid.slide_shape
+            raise ConfigError(
+                f"the region {region} lies outside the slide of {height} × {width} px.",
+                hint="Regions are y, x, height, width in level-0 pixels.",
+            )
+        return tiles
+
+    def _tissue(self) -> Generator[Event, None, TissueMask]:
+        started = time.monotonic()
+        yield StageStarted("tissue", 0)
+        mpp = self.grid.mpp
+        geometry = MapGeometry.covering(self.grid.slide_shape, MASK_UM / mpp, mpp)
+        if self.config.tissue == "all":
+            mask = everything(geometry)
+        else:
+            mask = find_tissue(self.slide.read_region(geometry.region, MASK_UM), geometry)
+        yield StageDone("tissue", time.monotonic() - started)
+        return mask
+
+    def _classify(
+        self, tiles: Window, tissue: TissueMask
+    ) -> Generator[Event, None, UnreadableTiles]:
+        wanted = np.zeros(self.grid.shape, bool)
+        if self.config.stage is StageName.REFINED:
+            wanted |= tiles_needed(self.grid.shape, tiles)
+        wanted[tiles.slices] = True
+        wanted &= tissue.tiles_to_analyze(self.grid.geometry) & ~self.maps.analyzed
+        center = np.array([tiles.y + tiles.height / 2, tiles.x + tiles.width / 2])
+        places = np.argwhere(wanted)
+        nearest = np.argsort(((places + 0.5 - center) ** 2).sum(axis=1), kind="stable")
+        indices = [(int(r), int(c)) for r, c in places[nearest]]
+        stage = classify_events(
+            self.slide,
+            self.grid,
+            indices,
+            self.model,
+            self.maps,
+            batch_size=self.config.batch_size,
+        )
+        with closing(stage):
+            while True:
+                try:
+                    event = next(stage)
+                except StopIteration as stop:
+                    result: UnreadableTiles = stop.value
+                    return result
+                if isinstance(event, TileBatch):
+                    self._store_tiles(event)
+                if isinstance(event, StageDone):
+                    self.notes += event.notes
+                yield event
+
+    def _store_tiles(self, batch: TileBatch) -> None:
+        index = np.stack([batch.rows, batch.cols], axis=1)
+        parts = [self.maps.tile(int(row), int(col)) for row, col in index]
+        probs, cells, features = (np.stack(column) for column in zip(*parts, strict=True))
+        self.store.write_tiles(index, probs, cells, features)
+
+    def _refine(self, tiles: Window) -> Generator[Event]:
+        if not self.model.can_refine:
+            raise WeightsError(
+                f"the model {self.model.card.id!r} has no refiner.", hint="Use --stage patch."
+            )
+        refiner = Refiner(self.model, self.config)
+        merged = RefinedMap.empty(self.maps)
+        for event in refine_events(refiner, self.maps, tiles, self.label_geometry, merged):
+            if isinstance(event, RegionRefined):
+                self._store_region(event, merged)
+            yield event
+
+    def _store_region(self, event: RegionRefined, merged: RefinedMap) -> None:
+        region = self.label_geometry.region_of(event.window)
+        cells = self.maps.cell_geometry.window_of(region)
+        probs = merged.accumulator.merged_window(cells).probs
+        self.store.write_refined(event.window, event.labels, cells, probs)
+
+    def _finish(self, tissue: TissueMask) -> Generator[Event]:
+        started = time.monotonic()
+        yield StageStarted("store", 0)
+        if not self.store.provenance.get("overview"):
+            self._write_overview()
+        share = tissue.share_per_tile(self.grid.geometry)
+        analyzed = float((share * self.maps.analyzed).sum() / max(share.sum(), 1e-12))
+        self.store.update_provenance(
+            self.provenance.to_json()
+            | {
+                "overview": True,
+                "tissue_mm2": tissue.tissue_mm2,
+                "coverage": min(1.0, analyzed),
+                "tissue_excluded_mm2": tissue.tissue_mm2 * max(0.0, 1.0 - analyzed),
+                "notes": self.notes,
+            }
+        )
+        self.store.finish()
+        yield StageDone("store", time.monotonic() - started)
+
+    def _write_overview(self) -> None:
+        rows, cols = self.label_geometry.shape
+        for y in range(0, rows, OVERVIEW_BLOCK):
+            for x in range(0, cols, OVERVIEW_BLOCK):
+                block = Window(y, x, OVERVIEW_BLOCK, OVERVIEW_BLOCK).clipped((rows, cols))
+                try:
+                    rgb = self.slide.read_region(
+                        self.label_geometry.region_of(block), self.config.label_mpp
+                    )
+                except SlideError as error:
+                    self.notes.append(f"the overview has a gap: {error.message}")
+                    continue
+                self.store.write_overview(block, rgb[: block.height, : block.width])
+
+    def _refuse_if_unreadable(self, unreadable: UnreadableTiles, tiles: Window) -> None:
+        count = len(unreadable.places)
+        looked_at = count + int(self.maps.analyzed[tiles.slices].sum())
+        if count > MAX_UNREADABLE * looked_at:
+            raise SlideError(
+                f"{self.slide.name}: {count} of {looked_at} tissue tiles cannot be read "
+                f"({unreadable.first_reason}).",
+                hint=f"What could be read is kept in {self.store.path}.",
+            )
+
+
+def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Provenance:
+    """Collect what the result will depend on."""
+    return Provenance(
+        slide={
+            "name": slide.name,
+            "fingerprint": slide.fingerprint,
+            "shape": list(slide.levels[0].shape),
+            "mpp": slide.mpp.value,
+            "mpp_source": slide.mpp.source,
+            "backend": slide.backend,
+        },
+        model=dict(model.identity),
+        config=config.model_dump(mode="json"),
+        device=model.compute.title,
+        dtype=model.compute.dtype_name,
+        threads=torch.get_num_threads(),
+        batch_size=config.batch_size,
+        versions={name: _version(name) for name in VERSIONED} | {"python": platform.python_version()},
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,249 @@
+"""The supervisor of an engine process: starts it, asks it, notices when it dies.
+
+Nothing here imports torch. The process is started with ``subprocess``, not with
+``multiprocessing``, so that it works from any main program: napari's launcher, a
+notebook, a bundled application.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Generator
+from multiprocessing.connection import Listener
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import EngineError
+from napari_fddm.pipeline.engine_messages import (
+    CancelRequest,
+    EngineReady,
+    RunCancelled,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunRequest,
+    ShutdownRequest,
+)
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from napari_fddm.core.geometry import Region
+    from napari_fddm.pipeline.engine_messages import Reply, Request
+
+POLL_SECONDS = 0.05
+JOIN_SECONDS = 5.0
+Answer = EngineReady | RunEvent | RunFinished | RunCancelled
+
+
+class EngineClient:
+    """One engine process, started on demand and kept for the next run.
+
+    Methods may be called from several threads; one run at a time is answered.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._connection: Connection | None = None
+        self._log = tempfile.TemporaryFile(mode="w+", prefix="fddm-engine-")  # noqa: SIM115
+        self._mutex = threading.Lock()
+        self._ids = itertools.count(1)
+        self.ready: EngineReady | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the process if there is none; returns once it is connected.
+
+        It goes on importing after that: `wait_until_ready`.
+
+        Raises
+        ------
+        EngineError
+            If it cannot be started.
+        """
+        with self._mutex:
+            if self.running:
+                return
+            self._forget()
+            key = secrets.token_bytes(32)
+            with Listener(authkey=key) as listener:
+                family = "AF_PIPE" if sys.platform == "win32" else "AF_UNIX"
+                self._process = self._spawn(str(listener.address), family, key)
+                self._connection = self._accept(listener)
+
+    def _spawn(self, address: str, family: str, key: bytes) -> subprocess.Popen[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "napari_fddm.pipeline.engine_server",
+            address,
+            family,
+        ]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
+                command,
+                stdin=subprocess.PIPE,
+                stdout=self._log,
+                stderr=self._log,
+                text=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )
+        except OSError as error:
+            raise EngineError(f"the engine process could not be started: {error}.") from error
+        if process.stdin is not None:
+            process.stdin.write(key.hex() + "\n")
+            process.stdin.close()
+        return process
+
+    def _accept(self, listener: Listener) -> Connection:
+        """Wait for the process to connect; give up when it ends before."""
+        process = self._process
+        accepted: list[Connection] = []
+
+        def accept() -> None:
+            try:
+                accepted.append(listener.accept())
+            except (OSError, EOFError):
+                return
+
+        thread = threading.Thread(target=accept, name="fddm-accept", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
+            if process is not None and process.poll() is not None:
+                raise EngineError(self._obituary())
+        if not accepted:
+            raise EngineError("the engine process could not be reached.")
+        return accepted[0]
+
+    def wait_until_ready(self) -> EngineReady:
+        """Block until the engine has imported everything.
+
+        Raises
+        ------
+        EngineError
+            If it stopped instead.
+        """
+        while self.ready is None:
+            reply = self._receive()
+            if isinstance(reply, RunFailed):
+                raise reply.error
+            if isinstance(reply, EngineReady):
+                self.ready = reply
+        return self.ready
+
+    def run(
+        self,
+        slide: str,
+        store: str,
+        *,
+        mpp: float | None = None,
+        model: str = "fddm-small",
+        config: dict[str, Any] | None = None,
+        region: Region | None = None,
+    ) -> Generator[Answer | None]:
+        """Analyze a slide; yields answers, and None about 20 times a second while waiting.
+
+        The last answer is `RunFinished` or `RunCancelled`. Closing the generator
+        cancels the run; so does sending True into it.
+
+        Raises
+        ------
+        FddmError
+            What the run raised, or EngineError if the process died.
+        """
+        self.start()
+        if self.ready is None:
+            yield from self.until_ready()
+        request = RunRequest(
+            next(self._ids), slide, mpp, model, dict(config or {}), region, store
+        )
+        self._send(request)
+        finished = False
+        try:
+            while not finished:
+                reply = self._receive_now()
+                if reply is not None and getattr(reply, "run_id", None) != request.run_id:
+                    continue  # a late answer of a run that was given up
+                if isinstance(reply, RunFailed):
+                    finished = True
+                    raise reply.error
+                finished = isinstance(reply, RunFinished | RunCancelled)
+                if (yield reply):
+                    self._send(CancelRequest(request.run_id))
+        finally:
+            if not finished and self.running:
+                self._send(CancelRequest(request.run_id))
+
+    def until_ready(self) -> Generator[Answer | None]:
+        """Yield None about 20 times a second, then the engine's `EngineReady`."""
+        while self.ready is None:
+            reply = self._receive_now()
+            if isinstance(reply, RunFailed):
+                raise reply.error
+            if isinstance(reply, EngineReady):
+                self.ready = reply
+            yield reply if isinstance(reply, EngineReady) else None
+
+    def _send(self, request: Request) -> None:
+        try:
+            if self._connection is None:
+                raise EngineError("the engine process is not running.")
+            self._connection.send(request)
+        except (BrokenPipeError, ConnectionError, OSError) as error:
+            raise EngineError(self._obituary()) from error
+
+    def _receive(self) -> Reply:
+        while (reply := self._receive_now()) is None:
+            pass
+        return reply
+
+    def _receive_now(self) -> Reply | None:
+        """Return the next answer, or None after a moment without one."""
+        if self._connection is None:
+            raise EngineError("the engine process is not running.")
+        try:
+            if self._connection.poll(POLL_SECONDS):
+                reply: Reply = self._connection.recv()
+                return reply
+        except (EOFError, ConnectionError, OSError) as error:
+            raise EngineError(
+                self._obituary(), hint="Finished work and all strokes are kept; run it again."
+            ) from error
+        return None
+
+    def _obituary(self) -> str:
+        """Say how the process ended, with the last line it wrote."""
+        code = self._process.wait(JOIN_SECONDS) if self._process is not None else None
+        self._log.seek(0)
+        lines = [line.strip() for line in self._log if line.strip()]
+        last = f" Its last words: {lines[-1]}" if lines else ""
+        killed = " (killed, perhaps for lack of memory)" if code == -9 else ""
+        return f"the engine process stopped with code {code}{killed}.{last}"
+
+    def close(self) -> None:
+        """Ask the process to end, wait a little, then end it."""
+        with self._mutex:
+            process = self._process
+            if process is not None and process.poll() is None:
+                try:
+                    self._send(ShutdownRequest())
+                    process.wait(JOIN_SECONDS)
+                except (EngineError, subprocess.TimeoutExpired):
+                    process.kill()
+                    process.wait()
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._process, self._connection, self.ready = None, None, None

@@ -1,0 +1,125 @@
+"""What the engine process and its supervisor say to each other: plain pickled values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_fddm.core.events import Event
+    from napari_fddm.core.geometry import Region
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """Analyze a slide.
+
+    Attributes
+    ----------
+    run_id : int
+        Marks every answer; late answers of another run are dropped.
+    slide : str
+        What `open_slide` takes: a path or ``synthetic:…``.
+    mpp : float or None
+        The user's µm per level-0 px, where the slide does not say it.
+    model : str
+        Id or folder.
+    config : dict
+        Fields of `AnalysisConfig`.
+    region : Region or None
+        What to analyze, level-0 px; None for the whole slide.
+    store : str
+        Folder of the working store.
+    """
+
+    run_id: int
+    slide: str
+    mpp: float | None
+    model: str
+    config: dict[str, Any]
+    region: Region | None
+    store: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """Stop a run after the batch it is in; finished work is kept."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownRequest:
+    """End the process after the batch it is in."""
+
+
+Request = RunRequest | CancelRequest | ShutdownRequest
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReady:
+    """The engine has imported everything and can run.
+
+    Attributes
+    ----------
+    device : str
+        What it will run on, in words.
+    seconds : float
+        How long the start took.
+    """
+
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvent:
+    """Something happened in a run."""
+
+    run_id: int
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """A run ended well.
+
+    Attributes
+    ----------
+    run_id : int
+        Which.
+    summary : dict
+        `AnalysisResult.to_json`.
+    """
+
+    run_id: int
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """A run was stopped; finished tiles and regions are in the store."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """A run ended with an error.
+
+    Attributes
+    ----------
+    run_id : int
+        Which; -1 when the engine itself could not start.
+    error : Exception
+        One of ours, or an EngineError that wraps another.
+    details : str
+        The traceback, for a bug report.
+    """
+
+    run_id: int
+    error: Exception
+    details: str = ""
+
+
+Reply = EngineReady | RunEvent | RunFinished | RunCancelled | RunFailed

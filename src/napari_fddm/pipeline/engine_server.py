@@ -1,0 +1,153 @@
+"""The engine process: loads the networks once and runs analyses that it is asked for.
+
+    python -m napari_fddm.pipeline.engine_server ADDRESS FAMILY
+
+The key of the connection comes on standard input. The main thread runs analyses;
+a second one reads requests, so that a cancel is seen between two batches.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+import traceback
+from contextlib import closing
+from multiprocessing.connection import Client
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import EngineError, FddmError
+from napari_fddm.pipeline.engine_messages import (
+    CancelRequest,
+    EngineReady,
+    Reply,
+    Request,
+    RunCancelled,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunRequest,
+    ShutdownRequest,
+)
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from napari_fddm.models.bundle import LoadedModel
+
+
+class EngineServer:
+    """Serves one supervisor.
+
+    Parameters
+    ----------
+    connection : Connection
+        Both ends pickle the messages of `engine_messages`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._requests: queue.Queue[RunRequest | None] = queue.Queue()
+        self._cancelled: set[int] = set()
+        self._stop = threading.Event()
+        self._model: tuple[tuple[str, str], LoadedModel] | None = None
+
+    def serve(self) -> None:
+        """Import what is heavy, then run requests until told to stop."""
+        threading.Thread(target=self._listen, name="fddm-requests", daemon=True).start()
+        started = time.monotonic()
+        try:
+            device = warm_up()
+        except FddmError as error:
+            self._send(RunFailed(-1, error))
+            return
+        self._send(EngineReady(device, time.monotonic() - started))
+        while (request := self._requests.get()) is not None:
+            self._run(request)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                message: Request = self._connection.recv()
+            except (EOFError, OSError):
+                message = ShutdownRequest()
+            if isinstance(message, RunRequest):
+                self._requests.put(message)
+            elif isinstance(message, CancelRequest):
+                self._cancelled.add(message.run_id)
+            else:
+                self._stop.set()
+                self._requests.put(None)
+                return
+
+    def _run(self, request: RunRequest) -> None:
+        try:
+            self._send(self._analyze(request))
+        except FddmError as error:
+            self._send(RunFailed(request.run_id, error))
+        except Exception as error:  # noqa: BLE001 - a bug must reach the user, not a dead pipe
+            wrapped = EngineError(
+                f"the run stopped on an unexpected {type(error).__name__}: {error}.",
+                hint="Finished work is kept; please report this with the log.",
+            )
+            self._send(RunFailed(request.run_id, wrapped, traceback.format_exc()))
+
+    def _analyze(self, request: RunRequest) -> Reply:
+        from napari_fddm.core.config import load_config
+        from napari_fddm.pipeline.analyze import analyze
+        from napari_fddm.slides.opening import open_slide
+
+        config = load_config(**request.config)
+        model = self._load(request.model, config.device)
+        with closing(open_slide(request.slide, mpp=request.mpp)) as slide:
+            run = analyze(
+                slide, model=model, config=config, store=request.store, region=request.region
+            )
+            with closing(run):
+                while True:
+                    if self._stop.is_set() or request.run_id in self._cancelled:
+                        return RunCancelled(request.run_id)
+                    try:
+                        event = next(run)
+                    except StopIteration as stop:
+                        return RunFinished(request.run_id, stop.value.to_json())
+                    self._send(RunEvent(request.run_id, event))
+
+    def _load(self, model: str, device: str) -> LoadedModel:
+        from napari_fddm.models.bundle import load_model
+
+        if self._model is None or self._model[0] != (model, device):
+            self._model = None
+            self._model = ((model, device), load_model(model, device))
+        return self._model[1]
+
+    def _send(self, reply: Reply) -> None:
+        try:
+            self._connection.send(reply)
+        except (BrokenPipeError, ConnectionError, OSError):
+            self._stop.set()
+            self._requests.put(None)
+
+
+def warm_up() -> str:
+    """Import what a run needs and return the device in words."""
+    import diffusers  # noqa: F401
+    import peft  # noqa: F401
+    import timm  # noqa: F401
+    from napari_fddm.models.device import choose_device
+    from napari_fddm.pipeline import analyze  # noqa: F401
+
+    return choose_device().title
+
+
+def main() -> None:
+    """Connect to the supervisor and serve it."""
+    address, family = sys.argv[1:3]
+    key = bytes.fromhex(sys.stdin.readline().strip())
+    with Client(address, family, authkey=key) as connection:
+        EngineServer(connection).serve()
+
+
+if __name__ == "__main__":
+    main()

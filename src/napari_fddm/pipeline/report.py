@@ -1,0 +1,89 @@
+"""The report of a store: what ``rate --json`` and ``run --report`` give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
+from napari_fddm.pipeline import layout
+
+if TYPE_CHECKING:
+    from napari_fddm.pipeline.store import AnalysisStore
+
+LABELS = (layout.CORRECTED, layout.REFINED, layout.PATCH)
+
+
+def compute_store_report(
+    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+) -> NecrosisReport:
+    """Count one label map of a store and apply every definition.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Open store.
+    label : str
+        "corrected", "refined", "patch" or a reader's map.
+    definition : str
+        The one to show large.
+
+    Raises
+    ------
+    StoreError
+        If there is no such label map.
+    ConfigError
+        If the definition is unknown.
+    """
+    if label not in (layout.PATCH, layout.REFINED, *store.edit_layers):
+        raise StoreError(
+            f"{store.path} has no label map {label!r}.",
+            hint=f"It has {', '.join((layout.PATCH, layout.REFINED, *store.edit_layers))}.",
+        )
+    labels = store.labels(label)
+    grid = store.geometries.tile if label == layout.PATCH else store.geometries.label
+    areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
+    edited = 0.0
+    if label in store.edit_layers:
+        changed = np.count_nonzero(labels != store.automatic_labels())
+        edited = changed / max(1, np.count_nonzero(labels))
+    return necrosis_report(
+        areas,
+        definition=definition,
+        coverage=store.provenance.get("coverage"),
+        edited=float(edited),
+    )
+
+
+def store_report(
+    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+) -> dict[str, Any]:
+    """Return the whole report as plain JSON values; see `compute_store_report`."""
+    report = compute_store_report(store, label=label, definition=definition)
+    run = store.provenance
+    slide = store.slide_info
+    return {
+        "slide": slide.get("name"),
+        "mpp": slide.get("mpp"),
+        "mpp_source": slide.get("mpp_source"),
+        "label": label,
+        **report.to_json(),
+        "tissue_excluded_mm2": run.get("tissue_excluded_mm2"),
+        "notes": run.get("notes", []),
+        "research_use_only": True,
+        "provenance": {
+            k: run.get(k)
+            for k in (
+                "slide",
+                "model",
+                "config",
+                "device",
+                "dtype",
+                "threads",
+                "batch_size",
+                "versions",
+            )
+        },
+    }

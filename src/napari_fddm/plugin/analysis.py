@@ -1,0 +1,121 @@
+"""One analysis in the viewer: its layers, its label map, its store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.maps import LabelMap
+from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, count_labels, necrosis_report
+from napari_fddm.plugin.label_sync import LabelSync
+from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
+from napari_fddm.plugin.workers import StoreKeeper
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+    from napari.viewer import Viewer
+
+    from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
+
+
+class Analysis:
+    """Layers and data of one store.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Gets the layers.
+    opened : AnalysisOpened
+        What the store holds.
+    slide_name : str
+        Becomes part of the layers' names.
+    """
+
+    def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
+        self.viewer = viewer
+        self.store_path = Path(opened.store)
+        self.geometry = opened.label_geometry
+        self.patch = opened.patch.copy()
+        self.label_map = LabelMap(
+            opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
+        )
+        self.patch_layer = automatic_layer(
+            self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}"
+        )
+        self.refined_layer = automatic_layer(
+            self.label_map.automatic,
+            opened.label_geometry,
+            OSTEOSARCOMA,
+            f"refined classes — {slide_name}",
+        )
+        self.layer = CorrectedLabels(
+            self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}"
+        )
+        self.refined_layer.visible = False
+        viewer.add_layer(self.patch_layer)
+        viewer.add_layer(self.refined_layer)
+        viewer.add_layer(self.layer)
+        self.sync = LabelSync(self.layer, self.label_map, len(OSTEOSARCOMA))
+        self.keeper = StoreKeeper(self.store_path)
+        self.sync.edited.connect(self.keeper.append)
+        self._stale: set[Labels] = set()
+
+    @property
+    def layers(self) -> tuple[Labels, ...]:
+        """Patch, refined and corrected layer."""
+        return (self.patch_layer, self.refined_layer, self.layer)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the corrected layer is still in the viewer."""
+        return self.layer in self.viewer.layers
+
+    def put_tiles(self, batch: TileBatch) -> None:
+        """Take the labels of a batch of tiles."""
+        self.patch[batch.rows, batch.cols] = batch.labels
+        self._stale.add(self.patch_layer)
+
+    def put_region(self, event: RegionRefined) -> None:
+        """Take the labels of a refined region; corrected cells keep theirs."""
+        self.sync.put_automatic(event.window, event.labels)
+        self._stale |= {self.refined_layer, self.layer}
+
+    def refresh(self) -> None:
+        """Redraw what changed since the last call."""
+        for layer in self._stale:
+            if layer in self.viewer.layers:
+                layer.refresh()
+        self._stale.clear()
+
+    def show_finished(self) -> None:
+        """Leave the corrected classes in front and ready for the brush."""
+        self.patch_layer.visible = False
+        if self.is_shown:
+            self.viewer.layers.selection.active = self.layer
+
+    def reports(
+        self, definition: str, coverage: float | None
+    ) -> tuple[NecrosisReport, NecrosisReport]:
+        """Return the reports of the corrected and of the automatic labels."""
+        mm2 = self.geometry.cell_mm2
+        automatic = count_labels(np.asarray(self.label_map.automatic), len(OSTEOSARCOMA))
+        return (
+            necrosis_report(
+                ClassAreas.from_counts(self.sync.counts, mm2),
+                definition=definition,
+                coverage=coverage,
+                edited=self.sync.edited_share,
+            ),
+            necrosis_report(
+                ClassAreas.from_counts(automatic, mm2), definition=definition, coverage=coverage
+            ),
+        )
+
+    def close(self) -> None:
+        """Write what waits and let go of layer and store."""
+        self.sync.edited.disconnect(self.keeper.append)
+        self.sync.close()
+        self.keeper.close()

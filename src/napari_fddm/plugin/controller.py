@@ -1,0 +1,374 @@
+"""Turns intent into work and answers into views. The only place where they meet."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QFileDialog, QWidget
+
+from napari_fddm.core.events import (
+    AnalysisOpened,
+    RegionRefined,
+    StageDone,
+    StageStarted,
+    TileBatch,
+)
+from napari_fddm.pipeline.engine_messages import (
+    EngineReady,
+    RunCancelled,
+    RunEvent,
+    RunFinished,
+)
+from napari_fddm.pipeline.layout import SUFFIX, default_store_path
+from napari_fddm.plugin.analysis import Analysis
+from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.slides import displayed_region, info_of_layer
+from napari_fddm.plugin.state import PluginState, Progress, RunPhase, Scope, SlideInfo
+from napari_fddm.plugin.workers import EngineWorker
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_fddm.core.events import Event
+    from napari_fddm.core.geometry import Region
+    from napari_fddm.plugin.class_panel import ClassPanel
+    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.run_panel import RunPanel
+
+REFRESH_MS = 200
+"""Layers and labels are redrawn at most five times a second."""
+SYNTHETIC_BADGE = (
+    "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
+)
+STAGE_TITLES = {
+    "tissue": "finding tissue",
+    "patch": "classifying tiles",
+    "refined": "refining regions",
+    "store": "writing the store",
+}
+
+
+class Runs(Protocol):
+    """What the controller needs of an engine worker; tests give a mock."""
+
+    answered: Any
+    failed: Any
+
+    def warm_up(self) -> None: ...
+    def start(self, **request: Any) -> int: ...
+    def cancel(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Controller(QObject):
+    """Connects viewer, state, views and workers.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Where slides and labels are layers.
+    state : PluginState
+        The truth.
+    run_panel, class_panel, necrosis_panel : QWidget
+        The views.
+    parent : QWidget
+        The dock widget; when it goes, everything is closed.
+    worker : Runs
+        Runs analyses; an `EngineWorker` by default.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        state: PluginState,
+        run_panel: RunPanel,
+        class_panel: ClassPanel,
+        necrosis_panel: NecrosisPanel,
+        *,
+        parent: QWidget,
+        worker: Runs | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.viewer, self.state = viewer, state
+        self.run_panel, self.class_panel = run_panel, class_panel
+        self.necrosis_panel = necrosis_panel
+        self.worker: Runs = worker if worker is not None else EngineWorker(self)
+        self.analyses: dict[Path, Analysis] = {}
+        self.current: Analysis | None = None
+        self._run_number = -1
+        self._stage_started = 0.0
+        self._closed = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REFRESH_MS)
+        self._connections = Connections()
+        self._connect()
+        self._window: QWidget | None = None
+        parent.installEventFilter(self)
+        self._on_viewer_selection_changed()
+        self.worker.warm_up()
+
+    def _connect(self) -> None:
+        link = self._connections.add
+        link(self.run_panel.run_clicked, self._on_run_panel_run_clicked)
+        link(self.run_panel.cancel_clicked, self._on_run_panel_cancel_clicked)
+        link(self.class_panel.class_clicked, self._on_class_panel_class_clicked)
+        link(self.necrosis_panel.definition_chosen, self._on_definition_chosen)
+        link(self.necrosis_panel.export_clicked, self._on_export_clicked)
+        link(self.worker.answered, self._on_worker_answered)
+        link(self.worker.failed, self._on_worker_failed)
+        link(self._timer.timeout, self._on_timer_timeout)
+        link(self.state.slide_changed, self.run_panel.set_slide)
+        link(self.state.progress_changed, self.run_panel.set_progress)
+        link(self.state.report_changed, self._on_state_report_changed)
+        layers = self.viewer.layers
+        link(layers.events.removed, self._on_viewer_layers_changed)
+        link(layers.events.inserted, self._on_viewer_layers_changed)
+        link(layers.selection.events.active, self._on_viewer_selection_changed)
+
+    # Intent -------------------------------------------------------------------
+
+    def run(self, scope: Scope) -> None:
+        """Analyze the chosen slide; does nothing while a run is going on."""
+        slide = self.state.slide
+        if slide is None or self.state.busy:
+            return
+        mpp = self.run_panel.mpp if slide.mpp is None else None
+        if slide.mpp is None and mpp is None:
+            show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")
+            return
+        region = self._viewport(slide) if scope is Scope.VIEWPORT else None
+        if region is not None and region.is_empty:
+            show_error("The window shows no part of the slide. Move the slide into view.")
+            return
+        self.state.progress = Progress(RunPhase.STARTING, "starting the engine…")
+        store = default_store_path(Path(slide.path) if slide.path else None, slide.fingerprint)
+        self._run_number = self.worker.start(
+            slide=slide.uri,
+            store=str(store),
+            mpp=mpp,
+            config=dict(self.run_panel.config),
+            region=region,
+        )
+
+    def cancel(self) -> None:
+        """Stop the run after the batch it is in; finished work is kept."""
+        if self.state.busy:
+            self.state.progress = Progress(RunPhase.CANCELLING, "stopping…")
+            self.worker.cancel()
+
+    def export(self, destination: Path) -> None:
+        """Write a validated OME-Zarr of the current analysis, in the background."""
+        if self.current is not None:
+            self.current.keeper.export(destination)
+
+    def close(self) -> None:
+        """Undo every connection, stop the engine, write what waits."""
+        if self._closed:
+            return
+        self._closed = True
+        self._timer.stop()
+        self._connections.close()
+        self.worker.close()
+        for analysis in self.analyses.values():
+            analysis.close()
+        self.analyses.clear()
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Close together with the dock widget or the whole window."""
+        kind = event.type() if event is not None else None
+        if kind == QEvent.Type.Show and self._window is None:
+            window = self.run_panel.window()
+            if window is not None and window is not watched:
+                self._window = window
+                window.installEventFilter(self)
+        if kind == QEvent.Type.DeferredDelete or (
+            kind == QEvent.Type.Close and watched is self._window
+        ):
+            self.close()
+        return False
+
+    # Viewer -------------------------------------------------------------------
+
+    def _viewport(self, slide: SlideInfo) -> Region | None:
+        for layer in self.viewer.layers:
+            if info_of_layer(layer) == slide:
+                return displayed_region(layer)
+        return None
+
+    def _on_viewer_selection_changed(self, _event: Any = None) -> None:
+        layer = self.viewer.layers.selection.active
+        info = info_of_layer(layer)
+        for analysis in self.analyses.values():
+            if layer in analysis.layers:
+                self._show(analysis)
+                return
+        if info is None:
+            known = [i for i in map(info_of_layer, self.viewer.layers) if i is not None]
+            info = self.state.slide if self.state.slide in known else (known or [None])[-1]
+        self.state.slide = info
+
+    def _on_viewer_layers_changed(self, _event: Any = None) -> None:
+        for path, analysis in list(self.analyses.items()):
+            if not analysis.is_shown:
+                del self.analyses[path]
+                if self.current is analysis:
+                    self.current = None
+                    self.state.report = (None, None)
+                analysis.close()
+        self._on_viewer_selection_changed()
+
+    def _show(self, analysis: Analysis) -> None:
+        self.current = analysis
+        self._schedule()
+
+    # Engine -------------------------------------------------------------------
+
+    def _on_worker_answered(self, number: int, answer: object) -> None:
+        if isinstance(answer, EngineReady):
+            self.state.device = answer.device
+            return
+        if number != self._run_number:
+            return  # late, of a run that is over
+        if isinstance(answer, RunEvent):
+            self._take_event(answer.event)
+        elif isinstance(answer, RunFinished):
+            self._finish(answer.summary)
+        elif isinstance(answer, RunCancelled):
+            self._end("stopped; what was finished is kept")
+
+    def _on_worker_failed(self, number: int, error: Exception) -> None:
+        if number == self._run_number:
+            self._end("")
+        show_error(str(error))
+
+    def _take_event(self, event: Event) -> None:
+        if isinstance(event, AnalysisOpened):
+            self._open(event)
+        elif isinstance(event, StageStarted):
+            self._stage_started = time.monotonic()
+            self._tell(event.stage, 0, event.total, event.unit)
+        elif isinstance(event, TileBatch):
+            self._tell("patch", event.done, event.total, "tiles")
+            if self.current is not None:
+                self.current.put_tiles(event)
+        elif isinstance(event, RegionRefined):
+            self._tell("refined", event.done, event.total, "regions")
+            if self.current is not None:
+                self.current.put_region(event)
+        elif isinstance(event, StageDone):
+            for note in event.notes:
+                show_info(note)
+        self._schedule()
+
+    def _open(self, event: AnalysisOpened) -> None:
+        path = Path(event.store)
+        self.state.model = event.model
+        self.necrosis_panel.set_badge(
+            "" if event.model.get("real_tissue") else SYNTHETIC_BADGE
+        )
+        if path not in self.analyses:
+            slide = self.state.slide
+            analysis = Analysis(self.viewer, event, slide.name if slide else path.name)
+            analysis.sync.edited.connect(self._on_analysis_edited)
+            analysis.keeper.failed.connect(self._on_keeper_failed)
+            analysis.keeper.saved.connect(self._on_keeper_saved)
+            analysis.keeper.exported.connect(self._on_keeper_exported)
+            analysis.layer.events.selected_label.connect(self._on_layer_selected_label)
+            self.analyses[path] = analysis
+        self.current = self.analyses[path]
+
+    def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
+        text = STAGE_TITLES.get(stage, stage)
+        if total and done:
+            seconds = time.monotonic() - self._stage_started
+            speed = done / max(seconds, 1e-6)
+            left = (total - done) / max(speed, 1e-6)
+            text += f": {done} of {total} {unit}, {speed:.1f}/s, {left:.0f} s left"
+        phase = self.state.progress.phase
+        if phase is not RunPhase.CANCELLING:
+            phase = RunPhase.RUNNING
+        self.state.progress = Progress(phase, text, done, total)
+
+    def _finish(self, summary: dict[str, Any]) -> None:
+        self.state.coverage = summary["report"].get("coverage")
+        for note in summary.get("notes", []):
+            show_info(note)
+        if self.current is not None:
+            self.current.keeper.sync()
+            self.current.show_finished()
+        self._end("done")
+
+    def _end(self, text: str) -> None:
+        self._run_number = -1
+        self.state.progress = Progress(RunPhase.IDLE, text)
+        self._on_timer_timeout()
+
+    # Redrawing ----------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _on_timer_timeout(self) -> None:
+        if self.current is not None:
+            self.current.refresh()
+            self._update_report()
+
+    def _update_report(self) -> None:
+        if self.current is not None:
+            self.state.report = self.current.reports(self.state.definition, self.state.coverage)
+
+    def _on_analysis_edited(self, _edit: Any) -> None:
+        self._update_report()
+
+    def _on_state_report_changed(self, reports: Any) -> None:
+        corrected, automatic = reports
+        self.necrosis_panel.set_reports(corrected, automatic)
+        self.class_panel.set_areas(corrected.areas if corrected else None)
+
+    # Store and views ----------------------------------------------------------
+
+    def _on_keeper_failed(self, error: Exception) -> None:
+        self.necrosis_panel.set_saved("NOT SAVED: strokes are kept in memory only")
+        show_error(str(error))
+
+    def _on_keeper_saved(self, waiting: int) -> None:
+        text = f"saving, {waiting} strokes waiting…" if waiting else "all strokes are on the disk"
+        self.necrosis_panel.set_saved(text)
+
+    def _on_keeper_exported(self, path: str) -> None:
+        show_info(f"Exported {path}")
+
+    def _on_run_panel_run_clicked(self, scope: str) -> None:
+        self.run(Scope(scope))
+
+    def _on_run_panel_cancel_clicked(self) -> None:
+        self.cancel()
+
+    def _on_class_panel_class_clicked(self, value: int) -> None:
+        if self.current is not None:
+            self.current.layer.selected_label = value
+            self.current.layer.mode = "paint"
+            self.viewer.layers.selection.active = self.current.layer
+
+    def _on_layer_selected_label(self, event: Any) -> None:
+        self.class_panel.set_selected(int(event.source.selected_label))
+
+    def _on_definition_chosen(self, name: str) -> None:
+        self.state.definition = name
+        self._update_report()
+
+    def _on_export_clicked(self) -> None:
+        if self.current is None:
+            return
+        name = self.current.store_path.name.removesuffix(SUFFIX)
+        chosen, _ = QFileDialog.getSaveFileName(
+            self.run_panel, "Export OME-Zarr", f"{name}.ome.zarr", "OME-Zarr (*.ome.zarr)"
+        )
+        if chosen:
+            self.export(Path(chosen))

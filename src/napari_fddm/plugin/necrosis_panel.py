@@ -1,0 +1,136 @@
+"""The necrosis panel: the rate large, and what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from napari_fddm.core.necrosis import DEFINITIONS
+
+if TYPE_CHECKING:
+    from napari_fddm.core.necrosis import NecrosisReport
+
+RESEARCH_ONLY = "Research use only. Not a diagnosis."
+NO_RESULT = "–"
+GOOD_RESPONSE = 0.9
+
+
+class NecrosisPanel(QWidget):
+    """Shows the live necrosis rate.
+
+    Signals
+    -------
+    definition_chosen : str
+        Name of a definition.
+    export_clicked
+        The user wants an OME-Zarr.
+    """
+
+    definition_chosen = Signal(str)
+    export_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.rate_label = QLabel(NO_RESULT)
+        self.rate_label.setObjectName("rate")
+        self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
+        self.grade_label = QLabel()
+        self.definition_box = QComboBox()
+        for definition in DEFINITIONS.values():
+            self.definition_box.addItem(definition.title, definition.name)
+            index = self.definition_box.count() - 1
+            self.definition_box.setItemData(index, definition.source, 3)  # Qt.ToolTipRole
+        self.detail_label = QLabel()
+        self.detail_label.setWordWrap(True)
+        self.others_label = QLabel()
+        self.others_label.setWordWrap(True)
+        self.badge_label = QLabel()
+        self.badge_label.setWordWrap(True)
+        self.badge_label.setStyleSheet("color: #e0a000;")
+        self.badge_label.hide()
+        self.saved_label = QLabel()
+        self.export_button = QPushButton("Export OME-Zarr…")
+        self.export_button.setObjectName("export")
+        self.export_button.setEnabled(False)
+        self._lay_out()
+        self.definition_box.currentIndexChanged.connect(self._on_definition_box_changed)
+        self.export_button.clicked.connect(self.export_clicked)
+
+    def _lay_out(self) -> None:
+        title = QLabel("Necrosis rate")
+        top = QHBoxLayout()
+        top.addWidget(self.rate_label)
+        top.addWidget(self.grade_label)
+        top.addStretch()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(title)
+        layout.addLayout(top)
+        for widget in (
+            self.definition_box,
+            self.detail_label,
+            self.others_label,
+            self.badge_label,
+            QLabel(RESEARCH_ONLY),
+            self.export_button,
+            self.saved_label,
+        ):
+            layout.addWidget(widget)
+
+    def set_reports(
+        self, corrected: NecrosisReport | None, automatic: NecrosisReport | None
+    ) -> None:
+        """Show a report, and how far the corrections moved it."""
+        self.export_button.setEnabled(corrected is not None)
+        if corrected is None or automatic is None:
+            self.rate_label.setText(NO_RESULT)
+            for label in (self.grade_label, self.detail_label, self.others_label):
+                label.clear()
+            return
+        main = corrected.main
+        self.rate_label.setText(percent(main.rate))
+        self.rate_label.setToolTip(main.definition.source)
+        self.grade_label.setText(_grade_text(corrected))
+        self.detail_label.setText(_detail_text(corrected, automatic))
+        self.others_label.setText(
+            "\n".join(
+                f"{r.definition.title}: {percent(r.rate)}" + (f" ({r.reason})" if r.reason else "")
+                for r in corrected.results[1:]
+            )
+        )
+
+    def set_badge(self, text: str) -> None:
+        """Show a warning about the model behind the rate; empty hides it."""
+        self.badge_label.setText(text)
+        self.badge_label.setVisible(bool(text))
+
+    def set_saved(self, text: str) -> None:
+        """Say whether the strokes are on the disk."""
+        self.saved_label.setText(text)
+
+    def _on_definition_box_changed(self, _index: int) -> None:
+        self.definition_chosen.emit(self.definition_box.currentData())
+
+
+def percent(rate: float | None) -> str:
+    """Return a rate as a reader sees it; a dash where there is none."""
+    return NO_RESULT if rate is None else f"{100 * rate:.1f} %"
+
+
+def _grade_text(report: NecrosisReport) -> str:
+    main = report.main
+    if main.rate is None or main.huvos is None:
+        return main.reason
+    side = "at or above" if main.rate >= GOOD_RESPONSE else "below"
+    return f"Huvos {main.huvos}\n{side} the 90 % line"
+
+
+def _detail_text(corrected: NecrosisReport, automatic: NecrosisReport) -> str:
+    lines = [f"AI {percent(automatic.main.rate)} → corrected {percent(corrected.main.rate)}"]
+    bed = corrected.main.denominator_mm2
+    lines.append(f"tumor bed {bed:.2f} mm², edited {corrected.edited:.1%} of the analyzed area")
+    if corrected.coverage is not None:
+        lines.append(f"computed on {corrected.coverage:.0%} of the slide's tissue")
+    return "\n".join(lines)

@@ -1,0 +1,181 @@
+"""The run panel: slide, scope, advanced settings, Run FDDM, progress. Emits intent only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from magicgui.widgets import Container, FloatSlider, SpinBox
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible, QElidingLabel
+
+from napari_fddm.core.config import AnalysisConfig
+from napari_fddm.core.geometry import Mpp
+from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCOPES = {Scope.VIEWPORT: "What the window shows", Scope.SLIDE: "The whole slide"}
+
+
+class RunPanel(QWidget):
+    """Asks for an analysis and shows how far it is.
+
+    Signals
+    -------
+    run_clicked : str
+        The chosen `Scope`.
+    cancel_clicked
+        The user wants to stop.
+    """
+
+    run_clicked = Signal(str)
+    cancel_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.slide_label = QElidingLabel("Open a slide: File ▸ Open, or drop it here.")
+        self.slide_label.setToolTip("The slide that Run FDDM analyzes")
+        self.warning_label = QLabel()
+        self.warning_label.setWordWrap(True)
+        self.warning_label.hide()
+        self.mpp_box = _mpp_box()
+        self.scope_box = QComboBox()
+        for scope, title in SCOPES.items():
+            self.scope_box.addItem(title, scope.value)
+        self.model_label = QLabel("fddm-small (synthetic tissue only)")
+        self.model_label.setToolTip(
+            "The bundled model was trained on procedural slides. On real tissue its classes "
+            "mean nothing until it is trained on slides of your own."
+        )
+        self.settings = _settings_form()
+        self.advanced = QCollapsible("Advanced")
+        self.advanced.addWidget(self.settings.native)
+        self.run_button = QPushButton("Run FDDM")
+        self.run_button.setObjectName("run")
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setObjectName("cancel")
+        self.progress_bar = QProgressBar()
+        self.progress_bar.setTextVisible(True)
+        self.progress_bar.hide()
+        self.status_label = QLabel()
+        self.status_label.setObjectName("status")
+        self.status_label.setWordWrap(True)
+        self._lay_out()
+        self.run_button.clicked.connect(self._on_run_button_clicked)
+        self.cancel_button.clicked.connect(self.cancel_clicked)
+        self.set_slide(None)
+        self.set_progress(Progress())
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Slide", self.slide_label)
+        form.addRow("µm per pixel", self.mpp_box)
+        form.addRow("Model", self.model_label)
+        form.addRow("Analyze", self.scope_box)
+        self._form = form
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(form)
+        layout.addWidget(self.warning_label)
+        layout.addWidget(self.advanced)
+        layout.addLayout(buttons)
+        layout.addWidget(self.progress_bar)
+        layout.addWidget(self.status_label)
+
+    @property
+    def mpp(self) -> float | None:
+        """What the user typed as µm per pixel; None where the slide knows it or nothing was."""
+        value = float(self.mpp_box.value())
+        return value if self.mpp_box.isVisibleTo(self) and value > 0 else None
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The advanced settings, as fields of `AnalysisConfig`."""
+        return dict(self.settings.asdict())
+
+    def set_slide(self, info: SlideInfo | None) -> None:
+        """Show a slide; without one nothing can be run."""
+        self.slide_label.setText(info.title if info else "Open a slide: File ▸ Open, or drop it.")
+        self.slide_label.setToolTip(f"{info.uri}\npixel size from: {info.mpp_source}" if info else "")
+        self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
+        text = "\n".join(info.warnings) if info else ""
+        self.warning_label.setText(text)
+        self.warning_label.setVisible(bool(text))
+        self.run_button.setEnabled(info is not None)
+
+    def set_progress(self, progress: Progress) -> None:
+        """Show how far the run is."""
+        busy = progress.phase is not RunPhase.IDLE
+        self.cancel_button.setEnabled(progress.phase in (RunPhase.STARTING, RunPhase.RUNNING))
+        self.run_button.setText("Running…" if busy else "Run FDDM")
+        self.run_button.setDisabled(busy or self.slide_label.text().startswith("Open a slide"))
+        self.progress_bar.setVisible(busy)
+        self.progress_bar.setMaximum(progress.total)
+        self.progress_bar.setValue(progress.done)
+        self.status_label.setText(progress.text)
+
+    def _on_run_button_clicked(self) -> None:
+        self.run_clicked.emit(self.scope_box.currentData())
+
+
+def _mpp_box() -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    low, high = Mpp.PLAUSIBLE
+    box.setRange(0.0, high)
+    box.setDecimals(4)
+    box.setSingleStep(0.01)
+    box.setSpecialValueText("not known: type it")
+    box.setToolTip(f"This slide does not say how large its pixels are: {low}–{high} µm.")
+    return box
+
+
+def _settings_form() -> Container[Any]:
+    """Return the advanced settings; the names are those of `AnalysisConfig`."""
+    default = AnalysisConfig()
+    return Container(
+        widgets=[
+            SpinBox(
+                name="steps",
+                label="Bridge steps",
+                value=default.steps,
+                min=1,
+                max=100,
+                tooltip="Network calls per region; 1 is the direct refiner.",
+            ),
+            SpinBox(
+                name="samples",
+                label="Samples",
+                value=default.samples,
+                min=1,
+                max=64,
+                tooltip="Bridge samples that are averaged per region.",
+            ),
+            FloatSlider(
+                name="eta",
+                label="Eta",
+                value=default.eta,
+                min=0.0,
+                max=1.0,
+                tooltip="1: exact posterior; 0: without noise.",
+            ),
+            SpinBox(
+                name="seed", label="Seed", value=default.seed, max=2**31 - 1, tooltip="Of the noise."
+            ),
+        ]
+    )

@@ -1,0 +1,64 @@
+"""Slides as napari layers: how they are built, found again, and what part is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.geometry import Region
+from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.state import SlideInfo
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+
+    from napari_fddm.core.protocols import Slide
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def slide_info(slide: Slide, uri: str) -> SlideInfo:
+    """Collect what the plugin needs to know of an open slide."""
+    return SlideInfo(
+        name=slide.name,
+        uri=uri,
+        path=None if uri.startswith("synthetic:") else str(Path(uri).resolve()),
+        fingerprint=slide.fingerprint,
+        shape=slide.levels[0].shape,
+        mpp=slide.mpp.value,
+        mpp_source=slide.mpp.source,
+        warnings=tuple(slide.warnings),
+    )
+
+
+def slide_layer_data(slide: Slide, uri: str) -> LayerData:
+    """Return a napari layer tuple: lazy pyramid in µm, with our block in its metadata."""
+    info = slide_info(slide, uri)
+    options: dict[str, Any] = {
+        "name": slide.name,
+        "rgb": True,
+        "multiscale": True,
+        "axis_labels": ("y", "x"),
+        "metadata": {METADATA: {"role": "slide", "info": info, "slide": slide}},
+    }
+    if info.mpp is not None:
+        options |= {"scale": (info.mpp, info.mpp), "units": ("um", "um")}
+    return slide.as_dask(), options, "image"
+
+
+def info_of_layer(layer: Layer | None) -> SlideInfo | None:
+    """Return the slide behind a layer, or None."""
+    block = layer.metadata.get(METADATA, {}) if layer is not None else {}
+    info = block.get("info")
+    return info if isinstance(info, SlideInfo) else None
+
+
+def displayed_region(layer: Image) -> Region:
+    """Return the part of a multiscale layer that the canvas shows, level-0 px."""
+    shape = layer.data[0].shape[:2]
+    downsample = layer.downsample_factors[layer.data_level]
+    (y0, x0), (y1, x1) = (
+        [float(corner[i] * downsample[i]) for i in (0, 1)] for corner in layer.corner_pixels
+    )
+    shown = Region(y0, x0, max(0.0, y1 - y0), max(0.0, x1 - x0))
+    return shown.intersection(Region(0, 0, *shape))

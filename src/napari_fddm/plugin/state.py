@@ -1,0 +1,162 @@
+"""What the plugin knows: the only truth, free of Qt. Views show it, the controller changes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    from napari_fddm.core.necrosis import NecrosisReport
+
+
+class RunPhase(StrEnum):
+    """What the engine is doing for us."""
+
+    IDLE = "idle"
+    STARTING = "starting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+
+
+class Scope(StrEnum):
+    """What a run analyzes."""
+
+    VIEWPORT = "viewport"
+    SLIDE = "whole slide"
+
+
+@dataclass(frozen=True, slots=True)
+class SlideInfo:
+    """A slide that is open in the viewer.
+
+    Attributes
+    ----------
+    name : str
+        What to call it.
+    uri : str
+        What the engine opens: a path or ``synthetic:…``.
+    path : str or None
+        Its file, where it has one: the store lies beside it.
+    fingerprint : str
+        Identity of its content.
+    shape : tuple of int
+        (height, width), level-0 px.
+    mpp : float or None
+        µm per level-0 px.
+    mpp_source : str
+        Where that was found.
+    warnings : tuple of str
+        What the user should know about the file.
+    """
+
+    name: str
+    uri: str
+    path: str | None
+    fingerprint: str
+    shape: tuple[int, int]
+    mpp: float | None
+    mpp_source: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """One line: name, size in mm, pixel size."""
+        if self.mpp is None:
+            return f"{self.name} — pixel size unknown"
+        height, width = (n * self.mpp / 1000 for n in self.shape)
+        return f"{self.name} — {height:.1f} × {width:.1f} mm, {self.mpp:.3g} µm/px"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes
+    ----------
+    phase : RunPhase
+        What is going on.
+    text : str
+        The same in words.
+    done, total : int
+        Units of the current stage; total 0 means unknown.
+    """
+
+    phase: RunPhase = RunPhase.IDLE
+    text: str = ""
+    done: int = 0
+    total: int = 0
+
+
+class PluginState:
+    """Everything the views show.
+
+    Attributes
+    ----------
+    slide_changed, progress_changed, report_changed, device_changed : psygnal signals
+        Emitted after the property of that name was set to another value.
+    """
+
+    slide_changed = Signal(object)
+    progress_changed = Signal(object)
+    report_changed = Signal(object)
+    device_changed = Signal(str)
+
+    def __init__(self) -> None:
+        self._slide: SlideInfo | None = None
+        self._progress = Progress()
+        self._report: tuple[NecrosisReport | None, NecrosisReport | None] = (None, None)
+        self._device = ""
+        self.definition = "fddm"
+        self.coverage: float | None = None
+        self.model: dict[str, Any] = {}
+
+    @property
+    def slide(self) -> SlideInfo | None:
+        """The slide that a run would analyze."""
+        return self._slide
+
+    @slide.setter
+    def slide(self, value: SlideInfo | None) -> None:
+        if value != self._slide:
+            self._slide = value
+            self.slide_changed.emit(value)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return self._progress
+
+    @progress.setter
+    def progress(self, value: Progress) -> None:
+        if value != self._progress:
+            self._progress = value
+            self.progress_changed.emit(value)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run is going on."""
+        return self._progress.phase is not RunPhase.IDLE
+
+    @property
+    def report(self) -> tuple[NecrosisReport | None, NecrosisReport | None]:
+        """(corrected, automatic) reports; None before there is a result."""
+        return self._report
+
+    @report.setter
+    def report(self, value: tuple[NecrosisReport | None, NecrosisReport | None]) -> None:
+        self._report = value
+        self.report_changed.emit(value)
+
+    @property
+    def device(self) -> str:
+        """Where the engine runs, in words; empty until it is ready."""
+        return self._device
+
+    @device.setter
+    def device(self, value: str) -> None:
+        if value != self._device:
+            self._device = value
+            self.device_changed.emit(value)

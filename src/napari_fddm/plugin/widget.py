@@ -1,0 +1,68 @@
+"""The dock widget: run panel, class panel, necrosis panel, from top to bottom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.controller import Controller
+from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.state import PluginState
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+MIN_WIDTH = 330
+
+
+class FddmWidget(QWidget):
+    """The FDDM dock widget.
+
+    Parameters
+    ----------
+    napari_viewer : Viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run_panel = RunPanel()
+        self.class_panel = ClassPanel(OSTEOSARCOMA)
+        self.necrosis_panel = NecrosisPanel()
+        self.setMinimumWidth(MIN_WIDTH)
+        self._lay_out()
+        self.state = PluginState()
+        self.controller = Controller(
+            napari_viewer,
+            self.state,
+            self.run_panel,
+            self.class_panel,
+            self.necrosis_panel,
+            parent=self,
+        )
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        inner = QVBoxLayout(content)
+        for panel in (self.run_panel, _line(), self.class_panel, _line(), self.necrosis_panel):
+            inner.addWidget(panel)
+        inner.addStretch()
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+
+
+def _line() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line

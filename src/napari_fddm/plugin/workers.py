@@ -1,0 +1,217 @@
+"""The two threads beside the window: one supervises the engine, one keeps the store.
+
+Both hand their answers to the main thread through Qt signals, and both are joined
+when the widget closes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_fddm.core.errors import FddmError
+from napari_fddm.pipeline.engine_client import EngineClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fddm.core.edits import Edit
+    from napari_fddm.pipeline.store import AnalysisStore
+
+log = logging.getLogger(__name__)
+
+JOIN_SECONDS = 5.0
+
+
+class EngineWorker(QObject):
+    """Runs one analysis at a time in the engine process.
+
+    Signals
+    -------
+    answered : int, object
+        Run number and an answer of `EngineClient.run`.
+    failed : int, object
+        Run number and the error.
+    """
+
+    answered = Signal(int, object)
+    failed = Signal(int, object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._client = EngineClient()
+        self._thread: threading.Thread | None = None
+        self._cancel = threading.Event()
+        self._number = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether the thread is at work."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def warm_up(self) -> None:
+        """Start the engine so that the first run need not wait for its imports."""
+        self._spawn(0, self._warm_up)
+
+    def start(self, **request: Any) -> int:
+        """Start a run; arguments as `EngineClient.run`. Returns its number."""
+        self._wait_for_warm_up()
+        self._number += 1
+        self._cancel.clear()
+        number = self._number
+        self._spawn(number, lambda: self._run(number, request))
+        return number
+
+    def cancel(self) -> None:
+        """Ask the run to stop after the batch it is in."""
+        self._cancel.set()
+
+    def close(self) -> None:
+        """Stop everything: signals first, so that nothing arrives in a dead window."""
+        self.blockSignals(True)
+        self._cancel.set()
+        self._client.close()
+        if self._thread is not None:
+            self._thread.join(JOIN_SECONDS)
+
+    def _wait_for_warm_up(self) -> None:
+        # The engine's answers are read by one thread; the warm-up ends at once when
+        # it sees the cancel flag, and the run goes on waiting for the engine itself.
+        if self._thread is not None:
+            self._cancel.set()
+            self._thread.join(JOIN_SECONDS)
+
+    def _spawn(self, number: int, work: Callable[[], None]) -> None:
+        def target() -> None:
+            try:
+                work()
+            except FddmError as error:
+                self.failed.emit(number, error)
+
+        self._thread = threading.Thread(target=target, name="fddm-engine-worker", daemon=True)
+        self._thread.start()
+
+    def _warm_up(self) -> None:
+        self._client.start()
+        for answer in self._client.until_ready():
+            if answer is not None:
+                self.answered.emit(0, answer)
+            if self._cancel.is_set():
+                return
+
+    def _run(self, number: int, request: dict[str, Any]) -> None:
+        with closing(self._client.run(**request)) as answers:
+            asked = False
+            answer = next(answers, None)
+            while True:
+                if answer is not None:
+                    self.answered.emit(number, answer)
+                try:
+                    answer = answers.send(self._cancel.is_set() and not asked)
+                except StopIteration:
+                    return
+                asked = asked or self._cancel.is_set()
+
+
+class StoreKeeper(QObject):
+    """Writes strokes and exports through one thread that owns the open store.
+
+    Every edit is durable when its turn has passed: at most the strokes that wait in
+    the queue are at risk.
+
+    Signals
+    -------
+    failed : object
+        The error of a write; editing goes on in memory.
+    saved : int
+        Number of edits still waiting.
+    exported : str
+        Where a copy was written.
+    """
+
+    failed = Signal(object)
+    saved = Signal(int)
+    exported = Signal(str)
+
+    def __init__(self, path: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.path = path
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fddm-store")
+        self._store: AnalysisStore | None = None
+        self._waiting = 0
+        self._mutex = threading.Lock()
+
+    def append(self, edit: Edit) -> None:
+        """Log an edit and write it into the corrected map."""
+        with self._mutex:
+            self._waiting += 1
+        self._submit(lambda: self._append(edit))
+
+    def sync(self) -> None:
+        """Bring the stored corrected map onto the labels of a run that has ended."""
+        self._submit(lambda: self._open().sync())
+
+    def export(self, destination: Path) -> None:
+        """Write a validated copy."""
+
+        def work() -> None:
+            store = self._open()
+            store.sync()
+            store.export(destination)
+            self.exported.emit(str(destination))
+
+        self._submit(work)
+
+    def flush(self, timeout: float = JOIN_SECONDS) -> bool:
+        """Wait until everything queued so far is written; False if that takes longer."""
+        done = threading.Event()
+        self._submit(done.set)
+        return done.wait(timeout)
+
+    def close(self) -> None:
+        """Write what waits, close the store, end the thread."""
+        self._submit(self._close_store)
+        self._pool.shutdown(wait=True)
+
+    def _append(self, edit: Edit) -> None:
+        try:
+            self._open().append_edit(edit)
+        finally:
+            with self._mutex:
+                self._waiting -= 1
+            self.saved.emit(self._waiting)
+
+    def _open(self) -> AnalysisStore:
+        if self._store is None:
+            from napari_fddm.pipeline.store import AnalysisStore
+
+            self._store = AnalysisStore.open(self.path, "r+")
+            self._store.begin_edits()
+        return self._store
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            store, self._store = self._store, None
+            store.close()
+
+    def _submit(self, work: Callable[[], object]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except FddmError as error:
+                log.warning("%s", error)
+                self.failed.emit(error)
+
+        future: Future[None] = self._pool.submit(guarded)
+        future.add_done_callback(_log_bug)
+
+
+def _log_bug(future: Future[None]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("the store's thread hit a bug", exc_info=error)
