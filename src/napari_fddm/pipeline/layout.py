@@ -232,8 +232,10 @@ def is_our_store(path: Path) -> bool:
         attributes = read_json(path / "zarr.json").get("attributes", {})
     except StoreError:
         return False
-    block = attributes.get(ngff.BLOCK) if isinstance(attributes, dict) else None
-    return "ome" in attributes and isinstance(block, dict) and "schema" in block
+    if not isinstance(attributes, dict) or "ome" not in attributes:
+        return False
+    block = attributes.get(ngff.BLOCK)
+    return isinstance(block, dict) and "schema" in block
 
 
 def reader_layer(reader: str) -> str:

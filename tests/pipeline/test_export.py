@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.geometry import Window
+from napari_fddm.interop import ome_zarr
+from napari_fddm.interop.pyramids import mode_halved
+from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.stores import make, random_labels, refine_all, stored, stroke
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    files = (p for p in folder.rglob("*") if p.is_file())
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+@pytest.fixture
+def destination(tmp_path):
+    return tmp_path / "out" / "copy.ome.zarr"
+
+
+def test_an_export_is_valid_complete_and_holds_unsaved_strokes(finished, destination):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        store.export(destination)
+        store.append_edit(stroke(labels.copy(), Window(90, 90, 50, 60), 4))  # not in it
+    ome_zarr.validate(destination)
+    assert [p.name for p in destination.parent.iterdir()] == [destination.name]
+    assert not [p for p in listing(destination) if p.endswith((".lock", ".part"))]
+    assert np.array_equal(stored(destination), labels)
+    assert np.array_equal(stored(destination, level=1), mode_halved(labels))
+    assert ome_zarr.read_labels(destination, "corrected").exact
+    with AnalysisStore.open(destination) as copy:
+        assert copy.complete
+        assert np.array_equal(copy.replay_corrected(), labels)
+        assert copy.provenance == {"config": {"seed": 1}}
+
+
+def test_an_export_leaves_its_source_alone(finished, destination):
+    path, _ = finished
+    before = listing(path)
+    with AnalysisStore.open(path) as store:
+        store.export(destination)
+    assert listing(path) == before
+
+
+def test_a_killed_run_is_completed_in_the_copy(path, rng, destination):
+    labels = random_labels(rng)
+    store = make(path)
+    refine_all(store, labels)
+    store._maps.release()  # as if the process had died: no pyramids, no corrected map
+    with AnalysisStore.open(path) as reader:
+        reader.export(destination)
+    assert not stored(path, "refined", 1).any()
+    assert np.array_equal(stored(destination, "refined", 1), mode_halved(labels))
+    assert np.array_equal(stored(destination), labels)
+    assert not AnalysisStore.open(destination).complete
+
+
+def test_an_older_export_is_replaced_only_when_allowed(finished, destination):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.export(destination)
+        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        before = listing(destination)
+        with pytest.raises(StoreError, match="exists already") as caught:
+            store.export(destination)
+        assert caught.value.hint
+        assert listing(destination) == before
+        store.export(destination, overwrite=True)
+    assert np.array_equal(stored(destination), labels)
+    assert [p.name for p in destination.parent.iterdir()] == [destination.name]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "image", "link", "dangling"])
+def test_what_is_not_ours_is_never_replaced(finished, destination, kind):
+    path, _ = finished
+    destination.parent.mkdir()
+    target = destination.parent / "elsewhere"
+    if kind == "folder":
+        destination.mkdir()
+        (destination / "thesis.docx").write_text("precious")
+    elif kind == "file":
+        destination.write_text("precious")
+    elif kind == "image":
+        ome_zarr.create_image(destination, AnalysisStore.open(path).geometries.label, name="x")
+    else:
+        if kind == "link":
+            shutil.copytree(path, target)
+        destination.symlink_to(target)
+    before = listing(destination.parent)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="not replaced"):
+        store.export(destination, overwrite=True)
+    assert listing(destination.parent) == before
+    assert destination.is_symlink() == (kind in ("link", "dangling"))
+
+
+@pytest.mark.parametrize("place", ["same", "inside", "around"])
+def test_a_store_is_not_copied_into_itself(finished, place):
+    path, _ = finished
+    destination = {"same": path, "inside": path / "fddm" / "copy", "around": path.parent}[place]
+    before = listing(path)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="lies in"):
+        store.export(destination, overwrite=True)
+    assert listing(path) == before
+
+
+def test_a_full_disk_leaves_the_destination_as_it_was(finished, destination, monkeypatch):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.export(destination)
+        before = listing(destination.parent)
+        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        real, count = shutil.copyfile, iter(range(10**6))
+
+        def full(source: Path, target: Path) -> object:
+            if next(count) > 20:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(source, target)
+
+        monkeypatch.setattr(shutil, "copyfile", full)
+        with pytest.raises(StoreError, match="No space left") as caught:
+            store.export(destination, overwrite=True)
+        assert "disk is full" in caught.value.hint
+    assert listing(destination.parent) == before
+
+
+def test_a_copy_that_is_not_valid_never_arrives(finished, destination):
+    path, _ = finished
+    group = zarr.open_group(path / "labels" / "refined", mode="r+")
+    ome = dict(group.attrs["ome"])
+    group.attrs["ome"] = ome | {"image-label": {"colors": [{"label-value": "seven"}]}}
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="labels/refined"):
+        store.export(destination)
+    assert list(destination.parent.iterdir()) == []
+
+
+def test_if_the_last_step_fails_the_older_export_returns(finished, destination, monkeypatch):
+    path, _ = finished
+    with AnalysisStore.open(path) as store:
+        store.export(destination)
+        before = listing(destination.parent)
+        real = Path.rename
+
+        def rename(self: Path, target: Path) -> Path:
+            if Path(target) == destination and not monkeypatch_done:
+                monkeypatch_done.append(True)
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(self, target)
+
+        monkeypatch_done: list[bool] = []
+        monkeypatch.setattr(Path, "rename", rename)
+        with pytest.raises(StoreError, match="Permission denied"):
+            store.export(destination, overwrite=True)
+    assert monkeypatch_done
+    assert listing(destination.parent) == before
+
+
+def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, monkeypatch):
+    path, _ = finished
+    doomed = path / "fddm" / "refined_done" / "c"
+    real = shutil.copyfile
+
+    def vanishing(source: Path, target: Path) -> object:
+        if doomed in Path(source).parents and Path(source).exists():
+            Path(source).unlink()
+        return real(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", vanishing)
+    with AnalysisStore.open(path) as store:
+        store.export(destination)
+    ome_zarr.validate(destination)
+    assert not AnalysisStore.open(destination).probability_map("refined").coverage.any()
