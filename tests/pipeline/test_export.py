@@ -80,6 +80,27 @@ def test_an_older_export_is_replaced_only_when_allowed(finished, destination):
     assert [p.name for p in destination.parent.iterdir()] == [destination.name]
 
 
+def test_one_file_can_be_exported_and_replaced(finished, destination):
+    path, labels = finished
+    target = destination.with_suffix(".ozx")
+    with AnalysisStore.open(path, "r+") as store:
+        store.export(target)
+        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        with pytest.raises(StoreError, match="exists already"):
+            store.export(target)
+        store.export(target, overwrite=True)
+        target.with_suffix(".docx").write_text("precious")
+        foreign = target.with_name("foreign.ozx")
+        foreign.write_text("precious")
+        with pytest.raises(StoreError, match="not replaced"):
+            store.export(foreign, overwrite=True)
+    assert foreign.read_text() == "precious"
+    ome_zarr.validate(target)
+    assert np.array_equal(ome_zarr.read_labels(target, "corrected").labels, labels)
+    names = sorted(p.name for p in target.parent.iterdir())
+    assert names == ["copy.ome.docx", "copy.ome.ozx", "foreign.ozx"]
+
+
 @pytest.mark.parametrize("kind", ["folder", "file", "image", "link", "dangling"])
 def test_what_is_not_ours_is_never_replaced(finished, destination, kind):
     path, _ = finished

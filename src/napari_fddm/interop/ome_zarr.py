@@ -18,6 +18,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff
 from napari_fddm.interop.files import storage_errors
 from napari_fddm.interop.levels import create_level, rebuild_levels, write_window
+from napari_fddm.interop.ozx import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,7 +215,7 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
     Parameters
     ----------
     path : Path
-        The image's folder.
+        The image's folder, or its ``.ozx`` file.
     name : str
         Name under ``labels/``.
     mpp : float, optional
@@ -226,22 +227,30 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
     StoreError
         If there is no such label map or it cannot be read as one.
     """
-    group = open_group(path, f"labels/{name}")
     where = f"{path}/labels/{name}"
-    attributes = group.attrs.asdict()
-    with storage_errors("read", where, damaged=True):
-        ome: dict[str, Any] = dict(attributes["ome"])
-        entry = ome["multiscales"][0]
-        array = group[entry["datasets"][0]["path"]]
-        labels = _as_uint8(np.asarray(array[...]), where)
-    block: Any = attributes.get(ngff.BLOCK)
+    with opened(path) as store:
+        group = open_group(store, f"labels/{name}")
+        attributes = group.attrs.asdict()
+        with storage_errors("read", where, damaged=True):
+            ome: dict[str, Any] = dict(attributes["ome"])
+            entry = ome["multiscales"][0]
+            array = group[entry["datasets"][0]["path"]]
+            labels = _as_uint8(np.asarray(array[...]), where)
+            return _placed(labels, attributes.get(ngff.BLOCK), ome, mpp)
+
+
+def _placed(
+    labels: npt.NDArray[np.uint8], block: Any, ome: dict[str, Any], mpp: float | None
+) -> LabelData:
     if block:
         geometry = ngff.geometry_of_block(block["geometry"])
         table = ngff.table_of_block(block["classes"]) if "classes" in block else None
+        if geometry.shape != labels.shape:
+            raise ValueError(f"{labels.shape} cells, but described as {geometry.shape}")
         return LabelData(labels, geometry, table, exact=True)
     properties = (ome.get("image-label") or {}).get("properties") or []
     shape = (labels.shape[0], labels.shape[1])
-    geometry = ngff.geometry_of_multiscale(entry, shape, mpp)
+    geometry = ngff.geometry_of_multiscale(ome["multiscales"][0], shape, mpp)
     return LabelData(labels, geometry, ngff.table_of_names(properties), exact=False)
 
 
@@ -275,14 +284,24 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
             ) from error
 
 
-def validate(path: Path | Store) -> None:
+def validate(path: Path) -> None:
     """Check an image and all its label maps against the OME-Zarr 0.5 specification.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder, or its ``.ozx`` file.
 
     Raises
     ------
     StoreError
         Naming the path and the part that fails.
     """
+    with opened(path) as store:
+        _validate(store)
+
+
+def _validate(path: Path | Store) -> None:
     from ome_zarr_models.v05.image import Image
 
     root = open_group(path)

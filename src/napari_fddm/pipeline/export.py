@@ -8,6 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.interop import ngff, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline.layout import is_our_store
 
@@ -24,12 +25,14 @@ def export_copy(
 ) -> None:
     """Copy a store, check the copy, then rename it to its destination.
 
+    A destination that ends with ``.ozx`` becomes one file instead of a folder.
+
     Parameters
     ----------
     source : Path
         The store's folder.
     destination : Path
-        Folder to create.
+        Folder or ``.ozx`` file to create.
     check : callable
         Completes and validates the copy at the path it gets; raises if it is
         not good.
@@ -44,18 +47,20 @@ def export_copy(
     """
     _check_places(source, destination)
     _check_vacancy(destination, overwrite=overwrite)
-    copy = _beside(destination)
+    copy, packed = _beside(destination), _beside(destination)
     try:
         with storage_errors("export to", destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
             _copy_tree(source, copy)
         check(copy)
         _remove_transient(copy)
+        if destination.suffix == ozx.SUFFIX:
+            ozx.write_ozx(copy, packed)
         _check_vacancy(destination, overwrite=overwrite)
-        _install(copy, destination)
-    except BaseException:
+        _install(packed if packed.exists() else copy, destination)
+    finally:
         shutil.rmtree(copy, ignore_errors=True)
-        raise
+        packed.unlink(missing_ok=True)
 
 
 def _check_places(source: Path, destination: Path) -> None:
@@ -74,7 +79,7 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
         raise StoreError(
             f"{destination} exists already.", hint="Choose another name or allow to overwrite it."
         )
-    if not is_our_store(destination):
+    if not (is_our_store(destination) or _is_our_file(destination)):
         raise StoreError(
             f"{destination} exists and was not written by napari-fddm, so it is not replaced.",
             hint="Choose another name, or remove it yourself.",
@@ -124,7 +129,23 @@ def _install(copy: Path, destination: Path) -> None:
             raise
         sync_folder(destination.parent)
         if old is not None:
-            shutil.rmtree(old)
+            _discard(old)
+
+
+def _is_our_file(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file() or path.suffix != ozx.SUFFIX:
+        return False
+    try:
+        return "schema" in ozx.read_root_attributes(path).get(ngff.BLOCK, {})
+    except StoreError:
+        return False
+
+
+def _discard(old: Path) -> None:
+    if old.is_dir():
+        shutil.rmtree(old)
+    else:
+        old.unlink()
 
 
 def _beside(path: Path) -> Path:

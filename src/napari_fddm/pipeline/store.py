@@ -322,7 +322,8 @@ class AnalysisStore:
         Parameters
         ----------
         destination : Path
-            Folder to create; it appears whole or not at all.
+            Folder to create, or file if it ends with ``.ozx``; it appears
+            whole or not at all.
         overwrite : bool
             Replace an older store of ours. Nothing else is ever replaced.
 

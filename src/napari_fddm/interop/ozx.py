@@ -1,0 +1,100 @@
+"""One OME-Zarr as one file, ``.ozx``: the zipped form of NGFF RFC-9.
+
+Nothing is compressed a second time, and every ``zarr.json`` comes first, the
+root's before all others, so that a reader finds the hierarchy at the start. The
+archive carries no OME comment: the RFC reserves that for stores whose arrays are
+all sharded, and label maps that are painted on are not.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.interop.files import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zarr.abc.store import Store
+
+SUFFIX = ".ozx"
+_METADATA = "zarr.json"
+
+
+def write_ozx(source: Path, destination: Path) -> None:
+    """Pack the folder of an OME-Zarr into one new file.
+
+    Parameters
+    ----------
+    source : Path
+        The OME-Zarr's folder.
+    destination : Path
+        File to create; must not exist.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no zarr store, the file exists or cannot be written.
+    """
+    names = sorted(
+        (p.relative_to(source).as_posix() for p in source.rglob("*") if p.is_file()),
+        key=lambda name: (Path(name).name != _METADATA, name.count("/"), name),
+    )
+    if not names or names[0] != _METADATA:
+        raise StoreError(f"{source} is not a zarr store.", hint="Give the folder of an OME-Zarr.")
+    with storage_errors("write", destination):
+        destination.touch(exist_ok=False)
+        try:
+            with zipfile.ZipFile(destination, "w", zipfile.ZIP_STORED) as archive:
+                for name in names:
+                    archive.write(source / name, name)
+        except BaseException:
+            destination.unlink()
+            raise
+
+
+def read_root_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of the root group of an ``.ozx`` file.
+
+    Raises
+    ------
+    StoreError
+        If it is no zipped OME-Zarr.
+    """
+    with storage_errors("read", path):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                metadata = json.loads(archive.read(_METADATA))
+            attributes = metadata["attributes"]
+        except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{path} is not a zipped OME-Zarr.", hint="Check the file or export it again."
+            ) from error
+    return attributes if isinstance(attributes, dict) else {}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path | Store]:
+    """Yield what zarr opens for a path: the folder itself, or a store for an ``.ozx`` file.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    if path.suffix != SUFFIX or not path.is_file():
+        yield path
+        return
+    from zarr.storage import ZipStore
+
+    read_root_attributes(path)
+    store = ZipStore(path, mode="r", read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
