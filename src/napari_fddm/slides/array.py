@@ -60,6 +60,7 @@ class ArraySlide(PyramidSlide):
         info = SlideInfo(name, backend, uri, resolved, _fingerprint(arrays), notes)
         super().__init__(info, [(int(a.shape[0]), int(a.shape[1])) for a in arrays])
         self._arrays = arrays
+        self._measure_scales()
 
     def close(self) -> None:
         """Forget the arrays; reading afterwards raises SlideError."""

@@ -16,7 +16,7 @@ import numpy as np
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, Mpp, Region
 from napari_fddm.core.resample import WHITE, area_average, area_average_edges, bilinear_edges
-from napari_fddm.slides.scales import level_scales
+from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.protocols import RgbImage
+    from napari_fddm.slides.scales import Scale
 
     Edges = npt.NDArray[np.float64]
 
@@ -83,21 +84,42 @@ class PyramidSlide(ABC):
         Level sizes (height, width), finest first.
     tile : int
         Edge of the file's tiles, px; viewing chunks are multiples of it.
+    binned : bool
+        Whether levels are known to be binned by whole numbers; see `level_scales`.
     """
 
     def __init__(
-        self, info: SlideInfo, shapes: Sequence[tuple[int, int]], *, tile: int = DASK_CHUNK
+        self,
+        info: SlideInfo,
+        shapes: Sequence[tuple[int, int]],
+        *,
+        tile: int = DASK_CHUNK,
+        binned: bool = False,
     ) -> None:
         self._info = info
-        self._scales = level_scales(shapes)
-        longer = 0 if shapes[0][0] >= shapes[0][1] else 1
-        self._levels = tuple(
-            LevelInfo(i, (int(shape[0]), int(shape[1])), scale[longer])
-            for i, (shape, scale) in enumerate(zip(shapes, self._scales, strict=True))
-        )
+        self._shapes = [(int(height), int(width)) for height, width in shapes]
+        self._binned = binned
+        self._set_scales(level_scales(self._shapes, binned=binned))
         self._chunk = tile * max(1, math.ceil(DASK_CHUNK / tile))
         self._warnings = list(info.warnings)
         self._closed = False
+
+    def _set_scales(self, scales: Sequence[Scale]) -> None:
+        longer = 0 if self._shapes[0][0] >= self._shapes[0][1] else 1
+        self._scales = tuple(scales)
+        self._levels = tuple(
+            LevelInfo(i, shape, scale[longer])
+            for i, (shape, scale) in enumerate(zip(self._shapes, scales, strict=True))
+        )
+
+    def _measure_scales(self) -> None:
+        """Let the pixels decide doubtful downsamples; for the end of a backend's opening."""
+        if self._binned:
+            return
+        try:
+            self._set_scales(measured_scales(self._shapes, self.read_level))
+        except SlideError as error:
+            self.add_warning(f"the levels' scale could not be checked: {error.message}")
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _GENERIC = "generic-tiff"
 _MANY_FILES = frozenset({"dicom", "mirax", "hamamatsu-vms"})
+_SCANNERS = frozenset({"aperio", "hamamatsu", "leica", "mirax", "ventana"})
 
 MAX_TILE = 2048
 """Larger tiles than this, px, do not set the size of viewing chunks."""
@@ -65,13 +66,15 @@ class OpenSlideSlide(PyramidSlide):
         self._origin_xy, shapes = _bounds(handle, properties)
         identity = _identity(path, properties)
         info = SlideInfo(shown.name, "openslide", str(shown), resolved, identity, notes)
-        super().__init__(info, shapes, tile=_tile(properties))
+        binned = properties.get("openslide.vendor") in _SCANNERS
+        super().__init__(info, shapes, tile=_tile(properties), binned=binned)
         self._downsamples = tuple(handle.level_downsamples)
         self._path = path
         self._swap_lock = threading.Lock()
         # A reader keeps its own reference: the C handle is freed with the last of them,
         # so closing never pulls it from under a read in another thread.
         self._handle: OpenSlide | None = handle
+        self._measure_scales()
 
     def close(self) -> None:
         """Let go of the file; reading afterwards raises SlideError."""

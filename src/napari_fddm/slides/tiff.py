@@ -53,11 +53,13 @@ class TiffSlide(PyramidSlide):
             info,
             [level.shape for level in structure.levels],
             tile=max(first.tile_shape) if _is_square_tiled(first) else DASK_CHUNK,
+            binned=structure.is_scanner,
         )
         self._tiff_levels = structure.levels
         self._file = path.open("rb")
         self._file_lock = threading.Lock()
         self._cache = TileCache(CACHE_BYTES)
+        self._measure_scales()
 
     def close(self) -> None:
         """Close the file and forget cached tiles; reading afterwards raises SlideError."""

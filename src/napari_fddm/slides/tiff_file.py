@@ -35,11 +35,15 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class TiffStructure:
-    """A TIFF slide's levels, finest first, and what it says about itself."""
+    """A TIFF slide's levels, finest first, and what it says about itself.
+
+    `is_scanner` tells files that a scanner wrote, not an image library.
+    """
 
     levels: tuple[TiffLevel, ...]
     claims: tuple[MppClaim | None, ...]
     warnings: tuple[str, ...]
+    is_scanner: bool
 
 
 def read_structure(path: Path) -> TiffStructure:
@@ -82,7 +86,9 @@ def _structure(file: Any, path: Path) -> TiffStructure:
         warnings.append(f"image {number + 1} of {len(file.series)} was opened: it is the largest.")
     notes = (_truncation(levels, path.stat().st_size), _sparseness(levels))
     warnings += [note for note in notes if note]
-    return TiffStructure(tuple(levels), _claims(file, levels[0].page, number), tuple(warnings))
+    claims = _claims(file, levels[0].page, number)
+    is_scanner = bool(file.is_svs or file.is_ndpi or file.is_scn or file.is_bif)
+    return TiffStructure(tuple(levels), claims, tuple(warnings), is_scanner)
 
 
 def _largest_series(file: Any, name: str) -> tuple[Any, int]:
