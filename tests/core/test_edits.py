@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.edits import Edit, ShadowCounter, count_labels, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.necrosis import count_labels
 
 N = 7
 

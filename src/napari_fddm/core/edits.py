@@ -19,6 +19,7 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.necrosis import count_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,27 +231,6 @@ def edit_of_window(
     starts, lengths = _runs_of(changed, tight, shape[1])
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, shape, tight, starts, lengths, old, new)
-
-
-def count_labels(values: Labels, n_classes: int) -> npt.NDArray[np.int64]:
-    """Count label values 0…n, shape (n_classes + 1,).
-
-    Raises
-    ------
-    ConfigError
-        If a value beyond the classes occurs.
-    """
-    counts = np.zeros(256, np.int64)
-    flat = values.reshape(-1)
-    for part in _blocks(flat.size):
-        counts += np.bincount(flat[part], minlength=256)
-    if counts[n_classes + 1 :].any():
-        strange = (np.flatnonzero(counts[n_classes + 1 :]) + n_classes + 1).tolist()
-        raise ConfigError(
-            f"the label map holds the values {strange}, but the classes end at {n_classes}.",
-            hint="Paint with the classes of the table only.",
-        )
-    return counts[: n_classes + 1]
 
 
 class ShadowCounter:

@@ -180,7 +180,9 @@ class MapGeometry:
         return MapGeometry((rows, cols), self.cell * factor, self.mpp, self.origin)
 
     def window_of(self, region: Region) -> Window:
-        """Return the cells a region touches, clipped to the map."""
+        """Return the cells a region touches, clipped to the map; none for an empty region."""
+        if region.is_empty:
+            return Window(0, 0, 0, 0)
         y0, y1 = _touched(region.y, region.y_end, self.origin[0], self.cell, self.shape[0])
         x0, x1 = _touched(region.x, region.x_end, self.origin[1], self.cell, self.shape[1])
         return Window(y0, x0, y1 - y0, x1 - x0)

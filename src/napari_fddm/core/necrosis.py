@@ -7,6 +7,7 @@ by side (REQUIREMENTS section 0.1).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ MIN_BED_MM2 = 0.01
 """A tumor bed below this (about ten bridge cells) gives no rate."""
 MAX_NON_TUMOR = 0.99
 """With this share of non-tumor among tissue the rate is not applicable (ALGORITHM C.1)."""
+_COUNT_BLOCK = 1 << 20
+"""Cells counted at once: `bincount` widens its input eight times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,15 @@ class ClassAreas:
     cell_mm2: float
     table: ClassTable = OSTEOSARCOMA
 
+    def __post_init__(self) -> None:
+        """Refuse counts that do not fit the table and areas that are no area."""
+        if len(self.counts) != len(self.table) + 1 or min(self.counts) < 0:
+            raise ConfigError(
+                f"areas need {len(self.table) + 1} counts of 0 or more, got {self.counts}."
+            )
+        if not (math.isfinite(self.cell_mm2) and self.cell_mm2 > 0):
+            raise ConfigError(f"a cell needs an area above 0 mm², got {self.cell_mm2}.")
+
     @classmethod
     def from_counts(
         cls, counts: Sequence[int] | npt.NDArray[np.int64], cell_mm2: float
@@ -140,9 +152,13 @@ class ClassAreas:
         """Count a label map of shape (H, W)."""
         return cls(tuple(count_labels(labels, len(table)).tolist()), cell_mm2, table)
 
-    def mm2(self, short: str) -> float:
-        """Return the area of a class, mm²."""
-        return self.counts[self.table[short].value] * self.cell_mm2
+    def cells(self, *shorts: str) -> int:
+        """Return how many cells have one of these classes."""
+        return sum(self.counts[self.table[short].value] for short in shorts)
+
+    def mm2(self, *shorts: str) -> float:
+        """Return the area of these classes, mm²."""
+        return self.cells(*shorts) * self.cell_mm2
 
     @property
     def analyzed_mm2(self) -> float:
@@ -154,20 +170,32 @@ class ClassAreas:
         return {c.short: self.mm2(c.short) for c in self.table}
 
 
-def count_labels(labels: npt.NDArray[np.uint8], n_classes: int) -> npt.NDArray[np.int64]:
+def count_labels(values: npt.NDArray[np.uint8], n_classes: int) -> npt.NDArray[np.int64]:
     """Count the cells of each value 0…n_classes, int64 of shape (n_classes + 1,).
+
+    Parameters
+    ----------
+    values : array of uint8, any shape
+        Label values.
+    n_classes : int
+        The highest value allowed.
 
     Raises
     ------
     ConfigError
-        If a value beyond ``n_classes`` occurs.
+        If a value beyond the classes occurs.
     """
-    counts = np.bincount(labels.ravel(), minlength=n_classes + 1)
-    if counts.size > n_classes + 1:
+    counts = np.zeros(256, np.int64)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, _COUNT_BLOCK):
+        counts += np.bincount(flat[start : start + _COUNT_BLOCK], minlength=256)
+    if counts[n_classes + 1 :].any():
+        strange = (np.flatnonzero(counts[n_classes + 1 :]) + n_classes + 1).tolist()
         raise ConfigError(
-            f"the label map holds the value {counts.size - 1}, but classes end at {n_classes}."
+            f"the label map holds the values {strange}, but the classes end at {n_classes}.",
+            hint="Paint with the classes of the table only.",
         )
-    return counts.astype(np.int64)
+    return counts[: n_classes + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +238,12 @@ def compute_rate(
     areas: ClassAreas, definition: NecrosisDefinition, *, min_bed_mm2: float = MIN_BED_MM2
 ) -> RateResult:
     """Apply a definition to areas (FDDM section 3.1.2, with C.3's reasons for None)."""
-    numerator = sum(areas.mm2(short) for short in definition.numerator)
-    denominator = sum(areas.mm2(short) for short in definition.denominator)
+    numerator, denominator = areas.mm2(*definition.numerator), areas.mm2(*definition.denominator)
     reason = _why_no_rate(areas, denominator, min_bed_mm2)
     if reason:
         return RateResult(definition, None, reason, numerator, denominator, None)
-    rate = numerator / denominator
+    # From whole cells, so that it neither leaves [0, 1] nor depends on their size.
+    rate = areas.cells(*definition.numerator) / areas.cells(*definition.denominator)
     return RateResult(definition, rate, "", numerator, denominator, definition.huvos(rate))
 
 
@@ -230,6 +258,37 @@ def _why_no_rate(areas: ClassAreas, denominator_mm2: float, min_bed_mm2: float) 
     if denominator_mm2 < min_bed_mm2:
         return f"the tumor bed is {denominator_mm2:.4f} mm², below {min_bed_mm2:g} mm²"
     return ""
+
+
+def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
+    """Add up the areas of several slides, e.g. of a case: each mm² counts alike (C.3).
+
+    Raises
+    ------
+    ConfigError
+        If there is no slide, or cell sizes or classes differ.
+    """
+    first = slides[0] if slides else None
+    if first is None or any(
+        s.table != first.table or not math.isclose(s.cell_mm2, first.cell_mm2, rel_tol=1e-6)
+        for s in slides
+    ):
+        raise ConfigError(
+            "areas can be pooled only over slides with the same classes and cell size.",
+            hint="Analyze them with the same label resolution.",
+        )
+    columns = zip(*(s.counts for s in slides), strict=True)
+    return ClassAreas(tuple(sum(column) for column in columns), first.cell_mm2, first.table)
+
+
+def mean_rate(slides: Sequence[ClassAreas], definition: NecrosisDefinition) -> float | None:
+    """Average the rates of slides, each slide counting alike, as the paper does (C.1).
+
+    Slides without a rate are left out; None if no slide has one.
+    """
+    rates = [compute_rate(areas, definition).rate for areas in slides]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,8 @@ class TileGrid:
     analysis_mpp: float
 
     def __post_init__(self) -> None:
-        """Refuse resolutions that are not positive."""
-        if self.mpp <= 0 or self.analysis_mpp <= 0:
+        """Refuse resolutions that are not positive numbers."""
+        if not (0 < self.mpp < math.inf and 0 < self.analysis_mpp < math.inf):
             raise ConfigError(
                 f"resolutions must be positive, got {self.mpp} and {self.analysis_mpp} µm/px."
             )
@@ -147,6 +147,8 @@ class RegionGrid:
 
 
 def _starts_touching(start: int, size: int, count: int) -> range:
+    if size <= 0:
+        return range(0)
     first = math.floor((start - TILES_PER_REGION) / REGION_STRIDE_TILES) + 1
     last = math.ceil((start + size) / REGION_STRIDE_TILES)
     return range(max(0, first), min(count, last))

@@ -14,17 +14,28 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.geometry import MapGeometry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
 
 MASK_UM = 16.0
 """Edge of a mask cell, µm: half a bridge cell, fine enough for slender tissue."""
-GLASS_PERCENTILE = 95.0
+GLASS_GRAY = 215
+"""Glass is at least this bright in each channel: nothing darker is taken for it."""
+TINTED_GLASS_GRAY = 225
+GLASS_CHROMA = 8
+"""The channels of glass differ by no more, unless all of them reach the gray value above:
+pale tissue is pink or violet, so one of its channels is darker."""
+MIN_GLASS_SHARE = 0.01
 MIN_CONTRAST = 10.0
-"""Least difference from glass, gray values: below it JPEG noise on glass begins."""
+"""Least darkening against glass, gray values: below it JPEG noise on glass begins."""
 MIN_SPECK_MM2 = 0.01
+MAX_HOLE_MM2 = 0.05
+"""Enclosed gaps up to this belong to the tissue: cysts and vessels, smaller than a tile."""
 MIN_TILE_SHARE = 0.01
 
 
@@ -93,9 +104,13 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
     if thumbnail.shape[:2] != geometry.shape:
         raise ConfigError(f"a thumbnail of {thumbnail.shape} does not fit {geometry.shape}.")
     smooth = ndimage.gaussian_filter(thumbnail.astype(np.float32), (1.0, 1.0, 0.0))
-    distance = np.abs(smooth - _glass_color(smooth)).max(axis=2)
-    mask = ndimage.binary_closing(np.pad(distance > MIN_CONTRAST, 3), iterations=2)[3:-3, 3:-3]
-    return TissueMask(_without_specks(mask, geometry.cell_mm2), geometry, "auto")
+    # Tissue takes light away; what is brighter than glass is paper-white padding.
+    darkening = (_glass_color(thumbnail) - smooth).max(axis=2)
+    mask = ndimage.binary_closing(np.pad(darkening > MIN_CONTRAST, 3), iterations=2)[3:-3, 3:-3]
+    cell = geometry.cell_mm2
+    mask = _without_parts(mask, lambda mm2: mm2 < MIN_SPECK_MM2, cell)
+    mask = ~_without_parts(~mask, lambda mm2: mm2 <= MAX_HOLE_MM2, cell, keep_border=True)
+    return TissueMask(mask, geometry, "auto")
 
 
 def everything(geometry: MapGeometry) -> TissueMask:
@@ -103,23 +118,35 @@ def everything(geometry: MapGeometry) -> TissueMask:
     return TissueMask(np.ones(geometry.shape, bool), geometry, "all")
 
 
-def _glass_color(rgb: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Estimate the color of glass: the mean of the brightest pixels, never below 215.
+def _glass_color(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Estimate the color of glass: the median of what is bright and hardly colored.
 
-    The floor keeps a slide without any glass from being called empty.
+    Pure white is left out where possible, because readers fill with it what was not
+    scanned, and scanned glass is darker. Without any glass it is white, so that a
+    slide full of tissue is not called empty.
     """
-    brightness = rgb.min(axis=2)
-    bright = rgb[brightness >= np.percentile(brightness, GLASS_PERCENTILE)]
-    return np.maximum(np.median(bright, axis=0), 215.0)
+    darkest, brightest = rgb.min(axis=2), rgb.max(axis=2)
+    neutral = (darkest >= GLASS_GRAY) & (brightest - darkest <= GLASS_CHROMA)
+    glass = rgb[(neutral | (darkest >= TINTED_GLASS_GRAY)) & (darkest < 255)]
+    if len(glass) < MIN_GLASS_SHARE * darkest.size:
+        return np.full(3, 255.0, np.float32)
+    return np.asarray(np.median(glass, axis=0), np.float32)
 
 
-def _without_specks(
-    mask: npt.NDArray[np.bool_], cell_mm2: float
+def _without_parts(
+    mask: npt.NDArray[np.bool_],
+    unwanted: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.bool_]],
+    cell_mm2: float,
+    *,
+    keep_border: bool = False,
 ) -> npt.NDArray[np.bool_]:
+    """Remove the connected parts whose area, mm², is unwanted."""
     parts, count = ndimage.label(mask)
     if count == 0:
         return mask
-    sizes = np.bincount(parts.ravel()) * cell_mm2
-    keep = sizes >= MIN_SPECK_MM2
+    keep = ~unwanted(np.bincount(parts.ravel()) * cell_mm2)
+    if keep_border:
+        for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
+            keep[edge] = True
     keep[0] = False
     return np.asarray(keep[parts], dtype=bool)
