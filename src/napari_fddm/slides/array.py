@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from napari_fddm.core.errors import SlideError
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
+from napari_fddm.slides.scales import level_scales
 from napari_fddm.slides.tiff_level import onto_white
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -35,6 +37,8 @@ class ArraySlide(PyramidSlide):
         What to call it.
     uri : str
         What `open_slide` can open it from again; empty if nothing.
+    backend : str
+        What to call the reader.
 
     Raises
     ------
@@ -56,9 +60,11 @@ class ArraySlide(PyramidSlide):
         arrays = list(data) if isinstance(data, list | tuple) else [data]
         for array in arrays:
             _refuse_unreadable(array, name)
+        shapes = [(int(a.shape[0]), int(a.shape[1])) for a in arrays]
+        level_scales(shapes)  # refuses what is empty before pixels are looked at
         resolved, notes = _resolve(mpp, name)
         info = SlideInfo(name, backend, uri, resolved, _fingerprint(arrays), notes)
-        super().__init__(info, [(int(a.shape[0]), int(a.shape[1])) for a in arrays])
+        super().__init__(info, shapes)
         self._arrays = arrays
         self._measure_scales()
 
@@ -110,13 +116,20 @@ def _resolve(mpp: float | Mpp | None, name: str) -> tuple[Mpp, tuple[str, ...]]:
 
 
 def _fingerprint(arrays: Sequence[Any]) -> str:
-    """Return a hash of all bytes of numpy arrays, of dask's token or the sizes else."""
+    """Return a hash of sizes and pixels: all of numpy arrays, samples of lazy ones."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(f"{array.dtype} {array.shape}".encode())
         if isinstance(array, np.ndarray):
             digest.update(np.ascontiguousarray(array).data)
-        else:
-            digest.update(str(getattr(array, "name", "")).encode())
-            digest.update(np.asarray(array[:64, :64]).tobytes())
+    if not isinstance(arrays[-1], np.ndarray):
+        for window in _samples(arrays[-1]):
+            digest.update(np.ascontiguousarray(window).data)
     return digest.hexdigest()
+
+
+def _samples(array: Any) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield 8 × 8 windows of 64 px, spread over an array."""
+    corners = [np.linspace(0, max(0, n - 64), 8).astype(int).tolist() for n in array.shape[:2]]
+    for y, x in product(*corners):
+        yield np.asarray(array[y : y + 64, x : x + 64])

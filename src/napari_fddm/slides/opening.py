@@ -22,7 +22,7 @@ SYNTHETIC = "synthetic:"
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
 _SPEC_MPP = re.compile(r"^(?P<path>.+)\?mpp=(?P<mpp>[0-9.eE+-]+)$")
-_FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF and OME-TIFF."
+_FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF, OME-TIFF and OME-Zarr."
 
 DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
@@ -34,7 +34,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A file, a folder with a DICOM series, the text of `slide_spec`, or
+        A file, an OME-Zarr folder, a folder with a DICOM series, the text of `slide_spec`, or
         ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
@@ -202,11 +202,15 @@ def _open_openslide(path: Path, mpp: float | None, folder: Path | None = None) -
 
 
 def _open_folder(path: Path, mpp: float | None) -> PyramidSlide:
-    """Open the one DICOM series of a folder."""
+    """Open the OME-Zarr image or the one DICOM series of a folder."""
+    from napari_fddm.slides.omezarr import is_zarr, open_omezarr
+
+    if is_zarr(path):
+        return open_omezarr(path, mpp=mpp)
     files = [p for p in sorted(path.iterdir()) if p.is_file() and _head(p)[128:132] == b"DICM"]
     if not files:
         raise SlideError(
-            f"{path.name} is a folder without a DICOM slide.",
+            f"{path.name} is a folder without a DICOM slide or OME-Zarr image.",
             hint="Choose the slide file itself; for MRXS the .mrxs file beside the folder.",
         )
     chosen: PyramidSlide | None = None

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.core.geometry import Mpp, Region
+from napari_fddm.slides.opening import open_slide, slide_spec
+from tests.support.slides import binned, stained
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE = stained(200, 160)
+
+
+def write(
+    folder: Path,
+    levels: list[np.ndarray],
+    axes: str,
+    *,
+    version: str = "0.5",
+    unit: str | None = "micrometer",
+    scale: float = 0.5,
+) -> Path:
+    """Write levels (already in the order of axes) with their NGFF metadata."""
+    group = zarr.open_group(folder, mode="w", zarr_format=3 if version == "0.5" else 2)
+    datasets = []
+    for number, level in enumerate(levels):
+        chunks = tuple(min(64, n) for n in level.shape)
+        array = group.create_array(str(number), shape=level.shape, dtype=level.dtype, chunks=chunks)
+        array[:] = level
+        factor = scale * levels[0].shape[axes.index("y")] / level.shape[axes.index("y")]
+        datasets.append(
+            {
+                "path": str(number),
+                "coordinateTransformations": [
+                    {"type": "scale", "scale": [factor if a in "yx" else 1.0 for a in axes]}
+                ],
+            }
+        )
+    kinds = {"c": "channel", "t": "time"}
+    listed: list[dict[str, Any]] = [
+        {"name": a, "type": kinds.get(a, "space")} | ({"unit": unit} if unit and a in "yx" else {})
+        for a in axes
+    ]
+    multiscales = [{"axes": listed, "datasets": datasets, "name": "image"}]
+    if version == "0.5":
+        group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+    else:
+        multiscales[0]["version"] = version
+        group.attrs["multiscales"] = multiscales
+    return folder
+
+
+def planar(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("axes", ["cyx", "yxc", "tczyx"])
+def test_layouts(tmp_path: Path, version: str, axes: str) -> None:
+    levels = [IMAGE, binned(IMAGE, 2)]
+    shaped = {
+        "cyx": [planar(a) for a in levels],
+        "yxc": levels,
+        "tczyx": [planar(a)[None, :, None] for a in levels],
+    }[axes]
+    slide = open_slide(write(tmp_path / "a.ome.zarr", shaped, axes, version=version))
+    assert (slide.backend, slide.name, slide.mpp) == ("omezarr", "a.ome.zarr", Mpp(0.5, "ome"))
+    whole = slide.levels[0].shape
+    region = Region(0, 0, *(float(n) for n in whole))
+    np.testing.assert_array_equal(slide.read_region(region, 0.5), IMAGE)
+    np.testing.assert_array_equal(slide.read_region(region, 1.0), levels[1])
+    np.testing.assert_array_equal(np.asarray(slide.as_dask()[1]), levels[1])
+    again = open_slide(slide_spec(slide))
+    assert again.fingerprint == slide.fingerprint
+
+
+def test_bioformats2raw_layout(tmp_path: Path) -> None:
+    zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2).attrs["x"] = 1
+    write(tmp_path / "a.zarr" / "0", [planar(IMAGE)], "cyx", version="0.4")
+    assert open_slide(tmp_path / "a.zarr").levels[0].shape == IMAGE.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "mpp"),
+    [("nanometer", 250.0, Mpp(0.25, "ome")), ("millimeter", 0.001, Mpp(1.0, "ome")),
+     (None, 0.5, Mpp(None, "unknown")), ("micrometer", 90.0, Mpp(None, "unknown"))],
+)  # fmt: skip
+def test_pixel_size(tmp_path: Path, unit: str | None, scale: float, mpp: Mpp) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx", unit=unit, scale=scale)
+    slide = open_slide(folder)
+    assert slide.mpp == mpp
+    assert any("by hand" in w for w in slide.warnings) == (mpp.value is None)
+    assert open_slide(folder, mpp=0.3).mpp == Mpp(0.3, "user")
+
+
+@pytest.mark.parametrize(
+    ("image", "axes"),
+    [
+        (planar(IMAGE).astype(np.uint16), "cyx"),
+        (np.zeros((2, 50, 50), np.uint8), "cyx"),
+        (np.zeros((4, 3, 50, 50), np.uint8), "tcyx"),
+        (np.zeros((5, 50, 50), np.uint8), "zyx"),
+    ],
+)
+def test_other_images_are_refused(tmp_path: Path, image: np.ndarray, axes: str) -> None:
+    with pytest.raises(SlideError, match=r"a\.zarr") as caught:
+        open_slide(write(tmp_path / "a.zarr", [image], axes))
+    assert caught.value.hint
+
+
+def test_broken_groups_are_refused(tmp_path: Path) -> None:
+    zarr.open_group(tmp_path / "plain.zarr", mode="w")
+    (tmp_path / "text.zarr").mkdir()
+    (tmp_path / "text.zarr" / "zarr.json").write_text("not json")
+    lost = write(tmp_path / "lost.zarr", [planar(IMAGE)], "cyx")
+    for file in (lost / "0").rglob("*"):
+        if file.is_file():
+            file.unlink()
+    odd = write(tmp_path / "odd.zarr", [planar(IMAGE)], "cyx")
+    zarr.open_group(odd).attrs["ome"] = {"multiscales": [{"axes": "yx", "datasets": 3}]}
+    for name in ("plain.zarr", "text.zarr", "lost.zarr", "odd.zarr"):
+        with pytest.raises(SlideError, match=name) as caught:
+            open_slide(tmp_path / name)
+        assert "\n" not in str(caught.value)
