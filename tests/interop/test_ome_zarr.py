@@ -231,7 +231,7 @@ def in_ome(*keys, value):
         ("", in_ome("multiscales", 0, "axes", 1, "type", value="time"), "image"),
         ("", lambda v: v["attributes"].pop("ome"), "no OME metadata"),
         ("labels", lambda v: v["attributes"]["ome"].pop("version"), "list of labels"),
-        ("labels", in_ome("labels", value=["patch", "gone"]), "gone"),
+        ("labels", in_ome("labels", value=["patch", "gone"]), "gone is listed but missing"),
         ("labels/refined", in_ome("multiscales", 0, "datasets", value=[]), "refined"),
         ("labels/refined", in_ome("image-label", "version", value="9"), "refined"),
         ("labels/refined", in_ome("image-label", "colors", 0, "rgba", value=[0, 0]), "refined"),

@@ -73,7 +73,7 @@ def test_a_full_disk_leaves_no_half_file(packed, tmp_path, monkeypatch):
 
 def test_strangers_are_refused(tmp_path, packed):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreError, match="no zarr store"):
+    with pytest.raises(StoreError, match="not a zarr"):
         write_ozx(tmp_path / "folder", tmp_path / "b.ozx")
     assert not (tmp_path / "b.ozx").exists()
     for name, content in (

@@ -87,10 +87,12 @@ def test_zeros_after_a_power_cut_are_a_torn_line(path):
     with EventLog(path) as log:
         log.append("note", text="a")
     with path.open("ab") as file:
-        file.write(bytes(512))
+        file.write(bytes(5000))
     with EventLog(path) as log:
         log.append("note", text="b")
-    assert notes(path) == ["a", "b"]
+        log.append("note", text="c")
+    assert notes(path) == ["a", "b", "c"]
+    assert b"\0" not in path.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -293,10 +294,11 @@ def test_a_failed_creation_leaves_nothing(tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(layout, "create_labels", full)
-    with pytest.raises(StoreError, match="No space left"):
-        make(tmp_path / "new" / "a.fddm.ome.zarr")
-    monkeypatch.undo()
+    for target, name in ((layout, "create_labels"), (Path, "rename")):
+        with monkeypatch.context() as patch:
+            patch.setattr(target, name, full)
+            with pytest.raises(StoreError, match="No space left"):
+                make(tmp_path / "new" / "a.fddm.ome.zarr")
     with pytest.raises(StoreError, match="JSON"):
         make(tmp_path / "new" / "a.fddm.ome.zarr", slide_info={"x": object()})
     assert list((tmp_path / "new").iterdir()) == []
