@@ -1,0 +1,206 @@
+"""Places on a slide: cells and regions there and back, and the half-pixel shift (P28)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import MapGeometry, Region, Window
+
+mpps = st.floats(0.05, 5.0)
+cells = st.floats(1.0, 4096.0)
+origins = st.tuples(st.floats(-1e5, 1e5), st.floats(-1e5, 1e5))
+shapes = st.tuples(st.integers(1, 3000), st.integers(1, 3000))
+geometries = st.builds(MapGeometry, shapes, cells, mpps, origins)
+
+
+@st.composite
+def windows_inside(draw: st.DrawFn) -> tuple[MapGeometry, Window]:
+    geometry = draw(geometries)
+    y = draw(st.integers(0, geometry.shape[0] - 1))
+    x = draw(st.integers(0, geometry.shape[1] - 1))
+    height = draw(st.integers(1, geometry.shape[0] - y))
+    width = draw(st.integers(1, geometry.shape[1] - x))
+    return geometry, Window(y, x, height, width)
+
+
+@given(windows_inside())
+def test_the_cells_of_a_window_of_cells_are_that_window(case: tuple[MapGeometry, Window]):
+    geometry, window = case
+    assert geometry.window_of(geometry.region_of(window)) == window
+
+
+@given(geometries)
+def test_a_map_covers_its_own_region(geometry: MapGeometry):
+    assert geometry.window_of(geometry.region) == Window(0, 0, *geometry.shape)
+
+
+small = st.floats(-400, 900)
+
+
+@given(
+    st.builds(Region, small, small, st.floats(0.01, 900), st.floats(0.01, 900)),
+    st.sampled_from([1.0, 7.3, 64.0, 100 / 3]),
+    st.tuples(st.floats(-50, 50), st.floats(-50, 50)),
+)
+def test_a_region_touches_the_cells_that_share_area_with_it(
+    region: Region, cell: float, origin: tuple[float, float]
+):
+    geometry = MapGeometry((9, 8), cell, 0.5, origin)
+    found = geometry.window_of(region)
+    for row in range(9):
+        for col in range(8):
+            common = geometry.region_of(Window(row, col, 1, 1)).intersection(region)
+            # A sliver of the arithmetic's own error may go either way.
+            if min(common.height, common.width) > 1e-6 * cell:
+                assert found.y <= row < found.y + found.height
+                assert found.x <= col < found.x + found.width
+            elif common.is_empty and found.y <= row < found.y + found.height:
+                near = geometry.region_of(Window(row, col, 1, 1))
+                gap_y = max(near.y - region.y_end, region.y - near.y_end)
+                gap_x = max(near.x - region.x_end, region.x - near.x_end)
+                inside = found.x <= col < found.x + found.width
+                assert not inside or max(gap_y, gap_x) <= 1e-6 * cell
+
+
+@given(geometries, origins)
+def test_an_empty_region_touches_nothing(geometry: MapGeometry, corner: tuple[float, float]):
+    assert geometry.window_of(Region(*corner, 0.0, 10.0)).is_empty
+    assert geometry.window_of(Region(*corner, 10.0, 0.0)).is_empty
+
+
+@pytest.mark.parametrize("corner", [(-500, 0), (0, -500), (1000, 0), (0, 1000)])
+def test_a_region_outside_touches_nothing(corner: tuple[float, float]):
+    assert MapGeometry((10, 10), 100, 1.0).window_of(Region(*corner, 100, 100)).is_empty
+
+
+@given(
+    st.integers(0, 4096),
+    st.integers(1, 64),
+    st.sampled_from([Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(2)]),
+    st.integers(-4096, 4096),
+)
+def test_p28_a_cell_lies_where_its_level_0_pixels_have_their_mean(
+    index: int, cell: int, mpp: Fraction, origin: int
+):
+    """napari and NGFF place pixel centers; level-0 pixel i has its center at i · mpp."""
+    geometry = MapGeometry((index + 1, 1), cell, float(mpp), (origin, origin))
+    first = origin + index * cell
+    exact = mpp * Fraction(sum(range(first, first + cell)), cell)
+    assert geometry.translate[0] + index * geometry.scale[0] == exact  # powers of two: no rounding
+
+
+def test_p28_a_map_of_level_0_pixels_is_not_shifted():
+    assert MapGeometry((5, 5), 1.0, 0.25).translate == (0.0, 0.0)
+    assert MapGeometry((5, 5), 1.0, 0.25).scale == (0.25, 0.25)
+
+
+def test_p28_nested_maps_agree_on_the_center_of_what_they_share():
+    fine = MapGeometry((8, 8), 16.0, 0.25)
+    coarse = fine.downsampled(4)
+    centers = [fine.translate[0] + i * fine.scale[0] for i in range(4)]
+    assert coarse.translate[0] == sum(centers) / 4
+    assert coarse.region == fine.region
+
+
+@given(geometries)
+def test_p28_the_transformations_say_scale_then_translation(geometry: MapGeometry):
+    scale, translation = geometry.coordinate_transformations
+    assert scale == {"type": "scale", "scale": [geometry.cell_um] * 2}
+    assert translation == {"type": "translation", "translation": list(geometry.translate)}
+
+
+@given(shapes, cells, mpps)
+def test_covering_is_the_smallest_map_over_the_slide(
+    slide: tuple[int, int], cell: float, mpp: float
+):
+    geometry = MapGeometry.covering(slide, cell, mpp)
+    for cells_along, pixels in zip(geometry.shape, slide, strict=True):
+        assert cells_along * cell >= pixels - 1e-6 * cell
+        assert cells_along == 1 or (cells_along - 1) * cell < pixels
+
+
+def test_covering_keeps_a_partial_cell_and_ignores_rounding():
+    assert MapGeometry.covering((256, 257), 256.0, 1.0).shape == (1, 2)
+    third = 1024 / 3  # 3 · (1024 / 3) may round to more than 1024
+    assert MapGeometry.covering((1024, 10_240), third, 1.0).shape == (3, 30)
+
+
+def test_areas_are_in_square_millimeters():
+    geometry = MapGeometry((10, 10), 16.0, 0.25)
+    assert geometry.cell_um == 4.0
+    assert math.isclose(geometry.cell_mm2, 16e-6)
+
+
+def test_downsampling_keeps_partial_cells():
+    assert MapGeometry((9, 8), 2.0, 1.0, (3.0, 4.0)).downsampled(4) == MapGeometry(
+        (3, 2), 8.0, 1.0, (3.0, 4.0)
+    )
+
+
+regions = st.builds(
+    Region, st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 100), st.floats(0, 100)
+)
+
+
+@given(regions, regions)
+def test_intersection_is_symmetric_and_inside_both(a: Region, b: Region):
+    common = a.intersection(b)
+    assert common == b.intersection(a)
+    for part in (a, b) if not common.is_empty else ():
+        assert common.y >= part.y
+        assert common.x >= part.x
+        assert common.y_end <= part.y_end + 1e-9
+        assert common.x_end <= part.x_end + 1e-9
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (0, 0, -1, 1),
+        (0, 0, 1, -0.5),
+        (math.nan, 0, 1, 1),
+        (0, math.inf, 1, 1),
+        (0, 0, math.inf, 1),
+    ],
+)
+def test_impossible_regions_are_refused(numbers: tuple[float, float, float, float]):
+    with pytest.raises(ConfigError, match="finite"):
+        Region(*numbers)
+
+
+spans = st.integers(-30, 30)
+sizes = st.integers(0, 30)
+windows = st.builds(Window, spans, spans, sizes, sizes)
+
+
+@settings(deadline=None)
+@given(windows, st.tuples(st.integers(1, 20), st.integers(1, 20)))
+def test_clipping_keeps_the_cells_inside(window: Window, shape: tuple[int, int]):
+    def cells_of(w: Window) -> set[tuple[int, int]]:
+        rows, cols = range(w.y, w.y + w.height), range(w.x, w.x + w.width)
+        return {(y, x) for y in rows for x in cols}
+
+    inside = {(y, x) for y, x in cells_of(window) if 0 <= y < shape[0] and 0 <= x < shape[1]}
+    assert cells_of(window.clipped(shape)) == inside
+    assert window.clipped(shape).is_empty == (not inside)
+
+
+def test_windows_scale_and_grow():
+    window = Window(2, 3, 4, 5)
+    assert window.scaled(8) == Window(16, 24, 32, 40)
+    assert window.dilated(1) == Window(1, 2, 6, 7)
+    assert window.slices == (slice(2, 6), slice(3, 8))
+
+
+def test_values_are_frozen():
+    with pytest.raises(FrozenInstanceError):
+        Region(0, 0, 1, 1).y = 5  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        Window(0, 0, 1, 1).y = 5  # type: ignore[misc]
