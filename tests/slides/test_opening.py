@@ -151,6 +151,36 @@ def test_the_other_reader_is_tried_and_named(
     assert any("odd tiles" in w for w in slide.warnings)
 
 
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (np.zeros((128, 128, 3), np.uint16), {"photometric": "rgb"}),
+        (np.zeros((5, 128, 128, 3), np.uint8), {"photometric": "rgb"}),
+        (np.zeros((2, 128, 128), np.uint8), {"photometric": "minisblack", "ome": True,
+         "metadata": {"axes": "CYX"}}),
+    ],
+)  # fmt: skip
+def test_the_other_reader_is_not_asked_for_what_is_no_slide(
+    tmp_path: Path, data: np.ndarray, options: dict[str, object]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, data, tile=(64, 64), **options)
+    assert openslide_backend.detect_vendor(path) == "generic-tiff"  # it would take the file
+    assert "brightfield" in refusal(path)
+
+
+def test_odd_colors_are_left_to_the_other_reader(tmp_path: Path) -> None:
+    path = tmp_path / "palette.tif"
+    colors = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(3, axis=0)
+    tifffile.imwrite(path, IMAGE[..., 0], photometric="palette", colormap=colors, tile=(64, 64))
+    slide = open_slide(path)
+    assert slide.backend == "openslide"
+    assert any("palette" in w for w in slide.warnings)
+    found = np.asarray(slide.as_dask()[0])
+    np.testing.assert_array_equal(found, IMAGE[..., [0, 0, 0]])
+    slide.close()
+
+
 def test_tiff_opens_without_openslide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise SlideError("OpenSlide is not installed.", hint="Install it.")

@@ -96,7 +96,7 @@ def test_three_containers_of_one_scan_agree() -> None:
             with opened(name) as other:
                 assert max(displacement(other, scan, region, 1.0)) < 0.1
                 one, two = (s.read_region(region, 0.9).astype(int) for s in (scan, other))
-                assert np.abs(one - two).mean() < 4  # compressed once more
+                assert np.abs(one - two).mean() < 6  # compressed once more
 
 
 @pytest.mark.parametrize(

@@ -137,11 +137,15 @@ def _refuse_missing(path: Path) -> None:
 
 
 def _open_file(path: Path, mpp: float | None) -> PyramidSlide:
+    from napari_fddm.slides.tiff_level import NotBrightfieldError
+
     readers = _readers(path)
     refusals: list[SlideError] = []
     for label, read in readers:
         try:
             slide = read(path, mpp)
+        except NotBrightfieldError:
+            raise
         except SlideError as error:
             refusals.append(error)
             continue

@@ -16,7 +16,7 @@ from napari_fddm.slides.mpp import (
     claim_from_ome,
     claim_from_resolution,
 )
-from napari_fddm.slides.tiff_level import TiffLevel
+from napari_fddm.slides.tiff_level import NotBrightfieldError, TiffLevel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def _refuse_stack(series: Any, name: str) -> None:
         if axis not in "YXS" and count > 1 and (axis, count) != ("C", 3)
     ]
     if found:
-        raise SlideError(
+        raise NotBrightfieldError(
             f"{name} is a stack of {' and '.join(found)}, not one brightfield image.",
             hint="Export one RGB plane as a pyramidal TIFF.",
         )

@@ -30,6 +30,10 @@ _JPEG_2000 = frozenset({_APERIO_JP2K_YCBCR, 33004, 33005, 34712})
 _ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
 
 
+class NotBrightfieldError(SlideError):
+    """The file is whole but holds no brightfield image; another reader cannot help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Segment:
     """Where the bytes of one tile (of one plane) lie in the file."""
@@ -234,10 +238,16 @@ def _segments(pages: Sequence[Any], tiles: int, name: str) -> tuple[Segment, ...
 
 
 def _refuse_samples(page: Any, planes: int, name: str) -> None:
-    reason = _unreadable(page, planes)
+    reason = _unusable(page, planes)
+    if reason:
+        raise NotBrightfieldError(
+            f"{name} is no brightfield slide: {reason}.",
+            hint="Export it as an 8-bit RGB pyramidal TIFF.",
+        )
+    reason = _unreadable_color(page) if planes == 1 else ""
     if reason:
         raise SlideError(
-            f"{name} is no brightfield slide this program can read: {reason}.",
+            f"the colors of {name} cannot be read: {reason}.",
             hint="Export it as an 8-bit RGB pyramidal TIFF.",
         )
 
@@ -252,7 +262,7 @@ def _refuse_codec(page: Any, name: str) -> None:
         ) from error
 
 
-def _unreadable(page: Any, planes: int) -> str:
+def _unusable(page: Any, planes: int) -> str:
     if min(page.imagelength, page.imagewidth, *_tile_shape(page)) < 1:
         return "it has no pixels"
     if page.dtype != np.uint8 or page.bitspersample != 8:
@@ -263,7 +273,7 @@ def _unreadable(page: Any, planes: int) -> str:
         return ""
     if planes != 1:
         return f"it has {planes} channels of {page.samplesperpixel} samples"
-    return _unreadable_color(page)
+    return ""
 
 
 def _unreadable_color(page: Any) -> str:
@@ -271,11 +281,11 @@ def _unreadable_color(page: Any) -> str:
     if page.photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
         return ""
     if page.photometric not in (_RGB, _YCBCR):
-        return f"its colors are {page.photometric.name.lower()}"
+        return f"they are {page.photometric.name.lower()}"
     if samples not in (3, 4):
-        return f"it has {samples} samples per pixel"
+        return f"there are {samples} samples per pixel"
     if page.compression == _APERIO_JP2K_YCBCR:
         return "its JPEG 2000 tiles are YCbCr"
     if page.photometric == _YCBCR and page.compression not in _JPEG:
-        return "its colors are YCbCr without JPEG compression"
+        return "they are YCbCr without JPEG compression"
     return ""
