@@ -62,18 +62,30 @@ class TissueMask:
         """Area of the tissue, mm²."""
         return float(np.count_nonzero(self.mask)) * self.geometry.cell_mm2
 
-    def share_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
-        """Return the share of tissue in each tile of a grid, shape of the grid.
+    def mm2_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
+        """Return the area of the tissue in each tile of a grid, mm², shape of the grid.
 
         Mask cells are counted by where their centers lie.
         """
+        return self._sum_per_tile(self.mask, tiles) * self.geometry.cell_mm2
+
+    def share_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
+        """Return the share of tissue in each tile of a grid, shape of the grid.
+
+        It is the share of what the mask covers of a tile: edge tiles hang over.
+        """
+        cells = self._sum_per_tile(np.ones_like(self.mask), tiles)
+        return self._sum_per_tile(self.mask, tiles) / np.maximum(cells, 1)
+
+    def _sum_per_tile(
+        self, mask: npt.NDArray[np.bool_], tiles: MapGeometry
+    ) -> npt.NDArray[np.float64]:
         rows = _bins(self.geometry, tiles, axis=0)
         cols = _bins(self.geometry, tiles, axis=1)
         index = rows[:, None] * tiles.shape[1] + cols[None, :]
         size = tiles.shape[0] * tiles.shape[1]
-        tissue = np.bincount(index.ravel(), weights=self.mask.ravel(), minlength=size)
-        cells = np.bincount(index.ravel(), minlength=size)
-        return (tissue / np.maximum(cells, 1)).reshape(tiles.shape)
+        sums = np.bincount(index.ravel(), weights=mask.ravel(), minlength=size)
+        return sums.reshape(tiles.shape)
 
     def tiles_to_analyze(self, tiles: MapGeometry) -> npt.NDArray[np.bool_]:
         """Return which tiles touch tissue, shape of the grid."""
