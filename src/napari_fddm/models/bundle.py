@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from napari_fddm.core.errors import WeightsError
@@ -14,17 +15,26 @@ from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
 from napari_fddm.models.lora import merge_lora
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
-from napari_fddm.models.weights import ModelCard, first_line, load_tensors, read_card
+from napari_fddm.models.weights import (
+    CARD_NAME,
+    ModelCard,
+    first_line,
+    load_tensors,
+    read_card,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
 BACKBONE_FILE = "backbone.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 HEADS_FILE = "heads.safetensors"
 REFINER_FILE = "refiner.safetensors"
+MISFIT = "does not fit the network its card describes"
 
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "auto") -> LoadedModel:
@@ -95,7 +105,8 @@ class LoadedModel:
             raise WeightsError(
                 f"the model {self.card.id!r} has no refiner.", hint="Use --stage patch."
             )
-        denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
+        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+            denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
         _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
         return denoiser.to(self.compute.device).eval()
 
@@ -112,22 +123,22 @@ class LoadedModel:
 
     def _load_classifier(self) -> TileClassifier:
         spec = self.card.classifier
-        backbone = build_backbone(spec.backbone, **spec.backbone_options)
+        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+            backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = load_tensors(self.folder, BACKBONE_FILE, self.card)
         _load_strictly(backbone, {k: v.float() for k, v in state.items()}, BACKBONE_FILE)
         if ADAPTER_FILE in self.card.files:
             adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
-            try:
+            with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):
                 backbone = merge_lora(backbone, spec.lora, adapter)
-            except ValueError as error:
-                raise WeightsError(f"{self.folder / ADAPTER_FILE}: {error}.") from error
-        classifier = TileClassifier(
-            backbone,
-            len(self.card.classes),
-            input_px=spec.input_px,
-            mean=spec.mean,
-            std=spec.std,
-        )
+        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+            classifier = TileClassifier(
+                backbone,
+                len(self.card.classes),
+                input_px=spec.input_px,
+                mean=spec.mean,
+                std=spec.std,
+            )
         heads = load_tensors(self.folder, HEADS_FILE, self.card)
         for name in ("tile_head", "cell_head"):
             part = {
@@ -137,13 +148,20 @@ class LoadedModel:
         return classifier
 
 
-def _load_strictly(
-    module: torch.nn.Module, state: dict[str, torch.Tensor], where: str
-) -> None:
-    try:
+def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
+    with _refusing(f"{where} {MISFIT}"):
         module.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+
+
+@contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn what torch, timm, peft and diffusers say of a bad model into one line."""
+    try:
+        yield
+    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, re.error) as error:
+        # torch says what is wrong in its second line only.
+        detail = " ".join(str(error).split("\n")[1:2]).strip() or first_line(error)
         raise WeightsError(
-            f"{where} does not fit the network its card describes: {first_line(error)}",
-            hint="The card and the weights file come from different models.",
+            f"{what}: {detail.rstrip('.')}.",
+            hint="Do the card and all weights files come from one model?",
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,14 +56,18 @@ def choose_device(wanted: str = "auto") -> ComputeDevice:
     Raises
     ------
     ConfigError
-        If the wanted device is not there: no silent fall-back to the CPU.
+        If the wanted device is unknown or not there: no silent fall-back to the CPU.
     """
     name = _best_available() if wanted == "auto" else wanted
-    if name.startswith("cuda"):
-        return _cuda(name)
+    if name == "cpu":
+        return _cpu()
     if name == "mps":
         return _mps()
-    return _cpu()
+    if re.fullmatch("cuda(:[0-9]+)?", name):
+        return _cuda(name)
+    raise ConfigError(
+        f"there is no device {wanted!r}.", hint="Known are auto, cpu, mps, cuda and cuda:N."
+    )
 
 
 def _best_available() -> str:

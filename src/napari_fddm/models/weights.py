@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.models.denoiser import DenoiserSettings
 from napari_fddm.models.lora import LoraSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 CARD_NAME = "card.json"
@@ -40,7 +41,7 @@ class ClassifierCard(BaseModel):
 
     backbone: str
     backbone_options: dict[str, Any] = {}
-    input_px: int
+    input_px: int = Field(gt=0)
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     lora: LoraSettings = LoraSettings()
@@ -71,6 +72,8 @@ class ModelCard(BaseModel):
 
     Attributes
     ----------
+    format_version : int
+        Of this layout; newer ones are refused.
     id, title : str
         Key and what a user reads.
     analysis_mpp : float
@@ -89,10 +92,10 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     id: str
     title: str
-    analysis_mpp: float
+    analysis_mpp: float = Field(gt=0, allow_inf_nan=False)
     classes: tuple[str, ...]
     classifier: ClassifierCard
     refiner: RefinerCard | None = None
@@ -121,7 +124,14 @@ def read_card(folder: Path) -> ModelCard:
             f"{folder} holds no {CARD_NAME}, so it is not a model folder.",
             hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",
         ) from None
-    except (ValidationError, OSError, ValueError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise WeightsError(
+            f"{path} is not a model card: {where!r}: {first['msg']}.",
+            hint="Was it written by another version of napari-fddm, or by hand?",
+        ) from error
+    except (OSError, ValueError) as error:
         raise WeightsError(f"{path} is not a model card: {first_line(error)}") from error
 
 

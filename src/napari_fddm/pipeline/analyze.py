@@ -19,7 +19,7 @@ from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsEr
 from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.provenance import Provenance
-from napari_fddm.core.tiling import TileGrid
+from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import layout
@@ -282,8 +282,7 @@ class _Run:
         yield StageStarted("store", 0)
         if not self.store.provenance.get("overview"):
             self._write_overview()
-        share = tissue.share_per_tile(self.grid.geometry)
-        analyzed = float((share * self.maps.analyzed).sum() / max(share.sum(), 1e-12))
+        analyzed = self._coverage(tissue)
         self.store.update_provenance(
             self.provenance.to_json()
             | {
@@ -296,6 +295,21 @@ class _Run:
         )
         self.store.finish()
         yield StageDone("store", time.monotonic() - started)
+
+    def _coverage(self, tissue: TissueMask) -> float:
+        """Return the share of the slide's tissue that has labels, in [0, 1].
+
+        Tiles around a viewport are classified because the refiner reads them, but
+        they have no refined labels and do not count.
+        """
+        labeled = self.maps.analyzed.astype(np.float64)
+        refined = self.store.probability_map("refined").coverage
+        if refined.any():
+            rows, cols = self.grid.shape
+            per_tile = refined.reshape(rows, CELLS_PER_TILE, cols, CELLS_PER_TILE)
+            labeled *= per_tile.mean(axis=(1, 3))
+        share = tissue.share_per_tile(self.grid.geometry)
+        return float((share * labeled).sum() / max(share.sum(), 1e-12))
 
     def _write_overview(self) -> None:
         rows, cols = self.label_geometry.shape

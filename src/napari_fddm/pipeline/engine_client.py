@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Generator
 from multiprocessing.connection import Listener
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import EngineError
 from napari_fddm.pipeline.engine_messages import (
@@ -50,7 +50,7 @@ class EngineClient:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._connection: Connection | None = None
-        self._log = tempfile.TemporaryFile(mode="w+", prefix="fddm-engine-")  # noqa: SIM115
+        self._log: IO[str] | None = None
         self._mutex = threading.Lock()
         self._ids = itertools.count(1)
         self.ready: EngineReady | None = None
@@ -88,6 +88,7 @@ class EngineClient:
             address,
             family,
         ]
+        self._log = tempfile.TemporaryFile(mode="w+", prefix="fddm-engine-")  # noqa: SIM115
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
                 command,
@@ -224,8 +225,10 @@ class EngineClient:
     def _obituary(self) -> str:
         """Say how the process ended, with the last line it wrote."""
         code = self._process.wait(JOIN_SECONDS) if self._process is not None else None
-        self._log.seek(0)
-        lines = [line.strip() for line in self._log if line.strip()]
+        lines: list[str] = []
+        if self._log is not None:
+            self._log.seek(0)
+            lines = [line.strip() for line in self._log if line.strip()]
         last = f" Its last words: {lines[-1]}" if lines else ""
         killed = " (killed, perhaps for lack of memory)" if code == -9 else ""
         return f"the engine process stopped with code {code}{killed}.{last}"
@@ -246,4 +249,6 @@ class EngineClient:
     def _forget(self) -> None:
         if self._connection is not None:
             self._connection.close()
-        self._process, self._connection, self.ready = None, None, None
+        if self._log is not None:
+            self._log.close()
+        self._process, self._connection, self._log, self.ready = None, None, None, None

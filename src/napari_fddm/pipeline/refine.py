@@ -90,6 +90,7 @@ class Refiner:
                 condition,
                 num_inference_steps=self.config.steps,
                 eta=self.config.eta,
+                boot_noise=self.config.eta < 1,
                 noise=region_noise(
                     windows,
                     channels=source.shape[1],

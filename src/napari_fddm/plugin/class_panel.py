@@ -16,11 +16,14 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.necrosis import ClassAreas
 
 COLUMNS = ("Key", "Class", "mm²", "Share")
 SWATCH_PX = 16
+ROW_PX = 24
 
 
 class ClassPanel(QWidget):
@@ -85,11 +88,16 @@ class ClassPanel(QWidget):
             header.setSectionResizeMode(
                 column, QHeaderView.ResizeMode.Stretch if column == 1 else mode
             )
-        height = header.sizeHint().height() + 4
+        self.rows.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for row in range(self.rows.rowCount()):
-            self.rows.setRowHeight(row, 24)
-            height += 24
-        self.rows.setFixedHeight(height)
+            self.rows.setRowHeight(row, ROW_PX)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+        """Make the table as high as its rows, once the style has settled their sizes."""
+        super().showEvent(event)
+        frame = 2 * self.rows.frameWidth()
+        header = max(self.rows.horizontalHeader().height(), ROW_PX)
+        self.rows.setFixedHeight(header + ROW_PX * self.rows.rowCount() + frame)
 
     def _on_rows_cell_clicked(self, row: int, _column: int) -> None:
         self.class_clicked.emit(self._classes.values[row])

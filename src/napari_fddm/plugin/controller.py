@@ -151,6 +151,7 @@ class Controller(QObject):
             slide=slide.uri,
             store=str(store),
             mpp=mpp,
+            model=self.state.model_name,
             config=dict(self.run_panel.config),
             region=region,
         )

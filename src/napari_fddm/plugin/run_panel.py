@@ -26,6 +26,7 @@ from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+NO_SLIDE = "none: File ▸ Open, or drop one here"
 SCOPES = {Scope.VIEWPORT: "What the window shows", Scope.SLIDE: "The whole slide"}
 
 
@@ -45,8 +46,9 @@ class RunPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.slide_label = QElidingLabel("Open a slide: File ▸ Open, or drop it here.")
-        self.slide_label.setToolTip("The slide that Run FDDM analyzes")
+        self.slide_label = QElidingLabel(NO_SLIDE)
+        self.size_label = QLabel()
+        self._has_slide = False
         self.warning_label = QLabel()
         self.warning_label.setWordWrap(True)
         self.warning_label.hide()
@@ -82,6 +84,7 @@ class RunPanel(QWidget):
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Slide", self.slide_label)
+        form.addRow("Size", self.size_label)
         form.addRow("µm per pixel", self.mpp_box)
         form.addRow("Model", self.model_label)
         form.addRow("Analyze", self.scope_box)
@@ -111,8 +114,11 @@ class RunPanel(QWidget):
 
     def set_slide(self, info: SlideInfo | None) -> None:
         """Show a slide; without one nothing can be run."""
-        self.slide_label.setText(info.title if info else "Open a slide: File ▸ Open, or drop it.")
-        self.slide_label.setToolTip(f"{info.uri}\npixel size from: {info.mpp_source}" if info else "")
+        self._has_slide = info is not None
+        self.slide_label.setText(info.name if info else NO_SLIDE)
+        tip = f"{info.uri}\npixel size from: {info.mpp_source}" if info else ""
+        self.slide_label.setToolTip(tip)
+        self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
         text = "\n".join(info.warnings) if info else ""
         self.warning_label.setText(text)
@@ -124,7 +130,7 @@ class RunPanel(QWidget):
         busy = progress.phase is not RunPhase.IDLE
         self.cancel_button.setEnabled(progress.phase in (RunPhase.STARTING, RunPhase.RUNNING))
         self.run_button.setText("Running…" if busy else "Run FDDM")
-        self.run_button.setDisabled(busy or self.slide_label.text().startswith("Open a slide"))
+        self.run_button.setEnabled(self._has_slide and not busy)
         self.progress_bar.setVisible(busy)
         self.progress_bar.setMaximum(progress.total)
         self.progress_bar.setValue(progress.done)

@@ -62,12 +62,12 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
     @property
-    def title(self) -> str:
-        """One line: name, size in mm, pixel size."""
+    def size_text(self) -> str:
+        """Size and pixel size in words."""
         if self.mpp is None:
-            return f"{self.name} — pixel size unknown"
+            return "{} × {} px, pixel size unknown".format(*self.shape)
         height, width = (n * self.mpp / 1000 for n in self.shape)
-        return f"{self.name} — {height:.1f} × {width:.1f} mm, {self.mpp:.3g} µm/px"
+        return f"{height:.1f} × {width:.1f} mm, {self.mpp:.3g} µm/px ({self.mpp_source})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class PluginState:
         self._device = ""
         self.definition = "fddm"
         self.coverage: float | None = None
+        self.model_name = "fddm-small"
         self.model: dict[str, Any] = {}
 
     @property

@@ -6,6 +6,7 @@ when the widget closes.
 
 from __future__ import annotations
 
+import importlib
 import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -99,6 +100,8 @@ class EngineWorker(QObject):
 
     def _warm_up(self) -> None:
         self._client.start()
+        # napari imports it with the first labels layer; there it would stop the window.
+        importlib.import_module("pandas")
         for answer in self._client.until_ready():
             if answer is not None:
                 self.answered.emit(0, answer)

@@ -1,0 +1,32 @@
+"""What every test needs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Import timm before any window exists.
+
+    Under Mesa's software OpenGL, which test machines have, importing it (through
+    triton) into a process with a napari window ends in a segmentation fault. The
+    plugin avoids it by keeping torch in a process of its own; ``-m gui`` runs check
+    that, every other run mixes both in one process.
+    """
+    if config.option.markexpr != "gui":
+        import timm  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny random model, written by another process."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    subprocess.run([sys.executable, "-m", "tests.support.models", str(folder)], check=True)
+    return folder

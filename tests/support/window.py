@@ -1,0 +1,93 @@
+"""Hands and eyes for a real napari window: mouse, keys, screenshots."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
+from napari_fddm.plugin.necrosis_panel import percent
+from qtpy.QtCore import QPoint, Qt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import napari
+    from napari_fddm.plugin.analysis import Analysis
+
+SCREENSHOTS = os.environ.get("FDDM_SCREENSHOTS")
+RUN_MS = 180_000
+
+
+class Window:
+    """A viewer with the dock widget, driven as a person would."""
+
+    def __init__(self, viewer: napari.Viewer, qtbot) -> None:
+        self.viewer, self.qtbot = viewer, qtbot
+        self.canvas = viewer.window._qt_viewer.canvas.native
+        viewer.window._qt_window.resize(1400, 950)
+
+    def open_widget(self, model: Path):
+        _, self.widget = self.viewer.window.add_plugin_dock_widget("napari-fddm")
+        self.widget.state.model_name = str(model)
+        return self.widget
+
+    def let_go(self) -> None:
+        """Drop every reference, so that napari's leak check sees only real leaks."""
+        del self.viewer, self.canvas, self.widget
+
+    @property
+    def analysis(self) -> Analysis:
+        return self.widget.controller.current
+
+    def look_at(self, center_um: tuple[float, float], width_um: float) -> None:
+        camera = self.viewer.scene.camera
+        camera.center = center_um
+        camera.zoom = self.canvas.width() / width_um
+        self.qtbot.wait(300)
+
+    def run(self, scope_index: int = 0) -> None:
+        panel = self.widget.run_panel
+        panel.scope_box.setCurrentIndex(scope_index)
+        self.qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+        assert self.widget.state.busy
+        self.wait_until_idle()
+
+    def wait_until_idle(self) -> None:
+        self.qtbot.waitUntil(lambda: not self.widget.state.busy, timeout=RUN_MS)
+
+    def drag(self, points: Sequence[tuple[int, int]]) -> None:
+        """Drag the left button through points, px from the canvas center."""
+        center = QPoint(self.canvas.width() // 2, self.canvas.height() // 2)
+        places = [center + QPoint(x, y) for x, y in points]
+        left = Qt.MouseButton.LeftButton
+        self.qtbot.mouseMove(self.canvas, places[0])
+        self.qtbot.mousePress(self.canvas, left, pos=places[0])
+        for place in places[1:]:
+            self.qtbot.mouseMove(self.canvas, place)
+            self.qtbot.wait(20)
+        self.qtbot.mouseRelease(self.canvas, left, pos=places[-1])
+        self.qtbot.wait(50)
+
+    def key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
+        self.qtbot.keyClick(self.canvas, key, modifier)
+        self.qtbot.wait(50)
+
+    @property
+    def rate_text(self) -> str:
+        return self.widget.necrosis_panel.rate_label.text()
+
+    def recounted_rate_text(self) -> str:
+        """What a full recount of the layer gives, as the label would show it."""
+        analysis = self.analysis
+        areas = ClassAreas.from_labels(np.asarray(analysis.layer.data), analysis.geometry.cell_mm2)
+        return percent(compute_rate(areas, find_definition("fddm")).rate)
+
+    def screenshot(self, name: str) -> None:
+        if SCREENSHOTS:
+            folder = Path(SCREENSHOTS)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.qtbot.wait(400)
+            self.viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
