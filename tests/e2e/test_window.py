@@ -2,23 +2,52 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
-from napari_fddm.pipeline.store import AnalysisStore
 from qtpy.QtCore import Qt
-from tests.support.window import Window
+
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin.slides import slide_layer_data
+from napari_fddm.plugin.state import Scope
+from napari_fddm.slides.opening import open_slide
+from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
+LARGE_SLIDE = "synthetic:40000x40000?seed=3&mpp=0.5"
+"""20 mm: no test waits for its end."""
+
+
 @pytest.fixture
-def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
+def empty_window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     window = Window(make_napari_viewer(show=True), qtbot)
-    window.viewer.open_sample("napari-fddm", "synthetic")
     window.open_widget(tiny_model)
     yield window
     window.let_go()
+
+
+@pytest.fixture
+def window(empty_window):
+    empty_window.viewer.open_sample("napari-fddm", "synthetic")
+    return empty_window
+
+
+@pytest.fixture
+def running(empty_window, qtbot):
+    """A window in the middle of a long run."""
+    slide = open_slide(LARGE_SLIDE)
+    data, options, _ = slide_layer_data(slide, LARGE_SLIDE)
+    empty_window.viewer.add_image(data, **options)
+    panel = empty_window.widget.run_panel
+    panel.scope_box.setCurrentIndex(1)
+    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: empty_window.analysis is not None, timeout=RUN_MS)
+    qtbot.waitUntil(lambda: bool(empty_window.analysis.patch.any()), timeout=RUN_MS)
+    return empty_window
 
 
 def test_open_run_paint_undo_export_reopen(window, tmp_path, qtbot):
@@ -104,38 +133,54 @@ def test_a_second_viewport_adds_and_corrections_win(window):
     assert window.rate_text == window.recounted_rate_text()
 
 
-def test_cancel_keeps_what_is_finished(window, qtbot):
-    panel, state = window.widget.run_panel, window.widget.state
-    panel.scope_box.setCurrentIndex(1)
-    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.analysis is not None, timeout=60_000)
-    qtbot.waitUntil(lambda: bool(window.analysis.patch.any()), timeout=60_000)
-    qtbot.mouseClick(panel.cancel_button, Qt.MouseButton.LeftButton)
-    window.wait_until_idle()
+def test_cancel_keeps_what_is_finished(running, qtbot):
+    state = running.widget.state
+    running.screenshot("06-running")
+    qtbot.mouseClick(running.widget.run_panel.cancel_button, Qt.MouseButton.LeftButton)
+    running.wait_until_idle()
     assert "kept" in state.progress.text
-    done = int((window.analysis.patch > 0).sum())
-    assert 0 < done < window.analysis.patch.size
-    with AnalysisStore.open(window.analysis.store_path) as store:
+    analysis = running.analysis
+    done = int((analysis.patch > 0).sum())
+    assert 0 < done < analysis.patch.size
+    with AnalysisStore.open(analysis.store_path) as store:
         assert int(store.probability_map("patch").coverage.sum()) >= done
 
 
-def test_closing_the_window_mid_run_leaves_no_process(window, qtbot):
-    panel = window.widget.run_panel
-    panel.scope_box.setCurrentIndex(1)
-    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.analysis is not None, timeout=60_000)
-    client = window.widget.controller.worker._client
-    process = client._process
+def test_a_second_run_is_refused_while_one_goes_on(running):
+    worker = running.widget.controller.worker
+    number = worker._number
+    running.widget.controller.run(Scope.SLIDE)
+    assert worker._number == number
+    assert not running.widget.run_panel.run_button.isEnabled()
+
+
+def test_closing_the_window_mid_run_leaves_no_process_and_no_thread(running, qtbot):
+    process = running.widget.controller.worker._client._process
     assert process.poll() is None
-    window.viewer.close()
+    running.viewer.close()
     qtbot.waitUntil(lambda: process.poll() is not None, timeout=15_000)
+    qtbot.waitUntil(
+        lambda: not [t.name for t in threading.enumerate() if t.name.startswith("fddm-")],
+        timeout=15_000,
+    )
 
 
-def test_deleting_the_layers_mid_run_is_safe(window, qtbot):
-    panel = window.widget.run_panel
-    panel.scope_box.setCurrentIndex(1)
-    qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: window.analysis is not None, timeout=60_000)
-    window.viewer.layers.clear()
-    window.wait_until_idle()
-    assert window.rate_text == "–"
+def test_deleting_the_layers_mid_run_is_safe(running):
+    running.viewer.layers.clear()
+    running.wait_until_idle()
+    assert running.rate_text == "–"
+
+
+def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monkeypatch):
+    said = []
+    monkeypatch.setattr("napari_fddm.plugin.controller.show_error", said.append)
+    analysis = running.analysis
+    layer = analysis.layer
+    layer.data_setitem((np.array([40, 41]), np.array([50, 50])), 2)
+    running.widget.controller.worker._client._process.kill()
+    running.wait_until_idle()
+    assert len(said) == 1
+    assert "engine process stopped" in said[0]
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(analysis.store_path) as store:
+        assert (store.labels("corrected")[[40, 41], 50] == 2).all()

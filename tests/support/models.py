@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors.torch import save_file
+
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE, REFINER_FILE
@@ -19,7 +21,6 @@ from napari_fddm.models.weights import (
     write_card,
 )
 from napari_fddm.pipeline.refine import input_scale
-from safetensors.torch import save_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,3 +78,10 @@ def write_tiny_model(folder: Path, *, refiner: bool = True, seed: int = 0) -> Pa
         folder,
     )
     return folder
+
+
+if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+
+    write_tiny_model(Path(sys.argv[1]))

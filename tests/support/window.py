@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import QPoint, Qt
+
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.plugin.necrosis_panel import percent
-from qtpy.QtCore import QPoint, Qt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import napari
+
     from napari_fddm.plugin.analysis import Analysis
 
 SCREENSHOTS = os.environ.get("FDDM_SCREENSHOTS")

@@ -58,9 +58,7 @@ def draw_preview(
     return sheet
 
 
-def _blend(
-    slide: Image.Image, labels: npt.NDArray[np.uint8], table: ClassTable
-) -> Image.Image:
+def _blend(slide: Image.Image, labels: npt.NDArray[np.uint8], table: ClassTable) -> Image.Image:
     index = Image.fromarray(labels).resize(slide.size, Image.Resampling.NEAREST)
     values = np.asarray(index)
     color = table.rgb_table()[values].astype(np.float32)

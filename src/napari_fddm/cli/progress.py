@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageDone, StageStarted, TileBatch
+from napari_fddm.core.events import (
+    AnalysisOpened,
+    RegionRefined,
+    StageDone,
+    StageStarted,
+    TileBatch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,7 +39,13 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
         Show nothing.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),

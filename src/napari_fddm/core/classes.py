@@ -129,9 +129,7 @@ OSTEOSARCOMA = ClassTable(
         TissueClass(
             4, "FH", "fibrosis / hyalinization", Role.TUMOR_BED, (255, 0, 0), (0, 114, 178)
         ),
-        TissueClass(
-            5, "HC", "hemorrhage / cystic change", Role.TUMOR_BED, (0, 0, 0), (213, 94, 0)
-        ),
+        TissueClass(5, "HC", "hemorrhage / cystic change", Role.TUMOR_BED, (0, 0, 0), (213, 94, 0)),
         TissueClass(6, "IF", "inflammatory", Role.TUMOR_BED, (165, 42, 42), (86, 180, 233)),
         TissueClass(7, "NT", "non-tumor tissue", Role.OUTSIDE, (0, 0, 255), (120, 120, 120)),
     )

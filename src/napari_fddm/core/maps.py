@@ -52,7 +52,7 @@ class ProbabilityMap:
         """Most probable class per cell, 0 where not analyzed, shape (H, W)."""
         values = (self.probs.argmax(axis=0) + 1).astype(np.uint8)
         values[~self.coverage] = 0
-        return values
+        return np.asarray(values)
 
 
 @dataclass(slots=True)
@@ -83,16 +83,14 @@ class LabelMap:
         self.automatic.flags.writeable = False
 
     @classmethod
-    def from_automatic(
-        cls, automatic: npt.NDArray[np.uint8], geometry: MapGeometry
-    ) -> LabelMap:
+    def from_automatic(cls, automatic: npt.NDArray[np.uint8], geometry: MapGeometry) -> LabelMap:
         """Start from what the model said."""
         return cls(automatic.copy(), automatic.copy(), geometry)
 
     @property
     def edited(self) -> npt.NDArray[np.bool_]:
         """Cells whose value is not the model's, shape (H, W)."""
-        return self.labels != self.automatic
+        return np.asarray(self.labels != self.automatic)
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model; cells that a person changed keep their value.

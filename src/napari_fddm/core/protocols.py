@@ -36,17 +36,34 @@ class Slide(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """See the attributes of the class."""
+        ...
+
     @property
-    def backend(self) -> str: ...
+    def backend(self) -> str:
+        """See the attributes of the class."""
+        ...
+
     @property
-    def levels(self) -> Sequence[LevelInfo]: ...
+    def levels(self) -> Sequence[LevelInfo]:
+        """See the attributes of the class."""
+        ...
+
     @property
-    def mpp(self) -> Mpp: ...
+    def mpp(self) -> Mpp:
+        """See the attributes of the class."""
+        ...
+
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """See the attributes of the class."""
+        ...
+
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def warnings(self) -> Sequence[str]:
+        """See the attributes of the class."""
+        ...
 
     def read_region(self, region: Region, mpp: float) -> RgbImage:
         """Read a region at a resolution, area-averaged from the nearest finer level.

@@ -49,9 +49,11 @@ class Provenance:
         found: list[str] = []
         for part in ("slide", "model", "config"):
             theirs = other.get(part, {})
-            for key in sorted(set(mine[part]) | set(theirs)):
-                if key not in IRRELEVANT and mine[part].get(key) != theirs.get(key):
-                    found.append(f"{part}.{key}: {theirs.get(key)!r} → {mine[part].get(key)!r}")
+            found += [
+                f"{part}.{key}: {theirs.get(key)!r} → {mine[part].get(key)!r}"
+                for key in sorted(set(mine[part]) | set(theirs))
+                if key not in IRRELEVANT and mine[part].get(key) != theirs.get(key)
+            ]
         return found
 
 

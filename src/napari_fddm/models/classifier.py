@@ -36,7 +36,8 @@ def build_backbone(name: str, **options: object) -> nn.Module:
     """Build a timm backbone without its head and without pretrained weights."""
     import timm
 
-    return timm.create_model(name, pretrained=False, num_classes=0, **options)
+    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    return model
 
 
 def build_head(features: int, classes: int) -> nn.Sequential:

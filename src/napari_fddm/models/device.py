@@ -77,13 +77,14 @@ def _best_available() -> str:
 
 
 def _cuda(name: str) -> ComputeDevice:
-    device = torch.device(name)
-    if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
+    index = int(name.partition(":")[2] or 0)
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         raise ConfigError(
             f"the device {name!r} is not available: torch sees "
             f"{torch.cuda.device_count()} CUDA devices.",
             hint="Use --device auto, or install a torch build for your GPU.",
         )
+    device = torch.device("cuda", index)
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
     return ComputeDevice(device, dtype, f"{torch.cuda.get_device_name(device)}, {dtype}")
 

@@ -47,7 +47,7 @@ def add_lora(backbone: nn.Module, settings: LoraSettings) -> PeftModel:
         bias="none",
         target_modules=settings.target_modules,
     )
-    return cast("PeftModel", get_peft_model(backbone, config))  # type: ignore[arg-type]
+    return cast("PeftModel", get_peft_model(backbone, config))
 
 
 def lora_state(model: PeftModel) -> dict[str, torch.Tensor]:

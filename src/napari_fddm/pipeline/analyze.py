@@ -16,7 +16,13 @@ import torch
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsError
-from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageDone, StageStarted, TileBatch
+from napari_fddm.core.events import (
+    AnalysisOpened,
+    RegionRefined,
+    StageDone,
+    StageStarted,
+    TileBatch,
+)
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
@@ -353,7 +359,8 @@ def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Pr
         dtype=model.compute.dtype_name,
         threads=torch.get_num_threads(),
         batch_size=config.batch_size,
-        versions={name: _version(name) for name in VERSIONED} | {"python": platform.python_version()},
+        versions={name: _version(name) for name in VERSIONED}
+        | {"python": platform.python_version()},
     )
 
 

@@ -108,7 +108,8 @@ def _classify_batch(
 ) -> TileBatch:
     pixels = np.full((batch_size, TILE_PX, TILE_PX, 3), 255, np.uint8)
     for slot, read in zip(pixels, batch, strict=False):
-        slot[...] = read.pixels
+        if read.pixels is not None:
+            slot[...] = read.pixels
     tile_probs, cell_probs = model.classify(pixels)
     features = cell_features(pixels[: len(batch)])
     for i, read in enumerate(batch):

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Generator
 from multiprocessing.connection import Listener
 from typing import IO, TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ from napari_fddm.pipeline.engine_messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.geometry import Region
@@ -151,7 +151,7 @@ class EngineClient:
         model: str = "fddm-small",
         config: dict[str, Any] | None = None,
         region: Region | None = None,
-    ) -> Generator[Answer | None]:
+    ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
         The last answer is `RunFinished` or `RunCancelled`. Closing the generator
@@ -165,9 +165,7 @@ class EngineClient:
         self.start()
         if self.ready is None:
             yield from self.until_ready()
-        request = RunRequest(
-            next(self._ids), slide, mpp, model, dict(config or {}), region, store
-        )
+        request = RunRequest(next(self._ids), slide, mpp, model, dict(config or {}), region, store)
         self._send(request)
         finished = False
         try:
@@ -185,7 +183,7 @@ class EngineClient:
             if not finished and self.running:
                 self._send(CancelRequest(request.run_id))
 
-    def until_ready(self) -> Generator[Answer | None]:
+    def until_ready(self) -> Generator[Answer | None, bool | None]:
         """Yield None about 20 times a second, then the engine's `EngineReady`."""
         while self.ready is None:
             reply = self._receive_now()

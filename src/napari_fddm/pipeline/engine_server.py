@@ -135,6 +135,7 @@ def warm_up() -> str:
     import diffusers  # noqa: F401
     import peft  # noqa: F401
     import timm  # noqa: F401
+
     from napari_fddm.models.device import choose_device
     from napari_fddm.pipeline import analyze  # noqa: F401
 

@@ -105,7 +105,8 @@ class Refiner:
         self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor
     ) -> torch.Tensor:
         with torch.inference_mode(), self.compute.autocast():
-            return self.denoiser(sample, timestep, condition).float()
+            logits: torch.Tensor = self.denoiser(sample, timestep, condition).float()
+        return logits
 
 
 def input_scale(scheduler: BrownianBridgeScheduler) -> list[float]:
@@ -150,9 +151,7 @@ class RefinedMap:
             cells.mpp,
             (around.y * cells.cell, around.x * cells.cell),
         )
-        labels = labels_from_cells(
-            merged.probs, part, label_geometry, window, merged.coverage
-        )
+        labels = labels_from_cells(merged.probs, part, label_geometry, window, merged.coverage)
         labels[~analyzed_on(maps, label_geometry, window)] = 0
         return labels
 

@@ -47,13 +47,13 @@ def compute_store_report(
     areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
     edited = 0.0
     if label in store.edit_layers:
-        changed = np.count_nonzero(labels != store.automatic_labels())
-        edited = changed / max(1, np.count_nonzero(labels))
+        changed = int(np.count_nonzero(labels != store.automatic_labels()))
+        edited = changed / max(1, int(np.count_nonzero(labels)))
     return necrosis_report(
         areas,
         definition=definition,
         coverage=store.provenance.get("coverage"),
-        edited=float(edited),
+        edited=edited,
     )
 
 

@@ -51,14 +51,14 @@ class ClassPanel(QWidget):
             key = QTableWidgetItem(str(tissue.value))
             key.setIcon(_swatch(tissue.display_rgb))
             name = QTableWidgetItem(tissue.name)
-            name.setToolTip(f"{tissue.short}: {tissue.name} ({tissue.role.value.replace('_', ' ')})")
+            name.setToolTip(
+                f"{tissue.short}: {tissue.name} ({tissue.role.value.replace('_', ' ')})"
+            )
             self.rows.setItem(index, 0, key)
             self.rows.setItem(index, 1, name)
             for column in (2, 3):
                 number = QTableWidgetItem("–")
-                number.setTextAlignment(
-                    Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-                )
+                number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.rows.setItem(index, column, number)
         self._fit()
         layout = QVBoxLayout(self)
@@ -92,7 +92,7 @@ class ClassPanel(QWidget):
         for row in range(self.rows.rowCount()):
             self.rows.setRowHeight(row, ROW_PX)
 
-    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802
+    def showEvent(self, event: QShowEvent | None) -> None:
         """Make the table as high as its rows, once the style has settled their sizes."""
         super().showEvent(event)
         frame = 2 * self.rows.frameWidth()

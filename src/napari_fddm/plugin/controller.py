@@ -58,10 +58,21 @@ class Runs(Protocol):
     answered: Any
     failed: Any
 
-    def warm_up(self) -> None: ...
-    def start(self, **request: Any) -> int: ...
-    def cancel(self) -> None: ...
-    def close(self) -> None: ...
+    def warm_up(self) -> None:
+        """Make ready for the first run."""
+        ...
+
+    def start(self, **request: Any) -> int:
+        """Start a run and return its number."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the run soon."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything."""
+        ...
 
 
 class Controller(QObject):
@@ -179,7 +190,7 @@ class Controller(QObject):
             analysis.close()
         self.analyses.clear()
 
-    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close together with the dock widget or the whole window."""
         kind = event.type() if event is not None else None
         if kind == QEvent.Type.Show and self._window is None:
@@ -210,7 +221,7 @@ class Controller(QObject):
                 return
         if info is None:
             known = [i for i in map(info_of_layer, self.viewer.layers) if i is not None]
-            info = self.state.slide if self.state.slide in known else (known or [None])[-1]
+            info = self.state.slide if self.state.slide in known else next(reversed(known), None)
         self.state.slide = info
 
     def _on_viewer_layers_changed(self, _event: Any = None) -> None:
@@ -220,6 +231,7 @@ class Controller(QObject):
                 if self.current is analysis:
                     self.current = None
                     self.state.report = (None, None)
+                    self.cancel()
                 analysis.close()
         self._on_viewer_selection_changed()
 
@@ -269,9 +281,7 @@ class Controller(QObject):
     def _open(self, event: AnalysisOpened) -> None:
         path = Path(event.store)
         self.state.model = event.model
-        self.necrosis_panel.set_badge(
-            "" if event.model.get("real_tissue") else SYNTHETIC_BADGE
-        )
+        self.necrosis_panel.set_badge("" if event.model.get("real_tissue") else SYNTHETIC_BADGE)
         if path not in self.analyses:
             slide = self.state.slide
             analysis = Analysis(self.viewer, event, slide.name if slide else path.name)

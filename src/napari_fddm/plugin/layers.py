@@ -154,9 +154,7 @@ class CorrectedLabels(Labels):
         window = Window(int(low[0]), int(low[1]), *(int(n) for n in high - low))
         inside = polygon2mask((window.height, window.width), corners - low)
         clipped = window.clipped(self.data.shape)
-        offset = Window(
-            clipped.y - window.y, clipped.x - window.x, clipped.height, clipped.width
-        )
+        offset = Window(clipped.y - window.y, clipped.x - window.x, clipped.height, clipped.width)
         self._restore(clipped, inside[offset.slices], refresh=True)
 
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:

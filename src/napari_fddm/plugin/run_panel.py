@@ -181,7 +181,11 @@ def _settings_form() -> Container[Any]:
                 tooltip="1: exact posterior; 0: without noise.",
             ),
             SpinBox(
-                name="seed", label="Seed", value=default.seed, max=2**31 - 1, tooltip="Of the noise."
+                name="seed",
+                label="Seed",
+                value=default.seed,
+                max=2**31 - 1,
+                tooltip="Of the noise.",
             ),
         ]
     )

@@ -11,7 +11,6 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, Signal
@@ -21,6 +20,7 @@ from napari_fddm.pipeline.engine_client import EngineClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_fddm.core.edits import Edit
     from napari_fddm.pipeline.store import AnalysisStore

@@ -65,7 +65,7 @@ def train_classifier(
         index = rng.integers(0, len(tiles.tile), settings.batch_size)
         loss = _loss(classifier, tiles, index, rng, compute)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()

@@ -69,8 +69,8 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=3000)
     parser.add_argument("--slides", type=int, default=20)
     parser.add_argument("--test-slides", type=int, default=6)
-    parser.add_argument("--classifier-steps", type=int, default=ClassifierTraining.steps)
-    parser.add_argument("--refiner-steps", type=int, default=RefinerTraining.steps)
+    parser.add_argument("--classifier-steps", type=int, default=ClassifierTraining().steps)
+    parser.add_argument("--refiner-steps", type=int, default=RefinerTraining().steps)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,9 @@ def main() -> None:
     _report(options, classifier_settings, refiner_settings)
 
 
-def _stage_1(options: argparse.Namespace, settings: ClassifierTraining, compute: ComputeDevice) -> None:
+def _stage_1(
+    options: argparse.Namespace, settings: ClassifierTraining, compute: ComputeDevice
+) -> None:
     if (options.out / HEADS_FILE).exists():
         return
     tiles = load_or_make_tiles(
@@ -104,9 +106,7 @@ def _stage_1(options: argparse.Namespace, settings: ClassifierTraining, compute:
         mean=CLASSIFIER.mean,
         std=CLASSIFIER.std,
     ).to(compute.device)
-    train_classifier(
-        classifier, tiles, settings, compute, options.work / "classifier.checkpoint"
-    )
+    train_classifier(classifier, tiles, settings, compute, options.work / "classifier.checkpoint")
     shutil.copyfile(options.backbone, options.out / BACKBONE_FILE)
     save_file(lora_state(adapted), options.out / ADAPTER_FILE)
     heads = {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.core.geometry import Window
 from napari_fddm.core.merging import CellAccumulator
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
@@ -16,6 +15,7 @@ from napari_fddm.pipeline.refine import REGION_BATCH, Refiner
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_fddm.core.geometry import Window
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.training.synthetic_data import SlideMaps
 
@@ -72,9 +72,7 @@ def _padded(slide: SlideMaps, window: Window) -> tuple[np.ndarray, np.ndarray]:
     return source, features
 
 
-def _scores(
-    predicted: Sequence[np.ndarray], slides: Sequence[SlideMaps]
-) -> dict[str, float]:
+def _scores(predicted: Sequence[np.ndarray], slides: Sequence[SlideMaps]) -> dict[str, float]:
     confusion = np.zeros((N_CLASSES, N_CLASSES), np.int64)
     errors = []
     for labels, slide in zip(predicted, slides, strict=True):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELLS_PER_REGION
@@ -71,9 +72,7 @@ def train_refiner(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: learning_rate_factor(step, settings.steps)
     )
-    average = torch.optim.swa_utils.AveragedModel(
-        denoiser, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema)
-    )
+    average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     start = 0
     if state := load_checkpoint(checkpoint):
         denoiser.load_state_dict(state["model"])
@@ -85,7 +84,7 @@ def train_refiner(
     for step in range(start, settings.steps):
         loss = _loss(denoiser, scheduler, slides, settings, step, compute)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -124,9 +123,7 @@ def _loss(
     index = torch.from_numpy(truth).to(compute.device)
     # 2. x_t on the bridge between x_0 and y.
     original = one_hot(index, source.shape[1])
-    timesteps = sample_timesteps(
-        settings.batch_size, scheduler, generator, device=compute.device
-    )
+    timesteps = sample_timesteps(settings.batch_size, scheduler, generator, device=compute.device)
     noise = torch.randn(original.shape, generator=generator).to(compute.device)
     sample = scheduler.add_noise(original, y, noise, timesteps)
     # 3. The network's x̂_0 against x_0.

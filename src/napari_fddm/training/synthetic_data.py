@@ -54,9 +54,7 @@ def training_slide(seed: int) -> SyntheticSlide:
     return SyntheticSlide(SLIDE_PX, SLIDE_PX, mpp=SLIDE_MPP, seed=seed)
 
 
-def load_or_make_tiles(
-    path: Path, *, count: int, first_seed: int, analysis_mpp: float
-) -> TileSet:
+def load_or_make_tiles(path: Path, *, count: int, first_seed: int, analysis_mpp: float) -> TileSet:
     """Return a tile set, made on the first call and read from disk afterwards."""
     if not path.exists():
         parts = list(_iter_tiles(count, first_seed, analysis_mpp))
@@ -79,9 +77,7 @@ def _iter_tiles(
     while made < count:
         slide = training_slide(seed)
         rng = np.random.default_rng(seed)
-        coarse = slide.truth_map(
-            MapGeometry.covering((SLIDE_PX, SLIDE_PX), tile_px / 4, SLIDE_MPP)
-        )
+        coarse = slide.truth_map(MapGeometry.covering((SLIDE_PX, SLIDE_PX), tile_px / 4, SLIDE_MPP))
         for value in range(1, N_CLASSES + 1):
             places = np.argwhere(coarse == value)
             for row, col in rng.permutation(places)[: 3 if value > 1 else 1]:
@@ -112,7 +108,7 @@ def block_majority(channels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[
 def majority(channels: npt.NDArray[np.uint8], axis: int) -> npt.NDArray[np.int64]:
     """Return the most frequent channel along an axis; ties go to the lowest."""
     counts = np.stack([(channels == c).sum(axis=axis) for c in range(N_CLASSES)], axis=-1)
-    return counts.argmax(axis=-1)
+    return np.asarray(counts.argmax(axis=-1), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +130,7 @@ class SlideMaps:
     truth: npt.NDArray[np.uint8]
 
 
-def load_or_make_maps(
-    folder: Path, seed: int, model: Classifies, analysis_mpp: float
-) -> SlideMaps:
+def load_or_make_maps(folder: Path, seed: int, model: Classifies, analysis_mpp: float) -> SlideMaps:
     """Return the stage-1 maps of a slide, made on the first call.
 
     The slides' seeds are not the tiles' seeds, so the maps carry the errors that
