@@ -135,9 +135,7 @@ def test_the_head_is_that_of_the_paper():
 
 @settings(max_examples=30)
 @given(st.floats(1e-3, 1e3), st.integers(0, 2**32))
-def test_p22_the_weighted_loss_does_not_depend_on_the_scale_of_its_weights(
-    scale: float, seed: int
-):
+def test_p22_the_weighted_loss_does_not_depend_on_the_scale_of_its_weights(scale: float, seed: int):
     """Dividing the paper's class weights by their sum, 5.4, changes nothing."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(20, 7, generator=generator, dtype=torch.float64)

@@ -53,6 +53,14 @@ def test_relative_and_home_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert slide_spec(slide) == str(tmp_path / "a.tif")
 
 
+def test_a_tilde_may_begin_a_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tiff(tmp_path / "~scan.tif", [IMAGE])
+    monkeypatch.chdir(tmp_path)
+    slide = open_slide("~scan.tif", mpp=0.5)
+    slide.close()
+    assert slide.name == "~scan.tif"
+
+
 # Hostile input ----------------------------------------------------------------------
 
 

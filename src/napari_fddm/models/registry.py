@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def find_model(model: str) -> Path:
     bundled = bundled_folder() / model
     if model in bundled_models():
         return bundled
-    folder = Path(model).expanduser()
+    # Not Path.expanduser, which raises on a user that does not exist.
+    folder = Path(os.path.expanduser(model))
     if folder.is_dir():
         return folder
     raise WeightsError(

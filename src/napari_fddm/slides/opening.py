@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,11 +121,16 @@ def _probe(shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
 def _split_spec(path: str | Path) -> tuple[Path, float | None]:
     found = _SPEC_MPP.match(str(path))
     if found is None or Path(path).exists():
-        return Path(path).expanduser(), None
+        return _expanded(path), None
     try:
-        return Path(found["path"]).expanduser(), float(found["mpp"])
+        return _expanded(found["path"]), float(found["mpp"])
     except ValueError as error:
         raise MppError(f"{found['mpp']!r} is no pixel size.") from error
+
+
+def _expanded(path: str | Path) -> Path:
+    # Not Path.expanduser, which raises on "~scan.svs": there is no user of that name.
+    return Path(os.path.expanduser(path))
 
 
 def _refuse_missing(path: Path) -> None:
