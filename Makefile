@@ -11,7 +11,8 @@ demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
 test: $(STAMP) system-libraries
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m gui $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from napari_fddm.core.events import (
 )
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.provenance import Provenance
+from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.models.bundle import LoadedModel, load_model
@@ -35,9 +36,12 @@ from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.refine import RefinedMap, Refiner, refine_events, tiles_needed
 from napari_fddm.pipeline.report import store_report
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.thumbnail import iter_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    import numpy.typing as npt
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.protocols import Slide
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
 
 MAX_UNREADABLE = 0.05
 """A run with a larger share of unreadable tiles ends as an error, its store kept."""
-OVERVIEW_BLOCK = 1024
 VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 
 
@@ -115,7 +118,7 @@ def analyze(
     MppError
         If the slide's pixel size is unknown.
     ConfigError
-        If the region lies outside the slide.
+        If the region is empty or lies outside the slide.
     SlideError
         If more than 5 % of the tiles cannot be read; the store is kept.
     StoreError
@@ -124,16 +127,21 @@ def analyze(
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config)
+    run = _Run(slide, Path(store), model, config, region)
     with closing(run.store):
-        return (yield from run.events(region))
+        return (yield from run.events())
 
 
 class _Run:
     """The parts of one analysis; its methods are its stages, in order."""
 
     def __init__(
-        self, slide: Slide, path: Path, model: LoadedModel, config: AnalysisConfig
+        self,
+        slide: Slide,
+        path: Path,
+        model: LoadedModel,
+        config: AnalysisConfig,
+        region: Region | None,
     ) -> None:
         if slide.mpp.value is None:
             raise MppError(
@@ -145,23 +153,27 @@ class _Run:
                 f"the model {model.card.id!r} has the classes {', '.join(model.card.classes)}; "
                 f"only {', '.join(OSTEOSARCOMA.shorts)} can be analyzed."
             )
+        if config.stage is StageName.REFINED and not model.can_refine:
+            raise WeightsError(
+                f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
+            )
         self.slide, self.model, self.config = slide, model, config
         self.grid = TileGrid(slide.levels[0].shape, slide.mpp.value, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
+        self.tiles = self._wanted_tiles(region)
         self.provenance = describe_run(slide, model, config)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.notes: list[str] = []
         self.store = self._open_store(path)
 
-    def events(self, region: Region | None) -> Generator[Event, None, AnalysisResult]:
-        tiles = self._wanted_tiles(region)
+    def events(self) -> Generator[Event, None, AnalysisResult]:
         yield self._opened()
         tissue = yield from self._tissue()
-        unreadable = yield from self._classify(tiles, tissue)
+        unreadable = yield from self._classify(tissue)
         if self.config.stage is StageName.REFINED:
-            yield from self._refine(tiles)
+            yield from self._refine()
         yield from self._finish(tissue)
-        self._refuse_if_unreadable(unreadable, tiles)
+        self._refuse_if_unreadable(unreadable)
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
     def _opened(self) -> AnalysisOpened:
@@ -188,7 +200,9 @@ class _Run:
         store = AnalysisStore.open(path, "r+")
         try:
             store.check_compatible(self.provenance)
-            store.begin_run()
+            # Coverage and notes of the last run are out of date from now on.
+            overview = bool(store.provenance.get("overview"))
+            store.update_provenance(self.provenance.to_json() | {"overview": overview})
             self._load_finished(store)
         except BaseException:
             store.close()
@@ -209,7 +223,7 @@ class _Run:
         if tiles.is_empty:
             height, width = self.grid.slide_shape
             raise ConfigError(
-                f"the region {region} lies outside the slide of {height} × {width} px.",
+                f"the region {region} is empty or outside the slide of {height} × {width} px.",
                 hint="Regions are y, x, height, width in level-0 pixels.",
             )
         return tiles
@@ -219,21 +233,33 @@ class _Run:
         yield StageStarted("tissue", 0)
         mpp = self.grid.mpp
         geometry = MapGeometry.covering(self.grid.slide_shape, MASK_UM / mpp, mpp)
-        if self.config.tissue == "all":
-            mask = everything(geometry)
-        else:
-            mask = find_tissue(self.slide.read_region(geometry.region, MASK_UM), geometry)
+        mask = everything(geometry) if self.config.tissue == "all" else self._find_tissue(geometry)
         yield StageDone("tissue", time.monotonic() - started)
         return mask
 
-    def _classify(
-        self, tiles: Window, tissue: TissueMask
-    ) -> Generator[Event, None, UnreadableTiles]:
-        wanted = np.zeros(self.grid.shape, bool)
+    def _find_tissue(self, geometry: MapGeometry) -> TissueMask:
+        """Find tissue; what cannot be read counts as tissue, so that its tiles are tried."""
+        thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
+        unknown = np.zeros(geometry.shape, bool)
+        for window, rgb, _ in iter_blocks(self.slide, geometry):
+            unknown[window.slices] = rgb is None
+            if rgb is not None:
+                thumbnail[window.slices] = rgb
+        found = find_tissue(thumbnail, geometry)
+        return replace(found, mask=found.mask | unknown)
+
+    def _needed_tiles(self) -> npt.NDArray[np.bool_]:
+        """Return the tiles that this run looks at, if they have tissue."""
+        needed = np.zeros(self.grid.shape, bool)
         if self.config.stage is StageName.REFINED:
-            wanted |= tiles_needed(self.grid.shape, tiles)
-        wanted[tiles.slices] = True
-        wanted &= tissue.tiles_to_analyze(self.grid.geometry) & ~self.maps.analyzed
+            needed |= tiles_needed(self.grid.shape, self.tiles)
+        needed[self.tiles.slices] = True
+        return needed
+
+    def _classify(self, tissue: TissueMask) -> Generator[Event, None, UnreadableTiles]:
+        tiles = self.tiles
+        wanted = self._needed_tiles() & ~self.maps.analyzed
+        wanted &= tissue.tiles_to_analyze(self.grid.geometry)
         center = np.array([tiles.y + tiles.height / 2, tiles.x + tiles.width / 2])
         places = np.argwhere(wanted)
         nearest = np.argsort(((places + 0.5 - center) ** 2).sum(axis=1), kind="stable")
@@ -265,14 +291,10 @@ class _Run:
         probs, cells, features = (np.stack(column) for column in zip(*parts, strict=True))
         self.store.write_tiles(index, probs, cells, features)
 
-    def _refine(self, tiles: Window) -> Generator[Event]:
-        if not self.model.can_refine:
-            raise WeightsError(
-                f"the model {self.model.card.id!r} has no refiner.", hint="Use --stage patch."
-            )
+    def _refine(self) -> Generator[Event]:
         refiner = Refiner(self.model, self.config)
         merged = RefinedMap.empty(self.maps)
-        for event in refine_events(refiner, self.maps, tiles, self.label_geometry, merged):
+        for event in refine_events(refiner, self.maps, self.tiles, self.label_geometry, merged):
             if isinstance(event, RegionRefined):
                 self._store_region(event, merged)
             yield event
@@ -286,24 +308,23 @@ class _Run:
     def _finish(self, tissue: TissueMask) -> Generator[Event]:
         started = time.monotonic()
         yield StageStarted("store", 0)
-        if not self.store.provenance.get("overview"):
-            self._write_overview()
-        analyzed = self._coverage(tissue)
+        overview = bool(self.store.provenance.get("overview")) or self._write_overview()
+        coverage = self._coverage(tissue)
         self.store.update_provenance(
             self.provenance.to_json()
             | {
-                "overview": True,
+                "overview": overview,
                 "tissue_mm2": tissue.tissue_mm2,
-                "coverage": min(1.0, analyzed),
-                "tissue_excluded_mm2": tissue.tissue_mm2 * max(0.0, 1.0 - analyzed),
+                "coverage": coverage,
+                "tissue_excluded_mm2": tissue.tissue_mm2 * (1.0 - (coverage or 0.0)),
                 "notes": self.notes,
             }
         )
         self.store.finish()
         yield StageDone("store", time.monotonic() - started)
 
-    def _coverage(self, tissue: TissueMask) -> float:
-        """Return the share of the slide's tissue that has labels, in [0, 1].
+    def _coverage(self, tissue: TissueMask) -> float | None:
+        """Return the share of the slide's tissue that has labels, None without tissue.
 
         Tiles around a viewport are classified because the refiner reads them, but
         they have no refined labels and do not count.
@@ -314,26 +335,24 @@ class _Run:
             rows, cols = self.grid.shape
             per_tile = refined.reshape(rows, CELLS_PER_TILE, cols, CELLS_PER_TILE)
             labeled *= per_tile.mean(axis=(1, 3))
-        share = tissue.share_per_tile(self.grid.geometry)
-        return float((share * labeled).sum() / max(share.sum(), 1e-12))
+        area = tissue.mm2_per_tile(self.grid.geometry)
+        return min(1.0, float((area * labeled).sum() / area.sum())) if area.any() else None
 
-    def _write_overview(self) -> None:
-        rows, cols = self.label_geometry.shape
-        for y in range(0, rows, OVERVIEW_BLOCK):
-            for x in range(0, cols, OVERVIEW_BLOCK):
-                block = Window(y, x, OVERVIEW_BLOCK, OVERVIEW_BLOCK).clipped((rows, cols))
-                try:
-                    rgb = self.slide.read_region(
-                        self.label_geometry.region_of(block), self.config.label_mpp
-                    )
-                except SlideError as error:
-                    self.notes.append(f"the overview has a gap: {error.message}")
-                    continue
-                self.store.write_overview(block, rgb[: block.height, : block.width])
+    def _write_overview(self) -> bool:
+        """Write the overview and say whether it is whole: if not, the next run tries again."""
+        gaps = []
+        for window, rgb, reason in iter_blocks(self.slide, self.label_geometry):
+            if rgb is None:
+                gaps.append(reason)
+            else:
+                self.store.write_overview(window, rgb)
+        if gaps:
+            self.notes.append(f"the overview has {len(gaps)} gaps: {gaps[0]}")
+        return not gaps
 
-    def _refuse_if_unreadable(self, unreadable: UnreadableTiles, tiles: Window) -> None:
+    def _refuse_if_unreadable(self, unreadable: UnreadableTiles) -> None:
         count = len(unreadable.places)
-        looked_at = count + int(self.maps.analyzed[tiles.slices].sum())
+        looked_at = count + int(self.maps.analyzed[self._needed_tiles()].sum())
         if count > MAX_UNREADABLE * looked_at:
             raise SlideError(
                 f"{self.slide.name}: {count} of {looked_at} tissue tiles cannot be read "

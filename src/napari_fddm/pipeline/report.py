@@ -47,8 +47,10 @@ def compute_store_report(
     areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
     edited = 0.0
     if label in store.edit_layers:
-        changed = int(np.count_nonzero(labels != store.automatic_labels()))
-        edited = changed / max(1, int(np.count_nonzero(labels)))
+        automatic = store.automatic_labels()
+        changed = int(np.count_nonzero(labels != automatic))
+        # What a reader excluded is 0 now, but was analyzed and edited.
+        edited = changed / max(1, int(np.count_nonzero(labels | automatic)))
     return necrosis_report(
         areas,
         definition=definition,

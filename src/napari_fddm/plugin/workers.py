@@ -115,11 +115,12 @@ class EngineWorker(QObject):
             while True:
                 if answer is not None:
                     self.answered.emit(number, answer)
+                ask = self._cancel.is_set() and not asked
+                asked |= ask
                 try:
-                    answer = answers.send(self._cancel.is_set() and not asked)
+                    answer = answers.send(ask)
                 except StopIteration:
                     return
-                asked = asked or self._cancel.is_set()
 
 
 class StoreKeeper(QObject):

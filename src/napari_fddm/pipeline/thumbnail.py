@@ -1,0 +1,61 @@
+"""A whole slide at a coarse resolution, also where parts of its file are damaged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.core.geometry import Window
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.protocols import RgbImage, Slide
+
+BLOCK = 1024
+"""Cells that are read at once, a side."""
+SMALLEST_BLOCK = 32
+"""A block that cannot be read is halved down to this, so that gaps stay small."""
+
+
+def iter_blocks(
+    slide: Slide, geometry: MapGeometry, window: Window | None = None, block: int = BLOCK
+) -> Iterator[tuple[Window, RgbImage | None, str]]:
+    """Read a slide onto a map, block by block.
+
+    Parameters
+    ----------
+    slide : Slide
+        Its mpp is that of the map.
+    geometry : MapGeometry
+        The map.
+    window : Window, optional
+        Cells to read, the whole map by default.
+    block : int
+        Most cells a side to read at once.
+
+    Yields
+    ------
+    window : Window
+        Cells of the map.
+    rgb : array of uint8, shape (h, w, 3), or None
+        Pixels, or None where they cannot be decoded.
+    reason : str
+        Why not.
+    """
+    whole = window or Window(0, 0, *geometry.shape)
+    for y in range(whole.y, whole.y + whole.height, block):
+        for x in range(whole.x, whole.x + whole.width, block):
+            part = Window(
+                y, x, min(block, whole.y + whole.height - y), min(block, whole.x + whole.width - x)
+            )
+            try:
+                rgb = slide.read_region(geometry.region_of(part), geometry.cell_um)
+            except SlideError as error:
+                if block > SMALLEST_BLOCK:
+                    yield from iter_blocks(slide, geometry, part, block // 2)
+                else:
+                    yield part, None, error.message
+                continue
+            yield part, rgb[: part.height, : part.width], ""
