@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap

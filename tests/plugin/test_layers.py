@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.layers.labels.labels import WrongSelectedLabelError
+
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.maps import LabelMap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ class TiffSlide(PyramidSlide):
         )
         self._tiff_levels = structure.levels
         self._file = path.open("rb")
+        # A viewer drops its layers without saying so: the file goes with the slide.
+        weakref.finalize(self, self._file.close)
         self._file_lock = threading.Lock()
         self._cache = TileCache(CACHE_BYTES)
         self._measure_scales()

@@ -1,0 +1,269 @@
+"""The controller with a worker that answers what a test wants: no engine, no OpenGL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from psygnal import Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.errors import EngineError
+from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageStarted, TileBatch
+from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.engine_messages import (
+    EngineReady,
+    RunCancelled,
+    RunEvent,
+    RunFinished,
+)
+from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.controller import Controller
+from napari_fddm.plugin.necrosis_panel import NO_RESULT, NecrosisPanel
+from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.slides import slide_layer_data
+from napari_fddm.plugin.state import PluginState, RunPhase, Scope
+from napari_fddm.slides.opening import open_slide
+from tests.support.stores import GEOMETRIES, make
+
+pytestmark = pytest.mark.gui
+
+URI = "synthetic:2000x2000?seed=1&mpp=0.5"
+
+
+class FakeWorker:
+    answered = Signal(int, object)
+    failed = Signal(int, object)
+
+    def __init__(self):
+        self.requests, self.cancelled, self.closed, self.warm = [], 0, 0, 0
+
+    def warm_up(self):
+        self.warm += 1
+
+    def start(self, **request):
+        self.requests.append(request)
+        return len(self.requests)
+
+    def cancel(self):
+        self.cancelled += 1
+
+    def close(self):
+        self.closed += 1
+
+
+class Bench:
+    def __init__(self, tmp_path, qtbot):
+        self.store = tmp_path / "s.fddm.ome.zarr"
+        make(self.store).close()
+        self.viewer, self.state, self.worker = ViewerModel(), PluginState(), FakeWorker()
+        self.parent = QWidget()
+        qtbot.addWidget(self.parent)
+        self.run_panel, self.class_panel = RunPanel(self.parent), ClassPanel(OSTEOSARCOMA)
+        self.necrosis_panel = NecrosisPanel(self.parent)
+        qtbot.addWidget(self.class_panel)
+        self.controller = Controller(
+            self.viewer,
+            self.state,
+            self.run_panel,
+            self.class_panel,
+            self.necrosis_panel,
+            parent=self.parent,
+            worker=self.worker,
+        )
+
+    def open_slide(self, uri=URI):
+        data, options, _ = slide_layer_data(open_slide(uri), uri)
+        return self.viewer.add_image(data, **options)
+
+    def answer(self, event, number=None):
+        number = len(self.worker.requests) if number is None else number
+        self.worker.answered.emit(number, RunEvent(number, event))
+
+    def opened(self, corrected=None):
+        shape = GEOMETRIES.label.shape
+        automatic = np.zeros(shape, np.uint8)
+        return AnalysisOpened(
+            str(self.store),
+            GEOMETRIES.tile,
+            GEOMETRIES.label,
+            np.zeros(GEOMETRIES.tile.shape, np.uint8),
+            automatic,
+            automatic if corrected is None else corrected,
+            {"id": "x", "real_tissue": False},
+            "CPU",
+        )
+
+    def start(self):
+        self.open_slide()
+        self.controller.run(Scope.SLIDE)
+        self.answer(self.opened())
+
+
+@pytest.fixture
+def bench(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    bench = Bench(tmp_path, qtbot)
+    yield bench
+    bench.controller.close()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    messages = []
+    monkeypatch.setattr("napari_fddm.plugin.controller.show_error", messages.append)
+    return messages
+
+
+def test_the_engine_is_warmed_when_the_widget_opens(bench):
+    assert bench.worker.warm == 1
+    bench.worker.answered.emit(0, EngineReady("CPU, float32", 1.0))
+    assert bench.state.device == "CPU, float32"
+
+
+def test_without_a_slide_nothing_can_be_run(bench):
+    assert not bench.run_panel.run_button.isEnabled()
+    bench.controller.run(Scope.SLIDE)
+    assert not bench.worker.requests
+
+
+def test_a_run_asks_the_engine_for_what_the_panel_shows(bench):
+    bench.open_slide()
+    assert bench.run_panel.run_button.isEnabled()
+    bench.run_panel.settings["steps"].value = 3
+    bench.run_panel.run_clicked.emit(Scope.SLIDE.value)
+    (request,) = bench.worker.requests
+    assert request["slide"] == URI
+    assert request["region"] is None
+    assert request["config"]["steps"] == 3
+    assert Path(request["store"]).name.endswith(".fddm.ome.zarr")
+    assert bench.state.progress.phase is RunPhase.STARTING
+    assert not bench.run_panel.run_button.isEnabled()
+
+
+def test_a_second_run_does_not_start_while_one_goes_on(bench):
+    bench.start()
+    bench.controller.run(Scope.SLIDE)
+    assert len(bench.worker.requests) == 1
+
+
+def test_events_become_layers_progress_and_rate(bench):
+    bench.start()
+    bench.answer(StageStarted("patch", 4, "tiles"))
+    rows, cols = np.array([0, 1]), np.array([1, 0])
+    bench.answer(TileBatch(rows, cols, np.array([2, 3], np.uint8), 2, 4))
+    assert (bench.state.progress.done, bench.state.progress.total) == (2, 4)
+    labels = np.full((100, 100), 3, np.uint8)
+    labels[:25] = 2
+    bench.answer(RegionRefined(Window(0, 0, 100, 100), labels, 1, 1))
+    analysis = bench.controller.current
+    assert analysis.patch[0, 1] == 2
+    assert np.array_equal(analysis.layer.data[:100, :100], labels)
+    report = {"report": {"coverage": 0.5}, "notes": []}
+    bench.worker.answered.emit(1, RunFinished(1, report))
+    assert bench.necrosis_panel.rate_label.text() == "75.0 %"
+    assert "50%" in bench.necrosis_panel.detail_label.text()
+    assert not bench.state.busy
+
+
+def test_late_answers_of_another_run_are_dropped(bench):
+    bench.start()
+    bench.worker.answered.emit(1, RunCancelled(1))
+    assert not bench.state.busy
+    before = bench.controller.current.layer.data.copy()
+    bench.answer(RegionRefined(Window(0, 0, 9, 9), np.full((9, 9), 4, np.uint8), 1, 1), number=1)
+    assert np.array_equal(bench.controller.current.layer.data, before)
+
+
+def test_an_error_ends_the_run_and_is_said_once(bench, said):
+    bench.start()
+    bench.worker.failed.emit(1, EngineError("the engine stopped.", hint="Run it again."))
+    assert said == ["the engine stopped. Run it again."]
+    assert not bench.state.busy
+
+
+def test_cancel_is_passed_on_and_shown(bench):
+    bench.start()
+    bench.run_panel.cancel_clicked.emit()
+    assert bench.worker.cancelled == 1
+    assert bench.state.progress.phase is RunPhase.CANCELLING
+
+
+def test_earlier_corrections_come_back(bench):
+    corrected = np.zeros(GEOMETRIES.label.shape, np.uint8)
+    corrected[:10, :10] = 2
+    bench.open_slide()
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(bench.opened(corrected))
+    assert np.array_equal(bench.controller.current.layer.data, corrected)
+    assert bench.controller.current.sync.edited_share == 1.0
+
+
+def test_a_stroke_is_logged_and_changes_the_rate(bench):
+    bench.start()
+    labels = np.full((100, 100), 3, np.uint8)
+    bench.answer(RegionRefined(Window(0, 0, 100, 100), labels, 1, 1))
+    analysis = bench.controller.current
+    analysis.layer.brush_size = 21
+    analysis.layer.paint((50, 50), 2)
+    painted = np.count_nonzero(analysis.layer.data == 2)
+    assert bench.necrosis_panel.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
+    assert analysis.keeper.flush()
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    with AnalysisStore.open(bench.store) as store:
+        (edit,) = store.log.edits("corrected")
+    assert edit.changed_cells == painted
+
+
+def test_deleting_the_corrected_layer_mid_run_cancels_and_forgets(bench):
+    bench.start()
+    bench.viewer.layers.remove(bench.controller.current.layer)
+    assert bench.controller.current is None
+    assert bench.worker.cancelled == 1
+    assert bench.necrosis_panel.rate_label.text() == NO_RESULT
+    bench.answer(TileBatch(np.array([0]), np.array([0]), np.array([2], np.uint8), 1, 4))
+
+
+def test_the_definition_switches_the_large_rate(bench):
+    bench.start()
+    labels = np.full((100, 100), 4, np.uint8)
+    labels[:50] = 2
+    bench.answer(RegionRefined(Window(0, 0, 100, 100), labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    bench.necrosis_panel.definition_box.setCurrentIndex(1)
+    assert bench.necrosis_panel.rate_label.text() == "0.0 %"
+
+
+def test_a_slide_without_pixel_size_asks_for_it(bench, said, tmp_path):
+    from tests.support.slides import stained, write_tiff
+
+    path = write_tiff(tmp_path / "plain.tif", [stained(600, 600)])
+    bench.open_slide(str(path))
+    if bench.state.slide.mpp is not None:
+        pytest.fail("the test's slide has a pixel size")
+    bench.controller.run(Scope.SLIDE)
+    assert not bench.worker.requests
+    assert "µm per pixel" in said[0]
+
+
+def test_closing_twice_is_fine_and_closes_everything(bench):
+    bench.start()
+    bench.controller.close()
+    bench.controller.close()
+    assert bench.worker.closed == 1
+    bench.answer(StageStarted("patch", 4, "tiles"))
+    assert bench.state.progress.total == 0
+
+
+def test_badge_and_disclaimer_are_always_said(bench):
+    bench.start()
+    assert "never saw real tissue" in bench.necrosis_panel.badge_label.text()
+    texts = [
+        w.text() for w in bench.necrosis_panel.findChildren(type(bench.necrosis_panel.rate_label))
+    ]
+    assert any("Not a diagnosis" in text for text in texts)

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.errors import SlideError
+from napari_fddm.plugin.reader import get_reader
+from napari_fddm.plugin.sample_data import synthetic_slide
+from napari_fddm.plugin.slides import displayed_region, info_of_layer
+from napari_fddm.slides.synthetic import SyntheticSlide
+from tests.support.slides import stained, write_tiff
+from tests.support.stores import make, random_labels, refine_all
+
+
+@pytest.fixture
+def slide_path(tmp_path):
+    path = tmp_path / "slide.tif"
+    SyntheticSlide(1500, 1100, mpp=0.5, seed=2).write_tiff(path)
+    return path
+
+
+def test_a_slide_becomes_a_lazy_pyramid_in_micrometers(slide_path):
+    (levels, options, kind) = get_reader(str(slide_path))(str(slide_path))[0]
+    assert kind == "image"
+    assert all(isinstance(level, da.Array) for level in levels)
+    assert levels[0].shape == (1500, 1100, 3)
+    assert options["scale"] == pytest.approx((0.5, 0.5))
+    assert options["units"] == ("um", "um")
+    info = options["metadata"]["napari_fddm"]["info"]
+    assert (info.shape, info.mpp, info.uri) == ((1500, 1100), pytest.approx(0.5), str(slide_path))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "picture.png", "missing.svs", "missing.tif"])
+def test_what_is_no_slide_is_left_to_others(tmp_path, name):
+    if not name.startswith("missing"):
+        (tmp_path / name).write_bytes(b"x" * 10)
+    assert get_reader(str(tmp_path / name)) is None
+
+
+def test_small_tiffs_stacks_and_foreign_folders_are_left_to_others(tmp_path):
+    small = write_tiff(tmp_path / "small.tif", [stained(64, 64)])
+    assert get_reader(str(small)) is None
+    assert get_reader([str(small), str(small)]) is None
+    (tmp_path / "other.ome.zarr").mkdir()
+    assert get_reader(str(tmp_path / "other.ome.zarr")) is None
+
+
+def test_a_broken_slide_is_one_clear_error(tmp_path):
+    path = tmp_path / "broken.svs"
+    path.write_bytes(b"II*\0" + b"\xff" * 5000)
+    with pytest.raises(SlideError) as caught:
+        get_reader(str(path))(str(path))
+    assert "broken.svs" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_store_becomes_overview_and_named_label_layers(tmp_path):
+    path = tmp_path / "case.fddm.ome.zarr"
+    with make(path) as store:
+        refine_all(store, random_labels(np.random.default_rng(0)))
+        store.finish()
+        expected = store.labels("corrected")
+        geometry = store.geometries.label
+    layers = get_reader(str(path))(str(path))
+    assert [kind for _, _, kind in layers] == ["image", "labels", "labels", "labels"]
+    data, options, _ = layers[-1]
+    assert np.array_equal(data, expected)
+    assert options["scale"] == geometry.scale
+    assert options["translate"] == geometry.translate
+    colors = options["colormap"].color_dict
+    assert np.allclose(colors[2][:3] * 255, OSTEOSARCOMA["VT"].display_rgb, atol=0.5)
+
+
+def test_the_sample_is_a_lazy_slide_with_every_class():
+    (levels, options, _) = synthetic_slide()[0]
+    assert isinstance(levels[0], da.Array)
+    slide = options["metadata"]["napari_fddm"]["slide"]
+    from napari_fddm.core.geometry import MapGeometry
+
+    truth = slide.truth_map(MapGeometry.covering(slide.levels[0].shape, 64.0, 0.5))
+    assert set(np.unique(truth)) == {1, 2, 3, 4, 5, 6, 7}
+
+
+def test_the_displayed_region_is_in_level_0_pixels(slide_path):
+    from napari.layers import Image
+
+    levels, options, _ = get_reader(str(slide_path))(str(slide_path))[0]
+    layer = Image(levels, **options)
+    assert info_of_layer(layer).name
+    assert info_of_layer(None) is None
+    layer.data_level = 1
+    layer.corner_pixels = np.array([[10, 20], [110, 5000]])
+    region = displayed_region(layer)
+    factor = levels[0].shape[0] / levels[1].shape[0]
+    assert region.y == pytest.approx(10 * factor)
+    assert region.height == pytest.approx(100 * factor)
+    assert region.x_end == 1100
