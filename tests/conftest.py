@@ -7,9 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# Machines that run the tests are slow at times: no example is judged by its time.
+settings.register_profile("napari-fddm", deadline=None)
+settings.load_profile("napari-fddm")
 
 
 def pytest_configure(config: pytest.Config) -> None:

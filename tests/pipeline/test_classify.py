@@ -1,0 +1,119 @@
+"""Stage 1 over a slide: order, progress, padding, and tiles that cannot be read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.events import StageDone, StageStarted, TileBatch
+from napari_fddm.core.tiling import TileGrid
+from napari_fddm.pipeline.cellmaps import CellMaps, cell_features
+from napari_fddm.pipeline.classify import UnreadableTiles, classify_events
+from tests.support.runs import WatchedSlide, drain, mosaic
+
+PIXELS = mosaic(1000, 1500, seed=1)
+GRID = TileGrid((1000, 1500), 1.0, 1.0)
+ALL = [(int(r), int(c)) for r, c in np.argwhere(np.ones(GRID.shape, bool))]
+
+
+class ByColor:
+    """A model that reads its answer off the tile's mean color, and notes what it is given."""
+
+    def __init__(self) -> None:
+        self.batches: list[np.ndarray] = []
+
+    def classify(self, tiles_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.batches.append(tiles_nhwc.copy())
+        score = tiles_nhwc.mean(axis=(1, 2, 3))[:, None] / 255 * np.arange(7)  # (n, 7)
+        probs = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
+        cells = np.broadcast_to(probs[:, :, None, None], (len(probs), 7, 8, 8))
+        return probs.astype(np.float32), cells.astype(np.float32)
+
+
+def run(slide: WatchedSlide, batch_size: int = 5, indices=ALL):
+    model, maps = ByColor(), CellMaps.empty(GRID, 7)
+    events, unreadable = drain(
+        classify_events(slide, GRID, indices, model, maps, batch_size=batch_size)
+    )
+    assert isinstance(unreadable, UnreadableTiles)
+    return events, unreadable, model, maps
+
+
+def test_events_begin_progress_and_end():
+    events, unreadable, _, _ = run(WatchedSlide(PIXELS))
+    assert events[0] == StageStarted("patch", 24, "tiles")
+    assert isinstance(events[-1], StageDone)
+    assert (events[-1].stage, events[-1].notes) == ("patch", ())
+    assert all(isinstance(e, TileBatch) for e in events[1:-1])
+    assert [e.done for e in events[1:-1]] == [5, 10, 15, 20, 24]
+    assert {e.total for e in events[1:-1]} == {24}
+    assert unreadable.places == []
+
+
+def test_events_say_which_tile_has_which_label():
+    events, _, _, maps = run(WatchedSlide(PIXELS))
+    labels = np.zeros(GRID.shape, np.uint8)
+    for event in events[1:-1]:
+        assert event.rows.shape == event.cols.shape == event.labels.shape
+        labels[event.rows, event.cols] = event.labels
+    assert np.array_equal(labels, maps.patch_map().labels)
+    assert labels.min() >= 1
+
+
+def test_maps_hold_what_the_model_said_of_each_tile():
+    _, _, model, maps = run(WatchedSlide(PIXELS), batch_size=7)
+    tiles = np.concatenate(model.batches)[:24]
+    probs, cells = ByColor().classify(tiles)
+    features = cell_features(tiles)
+    for n, (row, col) in enumerate(ALL):
+        found = maps.tile(row, col)
+        for part, expected in zip(found, (probs[n], cells[n], features[n]), strict=True):
+            assert np.array_equal(part, expected.astype(np.float16))
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 24, 50])
+def test_every_batch_has_the_same_shape_and_white_padding(batch_size: int):
+    _, _, model, _ = run(WatchedSlide(PIXELS), batch_size)
+    assert {b.shape for b in model.batches} == {(batch_size, 256, 256, 3)}
+    used = 24 - batch_size * (len(model.batches) - 1)
+    assert (model.batches[-1][used:] == 255).all()
+
+
+def test_unreadable_tiles_are_left_out_and_counted():
+    slide = WatchedSlide(PIXELS, broken=lambda row, col: row == col)
+    events, unreadable, model, maps = run(slide)
+    assert unreadable.places == [(0, 0), (1, 1), (2, 2), (3, 3)]
+    assert not maps.analyzed[range(4), range(4)].any()
+    assert maps.analyzed.sum() == 20
+    assert (maps.patch_map().labels == 0).sum() == 4
+    assert len(events[-1].notes) == 1
+    assert events[-1].notes[0].startswith("4 tiles could not be read: mosaic")
+    batches = [e for e in events if isinstance(e, TileBatch)]
+    assert sum(len(e.rows) for e in batches) == 20
+    assert batches[-1].done == 24
+    assert {b.shape for b in model.batches} == {(5, 256, 256, 3)}
+
+
+def test_a_batch_without_any_readable_tile_asks_no_model():
+    slide = WatchedSlide(PIXELS, broken=lambda row, col: row < 2)
+    events, unreadable, model, _ = run(slide, batch_size=4)
+    assert len(unreadable.places) == 12
+    assert len(model.batches) == 3
+    assert [e.done for e in events if isinstance(e, TileBatch)] == [16, 20, 24]
+
+
+def test_nothing_to_do_is_said_too():
+    events, _, model, _ = run(WatchedSlide(PIXELS), indices=[])
+    assert [type(e) for e in events] == [StageStarted, StageDone]
+    assert model.batches == []
+
+
+def test_closing_stops_after_the_batch_at_hand():
+    slide, model = WatchedSlide(PIXELS), ByColor()
+    maps = CellMaps.empty(GRID, 7)
+    stage = classify_events(slide, GRID, ALL, model, maps, batch_size=2)
+    next(stage), next(stage)
+    stage.close()
+    assert len(model.batches) == 1
+    assert maps.analyzed.sum() == 2
+    assert len(slide.tiles_read) < len(ALL)
