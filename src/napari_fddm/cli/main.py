@@ -135,7 +135,7 @@ def demo(
 def main() -> None:
     """Run the command line; user errors are one line and exit code 2."""
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except FddmError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -143,14 +143,15 @@ def main() -> None:
         sys.exit(EXIT_INTERRUPTED)
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except Exception as error:
         # typer's own usage errors know how to show themselves
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
             sys.exit(EXIT_USER_ERROR)
         raise
+    # a command that ended with typer.Exit(code) returns that code
+    if isinstance(code, int):
+        sys.exit(code)
 
 
 def fail(message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import typer
 
 from napari_fddm.cli.progress import drain
 from napari_fddm.cli.stores import rate_line
-from napari_fddm.core.config import StageName, load_config
+from napari_fddm.core.config import load_config
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Region
 
@@ -46,7 +45,6 @@ def run_slide(
         path = None if slide_name.startswith("synthetic:") else Path(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
         _check_folder_of(report)
-        preload_refiner(config.stage is StageName.REFINED)
         from napari_fddm.pipeline.analyze import analyze
 
         result = drain(
@@ -65,16 +63,6 @@ def run_slide(
         typer.echo(rate_line(result.report))
         typer.echo(f"store: {result.store}")
     return result.report
-
-
-def preload_refiner(wanted: bool) -> None:
-    """Import diffusers in a thread: it takes seconds, which stage 1 can hide."""
-    if wanted:
-        threading.Thread(target=_import_diffusers, name="fddm-preload", daemon=True).start()
-
-
-def _import_diffusers() -> None:
-    import diffusers.models.unets.unet_2d  # noqa: F401
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:

@@ -62,13 +62,6 @@ class TissueMask:
         """Area of the tissue, mm²."""
         return float(np.count_nonzero(self.mask)) * self.geometry.cell_mm2
 
-    def mm2_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
-        """Return the area of the tissue in each tile of a grid, mm², shape of the grid.
-
-        Mask cells are counted by where their centers lie.
-        """
-        return self._sum_per_tile(self.mask, tiles) * self.geometry.cell_mm2
-
     def share_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
         """Return the share of tissue in each tile of a grid, shape of the grid.
 

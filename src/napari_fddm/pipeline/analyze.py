@@ -26,14 +26,21 @@ from napari_fddm.core.events import (
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.core.resample import WHITE
-from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
+from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
+from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.layout import StoreGeometries
-from napari_fddm.pipeline.refine import RefinedMap, Refiner, refine_events, tiles_needed
+from napari_fddm.pipeline.refine import (
+    RefinedMap,
+    Refiner,
+    preload_denoiser,
+    refine_events,
+    tiles_needed,
+)
 from napari_fddm.pipeline.report import store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
@@ -163,6 +170,7 @@ class _Run:
         self.tiles = self._wanted_tiles(region)
         self.provenance = describe_run(slide, model, config)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
+        self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
         self.notes: list[str] = []
         self.store = self._open_store(path)
 
@@ -292,6 +300,8 @@ class _Run:
         self.store.write_tiles(index, probs, cells, features)
 
     def _refine(self) -> Generator[Event]:
+        if self.preload is not None:
+            self.preload.join()
         refiner = Refiner(self.model, self.config)
         merged = RefinedMap.empty(self.maps)
         for event in refine_events(refiner, self.maps, self.tiles, self.label_geometry, merged):
@@ -329,14 +339,10 @@ class _Run:
         Tiles around a viewport are classified because the refiner reads them, but
         they have no refined labels and do not count.
         """
-        labeled = self.maps.analyzed.astype(np.float64)
-        refined = self.store.probability_map("refined").coverage
-        if refined.any():
-            rows, cols = self.grid.shape
-            per_tile = refined.reshape(rows, CELLS_PER_TILE, cols, CELLS_PER_TILE)
-            labeled *= per_tile.mean(axis=(1, 3))
-        area = tissue.mm2_per_tile(self.grid.geometry)
-        return min(1.0, float((area * labeled).sum() / area.sum())) if area.any() else None
+        labels = self.store.automatic_labels()
+        labeled = resample_nearest(labels, self.label_geometry, tissue.geometry) != 0
+        cells = np.count_nonzero(tissue.mask)
+        return np.count_nonzero(tissue.mask & labeled) / cells if cells else None
 
     def _write_overview(self) -> bool:
         """Write the overview and say whether it is whole: if not, the next run tries again."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -107,6 +109,22 @@ class Refiner:
         with torch.inference_mode(), self.compute.autocast():
             logits: torch.Tensor = self.denoiser(sample, timestep, condition).float()
         return logits
+
+
+def preload_denoiser() -> threading.Thread:
+    """Import diffusers in a thread: it takes seconds, which stage 1 hides.
+
+    Start it when the first stage's model is loaded: peft and diffusers, imported at
+    the same time, find each other's modules half made. Join it before `Refiner`.
+    """
+    thread = threading.Thread(
+        target=importlib.import_module,
+        args=("diffusers.models.unets.unet_2d",),
+        name="fddm-preload",
+        daemon=True,
+    )
+    thread.start()
+    return thread
 
 
 def input_scale(scheduler: BrownianBridgeScheduler) -> list[float]:
