@@ -9,6 +9,7 @@ segmentation fault. "Longest gap" is how long the window's event loop stood stil
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import threading
@@ -77,7 +78,7 @@ def try_place(place: str) -> None:
         while thread.is_alive():
             app.processEvents()
     beats.append(time.perf_counter())
-    gaps = [b - a for a, b in zip(beats, beats[1:], strict=False)]
+    gaps = [b - a for a, b in itertools.pairwise(beats)]
     print(f"gap {1000 * max(gaps):.0f} ms", flush=True)
     viewer.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,7 +15,7 @@ def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
     """Print what a slide is."""
     from napari_fddm.slides.opening import open_slide
 
-    with closing(open_slide(name, mpp=mpp)) as slide:
+    with open_slide(name, mpp=mpp) as slide:
         facts = slide_facts(slide)
     if as_json:
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))

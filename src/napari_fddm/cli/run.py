@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def run_slide(
     from napari_fddm.slides.opening import open_slide
 
     config = load_config(**settings)
-    with closing(open_slide(slide_name, mpp=mpp)) as slide:
+    with open_slide(slide_name, mpp=mpp) as slide:
         if not quiet:
             for warning in slide.warnings:
                 typer.echo(f"warning: {warning}", err=True)

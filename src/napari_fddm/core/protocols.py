@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,4 +95,12 @@ class Slide(Protocol):
 
     def close(self) -> None:
         """Release file handles; reading afterwards raises SlideError."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Return the slide itself."""
+        ...
+
+    def __exit__(self, *exception: Any) -> None:
+        """Close the slide."""
         ...

@@ -102,8 +102,9 @@ class TileGrid:
         return Tile(row, col, region, region.intersection(Region(0, 0, height, width)))
 
     def window_of(self, region: Region) -> Window:
-        """Snap a level-0 region outwards to whole tiles."""
-        return self.geometry.window_of(region)
+        """Snap the part of a level-0 region that lies on the slide outwards to whole tiles."""
+        slide = Region(0, 0, *self.slide_shape)
+        return self.geometry.window_of(region.intersection(slide))
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class TissueMask:
         index = rows[:, None] * tiles.shape[1] + cols[None, :]
         size = tiles.shape[0] * tiles.shape[1]
         sums = np.bincount(index.ravel(), weights=mask.ravel(), minlength=size)
-        return sums.reshape(tiles.shape)
+        return np.asarray(sums, np.float64).reshape(tiles.shape)
 
     def tiles_to_analyze(self, tiles: MapGeometry) -> npt.NDArray[np.bool_]:
         """Return which tiles touch tissue, shape of the grid."""
@@ -149,7 +149,8 @@ def _without_parts(
     parts, count = ndimage.label(mask)
     if count == 0:
         return mask
-    keep = ~unwanted(np.bincount(parts.ravel()) * cell_mm2)
+    sizes = np.asarray(np.bincount(parts.ravel()) * cell_mm2, np.float64)
+    keep = ~unwanted(sizes)
     if keep_border:
         for edge in (parts[0], parts[-1], parts[:, 0], parts[:, -1]):
             keep[edge] = True

@@ -100,7 +100,7 @@ class EngineServer:
 
         config = load_config(**request.config)
         model = self._load(request.model, config.device)
-        with closing(open_slide(request.slide, mpp=request.mpp)) as slide:
+        with open_slide(request.slide, mpp=request.mpp) as slide:
             run = analyze(
                 slide, model=model, config=config, store=request.store, region=request.region
             )

@@ -20,7 +20,6 @@ from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     import numpy.typing as npt
 
@@ -304,12 +303,7 @@ class PyramidSlide(ABC):
         """Return the slide itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close the slide."""
         self.close()
 

@@ -12,7 +12,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -300,6 +300,14 @@ class SyntheticSlide:
     def close(self) -> None:
         """Refuse reads from now on; there is no file to release."""
         self._closed = True
+
+    def __enter__(self) -> Self:
+        """Return the slide itself; leaving the block closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the slide."""
+        self.close()
 
     def _require_open(self) -> None:
         if self._closed:
