@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench clean system-libraries
+.PHONY: demo test lint bench screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -21,6 +21,10 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-fddm
+
+screenshots: $(STAMP) system-libraries
+	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small \
+		$(BIN)/python -m pytest tests/e2e/test_window.py -m gui -k "reopen or cancel"
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

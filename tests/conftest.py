@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 # Machines that run the tests are slow at times: no example is judged by its time.
 settings.register_profile("napari-fddm", deadline=None)
@@ -31,7 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a tiny random model, written by another process."""
+    """Return the folder of a tiny random model, written by another process.
+
+    ``FDDM_MODEL`` names another model: the screenshots are made with the bundled one.
+    """
+    if "FDDM_MODEL" in os.environ:
+        return Path(os.environ["FDDM_MODEL"])
     folder = tmp_path_factory.mktemp("models") / "tiny"
     subprocess.run([sys.executable, "-m", "tests.support.models", str(folder)], check=True)
     return folder
