@@ -72,6 +72,7 @@ def test_a_viewport_is_snapped_outwards_to_whole_tiles():
     assert grid.window_of(Region(511, 512, 2, 1)) == Window(0, 1, 2, 1)
     assert grid.window_of(Region(512, 512, 512, 512)) == Window(1, 1, 1, 1)
     assert grid.window_of(Region(-100, 4999, 200, 200)) == Window(0, 9, 1, 1)
+    assert grid.window_of(Region(0, 5000, 200, 200)).is_empty  # on the last tile, off the slide
 
 
 @given(slide_sizes, resolutions, st.floats(1, 16))

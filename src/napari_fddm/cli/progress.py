@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fddm.core.events import (
+    STAGE_TITLES,
     AnalysisOpened,
     RegionRefined,
     StageDone,
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
 
 R = TypeVar("R")
-TITLES = {
-    "tissue": "finding tissue",
-    "patch": "classifying tiles",
-    "refined": "refining regions",
-    "store": "writing the store",
-}
 
 
 def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
@@ -72,7 +67,7 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         bars.console.print(f"running on {event.device}, model {event.model['id']}")
     elif isinstance(event, StageStarted):
         tasks[event.stage] = bars.add_task(
-            TITLES.get(event.stage, event.stage), total=event.total or None, speed=""
+            STAGE_TITLES.get(event.stage, event.stage), total=event.total or None, speed=""
         )
     elif isinstance(event, TileBatch):
         _advance(bars, tasks["patch"], event.done, "tiles")

@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry, Window
 
+STAGE_TITLES = {
+    "tissue": "finding tissue",
+    "patch": "classifying tiles",
+    "refined": "refining regions",
+    "store": "writing the store",
+}
+"""What a user reads of each stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOpened:

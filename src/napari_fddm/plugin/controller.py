@@ -11,6 +11,7 @@ from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_fddm.core.events import (
+    STAGE_TITLES,
     AnalysisOpened,
     RegionRefined,
     StageDone,
@@ -44,12 +45,6 @@ REFRESH_MS = 200
 SYNTHETIC_BADGE = (
     "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
 )
-STAGE_TITLES = {
-    "tissue": "finding tissue",
-    "patch": "classifying tiles",
-    "refined": "refining regions",
-    "store": "writing the store",
-}
 
 
 class Runs(Protocol):
