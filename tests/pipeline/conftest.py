@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
+from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.pipeline.analyze import analyze
+from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, drain
 from tests.support.stores import every_tile, make, random_labels, refine_all, write_tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -25,3 +34,23 @@ def finished(path, rng):
         refine_all(store, labels)
         store.finish()
     return path, labels
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model: Path) -> Iterator[LoadedModel]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAPARI_FDDM_FLOAT32", "1")
+        yield load_model(str(tiny_model), "cpu")
+
+
+@pytest.fixture
+def model(loaded: LoadedModel) -> CountingModel:
+    return CountingModel(loaded)
+
+
+@pytest.fixture(scope="module")
+def whole(loaded: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run over the whole mosaic; not to be changed."""
+    store = tmp_path_factory.mktemp("whole") / "whole.fddm.ome.zarr"
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=loaded, config=CONFIG))
+    return store

@@ -55,9 +55,7 @@ class Echo:
 class Contrary(Echo):
     """A refiner whose answer differs from region to region, so that overlaps count."""
 
-    def refine(
-        self, source: np.ndarray, features: np.ndarray, windows: list[Window]
-    ) -> np.ndarray:
+    def refine(self, source: np.ndarray, features: np.ndarray, windows: list[Window]) -> np.ndarray:
         shifts = [(w.y // 48 * 5 + w.x // 48 * 3) % 7 for w in windows]
         return np.stack([np.roll(y, n, axis=0) for y, n in zip(source, shifts, strict=True)])
 

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.config import AnalysisConfig, load_config
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.events import StageStarted
 from napari_fddm.core.tiling import TILE_PX
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.slides.array import ArraySlide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from pathlib import Path
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
@@ -20,16 +24,6 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.analyze import AnalysisResult
 
 GLASS = 250
-
-
-def drain(run: Generator[Event, None, AnalysisResult]) -> tuple[list[Event], AnalysisResult]:
-    """Run to the end and return the events and the result."""
-    events: list[Event] = []
-    while True:
-        try:
-            events.append(next(run))
-        except StopIteration as stop:
-            return events, stop.value
 
 
 def mosaic(height: int, width: int, seed: int = 0, *, glass: int = 0) -> np.ndarray:
@@ -42,6 +36,29 @@ def mosaic(height: int, width: int, seed: int = 0, *, glass: int = 0) -> np.ndar
     if glass:
         image[:glass], image[-glass:], image[:, :glass], image[:, -glass:] = (GLASS,) * 4
     return image
+
+
+SIDE = 2600  # 11 by 11 tiles, 2 by 2 regions
+MARGIN = 400  # tissue ends in the middle of tiles 1 and 8
+PIXELS = mosaic(SIDE, SIDE, glass=MARGIN)
+CONFIG = load_config(batch_size=16, label_mpp=8.0)
+
+
+def changed(**values: Any) -> AnalysisConfig:
+    return load_config(**{**CONFIG.model_dump(), **values})
+
+
+PATCH = changed(stage="patch")
+
+
+def drain(run: Generator[Event, None, AnalysisResult]) -> tuple[list[Event], AnalysisResult]:
+    """Run to the end and return the events and the result."""
+    events: list[Event] = []
+    while True:
+        try:
+            events.append(next(run))
+        except StopIteration as stop:
+            return events, stop.value
 
 
 class WatchedSlide(ArraySlide):
@@ -97,3 +114,32 @@ class CountingModel:
     def classify(self, tiles_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.batches.append(len(tiles_nhwc))
         return self._model.classify(tiles_nhwc)
+
+
+def contents(path: Path) -> dict[str, Any]:
+    """Everything a run leaves that a result rests on."""
+    with AnalysisStore.open(path) as store:
+        found: dict[str, Any] = {
+            name: store.labels(name) for name in ("patch", "refined", "corrected")
+        }
+        for name in ("patch", "cell", "refined"):
+            map_ = store.probability_map(name)
+            found |= {f"{name} probs": map_.probs, f"{name} coverage": map_.coverage}
+        return found | {"features": store.tissue_features(), "overview": store.overview()}
+
+
+def assert_equal(first: Path, second: Path) -> None:
+    ours, theirs = contents(first), contents(second)
+    for name, array in ours.items():
+        assert np.array_equal(array, theirs[name]), name
+
+
+def stages(events: list[Event]) -> list[str]:
+    return [e.stage for e in events if isinstance(e, StageStarted)]
+
+
+def tissue_tiles() -> np.ndarray:
+    """Return the tiles of the mosaic that have tissue."""
+    wanted = np.zeros((11, 11), bool)
+    wanted[1:9, 1:9] = True
+    return wanted

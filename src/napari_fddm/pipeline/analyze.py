@@ -339,10 +339,11 @@ class _Run:
         Tiles around a viewport are classified because the refiner reads them, but
         they have no refined labels and do not count.
         """
-        labels = self.store.automatic_labels()
-        labeled = resample_nearest(labels, self.label_geometry, tissue.geometry) != 0
-        cells = np.count_nonzero(tissue.mask)
-        return np.count_nonzero(tissue.mask & labeled) / cells if cells else None
+        labeled = self.store.automatic_labels() != 0
+        mask = tissue.mask.view(np.uint8)
+        there = resample_nearest(mask, tissue.geometry, self.label_geometry) != 0
+        cells = int(np.count_nonzero(there))
+        return int(np.count_nonzero(there & labeled)) / cells if cells else None
 
     def _write_overview(self) -> bool:
         """Write the overview and say whether it is whole: if not, the next run tries again."""

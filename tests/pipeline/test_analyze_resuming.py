@@ -1,0 +1,131 @@
+"""A run that stopped continues, and only what belongs to a store continues it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.events import (
+    AnalysisOpened,
+    RegionRefined,
+    TileBatch,
+)
+from napari_fddm.models.bundle import load_model
+from napari_fddm.pipeline.analyze import analyze
+from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.runs import (
+    CONFIG,
+    PATCH,
+    PIXELS,
+    CountingModel,
+    WatchedSlide,
+    assert_equal,
+    changed,
+    contents,
+    drain,
+    tissue_tiles,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("stop_at", [TileBatch, RegionRefined])
+def test_a_run_that_was_stopped_continues_and_ends_as_if_it_had_not_been(
+    model: CountingModel, whole: Path, tmp_path: Path, stop_at: type
+):
+    store = tmp_path / "s"
+    run = analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG)
+    seen = 0
+    for event in run:
+        seen += isinstance(event, stop_at)
+        if seen == 2:
+            break
+    run.close()
+    kept = contents(store)["patch coverage"]
+    batches = len(model.batches)
+    assert kept.sum() == min(16 * batches, tissue_tiles().sum())
+    with AnalysisStore.open(store) as stopped:
+        assert not stopped.complete
+
+    events, _ = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    assert isinstance(events[0], AnalysisOpened)
+    assert np.array_equal(events[0].patch != 0, kept)
+    again = [e for e in events if isinstance(e, TileBatch)]
+    repeated = [kept[e.rows, e.cols].any() for e in again]
+    assert not any(repeated)
+    missing = int(tissue_tiles().sum() - kept.sum())
+    assert len(model.batches) - batches == -(-missing // 16)
+    assert_equal(store, whole)
+
+
+def test_a_finished_run_is_not_repeated(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    assert model.batches == []
+    assert_equal(store, whole)
+
+
+def test_stopping_before_anything_happened_keeps_nothing_busy(model: CountingModel, tmp_path: Path):
+    run = analyze(WatchedSlide(PIXELS), store=tmp_path / "s", model=model, config=CONFIG)
+    next(run)
+    run.close()
+    drain(analyze(WatchedSlide(PIXELS), store=tmp_path / "s", model=model, config=PATCH))
+
+
+def test_two_runs_into_one_store_are_refused(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    first = analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG)
+    next(first)
+    with pytest.raises(StoreBusyError):
+        next(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    first.close()
+    next(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"seed": 1}, "config.seed: 0 → 1"),
+        ({"steps": 2}, "config.steps"),
+        ({"label_mpp": 4.0}, "config.label_mpp"),
+        ({"tissue": "all"}, "config.tissue"),
+    ],
+)
+def test_other_settings_do_not_continue_a_store(
+    model: CountingModel, whole: Path, changes: dict[str, Any], named: str
+):
+    config = changed(**changes)
+    with pytest.raises(StoreError, match="another analysis") as caught:
+        next(analyze(WatchedSlide(PIXELS), store=whole, model=model, config=config))
+    assert named in caught.value.message
+    assert caught.value.hint
+
+
+def test_another_slide_or_model_does_not_continue_a_store(
+    model: CountingModel, whole: Path, tiny_model: Path, tmp_path: Path
+):
+    other = PIXELS.copy()
+    other[0, 0] = 0
+    with pytest.raises(StoreError, match=r"slide\.fingerprint"):
+        next(analyze(WatchedSlide(other), store=whole, model=model, config=CONFIG))
+    folder = shutil.copytree(tiny_model, tmp_path / "model")
+    card = json.loads((folder / "card.json").read_text())
+    card["id"] = "other"
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(StoreError, match=r"model\.id"):
+        next(analyze(WatchedSlide(PIXELS), store=whole, model=load_model(str(folder), "cpu")))
+
+
+def test_another_batch_size_may_continue(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    config = changed(batch_size=4)
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=config))
+    with AnalysisStore.open(store) as made:
+        assert made.provenance["batch_size"] == 4
