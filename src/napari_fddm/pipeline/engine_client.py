@@ -232,11 +232,16 @@ class EngineClient:
         return f"the engine process stopped with code {code}{killed}.{last}"
 
     def close(self) -> None:
-        """Ask the process to end, wait a little, then end it."""
+        """Ask the process to end, wait a little, then end it.
+
+        One that is still importing has nothing to finish and is ended at once.
+        """
         with self._mutex:
             process = self._process
             if process is not None and process.poll() is None:
                 try:
+                    if self.ready is None:
+                        process.kill()
                     self._send(ShutdownRequest())
                     process.wait(JOIN_SECONDS)
                 except (EngineError, subprocess.TimeoutExpired):

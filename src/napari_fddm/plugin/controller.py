@@ -106,7 +106,7 @@ class Controller(QObject):
         self.analyses: dict[Path, Analysis] = {}
         self.current: Analysis | None = None
         self._run_number = -1
-        self._stage_started = 0.0
+        self._run_started = self._stage_started = 0.0
         self._closed = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -151,6 +151,7 @@ class Controller(QObject):
         if region is not None and region.is_empty:
             show_error("The window shows no part of the slide. Move the slide into view.")
             return
+        self._run_started = time.monotonic()
         self.state.progress = Progress(RunPhase.STARTING, "starting the engine…")
         store = default_store_path(Path(slide.path) if slide.path else None, slide.fingerprint)
         self._run_number = self.worker.start(
@@ -307,7 +308,7 @@ class Controller(QObject):
         if self.current is not None:
             self.current.keeper.sync()
             self.current.show_finished()
-        self._end("done")
+        self._end(f"done in {time.monotonic() - self._run_started:.0f} s")
 
     def _end(self, text: str) -> None:
         self._run_number = -1
