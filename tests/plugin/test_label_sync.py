@@ -88,7 +88,7 @@ def test_counts_and_share_equal_a_recount_and_edits_replay(operations):
 
 
 def test_each_stroke_is_seen_without_help():
-    label_map, layer, sync = build()
+    _, layer, sync = build()
     edits = []
     sync.edited.connect(edits.append)
     for value in (2, 3, 0):
