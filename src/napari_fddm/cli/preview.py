@@ -38,14 +38,16 @@ def draw_preview(
     table : ClassTable
         Colors and names.
     """
-    slide = Image.fromarray(overview).resize((PANEL_PX, PANEL_PX), Image.Resampling.LANCZOS)
+    rows, cols = overview.shape[:2]
+    panel_h = max(1, round(PANEL_PX * rows / cols))
+    slide = Image.fromarray(overview).resize((PANEL_PX, panel_h), Image.Resampling.LANCZOS)
     panels = {"slide": slide} | {
         title: _blend(slide, labels, table) for title, labels in maps.items()
     }
     step = PANEL_PX + MARGIN_PX
     size = (
         MARGIN_PX + step * len(panels),
-        MARGIN_PX + TITLE_PX + PANEL_PX + MARGIN_PX + LEGEND_PX,
+        MARGIN_PX + TITLE_PX + panel_h + MARGIN_PX + LEGEND_PX,
     )
     sheet = Image.new("RGB", size, (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
@@ -54,7 +56,7 @@ def draw_preview(
         x = MARGIN_PX + index * step
         draw.text((x, MARGIN_PX - 4), title, INK, font)
         sheet.paste(panel, (x, MARGIN_PX + TITLE_PX))
-    _draw_legend(draw, table, MARGIN_PX + TITLE_PX + PANEL_PX + MARGIN_PX, size[0], font)
+    _draw_legend(draw, table, MARGIN_PX + TITLE_PX + panel_h + MARGIN_PX, size[0], font)
     return sheet
 
 

@@ -7,6 +7,7 @@ notebook, a bundled application.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from multiprocessing.connection import Listener
+from multiprocessing.connection import Client, Listener
 from typing import IO, TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import EngineError
@@ -78,7 +79,7 @@ class EngineClient:
             with Listener(authkey=key) as listener:
                 family = "AF_PIPE" if sys.platform == "win32" else "AF_UNIX"
                 self._process = self._spawn(str(listener.address), family, key)
-                self._connection = self._accept(listener)
+                self._connection = self._accept(listener, key)
 
     def _spawn(self, address: str, family: str, key: bytes) -> subprocess.Popen[str]:
         command = [
@@ -101,11 +102,14 @@ class EngineClient:
         except OSError as error:
             raise EngineError(f"the engine process could not be started: {error}.") from error
         if process.stdin is not None:
-            process.stdin.write(key.hex() + "\n")
-            process.stdin.close()
+            # A process that ended at once is noticed, with its last words, by `_accept`.
+            with contextlib.suppress(OSError):
+                process.stdin.write(key.hex() + "\n")
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         return process
 
-    def _accept(self, listener: Listener) -> Connection:
+    def _accept(self, listener: Listener, key: bytes) -> Connection:
         """Wait for the process to connect; give up when it ends before."""
         process = self._process
         accepted: list[Connection] = []
@@ -120,8 +124,16 @@ class EngineClient:
         thread.start()
         while thread.is_alive():
             thread.join(POLL_SECONDS)
-            if process is not None and process.poll() is not None:
-                raise EngineError(self._obituary())
+            if process is None or process.poll() is None:
+                continue
+            thread.join(POLL_SECONDS)
+            if thread.is_alive():
+                # Closing the listener would not wake the thread; a caller does.
+                Client(listener.address, authkey=key).close()
+                thread.join()
+            for connection in accepted:
+                connection.close()
+            raise EngineError(self._obituary())
         if not accepted:
             raise EngineError("the engine process could not be reached.")
         return accepted[0]
