@@ -135,21 +135,20 @@ def demo(
 def main() -> None:
     """Run the command line; user errors are one line and exit code 2."""
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="napari-fddm")
     except FddmError as error:
         fail(str(error))
-    except KeyboardInterrupt:
-        typer.echo("interrupted; finished work is kept", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-    except typer.Abort:
-        sys.exit(EXIT_INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
     except Exception as error:
         # typer's own usage errors know how to show themselves
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
             sys.exit(EXIT_USER_ERROR)
         raise
-    # a command that ended with typer.Exit(code) returns that code
+    # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
+    if code == EXIT_INTERRUPTED:
+        typer.echo("interrupted; finished work is kept", err=True)
     if isinstance(code, int):
         sys.exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_fddm.core.events import (
@@ -29,7 +30,7 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
     Parameters
     ----------
     run : generator of Event
-        E.g. `napari_fddm.analyze`.
+        E.g. `napari_fddm.analyze`; yields at least one event.
     quiet : bool
         Show nothing.
     """
@@ -49,17 +50,19 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bars:
-        tasks: dict[str, TaskID] = {}
-        try:
+    # Names of slides and models may hold brackets, which are no markup.
+    console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    with closing(run):
+        event = next(run)  # what is refused is refused before anything is drawn
+        with Progress(*columns, console=console, disable=quiet) as bars:
+            tasks: dict[str, TaskID] = {}
             while True:
+                _show(event, bars, tasks)
                 try:
-                    _show(next(run), bars, tasks)
+                    event = next(run)
                 except StopIteration as stop:
                     result: R = stop.value
                     return result
-        finally:
-            run.close()
 
 
 def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
