@@ -187,6 +187,16 @@ class MapGeometry:
         x0, x1 = _touched(region.x, region.x_end, self.origin[1], self.cell, self.shape[1])
         return Window(y0, x0, y1 - y0, x1 - x0)
 
+    def centers_in(self, region: Region) -> Window:
+        """Return the cells whose centers lie in a region, clipped to the map.
+
+        Regions that share an edge share no cell. A center on an upper or left edge
+        lies in the region.
+        """
+        y0, y1 = _centered(region.y, region.y_end, self.origin[0], self.cell, self.shape[0])
+        x0, x1 = _centered(region.x, region.x_end, self.origin[1], self.cell, self.shape[1])
+        return Window(y0, x0, y1 - y0, x1 - x0)
+
     def region_of(self, window: Window) -> Region:
         """Return the level-0 region of a window of cells."""
         return Region(
@@ -200,6 +210,12 @@ class MapGeometry:
 def _touched(start: float, stop: float, origin: float, cell: float, count: int) -> tuple[int, int]:
     first = math.floor((start - origin) / cell + 1e-9)
     last = math.ceil((stop - origin) / cell - 1e-9)
+    first = min(max(first, 0), count)
+    return first, min(max(last, first), count)
+
+
+def _centered(start: float, stop: float, origin: float, cell: float, count: int) -> tuple[int, int]:
+    first, last = (math.ceil((n - origin) / cell - 0.5 - 1e-9) for n in (start, stop))
     first = min(max(first, 0), count)
     return first, min(max(last, first), count)
 

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsError
 from napari_fddm.core.events import (
     AnalysisOpened,
-    RegionRefined,
     StageDone,
     StageStarted,
     TileBatch,
 )
 from napari_fddm.core.geometry import MapGeometry, Region, Window
-from napari_fddm.core.provenance import Provenance
 from napari_fddm.core.resample import WHITE
-from napari_fddm.core.tiling import TileGrid
+from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
+from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.refine import (
     RefinedMap,
@@ -56,7 +52,6 @@ if TYPE_CHECKING:
 
 MAX_UNREADABLE = 0.05
 """A run with a larger share of unreadable tiles ends as an error, its store kept."""
-VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,16 +299,25 @@ class _Run:
             self.preload.join()
         refiner = Refiner(self.model, self.config)
         merged = RefinedMap.empty(self.maps)
+        stored = 0
         for event in refine_events(refiner, self.maps, self.tiles, self.label_geometry, merged):
-            if isinstance(event, RegionRefined):
-                self._store_region(event, merged)
+            if merged.settled_rows > stored:
+                self._store_rows(merged, stored)
+                stored = merged.settled_rows
             yield event
 
-    def _store_region(self, event: RegionRefined, merged: RefinedMap) -> None:
-        region = self.label_geometry.region_of(event.window)
-        cells = self.maps.cell_geometry.window_of(region)
-        probs = merged.accumulator.merged_window(cells).probs
-        self.store.write_refined(event.window, event.labels, cells, probs)
+    def _store_rows(self, merged: RefinedMap, first: int) -> None:
+        """Store the rows of cells from the first to the last that no region changes any more."""
+        wanted = self.tiles.scaled(CELLS_PER_TILE)
+        y0 = max(first, wanted.y)
+        height = min(merged.settled_rows, wanted.y + wanted.height) - y0
+        if height > 0:
+            cells = Window(y0, wanted.x, height, wanted.width)
+            region = self.maps.cell_geometry.region_of(cells)
+            window = self.label_geometry.centers_in(region)
+            labels = merged.labels(self.maps, self.label_geometry, window)
+            probs = merged.accumulator.merged_window(cells).probs
+            self.store.write_refined(window, labels, cells, probs)
 
     def _finish(self, tissue: TissueMask) -> Generator[Event]:
         started = time.monotonic()
@@ -366,32 +370,3 @@ class _Run:
                 f"({unreadable.first_reason}).",
                 hint=f"What could be read is kept in {self.store.path}.",
             )
-
-
-def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Provenance:
-    """Collect what the result will depend on."""
-    return Provenance(
-        slide={
-            "name": slide.name,
-            "fingerprint": slide.fingerprint,
-            "shape": list(slide.levels[0].shape),
-            "mpp": slide.mpp.value,
-            "mpp_source": slide.mpp.source,
-            "backend": slide.backend,
-        },
-        model=dict(model.identity),
-        config=config.model_dump(mode="json"),
-        device=model.compute.title,
-        dtype=model.compute.dtype_name,
-        threads=torch.get_num_threads(),
-        batch_size=config.batch_size,
-        versions={name: _version(name) for name in VERSIONED}
-        | {"python": platform.python_version()},
-    )
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

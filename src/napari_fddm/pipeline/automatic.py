@@ -1,7 +1,7 @@
 """The run's part of a store: overview, probabilities, automatic labels.
 
 Data is written first and its ``_done`` cells after it, so a run that is killed
-finds exactly the finished tiles and regions again.
+finds exactly the finished tiles and refined rows again.
 """
 
 from __future__ import annotations

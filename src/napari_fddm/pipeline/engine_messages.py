@@ -98,7 +98,7 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class RunCancelled:
-    """A run was stopped; finished tiles and regions are in the store."""
+    """A run was stopped; finished tiles and rows of regions are in the store."""
 
     run_id: int
 

@@ -147,9 +147,13 @@ class RefinedMap:
     ----------
     accumulator : CellAccumulator
         Weighted sums on the cell grid.
+    settled_rows : int
+        Cells in the rows before this one have their final probabilities and labels:
+        no region that is still to come changes them.
     """
 
     accumulator: CellAccumulator
+    settled_rows: int = 0
 
     @classmethod
     def empty(cls, maps: CellMaps) -> RefinedMap:
@@ -243,18 +247,23 @@ def refine_events(
         for region in regions_for(tile_shape, tiles)
         if maps.analyzed[grid.tile_window(*region).clipped(tile_shape).slices].any()
     ]
-    wanted = label_geometry.window_of(maps.tile_geometry.region_of(tiles))
+    wanted = label_geometry.centers_in(maps.tile_geometry.region_of(tiles))
     done = 0
     yield StageStarted("refined", len(regions), "regions")
     for start in range(0, len(regions), REGION_BATCH):
         batch = regions[start : start + REGION_BATCH]
         _refine_batch(refiner, maps, [grid.tile_window(*r) for r in batch], merged)
+        to_come = regions[start + REGION_BATCH :]
+        if to_come:
+            # Regions come row by row; labels are interpolated from one row further down.
+            merged.settled_rows = grid.tile_window(*to_come[0]).scaled(CELLS_PER_TILE).y - 1
         for region in batch:
             done += 1
             window = _label_window(grid.tile_window(*region), maps, label_geometry, wanted)
             if not window.is_empty:
                 labels = merged.labels(maps, label_geometry, window)
                 yield RegionRefined(window, labels, done, len(regions))
+    merged.settled_rows = maps.cell_geometry.shape[0]
     yield StageDone("refined", time.monotonic() - started)
 
 

@@ -38,7 +38,7 @@ class ClassifierTraining:
         Steps between checkpoints.
     """
 
-    steps: int = 700
+    steps: int = 200
     batch_size: int = 16
     lr: float = 5e-4
     seed: int = 2000

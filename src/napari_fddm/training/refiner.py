@@ -49,7 +49,7 @@ class RefinerTraining:
         Steps between checkpoints.
     """
 
-    steps: int = 3000
+    steps: int = 1200
     batch_size: int = 8
     lr: float = 1e-3
     seg_weight: float = 1.0

@@ -1,0 +1,47 @@
+"""What a run is made of, for its provenance."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_fddm.core.provenance import Provenance
+
+if TYPE_CHECKING:
+    from napari_fddm.core.config import AnalysisConfig
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.models.bundle import LoadedModel
+
+VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
+
+
+def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Provenance:
+    """Collect what the result will depend on."""
+    return Provenance(
+        slide={
+            "name": slide.name,
+            "fingerprint": slide.fingerprint,
+            "shape": list(slide.levels[0].shape),
+            "mpp": slide.mpp.value,
+            "mpp_source": slide.mpp.source,
+            "backend": slide.backend,
+        },
+        model=dict(model.identity),
+        config=config.model_dump(mode="json"),
+        device=model.compute.title,
+        dtype=model.compute.dtype_name,
+        threads=torch.get_num_threads(),
+        batch_size=config.batch_size,
+        versions={name: _version(name) for name in VERSIONED}
+        | {"python": platform.python_version()},
+    )
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
