@@ -69,6 +69,41 @@ def test_a_region_touches_the_cells_that_share_area_with_it(
                 assert not inside or max(gap_y, gap_x) <= 1e-6 * cell
 
 
+@given(
+    st.builds(Region, small, small, st.floats(0, 900), st.floats(0, 900)),
+    st.sampled_from([1.0, 7.3, 64.0, 100 / 3]),
+    st.tuples(st.floats(-50, 50), st.floats(-50, 50)),
+)
+def test_centers_in_a_region_agree_with_brute_force(
+    region: Region, cell: float, origin: tuple[float, float]
+):
+    geometry = MapGeometry((9, 8), cell, 0.5, origin)
+    found = geometry.centers_in(region)
+    assert found.clipped(geometry.shape) == found
+    for axis, count, start, size in (
+        (0, 9, found.y, found.height),
+        (1, 8, found.x, found.width),
+    ):
+        low = (region.y, region.x)[axis]
+        high = (region.y_end, region.x_end)[axis]
+        for index in range(count):
+            center = origin[axis] + (index + 0.5) * cell
+            if min(abs(center - low), abs(center - high)) > 1e-6 * cell:
+                assert (start <= index < start + size) == (low <= center < high)
+
+
+@given(windows_inside(), st.floats(0.5, 20))
+def test_neighboring_regions_share_no_center_and_leave_none_out(
+    case: tuple[MapGeometry, Window], finer: float
+):
+    coarse, window = case
+    fine = MapGeometry((200, 200), coarse.cell / finer, coarse.mpp, coarse.origin)
+    above, left = Window(0, 0, window.y, coarse.shape[1]), Window(0, 0, coarse.shape[0], window.x)
+    inside = fine.centers_in(coarse.region_of(window))
+    assert fine.centers_in(coarse.region_of(above)).height == inside.y or above.is_empty
+    assert fine.centers_in(coarse.region_of(left)).width == inside.x or left.is_empty
+
+
 @given(geometries, origins)
 def test_an_empty_region_touches_nothing(geometry: MapGeometry, corner: tuple[float, float]):
     assert geometry.window_of(Region(*corner, 0.0, 10.0)).is_empty

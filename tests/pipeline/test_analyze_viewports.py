@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
+from napari_fddm.pipeline import refine
 from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.runs import (
@@ -22,13 +24,13 @@ from tests.support.runs import (
     changed,
     contents,
     drain,
+    mosaic,
     tissue_tiles,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.models.bundle import LoadedModel
 
 
@@ -47,48 +49,81 @@ VIEWS = [
 ]
 
 
-@pytest.mark.parametrize("config", [CONFIG, changed(steps=3)])
+CONFIGS = {"one step": CONFIG, "three steps": changed(steps=3), "7 µm": changed(label_mpp=7.0)}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("view", VIEWS)
 def test_p27_a_viewport_equals_the_crop_of_the_whole_slide(
-    loaded: LoadedModel,
-    whole_runs: dict[int, Path],
-    view: Region,
-    config: AnalysisConfig,
-    tmp_path: Path,
+    loaded: LoadedModel, whole_runs: dict[str, Path], view: Region, name: str, tmp_path: Path
 ):
     """Also where regions overlap, at the border, and with noise that many steps draw."""
-    store = tmp_path / "view"
+    store, config = tmp_path / "view", CONFIGS[name]
     drain(analyze(WatchedSlide(PIXELS), store=store, model=loaded, config=config, region=view))
-    part, full = contents(store), contents(whole_runs[config.steps])
+    part, full = contents(store), contents(whole_runs[name])
     tiles = tiles_of(view)
     cells = tiles.scaled(8).slices
-    labels = tiles.scaled(32).clipped(full["refined"].shape)
     tissue = tissue_tiles()[tiles.slices]
 
     assert np.array_equal(part["patch"][tiles.slices], full["patch"][tiles.slices])
     assert np.array_equal(part["patch coverage"][tiles.slices], tissue)
-    for name in ("patch probs", "cell probs", "features"):
-        window = tiles.slices if name == "patch probs" else cells
-        assert np.array_equal(part[name][:, *window], full[name][:, *window]), name
+    for key in ("patch probs", "cell probs", "features"):
+        window = tiles.slices if key == "patch probs" else cells
+        assert np.array_equal(part[key][:, *window], full[key][:, *window]), key
     assert np.array_equal(part["refined probs"][:, *cells], full["refined probs"][:, *cells])
-    for name in ("refined", "corrected"):
-        assert np.array_equal(part[name][labels.slices], full[name][labels.slices]), name
-        outside = part[name].copy()
-        outside[labels.slices] = 0
-        assert not outside.any()
+    inside = np.zeros(part["refined coverage"].shape, bool)
+    inside[cells] = True
+    assert np.array_equal(part["refined coverage"], inside)
+
+    rows, cols = ((np.arange(n) + 0.5) * config.label_mpp for n in part["refined"].shape)
+    in_view = (256 * tiles.y <= rows) & (rows < 256 * (tiles.y + tiles.height))
+    in_view = in_view[:, None] & (256 * tiles.x <= cols) & (cols < 256 * (tiles.x + tiles.width))
+    for key in ("refined", "corrected"):
+        assert np.array_equal(part[key], np.where(in_view, full[key], 0)), key
     assert part["refined"].any() == tissue.any()
 
 
 @pytest.fixture(scope="module")
 def whole_runs(
     whole: Path, loaded: LoadedModel, tmp_path_factory: pytest.TempPathFactory
-) -> dict[int, Path]:
-    """Whole runs by the number of steps."""
-    three = tmp_path_factory.mktemp("three") / "three.fddm.ome.zarr"
-    config = changed(steps=3)
-    drain(analyze(WatchedSlide(PIXELS), store=three, model=loaded, config=config))
-    assert not np.array_equal(contents(three)["refined probs"], contents(whole)["refined probs"])
-    return {1: whole, 3: three}
+) -> dict[str, Path]:
+    """Whole runs by the names of their settings."""
+    runs = {"one step": whole}
+    for name, config in CONFIGS.items():
+        if name not in runs:
+            runs[name] = tmp_path_factory.mktemp("whole") / "s.fddm.ome.zarr"
+            drain(analyze(WatchedSlide(PIXELS), store=runs[name], model=loaded, config=config))
+    steps = [contents(runs[name])["refined probs"] for name in ("one step", "three steps")]
+    assert not np.array_equal(*steps)
+    return runs
+
+
+def test_a_stopped_run_leaves_nothing_provisional(
+    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Overlaps that wait for another region are not stored, whatever runs afterwards."""
+    monkeypatch.setattr(refine, "REGION_BATCH", 1)
+    tall = mosaic(5700, 2000, seed=5)
+    run = partial(analyze, WatchedSlide(tall), model=loaded, config=changed(tissue="all"))
+    drain(run(store=tmp_path / "whole"))
+    full = contents(tmp_path / "whole")
+    stopped = run(store=tmp_path / "s")
+    regions = 0
+    for event in stopped:
+        regions += isinstance(event, RegionRefined)
+        if regions == 3:
+            break
+    stopped.close()
+    first = contents(tmp_path / "s")
+    assert first["refined coverage"].any()
+    drain(run(store=tmp_path / "s", region=Region(5500, 0, 100, 100)))
+    for found in (first, contents(tmp_path / "s")):
+        done = found["refined coverage"]
+        assert not done.all()
+        assert np.array_equal(found["refined probs"][:, done], full["refined probs"][:, done])
+        labeled = found["corrected"] != 0
+        assert labeled.any()
+        assert np.array_equal(found["corrected"][labeled], full["corrected"][labeled])
 
 
 def test_viewports_grow_into_the_whole(model: CountingModel, whole: Path, tmp_path: Path):

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.merging import labels_from_cells
 from napari_fddm.core.tiling import RegionGrid, TileGrid
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.pipeline import refine as refine_module
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.refine import (
     REGION_BATCH,
@@ -173,12 +174,35 @@ def test_p27_a_window_equals_the_crop_of_the_whole(tiles: Window, label_mpp: flo
     maps, whole = whole_slide(label_mpp)
     labels = GRID.label_geometry(label_mpp)
     regions, found, _ = refine(maps, tiles, labels, Contrary())
-    wanted = labels.window_of(maps.tile_geometry.region_of(tiles))
+    wanted = labels.centers_in(maps.tile_geometry.region_of(tiles))
     assert np.array_equal(found[wanted.slices], whole[wanted.slices])
     outside = found.copy()
     outside[wanted.slices] = 0
     assert not outside.any()
     assert 1 <= len(regions) <= 12
+
+
+@pytest.mark.parametrize("analyzed", ["all", "islands"])
+def test_settled_rows_are_as_they_will_be_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, analyzed: str
+):
+    monkeypatch.setattr(refine_module, "REGION_BATCH", 1)
+    tissue = np.ones(GRID.shape, bool)
+    if analyzed == "islands":
+        tissue[5:12, 3:] = False
+    maps, labels = random_maps(tissue), GRID.label_geometry(8.0)
+    merged, seen = RefinedMap.empty(maps), []
+    for _ in refine_events(Contrary(), maps, WHOLE, labels, merged):
+        settled = Region(0, 0, merged.settled_rows * 32, GRID.slide_shape[1])
+        window = labels.centers_in(settled)
+        cells = merged.accumulator.merged_window(Window(0, 0, merged.settled_rows, 21 * 8))
+        seen.append((window, merged.labels(maps, labels, window), cells.probs))
+    final, probs = seen[-1][1:]
+    assert len({window for window, *_ in seen}) == 4
+    for window, found, cells in seen:
+        assert np.array_equal(found, final[window.slices])
+        assert np.array_equal(cells, probs[:, : cells.shape[1]])
+    assert probs.shape == (7, *maps.cell_geometry.shape)
 
 
 def test_what_was_not_analyzed_stays_without_label():

@@ -256,7 +256,8 @@ def refine_events(
         to_come = regions[start + REGION_BATCH :]
         if to_come:
             # Regions come row by row; labels are interpolated from one row further down.
-            merged.settled_rows = grid.tile_window(*to_come[0]).scaled(CELLS_PER_TILE).y - 1
+            first = grid.tile_window(*to_come[0]).scaled(CELLS_PER_TILE).y
+            merged.settled_rows = max(0, first - 1)
         for region in batch:
             done += 1
             window = _label_window(grid.tile_window(*region), maps, label_geometry, wanted)
