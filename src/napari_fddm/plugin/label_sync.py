@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,27 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.maps import LabelMap
     from napari_fddm.plugin.layers import CorrectedLabels
+
+
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """How many cells differ from the model's, and how many of those are 0 now."""
+
+    edited: int
+    excluded: int
+
+    @classmethod
+    def of(cls, labels: npt.NDArray[np.uint8], automatic: npt.NDArray[np.uint8]) -> _Tally:
+        different = labels != automatic
+        return cls(
+            int(np.count_nonzero(different)), int(np.count_nonzero(different & (labels == 0)))
+        )
+
+    def __add__(self, other: _Tally) -> _Tally:
+        return _Tally(self.edited + other.edited, self.excluded + other.excluded)
+
+    def __sub__(self, other: _Tally) -> _Tally:
+        return _Tally(self.edited - other.edited, self.excluded - other.excluded)
 
 
 class LabelSync:
@@ -43,7 +65,7 @@ class LabelSync:
         self.layer = layer
         self.label_map = label_map
         self._counter = ShadowCounter(label_map.labels, n_classes)
-        self._edited_cells = int(np.count_nonzero(label_map.edited))
+        self._tally = _Tally.of(label_map.labels, label_map.automatic)
         self._connections = Connections()
         self._connections.add(layer.events.labels_update, self._on_layer_labels_update)
         self._connections.add(layer.events.set_data, self._on_layer_set_data)
@@ -56,15 +78,16 @@ class LabelSync:
 
     @property
     def edited_share(self) -> float:
-        """Share of the analyzed cells that differ from the model's, in [0, 1]."""
-        return self._edited_cells / max(1, int(self.counts[1:].sum()))
+        """Share of the cells that the model or a person labeled and that differ, in [0, 1]."""
+        labeled = int(self.counts[1:].sum()) + self._tally.excluded
+        return self._tally.edited / max(1, labeled)
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
-        before = self._edited_in(window)
+        before = self._tally_of(window)
         self.label_map.put_automatic(window, labels)
         self._counter.update(self.label_map.labels, window)
-        self._edited_cells += self._edited_in(window) - before
+        self._tally += self._tally_of(window) - before
 
     def close(self) -> None:
         """Stop listening."""
@@ -81,10 +104,9 @@ class LabelSync:
     def _on_layer_history_loaded(self) -> None:
         self._take(self._counter.update_all(self.layer.data, "undo"))
 
-    def _edited_in(self, window: Window) -> int:
+    def _tally_of(self, window: Window) -> _Tally:
         part = window.slices
-        different = self.label_map.labels[part] != self.label_map.automatic[part]
-        return int(np.count_nonzero(different))
+        return _Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
 
     @property
     def _tool(self) -> str:
@@ -94,6 +116,5 @@ class LabelSync:
         if edit is None:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
-        before, after = edit.before != automatic, edit.after != automatic
-        self._edited_cells += int(np.count_nonzero(after)) - int(np.count_nonzero(before))
+        self._tally += _Tally.of(edit.after, automatic) - _Tally.of(edit.before, automatic)
         self.edited.emit(edit)
