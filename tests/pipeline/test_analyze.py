@@ -174,6 +174,7 @@ def test_too_many_unreadable_tiles_end_as_an_error_and_the_rest_is_kept(
     assert found["refined"].any()
     with AnalysisStore.open(store) as made:
         made.validate()
+        assert not made.complete
 
 
 def test_damage_beside_a_viewport_does_not_fail_it(model: CountingModel, tmp_path: Path):

@@ -175,8 +175,10 @@ class _Run:
         unreadable = yield from self._classify(tissue)
         if self.config.stage is StageName.REFINED:
             yield from self._refine()
-        yield from self._finish(tissue)
-        self._refuse_if_unreadable(unreadable)
+        refusal = self._refusal(unreadable)
+        yield from self._finish(tissue, complete=refusal is None)
+        if refusal is not None:
+            raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
     def _opened(self) -> AnalysisOpened:
@@ -319,7 +321,7 @@ class _Run:
             probs = merged.accumulator.merged_window(cells).probs
             self.store.write_refined(window, labels, cells, probs)
 
-    def _finish(self, tissue: TissueMask) -> Generator[Event]:
+    def _finish(self, tissue: TissueMask, *, complete: bool) -> Generator[Event]:
         started = time.monotonic()
         yield StageStarted("store", 0)
         overview = bool(self.store.provenance.get("overview")) or self._write_overview()
@@ -334,7 +336,7 @@ class _Run:
                 "notes": self.notes,
             }
         )
-        self.store.finish()
+        self.store.finish(complete=complete)
         yield StageDone("store", time.monotonic() - started)
 
     def _coverage(self, tissue: TissueMask) -> float | None:
@@ -361,12 +363,13 @@ class _Run:
             self.notes.append(f"the overview has {len(gaps)} gaps: {gaps[0]}")
         return not gaps
 
-    def _refuse_if_unreadable(self, unreadable: UnreadableTiles) -> None:
+    def _refusal(self, unreadable: UnreadableTiles) -> SlideError | None:
         count = len(unreadable.places)
         looked_at = count + int(self.maps.analyzed[self._needed_tiles()].sum())
-        if count > MAX_UNREADABLE * looked_at:
-            raise SlideError(
-                f"{self.slide.name}: {count} of {looked_at} tissue tiles cannot be read "
-                f"({unreadable.first_reason}).",
-                hint=f"What could be read is kept in {self.store.path}.",
-            )
+        if count <= MAX_UNREADABLE * looked_at:
+            return None
+        return SlideError(
+            f"{self.slide.name}: {count} of {looked_at} tissue tiles cannot be read "
+            f"({unreadable.first_reason}).",
+            hint=f"What could be read is kept in {self.store.path}.",
+        )
