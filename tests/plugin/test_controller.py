@@ -20,6 +20,7 @@ from napari_fddm.pipeline.engine_messages import (
     RunEvent,
     RunFinished,
 )
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.necrosis_panel import NO_RESULT, NecrosisPanel
@@ -27,7 +28,7 @@ from napari_fddm.plugin.run_panel import RunPanel
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import PluginState, RunPhase, Scope
 from napari_fddm.slides.opening import open_slide
-from tests.support.stores import GEOMETRIES, make
+from tests.support.stores import GEOMETRIES, make, random_labels, refine_all
 
 pytestmark = pytest.mark.gui
 
@@ -93,8 +94,8 @@ class Bench:
             np.zeros(GEOMETRIES.tile.shape, np.uint8),
             automatic,
             automatic if corrected is None else corrected,
+            {"name": "slide-1", "fingerprint": "abc"},
             {"id": "x", "real_tissue": False},
-            "CPU",
         )
 
     def start(self):
@@ -212,8 +213,6 @@ def test_a_stroke_is_logged_and_changes_the_rate(bench):
     painted = np.count_nonzero(analysis.layer.data == 2)
     assert bench.necrosis_panel.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
     assert analysis.keeper.flush()
-    from napari_fddm.pipeline.store import AnalysisStore
-
     with AnalysisStore.open(bench.store) as store:
         (edit,) = store.log.edits("corrected")
     assert edit.changed_cells == painted
@@ -226,6 +225,37 @@ def test_deleting_the_corrected_layer_mid_run_cancels_and_forgets(bench):
     assert bench.worker.cancelled == 1
     assert bench.necrosis_panel.rate_label.text() == NO_RESULT
     bench.answer(TileBatch(np.array([0]), np.array([0]), np.array([2], np.uint8), 1, 4))
+
+
+def test_an_analysis_that_exists_is_shown_without_a_run(bench, qtbot):
+    with AnalysisStore.open(bench.store, "r+") as store:
+        refine_all(store, random_labels(np.random.default_rng(0)))
+        store.finish()
+        expected = store.labels("corrected")
+    bench.controller.open_store(bench.store)
+    qtbot.waitUntil(lambda: bench.controller.current is not None, timeout=10_000)
+    analysis = bench.controller.current
+    assert np.array_equal(analysis.layer.data, expected)
+    assert bench.viewer.layers.selection.active is analysis.layer
+    assert bench.necrosis_panel.rate_label.text().endswith("%")
+    assert not bench.worker.requests
+
+
+def test_a_run_goes_on_in_the_store_that_is_shown(bench, qtbot):
+    layer = bench.open_slide()
+    info = layer.metadata["napari_fddm"]["info"]
+    opened = bench.opened()
+    opened.slide["fingerprint"] = info.fingerprint
+    bench.controller._on_opener_opened(opened)
+    bench.viewer.layers.selection.active = layer
+    bench.controller.run(Scope.SLIDE)
+    assert bench.worker.requests[0]["store"] == str(bench.store)
+
+
+def test_what_is_no_store_is_one_message(bench, said, qtbot, tmp_path):
+    bench.controller.open_store(tmp_path / "nothing.fddm.ome.zarr")
+    qtbot.waitUntil(lambda: bool(said), timeout=10_000)
+    assert "does not exist" in said[0]
 
 
 def test_the_definition_switches_the_large_rate(bench):

@@ -66,7 +66,7 @@ def run_demo(out: Path, *, window: bool | None, device: str) -> None:
             hint="Run napari-fddm doctor and report what it prints.",
         )
     if window if window is not None else can_open_window():
-        _open_window()
+        _open_window(path)
 
 
 def _points_off(rate: float | None, truth: float | None) -> float:
@@ -98,11 +98,15 @@ def write_preview(store: AnalysisStore, truth: npt.NDArray[np.uint8], path: Path
     ).save(path)
 
 
-def _open_window() -> None:
-    """Open napari with the sample slide and the dock widget, in a process of its own."""
-    code = (
-        "import napari; v = napari.Viewer(); v.open_sample('napari-fddm', 'synthetic'); "
-        "v.window.add_plugin_dock_widget('napari-fddm'); napari.run()"
-    )
+def _open_window(store: Path) -> None:
+    """Open napari with the demo's slide and what was found on it, in a process of its own."""
+    code = f"""
+import napari, pathlib
+viewer = napari.Viewer()
+viewer.open_sample("napari-fddm", "synthetic")
+_, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
+widget.controller.open_store(pathlib.Path({str(store)!r}))
+napari.run()
+"""
     typer.echo("opening napari; close its window to end the demo")
     subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code

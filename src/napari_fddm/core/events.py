@@ -36,10 +36,14 @@ class AnalysisOpened:
         What the model said so far.
     corrected : array of uint8, shape of the label grid
         The same with every edit.
+    slide : dict
+        name, fingerprint, mpp … of the slide.
     model : dict
         id, licence, whether it was trained on real tissue …
+    coverage : float or None
+        Share of the slide's tissue that has labels so far.
     device : str
-        Where it runs, in words.
+        Where it runs, in words; empty when nothing runs.
     """
 
     store: str
@@ -48,8 +52,10 @@ class AnalysisOpened:
     patch: npt.NDArray[np.uint8]
     automatic: npt.NDArray[np.uint8]
     corrected: npt.NDArray[np.uint8]
+    slide: dict[str, Any]
     model: dict[str, Any]
-    device: str
+    coverage: float | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

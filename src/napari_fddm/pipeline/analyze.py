@@ -14,7 +14,6 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsError
 from napari_fddm.core.events import (
-    AnalysisOpened,
     StageDone,
     StageStarted,
     TileBatch,
@@ -25,7 +24,6 @@ from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.models.bundle import LoadedModel, load_model
-from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
@@ -37,7 +35,7 @@ from napari_fddm.pipeline.refine import (
     refine_events,
     tiles_needed,
 )
-from napari_fddm.pipeline.report import store_report
+from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
 
@@ -170,7 +168,7 @@ class _Run:
         self.store = self._open_store(path)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:
-        yield self._opened()
+        yield opened_event(self.store, device=self.model.compute.title)
         tissue = yield from self._tissue()
         unreadable = yield from self._classify(tissue)
         if self.config.stage is StageName.REFINED:
@@ -180,18 +178,6 @@ class _Run:
         if refusal is not None:
             raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
-
-    def _opened(self) -> AnalysisOpened:
-        return AnalysisOpened(
-            str(self.store.path),
-            self.grid.geometry,
-            self.label_geometry,
-            self.maps.patch_map().labels,
-            self.store.automatic_labels(),
-            self.store.labels(layout.CORRECTED),
-            dict(self.model.identity),
-            self.model.compute.title,
-        )
 
     def _open_store(self, path: Path) -> AnalysisStore:
         if not path.exists():

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.pipeline import layout
 
 if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
-
-LABELS = (layout.CORRECTED, layout.REFINED, layout.PATCH)
 
 
 def compute_store_report(
@@ -56,6 +55,31 @@ def compute_store_report(
         definition=definition,
         coverage=store.provenance.get("coverage"),
         edited=edited,
+    )
+
+
+def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
+    """Return what a store holds, as a viewer needs it.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Open store.
+    device : str
+        Where a run is about to go on, in words.
+    """
+    run = store.provenance
+    return AnalysisOpened(
+        str(store.path),
+        store.geometries.tile,
+        store.geometries.label,
+        store.probability_map("patch").labels,
+        store.automatic_labels(),
+        store.labels(layout.CORRECTED),
+        store.slide_info,
+        dict(run.get("model", {})),
+        run.get("coverage"),
+        device,
     )
 
 

@@ -37,6 +37,7 @@ class Analysis:
     def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
         self.viewer = viewer
         self.store_path = Path(opened.store)
+        self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry
         self.patch = opened.patch.copy()
         self.label_map = LabelMap(

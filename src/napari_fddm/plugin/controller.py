@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QObject, QTimer
@@ -28,8 +28,15 @@ from napari_fddm.pipeline.layout import SUFFIX, default_store_path
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.slides import displayed_region, info_of_layer
-from napari_fddm.plugin.state import PluginState, Progress, RunPhase, Scope, SlideInfo
-from napari_fddm.plugin.workers import EngineWorker
+from napari_fddm.plugin.state import (
+    PluginState,
+    Progress,
+    RunPhase,
+    Scope,
+    SlideInfo,
+    progress_text,
+)
+from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -45,29 +52,6 @@ REFRESH_MS = 200
 SYNTHETIC_BADGE = (
     "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
 )
-
-
-class Runs(Protocol):
-    """What the controller needs of an engine worker; tests give a mock."""
-
-    answered: Any
-    failed: Any
-
-    def warm_up(self) -> None:
-        """Make ready for the first run."""
-        ...
-
-    def start(self, **request: Any) -> int:
-        """Start a run and return its number."""
-        ...
-
-    def cancel(self) -> None:
-        """Stop the run soon."""
-        ...
-
-    def close(self) -> None:
-        """Stop everything."""
-        ...
 
 
 class Controller(QObject):
@@ -103,6 +87,7 @@ class Controller(QObject):
         self.run_panel, self.class_panel = run_panel, class_panel
         self.necrosis_panel = necrosis_panel
         self.worker: Runs = worker if worker is not None else EngineWorker(self)
+        self._opener = StoreOpener(self)
         self.analyses: dict[Path, Analysis] = {}
         self.current: Analysis | None = None
         self._run_number = -1
@@ -127,6 +112,8 @@ class Controller(QObject):
         link(self.necrosis_panel.export_clicked, self._on_export_clicked)
         link(self.worker.answered, self._on_worker_answered)
         link(self.worker.failed, self._on_worker_failed)
+        link(self._opener.opened, self._on_opener_opened)
+        link(self._opener.failed, self._on_opener_failed)
         link(self._timer.timeout, self._on_timer_timeout)
         link(self.state.slide_changed, self.run_panel.set_slide)
         link(self.state.progress_changed, self.run_panel.set_progress)
@@ -153,15 +140,18 @@ class Controller(QObject):
             return
         self._run_started = time.monotonic()
         self.state.progress = Progress(RunPhase.STARTING, "starting the engine…")
-        store = default_store_path(Path(slide.path) if slide.path else None, slide.fingerprint)
         self._run_number = self.worker.start(
             slide=slide.uri,
-            store=str(store),
+            store=str(self._store_path(slide)),
             mpp=mpp,
             model=self.state.model_name,
             config=dict(self.run_panel.config),
             region=region,
         )
+
+    def open_store(self, path: Path) -> None:
+        """Show an analysis that exists, without a run."""
+        self._opener.open(path)
 
     def cancel(self) -> None:
         """Stop the run after the batch it is in; finished work is kept."""
@@ -208,6 +198,13 @@ class Controller(QObject):
                 return displayed_region(layer)
         return None
 
+    def _store_path(self, slide: SlideInfo) -> Path:
+        """Return the store of a slide: the one that is shown, or the one it should have."""
+        for analysis in self.analyses.values():
+            if analysis.fingerprint == slide.fingerprint:
+                return analysis.store_path
+        return default_store_path(Path(slide.path) if slide.path else None, slide.fingerprint)
+
     def _on_viewer_selection_changed(self, _event: Any = None) -> None:
         layer = self.viewer.layers.selection.active
         info = info_of_layer(layer)
@@ -250,6 +247,14 @@ class Controller(QObject):
         elif isinstance(answer, RunCancelled):
             self._end("stopped; what was finished is kept")
 
+    def _on_opener_opened(self, event: AnalysisOpened) -> None:
+        self._open(event)
+        self.analyses[Path(event.store)].show_finished()
+        self._update_report()
+
+    def _on_opener_failed(self, error: Exception) -> None:
+        show_error(str(error))
+
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._run_number:
             self._end("")
@@ -279,8 +284,7 @@ class Controller(QObject):
         self.state.model = event.model
         self.necrosis_panel.set_badge("" if event.model.get("real_tissue") else SYNTHETIC_BADGE)
         if path not in self.analyses:
-            slide = self.state.slide
-            analysis = Analysis(self.viewer, event, slide.name if slide else path.name)
+            analysis = Analysis(self.viewer, event, event.slide.get("name", path.name))
             analysis.sync.edited.connect(self._on_analysis_edited)
             analysis.keeper.failed.connect(self._on_keeper_failed)
             analysis.keeper.saved.connect(self._on_keeper_saved)
@@ -288,14 +292,11 @@ class Controller(QObject):
             analysis.layer.events.selected_label.connect(self._on_layer_selected_label)
             self.analyses[path] = analysis
         self.current = self.analyses[path]
+        self.state.coverage = event.coverage
 
     def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
-        text = STAGE_TITLES.get(stage, stage)
-        if total and done:
-            seconds = time.monotonic() - self._stage_started
-            speed = done / max(seconds, 1e-6)
-            left = (total - done) / max(speed, 1e-6)
-            text += f": {done} of {total} {unit}, {speed:.1f}/s, {left:.0f} s left"
+        seconds = time.monotonic() - self._stage_started
+        text = progress_text(STAGE_TITLES.get(stage, stage), done, total, unit, seconds)
         phase = self.state.progress.phase
         if phase is not RunPhase.CANCELLING:
             phase = RunPhase.RUNNING

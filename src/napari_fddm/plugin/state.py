@@ -90,6 +90,27 @@ class Progress:
     total: int = 0
 
 
+def progress_text(title: str, done: int, total: int, unit: str, seconds: float) -> str:
+    """Say how far a stage is, how fast, and how long it still takes.
+
+    Parameters
+    ----------
+    title : str
+        What the stage does.
+    done, total : int
+        Units of work.
+    unit : str
+        "tiles" or "regions".
+    seconds : float
+        How long the stage has taken so far.
+    """
+    if not (total and done):
+        return title
+    speed = done / max(seconds, 1e-6)
+    left = (total - done) / speed
+    return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {left:.0f} s left"
+
+
 class PluginState:
     """Everything the views show.
 

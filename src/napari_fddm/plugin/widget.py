@@ -34,7 +34,6 @@ class FddmWidget(QWidget):
         self.run_panel = RunPanel()
         self.class_panel = ClassPanel(OSTEOSARCOMA)
         self.necrosis_panel = NecrosisPanel()
-        self.setMinimumWidth(MIN_WIDTH)
         self._lay_out()
         self.state = PluginState()
         self.controller = Controller(
@@ -57,6 +56,9 @@ class FddmWidget(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(content)
+        bar = scroll.verticalScrollBar()
+        needed = content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0)
+        self.setMinimumWidth(max(MIN_WIDTH, needed))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)

@@ -11,7 +11,7 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
@@ -28,6 +28,29 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
+
+
+class Runs(Protocol):
+    """What a controller needs of an engine worker; tests give a mock."""
+
+    answered: Any
+    failed: Any
+
+    def warm_up(self) -> None:
+        """Make ready for the first run."""
+        ...
+
+    def start(self, **request: Any) -> int:
+        """Start a run and return its number."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the run soon."""
+        ...
+
+    def close(self) -> None:
+        """Stop everything."""
+        ...
 
 
 class EngineWorker(QObject):
@@ -121,6 +144,35 @@ class EngineWorker(QObject):
                     answer = answers.send(ask)
                 except StopIteration:
                     return
+
+
+class StoreOpener(QObject):
+    """Reads a store in a thread, so that the window need not wait for it.
+
+    Signals
+    -------
+    opened : object
+        The store's `AnalysisOpened`.
+    failed : object
+        Why it cannot be read.
+    """
+
+    opened = Signal(object)
+    failed = Signal(object)
+
+    def open(self, path: Path) -> None:
+        """Read a store; the answer comes as a signal."""
+        threading.Thread(target=self._read, args=(path,), name="fddm-opener", daemon=True).start()
+
+    def _read(self, path: Path) -> None:
+        from napari_fddm.pipeline.report import opened_event
+        from napari_fddm.pipeline.store import AnalysisStore
+
+        try:
+            with AnalysisStore.open(path) as store:
+                self.opened.emit(opened_event(store))
+        except FddmError as error:
+            self.failed.emit(error)
 
 
 class StoreKeeper(QObject):
