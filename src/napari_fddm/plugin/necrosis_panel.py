@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_fddm.core.necrosis import DEFINITIONS
+from napari_fddm.plugin.run_panel import narrow
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisReport
@@ -37,7 +38,7 @@ class NecrosisPanel(QWidget):
         self.rate_label.setObjectName("rate")
         self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
         self.grade_label = QLabel()
-        self.definition_box = QComboBox()
+        self.definition_box = narrow(QComboBox())
         for definition in DEFINITIONS.values():
             self.definition_box.addItem(definition.title, definition.name)
             index = self.definition_box.count() - 1

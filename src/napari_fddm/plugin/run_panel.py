@@ -47,16 +47,16 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.slide_label = QElidingLabel(NO_SLIDE)
-        self.size_label = QLabel()
+        self.size_label = QElidingLabel()
         self._has_slide = False
         self.warning_label = QLabel()
         self.warning_label.setWordWrap(True)
         self.warning_label.hide()
         self.mpp_box = _mpp_box()
-        self.scope_box = QComboBox()
+        self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
             self.scope_box.addItem(title, scope.value)
-        self.model_label = QLabel("fddm-small (synthetic tissue only)")
+        self.model_label = QElidingLabel("fddm-small (synthetic tissue only)")
         self.model_label.setToolTip(
             "The bundled model was trained on procedural slides. On real tissue its classes "
             "mean nothing until it is trained on slides of your own."
@@ -138,6 +138,13 @@ class RunPanel(QWidget):
 
     def _on_run_button_clicked(self) -> None:
         self.run_clicked.emit(self.scope_box.currentData())
+
+
+def narrow(box: QComboBox) -> QComboBox:
+    """Let a box be narrower than its longest entry, so that a small window clips nothing."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
+    return box
 
 
 def _mpp_box() -> QDoubleSpinBox:

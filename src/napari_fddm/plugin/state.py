@@ -108,7 +108,8 @@ def progress_text(title: str, done: int, total: int, unit: str, seconds: float) 
         return title
     speed = done / max(seconds, 1e-6)
     left = (total - done) / speed
-    return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {left:.0f} s left"
+    time_left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+    return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {time_left} left"
 
 
 class PluginState:
