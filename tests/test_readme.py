@@ -1,0 +1,53 @@
+"""What README shows works as shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from napari_fddm.cli.main import app
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides.synthetic import SyntheticSlide
+
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    SyntheticSlide(1200, 1200, mpp=0.5, seed=5).write_tiff(tmp_path / "slide.svs")
+    (example,) = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert "TileBatch" in capsys.readouterr().out
+    with AnalysisStore.open(tmp_path / "slide.fddm.ome.zarr") as store:
+        assert store.labels("refined").any()
+
+
+def test_every_command_and_option_in_it_exists():
+    commands = typer.main.get_command(app).commands
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    shown = [line.split("#")[0].split() for line in lines if line.startswith("napari-fddm ")]
+    assert len(shown) >= 6
+    for _, name, *words in shown:
+        known = {option for parameter in commands[name].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known, name
+
+
+def test_every_link_and_picture_in_it_is_there():
+    targets = [t for t in re.findall(r"\]\(([^)]+)\)", README) if not t.startswith("http")]
+    assert targets
+    assert [t for t in targets if not (REPOSITORY / t).exists()] == []
+
+
+def test_every_make_target_in_it_exists():
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
