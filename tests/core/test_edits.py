@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.edits import Edit, ShadowCounter, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
@@ -51,6 +51,29 @@ def test_counts_always_equal_a_full_recount(start, strokes):
     for edit in reversed(history):
         edit.revert(replayed)
     assert np.array_equal(replayed, start)
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps(), st.lists(st.tuples(windows, st.integers(0, N)), max_size=8))
+def test_a_combined_edit_does_what_its_parts_do(start, strokes):
+    labels = start.copy()
+    counter = ShadowCounter(labels, N)
+    edits = []
+    for window, value in strokes:
+        labels[window.clipped(labels.shape).slices] = value
+        edit = counter.update(labels, window, f"tool {value}")
+        edits += [edit] if edit else []
+    whole = combined(edits)
+    replayed = start.copy()
+    if whole is None:
+        assert np.array_equal(start, labels)
+        return
+    assert whole.tool == edits[-1].tool
+    whole.apply(replayed)
+    assert np.array_equal(replayed, labels)
+    whole.revert(replayed)
+    assert np.array_equal(replayed, start)
+    assert whole.changed_cells == int((start != labels).sum())
 
 
 @given(maps(), maps())

@@ -22,7 +22,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -231,6 +231,30 @@ def edit_of_window(
     starts, lengths = _runs_of(changed, tight, shape[1])
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, shape, tight, starts, lengths, old, new)
+
+
+def combined(edits: Sequence[Edit]) -> Edit | None:
+    """Return one edit that does what several do one after the other; None if that is nothing.
+
+    It is called after the last one's tool.
+    """
+    if not edits:
+        return None
+    y, x = (min(getattr(e.window, n) for e in edits) for n in ("y", "x"))
+    y_end = max(e.window.y + e.window.height for e in edits)
+    x_end = max(e.window.x + e.window.width for e in edits)
+    before = np.zeros((y_end - y, x_end - x), np.uint8)
+    after, touched = np.zeros_like(before), np.zeros(before.shape, np.bool_)
+    for edit in edits:
+        w = edit.window
+        part = Window(w.y - y, w.x - x, w.height, w.width).slices
+        changed = edit.mask()
+        first = ~touched[part][changed]  # cells that no earlier edit changed
+        before[part][changed] = np.where(first, edit.before, before[part][changed])
+        after[part][changed] = edit.after
+        touched[part] |= changed
+    whole = Window(y, x, *before.shape)
+    return edit_of_window(before, after, whole, edits[-1].shape, edits[-1].tool)
 
 
 class ShadowCounter:

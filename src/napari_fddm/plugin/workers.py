@@ -11,10 +11,12 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_fddm.core.edits import combined
 from napari_fddm.core.errors import FddmError
 from napari_fddm.pipeline.engine_client import EngineClient
 
@@ -178,8 +180,8 @@ class StoreOpener(QObject):
 class StoreKeeper(QObject):
     """Writes strokes and exports through one thread that owns the open store.
 
-    Every edit is durable when its turn has passed: at most the strokes that wait in
-    the queue are at risk.
+    Every edit is durable when its turn has passed. What arrives while the disk is at
+    work is written as one edit per tool, so a fast brush does not outrun it.
 
     Signals
     -------
@@ -200,14 +202,14 @@ class StoreKeeper(QObject):
         self.path = path
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fddm-store")
         self._store: AnalysisStore | None = None
-        self._waiting = 0
+        self._waiting: list[Edit] = []
         self._mutex = threading.Lock()
 
     def append(self, edit: Edit) -> None:
         """Log an edit and write it into the corrected map."""
         with self._mutex:
-            self._waiting += 1
-        self._submit(lambda: self._append(edit))
+            self._waiting.append(edit)
+        self._submit(self._append_waiting)
 
     def sync(self) -> None:
         """Bring the stored corrected map onto the labels of a run that has ended."""
@@ -235,13 +237,21 @@ class StoreKeeper(QObject):
         self._submit(self._close_store)
         self._pool.shutdown(wait=True)
 
-    def _append(self, edit: Edit) -> None:
-        try:
-            self._open().append_edit(edit)
-        finally:
-            with self._mutex:
-                self._waiting -= 1
-            self.saved.emit(self._waiting)
+    def _append_waiting(self) -> None:
+        store = self._open()  # where this fails, the edits go on waiting
+        with self._mutex:
+            batch, self._waiting = self._waiting, []
+        problem: FddmError | None = None
+        for _, group in groupby(batch, key=lambda edit: edit.tool):
+            edit = combined(list(group))
+            try:
+                if edit is not None:
+                    store.append_edit(edit)
+            except FddmError as error:  # the log keeps the record and tries it again
+                problem = error
+        if problem is not None:
+            raise problem
+        self.saved.emit(len(self._waiting))
 
     def _open(self) -> AnalysisStore:
         if self._store is None:
@@ -252,9 +262,13 @@ class StoreKeeper(QObject):
         return self._store
 
     def _close_store(self) -> None:
-        if self._store is not None:
-            store, self._store = self._store, None
-            store.close()
+        try:
+            if self._waiting:
+                self._append_waiting()
+        finally:
+            if self._store is not None:
+                store, self._store = self._store, None
+                store.close()
 
     def _submit(self, work: Callable[[], object]) -> None:
         def guarded() -> None:

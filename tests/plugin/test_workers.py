@@ -1,0 +1,78 @@
+"""The thread that keeps strokes: in order, on the disk, and not lost to a rival."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.edits import ShadowCounter
+from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin.workers import StoreKeeper
+from tests.support.stores import SHAPE, make
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def store_path(tmp_path):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    return path
+
+
+class Painter:
+    def __init__(self) -> None:
+        self.labels = np.zeros(SHAPE, np.uint8)
+        self.counter = ShadowCounter(self.labels, 7)
+
+    def stroke(self, y, x, value, tool="paint"):
+        window = Window(y, x, 9, 9)
+        self.labels[window.slices] = value
+        return self.counter.update(self.labels, window, tool)
+
+
+def stored(path):
+    with AnalysisStore.open(path) as store:
+        return store.labels("corrected"), [edit.tool for edit in store.log.edits("corrected")]
+
+
+def test_many_strokes_end_on_the_disk_in_order(store_path, qtbot):
+    keeper, painter = StoreKeeper(store_path), Painter()
+    for i in range(60):
+        keeper.append(painter.stroke(i, 2 * i, 1 + i % 7, "erase" if i >= 40 else "paint"))
+    assert keeper.flush()
+    labels, tools = stored(store_path)
+    assert np.array_equal(labels, painter.labels)
+    assert len(tools) <= 60
+    assert tools == sorted(tools, reverse=True)
+    assert set(tools) == {"paint", "erase"}
+    keeper.close()
+
+
+def test_closing_writes_what_waits(store_path, qtbot):
+    keeper, painter = StoreKeeper(store_path), Painter()
+    keeper.append(painter.stroke(5, 5, 3))
+    keeper.close()
+    assert np.array_equal(stored(store_path)[0], painter.labels)
+
+
+def test_strokes_wait_while_another_program_edits(store_path, qtbot):
+    keeper, painter = StoreKeeper(store_path), Painter()
+    with AnalysisStore.open(store_path, "r+") as rival:
+        rival.begin_edits()
+        with qtbot.waitSignal(keeper.failed, timeout=10_000) as failure:
+            keeper.append(painter.stroke(5, 5, 3))
+        assert "by another program" in str(failure.args[0])
+    keeper.append(painter.stroke(20, 20, 4))
+    assert keeper.flush()
+    assert np.array_equal(stored(store_path)[0], painter.labels)
+    keeper.close()
+
+
+def test_an_export_of_nothing_is_one_error(tmp_path, qtbot):
+    keeper = StoreKeeper(tmp_path / "missing.fddm.ome.zarr")
+    with qtbot.waitSignal(keeper.failed, timeout=10_000) as failure:
+        keeper.export(tmp_path / "copy.ome.zarr")
+    assert "does not exist" in str(failure.args[0])
+    keeper.close()
