@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.data import WSI
 
 pytestmark = pytest.mark.slow
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "wsi"
 REAL_SLIDES = ["svs/CMU-1-Small-Region.svs", "osteosarcoma-mosaics/P9_mosaic.tif"]
 
 
@@ -47,11 +47,11 @@ def test_the_demo_meets_its_own_bar(tmp_path):
 
 @pytest.mark.parametrize("name", REAL_SLIDES)
 def test_a_real_slide_ends_with_a_store_and_a_report(name, tiny_model, tmp_path):
-    if not (DATA / name).exists():
-        pytest.skip(f"{DATA / name} is not here")
+    if not (WSI / name).exists():
+        pytest.skip(f"{WSI / name} is not here")
     out, report = tmp_path / "out.ome.zarr", tmp_path / "r.json"
     done = command(
-        "run", DATA / name, "-o", out, "--report", report, "--model", tiny_model, cwd=tmp_path
+        "run", WSI / name, "-o", out, "--report", report, "--model", tiny_model, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     written = json.loads(report.read_text())

@@ -5,9 +5,6 @@ Set NAPARI_FDDM_DATA to the folder that contains ``wsi/``.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -18,8 +15,7 @@ from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.opening import open_slide, slide_spec
 from napari_fddm.slides.openslide import OpenSlideSlide
 from napari_fddm.slides.tiff import TiffSlide
-
-WSI = Path(os.environ.get("NAPARI_FDDM_DATA", "/work/shared/data")) / "wsi"
+from tests.support.data import WSI
 
 pytestmark = pytest.mark.skipif(not WSI.is_dir(), reason=f"no real slides in {WSI}")
 
