@@ -27,7 +27,7 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     (example,) = blocks("python")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
     assert "TileBatch" in capsys.readouterr().out
-    with AnalysisStore.open(tmp_path / "slide.fddm.ome.zarr") as store:
+    with AnalysisStore.open(tmp_path / "slide.svs.fddm.ome.zarr") as store:
         assert store.labels("refined").any()
 
 

@@ -145,7 +145,7 @@ def test_a_few_unreadable_tiles_are_left_out_and_reported(model: CountingModel, 
     assert found["refined"][4 * 32 : 5 * 32, 5 * 32 : 6 * 32].all()
     assert any(note.startswith("1 tiles could not be read") for note in result.notes)
     assert any("overview has" in note for note in result.notes)
-    assert result.report["notes"] == list(result.notes)
+    assert result.report["notes"][1:] == list(result.notes)
     assert 0.97 < result.report["coverage"] < 1.0
     assert result.report["tissue_excluded_mm2"] == pytest.approx(0.256**2, rel=0.01)
 

@@ -18,6 +18,7 @@ from napari_fddm.core.events import (
 from napari_fddm.models.bundle import load_model
 from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.report import store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.runs import (
     CONFIG,
@@ -53,6 +54,10 @@ def test_a_run_that_was_stopped_continues_and_ends_as_if_it_had_not_been(
     assert kept.sum() == min(16 * batches, tissue_tiles().sum())
     with AnalysisStore.open(store) as stopped:
         assert not stopped.complete
+        notes = " ".join(store_report(stopped)["notes"])
+        assert "UNFINISHED" in notes
+        refined = stopped.probability_map("refined").coverage.any()
+        assert ("nothing is refined yet" in notes) == (not refined)
 
     events, _ = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
     assert isinstance(events[0], AnalysisOpened)

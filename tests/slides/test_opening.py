@@ -16,6 +16,7 @@ from napari_fddm.slides import openslide as openslide_backend
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide, slide_spec
 from tests.support.slides import binned, noise, stained, write_svs, write_tiff
+from tests.support.stores import make
 
 IMAGE = stained(200, 160)
 
@@ -278,3 +279,10 @@ def test_synthetic_slides_by_name() -> None:
 def test_synthetic_nonsense(text: str) -> None:
     with pytest.raises(SlideError, match="synthetic"):
         open_slide(text)
+
+
+def test_an_analysis_is_not_taken_for_a_slide(tmp_path):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    with pytest.raises(SlideError, match="is an analysis, not a slide"):
+        open_slide(path)

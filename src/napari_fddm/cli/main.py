@@ -23,7 +23,11 @@ app = typer.Typer(
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,
-    typer.Option("--region", metavar="Y X H W", help="Part of the slide, level-0 px."),
+    typer.Option(
+        "--region",
+        metavar="Y X H W",
+        help="Part of the slide, level-0 px, enlarged to whole tiles.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
@@ -37,7 +41,9 @@ def run(
     ] = None,
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
-    stage: Annotated[str, typer.Option(help="patch or refined.")] = "refined",
+    stage: Annotated[
+        str, typer.Option(help="patch: classes of whole tiles; refined: with the bridge.")
+    ] = "refined",
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
@@ -46,7 +52,9 @@ def run(
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
-    tissue: Annotated[str, typer.Option(help="auto or all.")] = "auto",
+    tissue: Annotated[
+        str, typer.Option(help="auto: tiles that touch tissue; all: every tile.")
+    ] = "auto",
     report: Annotated[Path | None, typer.Option(help="JSON report to write.")] = None,
     quiet: QuietOption = False,
 ) -> None:
@@ -148,7 +156,9 @@ def main() -> None:
         raise
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
     if code == EXIT_INTERRUPTED:
-        typer.echo("interrupted; finished work is kept", err=True)
+        typer.echo(
+            "interrupted; what was finished is kept: give the same command to go on", err=True
+        )
     if isinstance(code, int):
         sys.exit(code)
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from napari_fddm.cli.progress import drain
-from napari_fddm.cli.stores import rate_line
+from napari_fddm.cli.stores import rate_text
 from napari_fddm.core.config import load_config
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Region
@@ -59,7 +59,7 @@ def run_slide(
     if report is not None:
         write_report(result.report, report)
     if not quiet:
-        typer.echo(rate_line(result.report))
+        typer.echo(rate_text(result.report))
         typer.echo(f"store: {result.store}")
     return result.report
 

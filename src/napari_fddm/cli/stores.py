@@ -21,20 +21,25 @@ def print_rate(path: Path, *, label: str, definition: str, as_json: bool) -> Non
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        typer.echo(rate_line(report))
+        typer.echo(rate_text(report))
 
 
-def rate_line(report: dict[str, Any]) -> str:
-    """Say a report's rate in one line."""
-    where = f"{report['label']} labels, definition {report['definition']}"
+def rate_text(report: dict[str, Any]) -> str:
+    """Say a report's rates, what they rest on, and what to beware of."""
     coverage = report.get("coverage")
     covered = f", {coverage:.0%} of the tissue" if coverage is not None else ""
-    if report["rate"] is None:
-        return f"necrosis rate: none ({report['reason']}; {where}{covered})"
-    return (
-        f"necrosis rate: {report['rate']:.1%} (Huvos {report['huvos']}; {where}{covered}) — "
-        "research use only"
-    )
+    lines = [
+        f"necrosis rate, {name}: {_one_rate(result)}"
+        for name, result in report["definitions"].items()
+    ]
+    lines.append(f"from the {report['label']} labels{covered}; research use only, not a diagnosis")
+    return "\n".join(lines + [f"note: {note}" for note in report["notes"]])
+
+
+def _one_rate(result: dict[str, Any]) -> str:
+    if result["rate"] is None:
+        return f"none ({result['reason']})"
+    return f"{result['rate']:.1%} (Huvos {result['huvos']})"
 
 
 def export_store(path: Path, out: Path, *, overwrite: bool) -> None:

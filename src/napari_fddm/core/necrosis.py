@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def compute_rate(
 ) -> RateResult:
     """Apply a definition to areas (FDDM section 3.1.2, with C.3's reasons for None)."""
     numerator, denominator = areas.mm2(*definition.numerator), areas.mm2(*definition.denominator)
-    reason = _why_no_rate(areas, denominator, min_bed_mm2)
+    reason = _why_no_rate(areas, definition, denominator, min_bed_mm2)
     if reason:
         return RateResult(definition, None, reason, numerator, denominator, None)
     # From whole cells, so that it neither leaves [0, 1] nor depends on their size.
@@ -247,11 +247,15 @@ def compute_rate(
     return RateResult(definition, rate, "", numerator, denominator, definition.huvos(rate))
 
 
-def _why_no_rate(areas: ClassAreas, denominator_mm2: float, min_bed_mm2: float) -> str:
+def _why_no_rate(
+    areas: ClassAreas, definition: NecrosisDefinition, denominator_mm2: float, min_bed_mm2: float
+) -> str:
     if areas.analyzed_mm2 == 0:
         return "nothing was analyzed"
     if denominator_mm2 == 0:
-        return "no tumor bed was found"
+        bed = [c.short for c in areas.table if c.role is not Role.OUTSIDE]
+        names = " or ".join(areas.table[short].name for short in definition.denominator)
+        return "no tumor bed was found" if areas.mm2(*bed) == 0 else f"no {names} was found"
     tissue = areas.analyzed_mm2 - areas.mm2("BG")
     if areas.mm2("NT") >= MAX_NON_TUMOR * tissue:
         return f"non-tumor tissue is {MAX_NON_TUMOR:.0%} or more of the tissue"

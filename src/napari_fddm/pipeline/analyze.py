@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.classify import UnreadableTiles
 
+COARSE = 1.25
+"""A slide coarser than the model's resolution by this factor gets a warning."""
 MAX_UNREADABLE = 0.05
 """A run with a larger share of unreadable tiles ends as an error, its store kept."""
 
@@ -165,6 +167,11 @@ class _Run:
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
         self.notes: list[str] = []
+        if self.grid.mpp > COARSE * self.grid.analysis_mpp:
+            self.notes.append(
+                f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
+                f"{self.grid.analysis_mpp:g}: detail it needs is missing"
+            )
         self.store = self._open_store(path)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:

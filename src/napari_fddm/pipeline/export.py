@@ -77,7 +77,8 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
         return
     if not overwrite:
         raise StoreError(
-            f"{destination} exists already.", hint="Choose another name or allow to overwrite it."
+            f"{destination} exists already.",
+            hint="Choose another name, or replace it with --overwrite.",
         )
     if not (is_our_store(destination) or _is_our_file(destination)):
         raise StoreError(

@@ -97,7 +97,7 @@ def store_report(
         "label": label,
         **report.to_json(),
         "tissue_excluded_mm2": run.get("tissue_excluded_mm2"),
-        "notes": run.get("notes", []),
+        "notes": _cautions(store, label) + list(run.get("notes", [])),
         "research_use_only": True,
         "provenance": {
             k: run.get(k)
@@ -113,3 +113,17 @@ def store_report(
             )
         },
     }
+
+
+def _cautions(store: AnalysisStore, label: str) -> list[str]:
+    """Return what a reader of the rate must know before believing it."""
+    run = store.provenance
+    found = []
+    if not store.complete:
+        found.append("UNFINISHED: the run was stopped; run it again to go on")
+    wants_refined = run.get("config", {}).get("stage") == "refined" and label != layout.PATCH
+    if wants_refined and not store.probability_map("refined").coverage.any():
+        found.append("nothing is refined yet: these are the classes of whole tiles")
+    if not run.get("model", {}).get("real_tissue", True):
+        found.append("the model never saw real tissue: on a real slide its classes mean nothing")
+    return found

@@ -379,6 +379,12 @@ def _open_root(path: Path, mode: Mode) -> zarr.Group:
     with storage_errors("open", path):
         if not path.exists():
             raise StoreError(f"{path} does not exist.", hint="Check the path or run the analysis.")
+        if path.is_file():
+            raise StoreError(
+                f"{path} is a file, not an analysis.",
+                hint=f"Run the slide first; its analysis is a folder whose name ends with "
+                f"{layout.SUFFIX}.",
+            )
     return ome_zarr.open_group(path, mode=mode)
 
 

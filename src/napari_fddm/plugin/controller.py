@@ -27,6 +27,7 @@ from napari_fddm.pipeline.engine_messages import (
 from napari_fddm.pipeline.layout import SUFFIX, default_store_path
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.slides import displayed_region, info_of_layer
 from napari_fddm.plugin.state import (
     PluginState,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 REFRESH_MS = 200
 """Layers and labels are redrawn at most five times a second."""
+EARLIER = "This slide has an analysis: Run FDDM shows it and goes on with it."
 SYNTHETIC_BADGE = (
     "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
 )
@@ -115,7 +117,7 @@ class Controller(QObject):
         link(self._opener.opened, self._on_opener_opened)
         link(self._opener.failed, self._on_opener_failed)
         link(self._timer.timeout, self._on_timer_timeout)
-        link(self.state.slide_changed, self.run_panel.set_slide)
+        link(self.state.slide_changed, self._on_state_slide_changed)
         link(self.state.progress_changed, self.run_panel.set_progress)
         link(self.state.report_changed, self._on_state_report_changed)
         layers = self.viewer.layers
@@ -226,6 +228,9 @@ class Controller(QObject):
                     self.state.report = (None, None)
                     self.cancel()
                 analysis.close()
+        for layer in self.viewer.layers:
+            if layer.metadata.get(METADATA, {}).get("role") == "stored":
+                layer.editable = False  # a copy: its strokes would go nowhere
         self._on_viewer_selection_changed()
 
     def _show(self, analysis: Analysis) -> None:
@@ -334,10 +339,19 @@ class Controller(QObject):
     def _on_analysis_edited(self, _edit: Any) -> None:
         self._update_report()
 
+    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+        self.run_panel.set_slide(slide)
+        if not self.state.busy:
+            found = slide is not None and self._store_path(slide).exists()
+            self.state.progress = Progress(text=EARLIER if found else "")
+
     def _on_state_report_changed(self, reports: Any) -> None:
         corrected, automatic = reports
         self.necrosis_panel.set_reports(corrected, automatic)
         self.class_panel.set_areas(corrected.areas if corrected else None)
+        unrefined = self.current is not None and bool(self.current.patch.any())
+        if corrected and not corrected.areas.analyzed_mm2 and unrefined:
+            self.necrosis_panel.set_unrefined()
 
     # Store and views ----------------------------------------------------------
 

@@ -38,6 +38,7 @@ class NecrosisPanel(QWidget):
         self.rate_label.setObjectName("rate")
         self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
         self.grade_label = QLabel()
+        self.grade_label.setWordWrap(True)
         self.definition_box = narrow(QComboBox())
         for definition in DEFINITIONS.values():
             self.definition_box.addItem(definition.title, definition.name)
@@ -63,8 +64,7 @@ class NecrosisPanel(QWidget):
         title = QLabel("Necrosis rate")
         top = QHBoxLayout()
         top.addWidget(self.rate_label)
-        top.addWidget(self.grade_label)
-        top.addStretch()
+        top.addWidget(self.grade_label, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(title)
@@ -101,6 +101,10 @@ class NecrosisPanel(QWidget):
                 for r in corrected.results[1:]
             )
         )
+
+    def set_unrefined(self) -> None:
+        """Say that tiles are classified but nothing is refined, so that there is no rate yet."""
+        self.grade_label.setText("tiles only so far, nothing refined yet")
 
     def set_badge(self, text: str) -> None:
         """Show a warning about the model behind the rate; empty hides it."""

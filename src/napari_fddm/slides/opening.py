@@ -138,6 +138,11 @@ def _refuse_missing(path: Path) -> None:
         raise SlideError(
             f"there is no file {path}.", hint="Check the path; is the drive connected?"
         )
+    if (path / "fddm").is_dir() and (path / "zarr.json").is_file():
+        raise SlideError(
+            f"{path.name} is an analysis, not a slide.",
+            hint="Open the slide it was made from, or use napari-fddm rate and export.",
+        )
     if path.is_file() and path.stat().st_size == 0:
         raise SlideError(f"{path.name} is empty.", hint="Copy it again from the scanner.")
 
