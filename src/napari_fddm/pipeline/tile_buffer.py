@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class TileBuffer:
         self._store = store
         self._maps = maps
         self._waiting: list[tuple[int, int]] = []
-        self._written_at = time.monotonic()
+        self._written_at = -math.inf  # the first batch at once: a full disk shows early
 
     def add(self, batch: TileBatch) -> None:
         """Take the tiles of a batch; writes if the last write is long enough ago.
