@@ -18,7 +18,7 @@ from napari_fddm.core.maps import ProbabilityMap
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
-from napari_fddm.interop.pyramids import resample_nearest
+from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import N_FEATURES
 from napari_fddm.pipeline.eventlog import claim
@@ -215,7 +215,7 @@ class AutomaticMaps:
             If it is missing or damaged.
         """
         with storage_errors("read", f"{self._path}/{key}", damaged=True):
-            return np.array(self._root[key][...])
+            return np.require(self._root[key][...], requirements="W")
 
     def probability_map(self, name: MapName) -> ProbabilityMap:
         """Return one of the three probability maps, covered where it is finished."""
@@ -248,10 +248,13 @@ class AutomaticMaps:
         refined_done = self._done("refined")
         if refined_done.any():
             labels = self.read(f"labels/{layout.REFINED}/0")
-            labels[resample_nearest(refined_done.view(np.uint8), cell, label) == 0] = 0
+            for rows, done in iter_resampled(refined_done.view(np.uint8), cell, label):
+                labels[rows] *= done
             return labels
-        patch = self.read(f"labels/{layout.PATCH}/0")
-        return resample_nearest(patch * self._done("tile"), tile, label)
+        tile_done = self._done("tile")
+        if not tile_done.any():
+            return np.zeros(label.shape, np.uint8)
+        return resample_nearest(self.read(f"labels/{layout.PATCH}/0") * tile_done, tile, label)
 
     def _done(self, name: str) -> npt.NDArray[np.bool_]:
         return np.asarray(self.read(f"{layout.OURS}/{name}_done") == 1)
