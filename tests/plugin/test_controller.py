@@ -21,7 +21,7 @@ from napari_fddm.pipeline.engine_messages import (
     RunFinished,
 )
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.class_panel import AREA, ClassPanel
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.necrosis_panel import NO_RESULT, NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
@@ -317,3 +317,39 @@ def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
     bench.class_panel.outline_toggled.emit(False)
     assert {layer.contour for layer in analysis.layers} == {0}
     assert np.array_equal(analysis.layer.data, before)
+
+
+def test_panel_and_layer_agree_on_what_the_brush_does(bench):
+    bench.start()
+    panel, layer = bench.class_panel, bench.controller.current.layer
+    marked = lambda: [r.topRow() for r in panel.rows.selectedRanges()]  # noqa: E731
+    panel.class_clicked.emit(4)
+    assert (layer.selected_label, layer.mode, marked()) == (4, "paint", [3])
+    panel.exclude_clicked.emit()
+    assert layer.excluding
+    assert marked() == [7]
+    layer.excluding = False
+    assert marked() == [3]
+    panel.rows.selectRow(0)
+    panel.lock_clicked.emit(1)
+    assert marked() == [3]
+    assert layer.protected == {1}
+    panel.lock_clicked.emit(1)
+    assert layer.protected == frozenset()
+
+
+def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
+    bench.start()
+    layer = bench.controller.current.layer
+    window = Window(0, 0, *layer.data.shape)
+    labels = np.full(layer.data.shape, 2, np.uint8)
+    labels[:, : layer.data.shape[1] // 2] = 3
+    bench.answer(RegionRefined(window, labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    layer.excluding = True
+    layer.fill((0, 0), 3)
+    assert bench.necrosis_panel.rate_label.text() == "0.0 %"
+    shown = float(bench.class_panel.rows.item(7, AREA).text())
+    cells = np.count_nonzero(labels == 3)
+    assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)

@@ -95,6 +95,11 @@ class Analysis:
         if self.is_shown:
             self.viewer.layers.selection.active = self.layer
 
+    @property
+    def excluded_mm2(self) -> float:
+        """Area that the model labeled and a person excluded, mm²."""
+        return self.sync.excluded * self.geometry.cell_mm2
+
     def reports(
         self, definition: str, coverage: float | None
     ) -> tuple[NecrosisReport, NecrosisReport]:

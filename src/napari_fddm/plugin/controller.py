@@ -27,6 +27,7 @@ from napari_fddm.pipeline.engine_messages import (
 from napari_fddm.pipeline.layout import SUFFIX, default_store_path
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.appearance import Appearance
+from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.slides import info_of_layer, viewport_of
@@ -102,6 +103,14 @@ class Controller(QObject):
         self._connections = Connections()
         self._connect()
         self._appearance = Appearance(state, class_panel, self._connections, self._label_layers)
+        self._brush = Brush(
+            viewer,
+            state,
+            class_panel,
+            self._connections,
+            analyses=self.analyses.values,
+            current=lambda: self.current,
+        )
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
@@ -111,7 +120,6 @@ class Controller(QObject):
         link = self._connections.add
         link(self.run_panel.run_clicked, self._on_run_panel_run_clicked)
         link(self.run_panel.cancel_clicked, self._on_run_panel_cancel_clicked)
-        link(self.class_panel.class_clicked, self._on_class_panel_class_clicked)
         link(self.necrosis_panel.definition_chosen, self._on_definition_chosen)
         link(self.necrosis_panel.export_clicked, self._on_export_clicked)
         link(self.worker.answered, self._on_worker_answered)
@@ -234,6 +242,7 @@ class Controller(QObject):
 
     def _show(self, analysis: Analysis) -> None:
         self.current = analysis
+        self._brush.show()
         self._schedule()
 
     # Engine -------------------------------------------------------------------
@@ -293,8 +302,8 @@ class Controller(QObject):
             analysis.keeper.failed.connect(self._on_keeper_failed)
             analysis.keeper.saved.connect(self._on_keeper_saved)
             analysis.keeper.exported.connect(self._on_keeper_exported)
-            analysis.layer.events.selected_label.connect(self._on_layer_selected_label)
             self._appearance.dress(analysis.layers)
+            self._brush.attach(analysis)
             self.analyses[path] = analysis
         self.current = self.analyses[path]
         self.state.coverage = event.coverage
@@ -348,7 +357,8 @@ class Controller(QObject):
     def _on_state_report_changed(self, reports: Any) -> None:
         corrected, automatic = reports
         self.necrosis_panel.set_reports(corrected, automatic)
-        self.class_panel.set_areas(corrected.areas if corrected else None)
+        excluded = self.current.excluded_mm2 if self.current is not None else 0.0
+        self.class_panel.set_areas(corrected.areas if corrected else None, excluded)
         unrefined = self.current is not None and bool(self.current.patch.any())
         if corrected and not corrected.areas.analyzed_mm2 and unrefined:
             self.necrosis_panel.set_unrefined()
@@ -371,15 +381,6 @@ class Controller(QObject):
 
     def _on_run_panel_cancel_clicked(self) -> None:
         self.cancel()
-
-    def _on_class_panel_class_clicked(self, value: int) -> None:
-        if self.current is not None:
-            self.current.layer.selected_label = value
-            self.current.layer.mode = "paint"
-            self.viewer.layers.selection.active = self.current.layer
-
-    def _on_layer_selected_label(self, event: Any) -> None:
-        self.class_panel.set_selected(int(event.source.selected_label))
 
     def _on_definition_chosen(self, name: str) -> None:
         self.state.definition = name

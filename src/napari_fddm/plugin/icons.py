@@ -64,6 +64,23 @@ def spot(color: QColor, *, lit: bool) -> QIcon:
     return QIcon(picture)
 
 
+def padlock(color: QColor, *, closed: bool) -> QIcon:
+    """Return a padlock; open it is faint."""
+    picture = _empty()
+    painter = _pen(picture, color)
+    shackle = QRectF(5, 2.5 if closed else 0.5, 6, 9)
+    if closed:
+        painter.setBrush(color)
+        painter.drawRect(QRectF(3.5, 7.5, 9, 6))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+    else:
+        painter.setOpacity(0.45)
+        painter.drawRect(QRectF(3.5, 7.5, 9, 6))
+    painter.drawArc(shackle, 0 if closed else 40 * 16, (180 if closed else 140) * 16)
+    painter.end()
+    return QIcon(picture)
+
+
 def _empty() -> QPixmap:
     picture = QPixmap(SIZE_PX * _SCALE, SIZE_PX * _SCALE)
     picture.setDevicePixelRatio(_SCALE)

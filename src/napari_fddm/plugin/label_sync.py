@@ -89,6 +89,11 @@ class LabelSync:
         labeled = int(self.counts[1:].sum()) + self._tally.excluded
         return self._tally.edited / max(1, labeled)
 
+    @property
+    def excluded(self) -> int:
+        """Number of cells that the model labeled and a person excluded."""
+        return self._tally.excluded
+
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
         before, counted = self._tally_of(window), self._count_automatic(window)
@@ -122,7 +127,7 @@ class LabelSync:
 
     @property
     def _tool(self) -> str:
-        return str(self.layer.mode)
+        return "exclude" if self.layer.excluding else str(self.layer.mode)
 
     def _take(self, edit: Edit | None) -> None:
         if edit is None:

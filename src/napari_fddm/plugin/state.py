@@ -119,12 +119,14 @@ class PluginState:
 
     Attributes
     ----------
-    slide_changed, progress_changed, report_changed, device_changed, display_changed : Signal
+    slide_changed, progress_changed, report_changed, device_changed : Signal
+    display_changed, locked_changed : Signal
         Emitted after the property of that name was set to another value.
     """
 
     slide_changed = Signal(object)
     display_changed = Signal(object)
+    locked_changed = Signal(object)
     progress_changed = Signal(object)
     report_changed = Signal(object)
     device_changed = Signal(str)
@@ -135,6 +137,7 @@ class PluginState:
         self._report: tuple[NecrosisReport | None, NecrosisReport | None] = (None, None)
         self._device = ""
         self._display = ClassDisplay()
+        self._locked: frozenset[int] = frozenset()
         self.definition = "fddm"
         self.coverage: float | None = None
         self.model_name = "fddm-small"
@@ -187,6 +190,17 @@ class PluginState:
         if value != self._display:
             self._display = value
             self.display_changed.emit(value)
+
+    @property
+    def locked(self) -> frozenset[int]:
+        """Classes that no hand tool changes, in every analysis of this window."""
+        return self._locked
+
+    @locked.setter
+    def locked(self, value: frozenset[int]) -> None:
+        if value != self._locked:
+            self._locked = value
+            self.locked_changed.emit(value)
 
     @property
     def device(self) -> str:
