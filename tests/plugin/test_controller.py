@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QWidget
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageStarted, TileBatch
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.engine_messages import (
     EngineReady,
     RunCancelled,
@@ -115,7 +115,8 @@ def bench(tmp_path, qtbot, monkeypatch):
 @pytest.fixture
 def said(monkeypatch):
     messages = []
-    monkeypatch.setattr("napari_fddm.plugin.controller.show_error", messages.append)
+    for module in ("controller", "saving"):
+        monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", messages.append)
     return messages
 
 
@@ -353,3 +354,34 @@ def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
     shown = float(bench.class_panel.rows.item(7, AREA).text())
     cells = np.count_nonzero(labels == 3)
     assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)
+
+
+def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
+    bench.open_slide()
+    chooser = bench.controller._scope
+    bench.run_panel.draw_button.click()
+    bench.controller.run(bench.run_panel.scope)
+    assert "Draw" in said[-1]
+    layer = bench.viewer.layers.selection.active
+    assert layer.mode == "add_rectangle"
+    # level-0 px 512…1024 by 0…512; napari counts from pixel centers
+    layer.add_rectangles(np.array([[511.5, -0.5], [511.5, 511.5], [1023.5, 511.5], [1023.5, -0.5]]))
+    assert chooser.estimate() == "1 tile"
+    bench.state.tiles_per_second = 0.5
+    layer.add_rectangles(np.array([[-9, -9], [-9, 700], [300, 700], [300, -9]]))
+    assert chooser.estimate() == "2 tiles at most, up to 4 s at the last run's speed"
+    layer.selected_data = {0}
+    bench.controller.run(bench.run_panel.scope)
+    assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)
+    bench.run_panel.draw_button.click()
+    assert sum(layer.name.startswith("region") for layer in bench.viewer.layers) == 1
+
+
+def test_the_estimate_follows_the_scope(bench):
+    bench.open_slide()  # 2000 px of 0.5 µm: four tiles a side
+    bench.run_panel.scope_box.setCurrentIndex(2)
+    assert bench.controller._scope.estimate() == "16 tiles at most"
+    bench.controller._scope._on_timer_timeout()
+    assert bench.run_panel.estimate_label.text() == "16 tiles at most"
+    bench.start()
+    assert bench.controller._scope.estimate() == ""

@@ -27,6 +27,7 @@ class Scope(StrEnum):
     """What a run analyzes."""
 
     VIEWPORT = "viewport"
+    DRAWN = "drawn region"
     SLIDE = "whole slide"
 
 
@@ -109,9 +110,13 @@ def progress_text(title: str, done: int, total: int, unit: str, seconds: float) 
     if not (total and done):
         return title
     speed = done / max(seconds, 1e-6)
-    left = (total - done) / speed
-    time_left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+    time_left = duration_text((total - done) / speed)
     return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {time_left} left"
+
+
+def duration_text(seconds: float) -> str:
+    """Say a time as people do, e.g. "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class PluginState:
@@ -142,6 +147,7 @@ class PluginState:
         self.coverage: float | None = None
         self.model_name = "fddm-small"
         self.model: dict[str, Any] = {}
+        self.tiles_per_second: float | None = None
 
     @property
     def slide(self) -> SlideInfo | None:
