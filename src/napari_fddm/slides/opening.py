@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import MppError, SlideError
+from napari_fddm.slides.remote import is_url, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A file, an OME-Zarr folder, a folder with a DICOM series, the text of `slide_spec`, or
+        A file, an OME-Zarr folder, a folder with a DICOM series, the URL of an OME-Zarr
+        (``https://…``, ``s3://…``, whatever fsspec has), the text of `slide_spec`, or
         ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
@@ -57,10 +59,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         from napari_fddm.slides.synthetic_uri import open_synthetic
 
         return open_synthetic(path, mpp=mpp)
-    path, spec_mpp = _split_spec(path)
-    mpp = spec_mpp if mpp is None else mpp
-    _refuse_missing(path)
-    slide = _open_folder(path, mpp) if path.is_dir() else _open_file(path, mpp)
+    place, spec_mpp = _split_spec(path)
+    slide = _open_place(place, spec_mpp if mpp is None else mpp)
     note = dark_ground(slide)
     if note:
         slide.add_warning(note)
@@ -87,6 +87,17 @@ def slide_spec(slide: Slide) -> str:
     if slide.mpp.source == "user":
         return f"{uri}?mpp={slide.mpp.value!r}"
     return uri
+
+
+def local_place(text: str) -> Path | None:
+    """Return the file or folder that a text for `open_slide` names, None where there is none.
+
+    Synthetic slides and URLs have none; a pixel size behind the path is cut off.
+    """
+    if text.startswith(SYNTHETIC):
+        return None
+    place, _ = _split_spec(text)
+    return place if isinstance(place, Path) else None
 
 
 def dark_ground(slide: PyramidSlide) -> str:
@@ -118,17 +129,29 @@ def _probe(shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
             yield y, x, min(most, height), min(most, width)
 
 
-def _split_spec(path: str | Path) -> tuple[Path, float | None]:
+def _open_place(place: Path | str, mpp: float | None) -> PyramidSlide:
+    if isinstance(place, str):
+        from napari_fddm.slides.omezarr import open_omezarr
+
+        return open_omezarr(place, mpp=mpp)
+    _refuse_missing(place)
+    return _open_folder(place, mpp) if place.is_dir() else _open_file(place, mpp)
+
+
+def _split_spec(path: str | Path) -> tuple[Path | str, float | None]:
+    """Return the place, a path or a URL, and the pixel size behind it."""
     found = _SPEC_MPP.match(str(path))
-    if found is None or Path(path).exists():
-        return _expanded(path), None
+    if found is None or (not is_url(path) and Path(path).exists()):
+        return _place(path), None
     try:
-        return _expanded(found["path"]), float(found["mpp"])
+        return _place(found["path"]), float(found["mpp"])
     except ValueError as error:
         raise MppError(f"{found['mpp']!r} is no pixel size.") from error
 
 
-def _expanded(path: str | Path) -> Path:
+def _place(path: str | Path) -> Path | str:
+    if isinstance(path, str) and is_url(path):
+        return local_path(path) or path
     # Not Path.expanduser, which raises on "~scan.svs": there is no user of that name.
     return Path(os.path.expanduser(path))
 
