@@ -272,7 +272,7 @@ def test_export_writes_a_valid_copy_and_replaces_it_only_when_told(
 ):
     out = tmp_path / "export.ome.zarr"
     code, said, _ = call("export", analyzed, "-o", out)
-    assert (code, said) == (0, f"exported and validated: {out}\n")
+    assert (code, said) == (0, f"exported as OME-Zarr 0.5 and validated: {out}\n")
     ome_zarr.validate(out)
     assert call("rate", out, "--json")[1] == call("rate", analyzed, "--json")[1]
     assert_one_line(call("export", analyzed, "-o", out), "exists already")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from napari_fddm.core.maps import ProbabilityMap
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
-from napari_fddm.interop.pyramids import resample_nearest
+from napari_fddm.interop.pyramids import blocks_of, resample_nearest
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import N_FEATURES
 from napari_fddm.pipeline.eventlog import claim
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.uint8]
     Probs = npt.NDArray[np.floating]
+
+_BLOCK = 2048
+"""Label cells a side that are laid out at once."""
 
 MapName = Literal["patch", "cell", "refined"]
 
@@ -151,7 +155,7 @@ class AutomaticMaps:
             self._scatter(f"{layout.OURS}/cell_probs", index, np.asarray(cell_probs, np.float16))
             self._scatter(f"{layout.OURS}/tissue_features", index, np.asarray(features, np.float16))
             self._scatter(f"{layout.OURS}/patch_probs", index, patch)
-            self._scatter(f"labels/{layout.PATCH}/0", index, labels)
+            self._scatter(f"{layout.OURS}/patch_labels", index, labels)
             self._scatter(f"{layout.OURS}/tile_done", index, np.ones_like(labels))
 
     def write_refined(
@@ -193,6 +197,7 @@ class AutomaticMaps:
         """Build the pyramids of what was written and say whether the run is complete."""
         with self._mutex:
             self.begin()
+            self._spread_tiles()
             ome_zarr.rebuild_image_pyramid(self._root)
             for name in (layout.PATCH, layout.REFINED):
                 ome_zarr.rebuild_label_pyramid(self._root[f"labels/{name}"])
@@ -250,8 +255,22 @@ class AutomaticMaps:
             labels = self.read(f"labels/{layout.REFINED}/0")
             labels[resample_nearest(refined_done.view(np.uint8), cell, label) == 0] = 0
             return labels
-        patch = self.read(f"labels/{layout.PATCH}/0")
-        return resample_nearest(patch * self._done("tile"), tile, label)
+        return resample_nearest(self.stored_labels(layout.PATCH) * self._done("tile"), tile, label)
+
+    def stored_labels(self, name: str) -> Labels:
+        """Return "patch" on the tile grid or "refined" on the label grid, as written."""
+        patch = name == layout.PATCH
+        return self.read(f"{layout.OURS}/patch_labels" if patch else f"labels/{name}/0")
+
+    def _spread_tiles(self) -> None:
+        """Lay the tiles' classes on the label grid, where other programs see them."""
+        tiles = self.stored_labels(layout.PATCH) * self._done("tile")
+        grid = self._geometries.label
+        for block in blocks_of(Window(0, 0, *grid.shape), _BLOCK):
+            place = grid.region_of(block)
+            part = replace(grid, shape=(block.height, block.width), origin=(place.y, place.x))
+            labels = resample_nearest(tiles, self._geometries.tile, part)
+            ome_zarr.write_label_window(self._root[f"labels/{layout.PATCH}"], block, labels)
 
     def _done(self, name: str) -> npt.NDArray[np.bool_]:
         return np.asarray(self.read(f"{layout.OURS}/{name}_done") == 1)
