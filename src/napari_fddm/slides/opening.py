@@ -26,6 +26,18 @@ _TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
 _SPEC_MPP = re.compile(r"^(?P<path>.+)\?mpp=(?P<mpp>[0-9.eE+-]+)$")
 _FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF, OME-TIFF and OME-Zarr."
 
+_KINDS = {
+    b"\x89PNG": "a PNG image without levels and scale",
+    b"\xff\xd8\xff": "a JPEG image without levels and scale",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a compressed archive",
+    b"%PDF": "a PDF document",
+    b"\x89HDF": "an HDF5 file",
+    b"\x08\x00\x00\x00": "a single image in an old form of DICOM",
+    b"\x08\x00\x05\x00": "a single image in an old form of DICOM",
+}
+"""By their first bytes; the old DICOM begins with group 0008 instead of a preamble."""
+
 DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
 
@@ -212,8 +224,7 @@ def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], Pyram
             f"{path.name} lies here without its folder of image data.",
             hint=f"Copy the folder {path.stem!r} next to it.",
         )
-    kind = "a text file" if _is_text(head) else "of no known slide format"
-    raise SlideError(f"{path.name} is {kind}, whatever its name says.", hint=_FORMATS)
+    raise SlideError(f"{path.name} is {_kind(head)}.", hint=_FORMATS)
 
 
 def _vendor(path: Path, *, needed: bool) -> str | None:
@@ -285,5 +296,11 @@ def _head(path: Path) -> bytes:
         ) from error
 
 
-def _is_text(head: bytes) -> bool:
-    return b"\x00" not in head and all(b >= 32 or b in b"\t\r\n\f" for b in head)
+def _kind(head: bytes) -> str:
+    """Say what the content of a file is that is no slide."""
+    for magic, kind in _KINDS.items():
+        if head.startswith(magic):
+            return f"{kind}, not a slide"
+    if b"\x00" not in head and all(b >= 32 or b in b"\t\r\n\f" for b in head):
+        return "a text file, not a slide"
+    return "of no known slide format"
