@@ -28,6 +28,7 @@ screenshots: $(STAMP) system-libraries
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
+	$(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
 system-libraries:

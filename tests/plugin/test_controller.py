@@ -297,3 +297,23 @@ def test_badge_and_disclaimer_are_always_said(bench):
         w.text() for w in bench.necrosis_panel.findChildren(type(bench.necrosis_panel.rate_label))
     ]
     assert any("Not a diagnosis" in text for text in texts)
+
+
+def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
+    bench.start()
+    analysis = bench.controller.current
+    before = analysis.layer.data.copy()
+    bench.class_panel.eye_clicked.emit(3)
+    for layer in analysis.layers:
+        assert layer.colormap.color_dict[3][3] == 0
+        assert layer.colormap.color_dict[2][3] == 1
+    bench.class_panel.solo_clicked.emit(3)
+    assert [v for v in range(1, 8) if analysis.layer.colormap.color_dict[v][3]] == [3]
+    bench.class_panel.solo_clicked.emit(3)
+    bench.class_panel.palette_chosen.emit("paper")
+    assert np.allclose(analysis.layer.colormap.color_dict[4], (1, 0, 0, 1))
+    bench.class_panel.outline_toggled.emit(True)
+    assert {layer.contour for layer in analysis.layers} == {1}
+    bench.class_panel.outline_toggled.emit(False)
+    assert {layer.contour for layer in analysis.layers} == {0}
+    assert np.array_equal(analysis.layer.data, before)

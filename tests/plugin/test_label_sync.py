@@ -82,6 +82,7 @@ def test_counts_and_share_equal_a_recount_and_edits_replay(operations):
             edit.apply(replayed)
         edits.clear()
         assert np.array_equal(sync.counts, count_labels(layer.data, 7))
+        assert np.array_equal(sync.automatic_counts, count_labels(label_map.automatic, 7))
         assert np.array_equal(replayed, layer.data)
         analyzed = max(1, np.count_nonzero(layer.data | label_map.automatic))
         assert sync.edited_share == pytest.approx(np.count_nonzero(label_map.edited) / analyzed)

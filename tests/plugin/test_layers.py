@@ -7,7 +7,8 @@ from napari.layers.labels.labels import WrongSelectedLabelError
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.maps import LabelMap
-from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer, class_colormap
+from napari_fddm.plugin.colors import class_colormap
+from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.core.protocols import Slide
+from napari_fddm.core.resample import area_average_edges
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
 from tests.support.slides import binned, noise, slow_average, stained
 
@@ -33,7 +34,7 @@ class MemorySlide(PyramidSlide):
         assert 0 < height <= rows - y
         assert 0 < width <= cols - x
         self.windows.append((level, y, x, height, width))
-        return self._arrays[level][y : y + height, x : x + width]
+        return self._arrays[level][y : y + height, x : x + width].copy()
 
 
 def pyramid(height: int = 200, width: int = 160) -> MemorySlide:
@@ -91,7 +92,7 @@ def test_blocks_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     slide = MemorySlide([noise(300, 260)])
     region = Region(-3.3, 2.7, 310, 270)
     at_once = slide.read_scaled(region, 2.6)
-    monkeypatch.setattr("napari_fddm.slides.base._BLOCK", 40)
+    monkeypatch.setattr("napari_fddm.slides.bins.BLOCK", 40)
     slide.windows.clear()
     np.testing.assert_array_equal(slide.read_scaled(region, 2.6), at_once)
     assert len(slide.windows) > 20
@@ -102,13 +103,32 @@ def test_one_pixel_of_everything_is_the_mean_in_bounded_windows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("napari_fddm.slides.base._MOST_PER_PIXEL", 16)
-    monkeypatch.setattr("napari_fddm.slides.base._BLOCK", 32)
+    monkeypatch.setattr("napari_fddm.slides.bins.BLOCK", 32)
     image = stained(200, 200)
     slide = MemorySlide([image])
     pixel = slide.read_scaled(slide.extent, 200.0)
     assert pixel.shape == (1, 1, 3)
     assert np.abs(pixel[0, 0] - image.mean(axis=(0, 1))).max() <= 1
     assert max(max(h, w) for _, _, _, h, w in slide.windows) <= 36
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 12), st.sampled_from([1, 2, 3, 4]))
+def test_whole_bins_are_averaged_as_any_others(y: int, x: int, count: int, step: int) -> None:
+    image = noise(100, 90, seed=3)
+    slide = MemorySlide([image])
+    read = slide.read_scaled(Region(y, x, count * step, count * step), float(step))
+    edges = np.arange(count + 1) * float(step)
+    np.testing.assert_array_equal(read, area_average_edges(image, y + edges, x + edges))
+
+
+def test_a_read_that_lines_up_with_the_file_takes_no_pixel_more() -> None:
+    slide = MemorySlide([noise(200, 200)])
+    slide.windows.clear()
+    slide.read_region(Region(64, 128, 64, 64), MPP)
+    slide.read_scaled(Region(64, 128, 64, 64), 2.0)
+    slide.read_scaled(Region(64.5, 128, 63, 63), 3.0)
+    assert slide.windows == [(0, 64, 128, 64, 64)] * 2 + [(0, 64, 128, 64, 63)]
 
 
 @pytest.mark.parametrize(
@@ -120,10 +140,10 @@ def test_reads_the_nearest_finer_level(downsample: float, level: int) -> None:
     assert {w[0] for w in slide.windows} == {level}
 
 
-def test_reads_little_more_than_it_needs() -> None:
+def test_reads_no_more_than_it_needs() -> None:
     slide = pyramid()
     slide.read_scaled(Region(40.5, 40.5, 32, 32), 2.0)
-    assert slide.windows == [(1, 19, 19, 19, 19)]
+    assert slide.windows == [(1, 20, 20, 17, 17)]
 
 
 def test_outside_is_white_and_reads_nothing() -> None:

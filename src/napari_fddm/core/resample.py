@@ -93,6 +93,33 @@ def area_average_edges(image: Image, y_edges: Edges, x_edges: Edges, *, fill: in
     return _apply(image, weights_y, weights_x, fill)
 
 
+def bin_average(image: Image, steps: tuple[int, int]) -> Image:
+    """Average whole bins: what `area_average_edges` gives where bins and pixels line up.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (rows · sy, columns · sx, c)
+        Source.
+    steps : tuple of int
+        (sy, sx), source pixels per bin.
+
+    Returns
+    -------
+    array of uint8, shape (rows, columns, c)
+        Rounded half up; the image itself where both steps are 1.
+    """
+    if steps == (1, 1):
+        return image
+    step_y, step_x = steps
+    rows, cols = image.shape[0] // step_y, image.shape[1] // step_x
+    area = step_y * step_x
+    # Summing rows first keeps the inner loop long and the memory in order.
+    tall = np.add.reduce(image.reshape(rows, step_y, -1), axis=1, dtype=np.uint32)
+    sums = np.add.reduce(tall.reshape(rows, cols, step_x, -1), axis=2)
+    average: Image = ((sums + area // 2) // area).astype(np.uint8)
+    return average
+
+
 def bilinear_edges(image: Image, y_edges: Edges, x_edges: Edges, *, fill: int = WHITE) -> Image:
     """Interpolate linearly at the centers between edges, for output finer than the source.
 
@@ -205,17 +232,10 @@ def _average_aligned(image: Image, y_edges: Edges, x_edges: Edges) -> Image | No
     if 0 in steps:
         return None
     rows, cols = len(y_edges) - 1, len(x_edges) - 1
-    step_y, step_x = steps
     y0, x0 = int(y_edges[0]), int(x_edges[0])
-    part = image[y0 : y0 + rows * step_y, x0 : x0 + cols * step_x]
-    if steps == (1, 1):
-        return np.array(part)  # a copy: the source may be a shared cache
-    area = step_y * step_x
-    # Summing rows first keeps the inner loop long and the memory in order.
-    tall = np.add.reduce(part.reshape(rows, step_y, -1), axis=1, dtype=np.uint32)
-    sums = np.add.reduce(tall.reshape(rows, cols, step_x, -1), axis=2)
-    average: Image = ((sums + area // 2) // area).astype(np.uint8)
-    return average
+    part = image[y0 : y0 + rows * steps[0], x0 : x0 + cols * steps[1]]
+    # a copy where nothing is averaged: the source may be a shared cache
+    return np.array(part) if steps == (1, 1) else bin_average(part, steps)
 
 
 def _whole_step(edges: Edges, size: int) -> int:

@@ -37,6 +37,9 @@ MIN_SPECK_MM2 = 0.01
 MAX_HOLE_MM2 = 0.05
 """Enclosed gaps up to this belong to the tissue: cysts and vessels, smaller than a tile."""
 MIN_TILE_SHARE = 0.01
+_BAND_ROWS = 256
+_SMOOTHING_REACH = 4
+"""Cells on either side that smoothing a cell reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,8 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
     """
     if thumbnail.shape[:2] != geometry.shape:
         raise ConfigError(f"a thumbnail of {thumbnail.shape} does not fit {geometry.shape}.")
-    smooth = ndimage.gaussian_filter(thumbnail.astype(np.float32), (1.0, 1.0, 0.0))
-    # Tissue takes light away; what is brighter than glass is paper-white padding.
-    darkening = (_glass_color(thumbnail) - smooth).max(axis=2)
-    mask = ndimage.binary_closing(np.pad(darkening > MIN_CONTRAST, 3), iterations=2)[3:-3, 3:-3]
+    dark = _darker_than(_glass_color(thumbnail), thumbnail)
+    mask = ndimage.binary_closing(np.pad(dark, 3), iterations=2)[3:-3, 3:-3]
     cell = geometry.cell_mm2
     mask = _without_parts(mask, lambda mm2: mm2 < MIN_SPECK_MM2, cell)
     mask = ~_without_parts(~mask, lambda mm2: mm2 <= MAX_HOLE_MM2, cell, keep_border=True)
@@ -121,6 +122,24 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
 def everything(geometry: MapGeometry) -> TissueMask:
     """Return a mask that calls the whole slide tissue."""
     return TissueMask(np.ones(geometry.shape, bool), geometry, "all")
+
+
+def _darker_than(
+    glass: npt.NDArray[np.float32], rgb: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.bool_]:
+    """Return where the smoothed image is darker than glass in any channel.
+
+    Tissue takes light away; what is brighter than glass is paper-white padding. Done in
+    bands of rows, each with the rows around it that the smoothing reads.
+    """
+    dark = np.empty(rgb.shape[:2], bool)
+    for start in range(0, len(rgb), _BAND_ROWS):
+        first = max(0, start - _SMOOTHING_REACH)
+        band = rgb[first : start + _BAND_ROWS + _SMOOTHING_REACH].astype(np.float32)
+        smooth = ndimage.gaussian_filter(band, (1.0, 1.0, 0.0), truncate=_SMOOTHING_REACH)
+        inner = smooth[start - first :][:_BAND_ROWS]
+        dark[start : start + _BAND_ROWS] = (glass - inner).max(axis=2) > MIN_CONTRAST
+    return dark
 
 
 def _glass_color(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -29,8 +29,9 @@ SHARD = 2048
 """Pixels per side of a shard; used for images only, because painting rewrites a whole shard."""
 _SHARD_FROM = 8 * SHARD
 """Images with a longer side than this are sharded: 1024 chunks are enough files."""
-_BLOCK = 2048
-"""Cells per side worked on at once while a pyramid is built."""
+_BLOCK = 2 * CHUNK
+"""Cells per side written at once while a pyramid is built: whole chunks. A shard, where
+there are any, is written whole as well."""
 
 
 def create_level(group: zarr.Group, index: int, level: MapGeometry, *, channels: bool) -> None:
@@ -101,7 +102,7 @@ def rebuild_levels(group: zarr.Group, window: Window | None, *, channels: bool) 
         coarser: Any = group[str(index)]
         shape = finer.shape[-2:]
         dirty = coarser_window(dirty, shape)
-        for block in blocks_of(dirty, _BLOCK):
+        for block in blocks_of(dirty, SHARD if coarser.shards else _BLOCK):
             with storage_errors("read", f"{group.store_path}/{index - 1}", damaged=True):
                 values = finer[(..., *finer_window(block, shape).slices)]
             with storage_errors("write", f"{group.store_path}/{index}"):

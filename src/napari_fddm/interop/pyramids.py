@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
 
 
+BAND_CELLS = 1 << 22
+"""Cells in a band of rows: 4 MB of labels."""
+
+
 def mode_halved(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Halve a label map: each 2 by 2 block becomes its most frequent value.
 
@@ -61,12 +65,15 @@ def mean_halved(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     -------
     array of uint8, shape (channels, ceil(H / 2), ceil(W / 2))
     """
-    odd = [(0, n % 2) for n in image.shape[1:]]
-    padded = np.pad(image, [(0, 0), *odd], mode="edge").astype(np.uint16)
-    total = padded[:, ::2, ::2] + padded[:, 1::2, ::2]
-    total += padded[:, ::2, 1::2]
-    total += padded[:, 1::2, 1::2]
-    return ((total + 2) // 4).astype(np.uint8)
+    halved = np.empty((len(image), *(-(-n // 2) for n in image.shape[1:])), np.uint8)
+    for channel, target in zip(image, halved, strict=True):  # one by one, to save memory
+        padded = np.pad(channel, [(0, n % 2) for n in channel.shape], mode="edge")
+        total = padded[::2, ::2].astype(np.uint16)
+        total += padded[1::2, ::2]
+        total += padded[::2, 1::2]
+        total += padded[1::2, 1::2]
+        target[...] = (total + 2) // 4
+    return halved
 
 
 def coarser_window(window: Window, shape: tuple[int, int]) -> Window:
@@ -126,6 +133,24 @@ def resample_nearest(
     array of uint8, shape of ``target``
         0 where the target lies outside the source.
     """
+    result = np.empty(target.shape, np.uint8)
+    for rows, band in iter_resampled(labels, source, target):
+        result[rows] = band
+    return result
+
+
+def iter_resampled(
+    labels: npt.NDArray[np.uint8], source: MapGeometry, target: MapGeometry
+) -> Iterator[tuple[slice, npt.NDArray[np.uint8]]]:
+    """Do what `resample_nearest` does in bands of rows, so that no second map is held.
+
+    Yields
+    ------
+    rows : slice
+        Rows of the target.
+    band : array of uint8, shape (len(rows), columns)
+        Their values.
+    """
     rows, cols = (
         np.floor(
             (target.origin[k] + (np.arange(target.shape[k]) + 0.5) * target.cell - source.origin[k])
@@ -135,9 +160,24 @@ def resample_nearest(
     )
     inside_rows = (rows >= 0) & (rows < source.shape[0])
     inside_cols = (cols >= 0) & (cols < source.shape[1])
-    result = np.zeros(target.shape, np.uint8)
-    result[np.ix_(inside_rows, inside_cols)] = labels[np.ix_(rows[inside_rows], cols[inside_cols])]
-    return result
+    for block in iter_row_blocks(target.shape):
+        here = inside_rows[block]
+        band = np.zeros((len(here), target.shape[1]), np.uint8)
+        band[np.ix_(here, inside_cols)] = labels[np.ix_(rows[block][here], cols[inside_cols])]
+        yield block, band
+
+
+def iter_row_blocks(shape: tuple[int, int]) -> Iterator[slice]:
+    """Cut a map into bands of rows of some megabytes, for work that needs copies.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (rows, columns).
+    """
+    step = max(1, BAND_CELLS // max(1, shape[1]))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
 
 
 def _cuts(start: int, stop: int, edge: int) -> list[tuple[int, int]]:

@@ -38,6 +38,7 @@ from napari_fddm.pipeline.refine import (
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
+from napari_fddm.pipeline.tile_buffer import TileBuffer
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ class _Run:
             self.maps,
             batch_size=self.config.batch_size,
         )
-        with closing(stage):
+        with closing(stage), closing(TileBuffer(self.store, self.maps)) as buffer:
             while True:
                 try:
                     event = next(stage)
@@ -275,16 +276,10 @@ class _Run:
                     result: UnreadableTiles = stop.value
                     return result
                 if isinstance(event, TileBatch):
-                    self._store_tiles(event)
+                    buffer.add(event)
                 if isinstance(event, StageDone):
                     self.notes += event.notes
                 yield event
-
-    def _store_tiles(self, batch: TileBatch) -> None:
-        index = np.stack([batch.rows, batch.cols], axis=1)
-        parts = [self.maps.tile(int(row), int(col)) for row, col in index]
-        probs, cells, features = (np.stack(column) for column in zip(*parts, strict=True))
-        self.store.write_tiles(index, probs, cells, features)
 
     def _refine(self) -> Generator[Event]:
         if self.preload is not None:

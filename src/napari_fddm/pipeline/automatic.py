@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import uuid
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from napari_fddm.core.maps import ProbabilityMap
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
-from napari_fddm.interop.pyramids import blocks_of, resample_nearest
+from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.cellmaps import N_FEATURES
 from napari_fddm.pipeline.eventlog import claim
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.uint8]
     Probs = npt.NDArray[np.floating]
-
-_BLOCK = 2048
-"""Label cells a side that are laid out at once."""
 
 MapName = Literal["patch", "cell", "refined"]
 
@@ -220,7 +216,7 @@ class AutomaticMaps:
             If it is missing or damaged.
         """
         with storage_errors("read", f"{self._path}/{key}", damaged=True):
-            return np.array(self._root[key][...])
+            return np.require(self._root[key][...], requirements="W")
 
     def probability_map(self, name: MapName) -> ProbabilityMap:
         """Return one of the three probability maps, covered where it is finished."""
@@ -253,9 +249,13 @@ class AutomaticMaps:
         refined_done = self._done("refined")
         if refined_done.any():
             labels = self.read(f"labels/{layout.REFINED}/0")
-            labels[resample_nearest(refined_done.view(np.uint8), cell, label) == 0] = 0
+            for rows, done in iter_resampled(refined_done.view(np.uint8), cell, label):
+                labels[rows] *= done
             return labels
-        return resample_nearest(self.stored_labels(layout.PATCH) * self._done("tile"), tile, label)
+        tile_done = self._done("tile")
+        if not tile_done.any():
+            return np.zeros(label.shape, np.uint8)
+        return resample_nearest(self.stored_labels(layout.PATCH) * tile_done, tile, label)
 
     def stored_labels(self, name: str) -> Labels:
         """Return "patch" on the tile grid or "refined" on the label grid, as written."""
@@ -265,12 +265,9 @@ class AutomaticMaps:
     def _spread_tiles(self) -> None:
         """Lay the tiles' classes on the label grid, where other programs see them."""
         tiles = self.stored_labels(layout.PATCH) * self._done("tile")
-        grid = self._geometries.label
-        for block in blocks_of(Window(0, 0, *grid.shape), _BLOCK):
-            place = grid.region_of(block)
-            part = replace(grid, shape=(block.height, block.width), origin=(place.y, place.x))
-            labels = resample_nearest(tiles, self._geometries.tile, part)
-            ome_zarr.write_label_window(self._root[f"labels/{layout.PATCH}"], block, labels)
+        group, grid = self._root[f"labels/{layout.PATCH}"], self._geometries.label
+        for rows, labels in iter_resampled(tiles, self._geometries.tile, grid):
+            ome_zarr.write_label_window(group, Window(rows.start, 0, *labels.shape), labels)
 
     def _done(self, name: str) -> npt.NDArray[np.bool_]:
         return np.asarray(self.read(f"{layout.OURS}/{name}_done") == 1)

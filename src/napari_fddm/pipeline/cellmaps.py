@@ -132,10 +132,19 @@ def cell_features(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]
     array of float32, shape (n, 6, 8, 8)
         Mean, then standard deviation, of red, green and blue, in units of 255.
     """
+    # Whole numbers all the way: exact, the same on every machine and in every batch.
     n = len(pixels_nhwc)
-    cells = pixels_nhwc.reshape(n, CELLS_PER_TILE, CELL_PX, CELLS_PER_TILE, CELL_PX, 3)
-    mean = cells.mean(axis=(2, 4), dtype=np.float32)  # (n, 8, 8, 3)
-    square = np.square(cells, dtype=np.float32).mean(axis=(2, 4), dtype=np.float32)
-    std = np.sqrt(np.maximum(square - mean * mean, 0.0))
-    both = np.concatenate([mean, std], axis=3) / np.float32(255.0)
-    return np.ascontiguousarray(both.transpose(0, 3, 1, 2))
+    rows = pixels_nhwc.reshape(n, CELLS_PER_TILE, CELL_PX, -1).astype(np.uint16)
+    sums = _per_cell(np.add.reduce(rows, axis=2, dtype=np.uint32))
+    squares = _per_cell(np.add.reduce(np.square(rows), axis=2, dtype=np.uint32))
+    count = CELL_PX * CELL_PX
+    mean = sums / count
+    std = np.sqrt(count * squares - sums * sums) / count
+    both = np.concatenate([mean, std], axis=3) / 255.0  # (n, 8, 8, 6)
+    return np.ascontiguousarray(both.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def _per_cell(columns: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Sum (n, 8, 256 · 3) over the columns of each cell, to (n, 8, 8, 3)."""
+    cells = columns.reshape(len(columns), CELLS_PER_TILE, CELLS_PER_TILE, CELL_PX, 3)
+    return np.asarray(cells.sum(axis=3, dtype=np.int64))

@@ -190,7 +190,7 @@ class Corrections:
             If the log is damaged or belongs to another grid.
         """
         self._check_layer(layer)
-        labels = self._automatic.labels().copy()
+        labels = self._automatic.labels()
         for edit in self.log.edits(layer):
             try:
                 edit.apply(labels)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
-from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, count_labels, necrosis_report
+from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
 from napari_fddm.plugin.workers import StoreKeeper
@@ -102,7 +100,6 @@ class Analysis:
     ) -> tuple[NecrosisReport, NecrosisReport]:
         """Return the reports of the corrected and of the automatic labels."""
         mm2 = self.geometry.cell_mm2
-        automatic = count_labels(np.asarray(self.label_map.automatic), len(OSTEOSARCOMA))
         return (
             necrosis_report(
                 ClassAreas.from_counts(self.sync.counts, mm2),
@@ -111,7 +108,9 @@ class Analysis:
                 edited=self.sync.edited_share,
             ),
             necrosis_report(
-                ClassAreas.from_counts(automatic, mm2), definition=definition, coverage=coverage
+                ClassAreas.from_counts(self.sync.automatic_counts, mm2),
+                definition=definition,
+                coverage=coverage,
             ),
         )
 

@@ -1,13 +1,15 @@
-"""The class panel: color, key, name, area and share of each tissue class."""
+"""The class panel: eye, solo, color, key, name, area and share of each tissue class."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -15,27 +17,41 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fddm.plugin import icons
+from napari_fddm.plugin.display import PALETTE_TITLES, ClassDisplay
+from napari_fddm.plugin.run_panel import narrow
+
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.necrosis import ClassAreas
 
-COLUMNS = ("Key", "Class", "mm²", "Share")
-SWATCH_PX = 16
+COLUMNS = ("", "", "Key", "Class", "mm²", "Share")
+EYE, SOLO, KEY, NAME, AREA, SHARE = range(len(COLUMNS))
 ROW_PX = 24
 
 
 class ClassPanel(QWidget):
-    """A row per class; clicking one takes it into the brush.
+    """A row per class; clicking its name takes it into the brush.
 
     Signals
     -------
     class_clicked : int
-        Label value.
+        Label value to paint with.
+    eye_clicked, solo_clicked : int
+        Label value to show, hide, or show alone.
+    palette_chosen : str
+        A `Palette`.
+    outline_toggled : bool
+        Whether borders are wanted instead of areas.
     """
 
     class_clicked = Signal(int)
+    eye_clicked = Signal(int)
+    solo_clicked = Signal(int)
+    palette_chosen = Signal(str)
+    outline_toggled = Signal(bool)
 
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -47,24 +63,45 @@ class ClassPanel(QWidget):
         self.rows.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.rows.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.rows.setShowGrid(False)
-        for index, tissue in enumerate(table):
-            key = QTableWidgetItem(str(tissue.value))
-            key.setIcon(_swatch(tissue.display_rgb))
+        self.rows.setIconSize(QSize(icons.SIZE_PX, icons.SIZE_PX))
+        self._fill()
+        self._fit()
+        self.palette_box = narrow(QComboBox())
+        for palette, title in PALETTE_TITLES.items():
+            self.palette_box.addItem(title, palette.value)
+        self.outline_box = QCheckBox("Outlines")
+        self.outline_box.setToolTip("Draw the borders of the classes, so that the cells show.")
+        self._lay_out()
+        self.set_display(ClassDisplay())
+        self.rows.cellClicked.connect(self._on_rows_cell_clicked)
+        self.palette_box.activated.connect(self._on_palette_box_activated)
+        self.outline_box.toggled.connect(self.outline_toggled)
+
+    def _fill(self) -> None:
+        for index, tissue in enumerate(self._classes):
             name = QTableWidgetItem(tissue.name)
-            name.setToolTip(
-                f"{tissue.short}: {tissue.name} ({tissue.role.value.replace('_', ' ')})"
-            )
-            self.rows.setItem(index, 0, key)
-            self.rows.setItem(index, 1, name)
-            for column in (2, 3):
+            role = tissue.role.value.replace("_", " ")
+            name.setToolTip(f"{tissue.short}: {tissue.name} ({role})")
+            key = QTableWidgetItem(str(tissue.value))
+            key.setToolTip(f"Press {tissue.value} to paint {tissue.name}.")
+            eye, solo = QTableWidgetItem(), QTableWidgetItem()
+            eye.setToolTip(f"Show or hide {tissue.name}; the labels and the rate stay as they are.")
+            solo.setToolTip(f"Show {tissue.name} alone, or all classes again.")
+            for column, item in ((EYE, eye), (SOLO, solo), (KEY, key), (NAME, name)):
+                self.rows.setItem(index, column, item)
+            for column in (AREA, SHARE):
                 number = QTableWidgetItem("–")
                 number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.rows.setItem(index, column, number)
-        self._fit()
+
+    def _lay_out(self) -> None:
+        options = QHBoxLayout()
+        options.addWidget(self.palette_box, 1)
+        options.addWidget(self.outline_box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.rows)
-        self.rows.cellClicked.connect(self._on_rows_cell_clicked)
+        layout.addLayout(options)
 
     def set_areas(self, areas: ClassAreas | None) -> None:
         """Show areas and their share of what was analyzed."""
@@ -72,8 +109,8 @@ class ClassPanel(QWidget):
         for index, tissue in enumerate(self._classes):
             mm2 = areas.mm2(tissue.short) if areas else 0.0
             known = areas is not None and total > 0
-            self.rows.item(index, 2).setText(f"{mm2:.2f}" if known else "–")
-            self.rows.item(index, 3).setText(f"{mm2 / total:.1%}" if known else "–")
+            self.rows.item(index, AREA).setText(f"{mm2:.2f}" if known else "–")
+            self.rows.item(index, SHARE).setText(f"{mm2 / total:.1%}" if known else "–")
 
     def set_selected(self, value: int) -> None:
         """Mark the class that is in the brush; 0 marks none."""
@@ -81,13 +118,31 @@ class ClassPanel(QWidget):
         if value:
             self.rows.selectRow(value - 1)
 
+    def set_display(self, display: ClassDisplay) -> None:
+        """Show which classes are drawn, and how."""
+        ink = icons.ink()
+        for index, tissue in enumerate(self._classes):
+            shown = display.shows(tissue.value)
+            self.rows.item(index, EYE).setIcon(icons.eye(ink, opened=shown))
+            lit = display.solo == tissue.value
+            self.rows.item(index, SOLO).setIcon(icons.spot(ink, lit=lit))
+            self.rows.item(index, KEY).setIcon(icons.swatch(display.rgb(tissue), shown=shown))
+        self.palette_box.setCurrentIndex(self.palette_box.findData(display.palette.value))
+        blocked = self.outline_box.blockSignals(True)
+        self.outline_box.setChecked(display.outline)
+        self.outline_box.blockSignals(blocked)
+
     def _fit(self) -> None:
         header = self.rows.horizontalHeader()
+        header.setMinimumSectionSize(ROW_PX)
         for column in range(len(COLUMNS)):
             mode = QHeaderView.ResizeMode.ResizeToContents
-            header.setSectionResizeMode(
-                column, QHeaderView.ResizeMode.Stretch if column == 1 else mode
-            )
+            if column == NAME:
+                mode = QHeaderView.ResizeMode.Stretch
+            elif column in (EYE, SOLO):
+                mode = QHeaderView.ResizeMode.Fixed
+                self.rows.setColumnWidth(column, ROW_PX)
+            header.setSectionResizeMode(column, mode)
         self.rows.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         for row in range(self.rows.rowCount()):
             self.rows.setRowHeight(row, ROW_PX)
@@ -99,11 +154,14 @@ class ClassPanel(QWidget):
         header = max(self.rows.horizontalHeader().height(), ROW_PX)
         self.rows.setFixedHeight(header + ROW_PX * self.rows.rowCount() + frame)
 
-    def _on_rows_cell_clicked(self, row: int, _column: int) -> None:
-        self.class_clicked.emit(self._classes.values[row])
+    def _on_rows_cell_clicked(self, row: int, column: int) -> None:
+        value = self._classes.values[row]
+        if column == EYE:
+            self.eye_clicked.emit(value)
+        elif column == SOLO:
+            self.solo_clicked.emit(value)
+        else:
+            self.class_clicked.emit(value)
 
-
-def _swatch(rgb: tuple[int, int, int]) -> QIcon:
-    picture = QPixmap(SWATCH_PX, SWATCH_PX)
-    picture.fill(QColor(*rgb))
-    return QIcon(picture)
+    def _on_palette_box_activated(self, _index: int) -> None:
+        self.palette_chosen.emit(self.palette_box.currentData())

@@ -26,9 +26,10 @@ from napari_fddm.pipeline.engine_messages import (
 )
 from napari_fddm.pipeline.layout import SUFFIX, default_store_path
 from napari_fddm.plugin.analysis import Analysis
+from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.layers import METADATA
-from napari_fddm.plugin.slides import displayed_region, info_of_layer
+from napari_fddm.plugin.slides import info_of_layer, viewport_of
 from napari_fddm.plugin.state import (
     PluginState,
     Progress,
@@ -40,10 +41,10 @@ from napari_fddm.plugin.state import (
 from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
 
 if TYPE_CHECKING:
+    from napari.layers import Labels
     from napari.viewer import Viewer
 
     from napari_fddm.core.events import Event
-    from napari_fddm.core.geometry import Region
     from napari_fddm.plugin.class_panel import ClassPanel
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
     from napari_fddm.plugin.run_panel import RunPanel
@@ -100,6 +101,7 @@ class Controller(QObject):
         self._timer.setInterval(REFRESH_MS)
         self._connections = Connections()
         self._connect()
+        self._appearance = Appearance(state, class_panel, self._connections, self._label_layers)
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
@@ -136,7 +138,7 @@ class Controller(QObject):
         if slide.mpp is None and mpp is None:
             show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")
             return
-        region = self._viewport(slide) if scope is Scope.VIEWPORT else None
+        region = viewport_of(self.viewer.layers, slide) if scope is Scope.VIEWPORT else None
         if region is not None and region.is_empty:
             show_error("The window shows no part of the slide. Move the slide into view.")
             return
@@ -194,12 +196,6 @@ class Controller(QObject):
 
     # Viewer -------------------------------------------------------------------
 
-    def _viewport(self, slide: SlideInfo) -> Region | None:
-        for layer in self.viewer.layers:
-            if info_of_layer(layer) == slide:
-                return displayed_region(layer)
-        return None
-
     def _store_path(self, slide: SlideInfo) -> Path:
         """Return the store of a slide: the one that is shown, or the one it should have."""
         for analysis in self.analyses.values():
@@ -232,6 +228,9 @@ class Controller(QObject):
             if layer.metadata.get(METADATA, {}).get("role") == "stored":
                 layer.editable = False  # a copy: its strokes would go nowhere
         self._on_viewer_selection_changed()
+
+    def _label_layers(self) -> list[Labels]:
+        return [layer for analysis in self.analyses.values() for layer in analysis.layers]
 
     def _show(self, analysis: Analysis) -> None:
         self.current = analysis
@@ -295,6 +294,7 @@ class Controller(QObject):
             analysis.keeper.saved.connect(self._on_keeper_saved)
             analysis.keeper.exported.connect(self._on_keeper_exported)
             analysis.layer.events.selected_label.connect(self._on_layer_selected_label)
+            self._appearance.dress(analysis.layers)
             self.analyses[path] = analysis
         self.current = self.analyses[path]
         self.state.coverage = event.coverage

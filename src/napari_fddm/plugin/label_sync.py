@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_fddm.core.edits import Edit, ShadowCounter
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.necrosis import count_labels
 from napari_fddm.plugin.connections import Connections
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class LabelSync:
         self.layer = layer
         self.label_map = label_map
         self._counter = ShadowCounter(label_map.labels, n_classes)
+        self._automatic_counts = count_labels(label_map.automatic, n_classes)
         self._tally = _Tally.of(label_map.labels, label_map.automatic)
         self._connections = Connections()
         self._connections.add(layer.events.labels_update, self._on_layer_labels_update)
@@ -77,6 +79,11 @@ class LabelSync:
         return self._counter.counts
 
     @property
+    def automatic_counts(self) -> npt.NDArray[np.int64]:
+        """Cells by what the model said, int64 of shape (n_classes + 1,)."""
+        return self._automatic_counts.copy()
+
+    @property
     def edited_share(self) -> float:
         """Share of the cells that the model or a person labeled and that differ, in [0, 1]."""
         labeled = int(self.counts[1:].sum()) + self._tally.excluded
@@ -84,8 +91,9 @@ class LabelSync:
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
-        before = self._tally_of(window)
+        before, counted = self._tally_of(window), self._count_automatic(window)
         self.label_map.put_automatic(window, labels)
+        self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
         self._tally += self._tally_of(window) - before
 
@@ -107,6 +115,10 @@ class LabelSync:
     def _tally_of(self, window: Window) -> _Tally:
         part = window.slices
         return _Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
+
+    def _count_automatic(self, window: Window) -> npt.NDArray[np.int64]:
+        highest = len(self._automatic_counts) - 1
+        return count_labels(self.label_map.automatic[window.slices], highest)
 
     @property
     def _tool(self) -> str:

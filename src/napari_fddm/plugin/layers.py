@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Labels
 from napari.layers.labels.labels import WrongSelectedLabelError
-from napari.utils.colormaps import DirectLabelColormap
 from psygnal import Signal
 from scipy import ndimage
 from skimage.draw import polygon2mask
 
-from napari_fddm.core.classes import NOT_ANALYZED, ClassTable, Role, TissueClass
+from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
 from napari_fddm.core.geometry import Window
+from napari_fddm.plugin.colors import class_colormap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,23 +31,7 @@ if TYPE_CHECKING:
 METADATA = "napari_fddm"
 """Key of our block in ``layer.metadata``; layers are never looked up by name."""
 OPACITY = 0.5
-GLASS_ALPHA = 0.25
 BRUSH_CELLS = 15
-
-
-def class_colormap(table: ClassTable) -> DirectLabelColormap:
-    """Return the display colors by label value; 0 and unknown values are transparent."""
-    clear = np.zeros(4, np.float32)
-    colors: dict[int | None, Any] = {None: clear, NOT_ANALYZED: clear}
-    for tissue in table:
-        alpha = GLASS_ALPHA if is_glass(tissue) else 1.0
-        colors[tissue.value] = np.array([*(c / 255 for c in tissue.display_rgb), alpha], np.float32)
-    return DirectLabelColormap(color_dict=colors)
-
-
-def is_glass(tissue: TissueClass) -> bool:
-    """Say whether a class is the empty background, which should hide nothing."""
-    return tissue.short == "BG" and tissue.role is Role.OUTSIDE
 
 
 def placement(geometry: MapGeometry) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def read_store(path: PathLike) -> list[LayerData]:
     """
     from napari_fddm.core.errors import StoreError
     from napari_fddm.pipeline.store import AnalysisStore
-    from napari_fddm.plugin.layers import METADATA, class_colormap, placement
+    from napari_fddm.plugin.colors import class_colormap
+    from napari_fddm.plugin.layers import METADATA, placement
 
     with AnalysisStore.open(Path(str(path))) as store:
         geometry, table = store.geometries.label, store.table

@@ -10,6 +10,8 @@ from napari_fddm.plugin.state import SlideInfo
 from napari_fddm.slides.opening import local_place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.layers import Image, Layer
 
     from napari_fddm.core.protocols import Slide
@@ -63,3 +65,11 @@ def displayed_region(layer: Image) -> Region:
     )
     shown = Region(y0, x0, max(0.0, y1 - y0), max(0.0, x1 - x0))
     return shown.intersection(Region(0, 0, *shape))
+
+
+def viewport_of(layers: Iterable[Layer], slide: SlideInfo) -> Region | None:
+    """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer."""
+    for layer in layers:
+        if info_of_layer(layer) == slide:
+            return displayed_region(layer)
+    return None

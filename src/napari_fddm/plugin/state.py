@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
+from napari_fddm.plugin.display import ClassDisplay
+
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisReport
 
@@ -117,11 +119,12 @@ class PluginState:
 
     Attributes
     ----------
-    slide_changed, progress_changed, report_changed, device_changed : psygnal signals
+    slide_changed, progress_changed, report_changed, device_changed, display_changed : Signal
         Emitted after the property of that name was set to another value.
     """
 
     slide_changed = Signal(object)
+    display_changed = Signal(object)
     progress_changed = Signal(object)
     report_changed = Signal(object)
     device_changed = Signal(str)
@@ -131,6 +134,7 @@ class PluginState:
         self._progress = Progress()
         self._report: tuple[NecrosisReport | None, NecrosisReport | None] = (None, None)
         self._device = ""
+        self._display = ClassDisplay()
         self.definition = "fddm"
         self.coverage: float | None = None
         self.model_name = "fddm-small"
@@ -172,6 +176,17 @@ class PluginState:
     def report(self, value: tuple[NecrosisReport | None, NecrosisReport | None]) -> None:
         self._report = value
         self.report_changed.emit(value)
+
+    @property
+    def display(self) -> ClassDisplay:
+        """How the classes look, in every analysis of this window."""
+        return self._display
+
+    @display.setter
+    def display(self, value: ClassDisplay) -> None:
+        if value != self._display:
+            self._display = value
+            self.display_changed.emit(value)
 
     @property
     def device(self) -> str:

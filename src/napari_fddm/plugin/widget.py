@@ -17,7 +17,8 @@ from napari_fddm.plugin.state import PluginState
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-MIN_WIDTH = 330
+MIN_WIDTH = 390
+"""Wide enough for the longest class name."""
 
 
 class FddmWidget(QWidget):

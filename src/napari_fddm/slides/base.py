@@ -15,18 +15,22 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, Mpp, Region
-from napari_fddm.core.resample import WHITE, area_average, area_average_edges, bilinear_edges
+from napari_fddm.core.resample import (
+    WHITE,
+    area_average,
+    area_average_edges,
+    bilinear_edges,
+    bin_average,
+)
+from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
 from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Sequence
 
     from napari_fddm.core.protocols import RgbImage
+    from napari_fddm.slides.bins import Bins, Edges
     from napari_fddm.slides.scales import Scale
-
-    Edges = npt.NDArray[np.float64]
 
 DASK_CHUNK = 512
 """Least edge of a viewing chunk, px; the next multiple of the file's tile is taken."""
@@ -36,9 +40,6 @@ FINER_TOLERANCE = 1.001
 
 _MOST_PER_PIXEL = 512
 """Beyond this many source pixels a side per output pixel, averaging takes two steps."""
-_SUBPIXELS = float(1 << 20)
-_BLOCK = 2048
-"""Source pixels a side that are held at once while resampling; bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,25 +226,39 @@ class PyramidSlide(ABC):
             fine = self.read_scaled(whole, downsample / parts)
             return area_average(fine, (0, 0, fine.shape[0], fine.shape[1]), shape)
         scale_y, scale_x = self._scales[level.index]
-        y_edges = _edges(region.y, downsample, shape[0], scale_y)
-        x_edges = _edges(region.x, downsample, shape[1], scale_x)
-        image = np.full((*shape, 3), WHITE, np.uint8)
-        for rows, cols in _blocks(y_edges, x_edges):
+        y_bins = whole_bins(region.y, downsample, scale_y, shape[0], level.shape[0])
+        x_bins = whole_bins(region.x, downsample, scale_x, shape[1], level.shape[1])
+        if y_bins and x_bins:
+            return self._read_whole_bins(level.index, y_bins, x_bins)
+        y_edges = bin_edges(region.y, downsample, shape[0], scale_y)
+        x_edges = bin_edges(region.x, downsample, shape[1], scale_x)
+        interpolate = downsample * FINER_TOLERANCE < level.downsample
+        blocks = list(iter_blocks(y_edges, x_edges))
+        if len(blocks) == 1:
+            return self._resampled(level, y_edges, x_edges, interpolate=interpolate)
+        image = np.empty((*shape, 3), np.uint8)
+        for rows, cols in blocks:
             image[rows, cols] = self._resampled(
                 level,
                 y_edges[rows.start : rows.stop + 1],
                 x_edges[cols.start : cols.stop + 1],
-                interpolate=downsample * FINER_TOLERANCE < level.downsample,
+                interpolate=interpolate,
             )
         return image
 
+    def _read_whole_bins(self, level: int, y_bins: Bins, x_bins: Bins) -> RgbImage:
+        """Average whole level pixels; the short way where grid and file line up."""
+        window = self._read_level(level, y_bins.first, x_bins.first, y_bins.size, x_bins.size)
+        return bin_average(window, (y_bins.step, x_bins.step))
+
     def _resampled(
         self, level: LevelInfo, y_edges: Edges, x_edges: Edges, *, interpolate: bool
-    ) -> RgbImage | int:
-        y0, y1 = _touched(y_edges, level.shape[0])
-        x0, x1 = _touched(x_edges, level.shape[1])
+    ) -> RgbImage:
+        margin = 1 if interpolate else 0
+        y0, y1 = touched_pixels(y_edges, level.shape[0], margin)
+        x0, x1 = touched_pixels(x_edges, level.shape[1], margin)
         if y0 >= y1 or x0 >= x1:
-            return WHITE
+            return np.full((len(y_edges) - 1, len(x_edges) - 1, 3), WHITE, np.uint8)
         window = self._read_level(level.index, y0, x0, y1 - y0, x1 - x0)
         resample = bilinear_edges if interpolate else area_average_edges
         return resample(window, y_edges - y0, x_edges - x0)
@@ -318,7 +333,10 @@ class PyramidSlide(ABC):
 
     @abstractmethod
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
-        """Read a window that lies fully inside the level; (height, width, 3) uint8."""
+        """Read a window that lies fully inside the level; (height, width, 3) uint8.
+
+        The answer belongs to the caller, who may write to it.
+        """
 
 
 class _LevelArray:
@@ -338,28 +356,3 @@ class _LevelArray:
             self._index, rows[0], cols[0], rows[1] - rows[0], cols[1] - cols[0]
         )
         return image[:: rows[2], :: cols[2], slice(*bands)]
-
-
-def _edges(start: float, downsample: float, count: int, scale: float) -> Edges:
-    """Return the edges of output pixels in level pixels.
-
-    They are rounded to 2⁻²⁰ px, far below any gray level but above the error of the
-    arithmetic, so that a place has the same edges whatever region it is read with.
-    """
-    edges = (start + np.arange(count + 1) * downsample) / scale
-    return np.round(edges * _SUBPIXELS) / _SUBPIXELS
-
-
-def _blocks(y_edges: Edges, x_edges: Edges) -> Iterator[tuple[slice, slice]]:
-    """Yield output windows whose source is small enough to hold at once."""
-    rows, cols = len(y_edges) - 1, len(x_edges) - 1
-    step_y = max(1, int(_BLOCK / (y_edges[1] - y_edges[0])))
-    step_x = max(1, int(_BLOCK / (x_edges[1] - x_edges[0])))
-    for y in range(0, rows, step_y):
-        for x in range(0, cols, step_x):
-            yield slice(y, min(y + step_y, rows)), slice(x, min(x + step_x, cols))
-
-
-def _touched(edges: Edges, size: int) -> tuple[int, int]:
-    """Return the pixels a span touches and one more on either side, clipped."""
-    return max(0, math.floor(edges[0]) - 1), min(size, math.ceil(edges[-1]) + 1)

@@ -1,0 +1,63 @@
+"""Finished tiles on their way into the store, a few batches at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from napari_fddm.core.events import TileBatch
+    from napari_fddm.pipeline.cellmaps import CellMaps
+    from napari_fddm.pipeline.store import AnalysisStore
+
+WRITE_EVERY_S = 2.0
+"""Seconds between writes. A chunk of the store holds 64 tiles, and is written whole:
+one write for many tiles costs what one for few does. A killed run loses no more."""
+
+
+class TileBuffer:
+    """Collects classified tiles and writes them together; close it to write the rest.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Where they go, open for writing.
+    maps : CellMaps
+        Where they are until then.
+    """
+
+    def __init__(self, store: AnalysisStore, maps: CellMaps) -> None:
+        self._store = store
+        self._maps = maps
+        self._waiting: list[tuple[int, int]] = []
+        self._written_at = -math.inf  # the first batch at once: a full disk shows early
+
+    def add(self, batch: TileBatch) -> None:
+        """Take the tiles of a batch; writes if the last write is long enough ago.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written.
+        """
+        self._waiting += zip(batch.rows.tolist(), batch.cols.tolist(), strict=True)
+        if time.monotonic() - self._written_at >= WRITE_EVERY_S:
+            self.close()
+
+    def close(self) -> None:
+        """Write what waits.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written.
+        """
+        index, self._waiting = self._waiting, []
+        if index:
+            parts = [self._maps.tile(row, col) for row, col in index]
+            probs, cells, features = (np.stack(column) for column in zip(*parts, strict=True))
+            self._store.write_tiles(np.array(index, np.int64), probs, cells, features)
+        self._written_at = time.monotonic()
