@@ -97,11 +97,10 @@ def damaged(source: Path, folder: Path) -> Iterator[Target]:
     ):
         data = bytearray(source.read_bytes())
         for tile in tiles:
-            middle = offsets[tile] + counts[tile] // 2
-            data[middle : offsets[tile] + counts[tile]] = bytes(
-                offsets[tile] + counts[tile] - middle
-            )
-        copy = folder / f"{title.replace(' ', '-')}.svs"
+            end = offsets[tile] + counts[tile]
+            middle = end - counts[tile] // 2
+            data[middle:end] = bytes(end - middle)
+        copy = folder / f"{title.replace(' ', '-')}{source.suffix}"
         copy.write_bytes(data)
         yield Target(f"*{copy.name}*, from {source.name}", str(copy))
 
