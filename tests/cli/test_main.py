@@ -272,7 +272,11 @@ def test_export_writes_a_valid_copy_and_replaces_it_only_when_told(
 ):
     out = tmp_path / "export.ome.zarr"
     code, said, _ = call("export", analyzed, "-o", out)
-    assert (code, said) == (0, f"exported and validated: {out}\n")
+    assert (code, said) == (0, f"exported as OME-Zarr 0.5 and validated: {out}\n")
+    old = tmp_path / "old.ome.zarr"
+    code, said, _ = call("export", analyzed, "-o", old, "--version", "0.4")
+    assert (code, said) == (0, f"exported as OME-Zarr 0.4 and validated: {old}\n")
+    assert (old / ".zattrs").is_file()
     ome_zarr.validate(out)
     assert call("rate", out, "--json")[1] == call("rate", analyzed, "--json")[1]
     assert_one_line(call("export", analyzed, "-o", out), "exists already")

@@ -10,8 +10,9 @@ import zarr
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import ngff04, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
+from napari_fddm.pipeline.export import export_version
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import make, random_labels, refine_all, stored, stroke
 
@@ -200,3 +201,52 @@ def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, 
         store.export(destination)
     ome_zarr.validate(destination)
     assert not AnalysisStore.open(destination).probability_map("refined").coverage.any()
+
+
+def test_version_04_is_valid_and_holds_unsaved_strokes(finished, destination):
+    path, labels = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        export_version(store, destination, version="0.4")
+    ngff04.validate_v04(destination)
+    old = zarr.open_group(destination, mode="r", zarr_format=2)
+    assert np.array_equal(old["labels/corrected/0"][...], labels)
+    assert np.array_equal(old["labels/corrected/1"][...], mode_halved(labels))
+    assert [p.name for p in destination.parent.iterdir()] == [destination.name]
+    assert not (destination / "fddm").exists()
+
+
+def test_versions_replace_one_another_only_when_allowed(finished, destination):
+    path, _ = finished
+    with AnalysisStore.open(path) as store:
+        for version in ("0.4", "0.5", "0.4"):
+            if destination.exists():
+                before = listing(destination)
+                with pytest.raises(StoreError, match="exists already"):
+                    export_version(store, destination, version=version)
+                assert listing(destination) == before
+            export_version(store, destination, version=version, overwrite=True)
+            assert (destination / ".zattrs").exists() == (version == "0.4")
+    assert [p.name for p in destination.parent.iterdir()] == [destination.name]
+
+
+@pytest.mark.parametrize(("version", "name"), [("0.6", "a.ome.zarr"), ("0.4", "a.ozx")])
+def test_what_cannot_be_written_is_said(finished, destination, version, name):
+    path, _ = finished
+    target = destination.with_name(name)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match=name) as caught:
+        export_version(store, target, version=version)
+    assert caught.value.hint
+    assert not destination.parent.exists()
+
+
+def test_a_version_04_that_is_not_valid_never_arrives(finished, destination, monkeypatch):
+    path, _ = finished
+
+    def refuse(path: Path) -> None:
+        raise StoreError(f"{path}: the image is not valid.")
+
+    monkeypatch.setattr(ngff04, "validate_v04", refuse)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="not valid"):
+        export_version(store, destination, version="0.4")
+    assert list(destination.parent.iterdir()) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import dask.array as da
@@ -58,22 +59,86 @@ def test_fingerprint_follows_every_pixel() -> None:
     )
 
 
+@pytest.mark.parametrize("wrap", [np.asarray, da.from_array], ids=["numpy", "dask"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_channels_may_come_first(wrap: Any, channels: int) -> None:
+    alpha = np.full((*IMAGE.shape[:2], 1), 200, np.uint8)
+    last = np.concatenate([IMAGE, alpha], axis=2)[..., :channels]
+    levels = [wrap(np.ascontiguousarray(np.moveaxis(a, 2, 0))) for a in (last, binned(last, 2))]
+    slide, expected = ArraySlide(levels, mpp=0.5), ArraySlide([last, binned(last, 2)], mpp=0.5)
+    assert slide.levels == expected.levels
+    for downsample in (1.0, 1.3, 2.0):
+        region = Region(7, 3, 80, 61)
+        np.testing.assert_array_equal(
+            slide.read_scaled(region, downsample), expected.read_scaled(region, downsample)
+        )
+    np.testing.assert_array_equal(np.asarray(slide.as_dask()[1]), expected.as_dask()[1])
+
+
+def test_where_both_could_be_channels_they_are_last() -> None:
+    image = IMAGE[:3, :50]
+    np.testing.assert_array_equal(ArraySlide(image).read_level(0, 0, 0, 3, 50), image)
+
+
+def test_levels_of_a_napari_layer() -> None:
+    layers = pytest.importorskip("napari.layers")
+    layer = layers.Image([IMAGE, binned(IMAGE, 2)], multiscale=True, rgb=True)
+    slide = ArraySlide(layer.data, mpp=0.5)
+    assert [level.shape for level in slide.levels] == [(120, 90), (60, 45)]
+    np.testing.assert_array_equal(slide.read_level(1, 0, 0, 60, 45), binned(IMAGE, 2))
+
+
+def test_every_pixel_of_a_channel_first_array_counts_for_its_identity() -> None:
+    one = np.ascontiguousarray(np.moveaxis(IMAGE, 2, 0))
+    other = one.copy()
+    other[1, 100, 80] ^= 1
+    assert ArraySlide(one).fingerprint != ArraySlide(other).fingerprint
+
+
 @pytest.mark.parametrize(
-    "data",
+    ("data", "reason"),
     [
-        IMAGE.astype(np.uint16),
-        IMAGE[..., :2],
-        IMAGE[None],
-        IMAGE[0, 0],
-        IMAGE[:0],
-        [],
-        [binned(IMAGE, 2), IMAGE],
-        "text",
+        (IMAGE.astype(np.uint16), "16-bit uint16, not 8-bit"),
+        (IMAGE / 255.0, "64-bit float64"),
+        (IMAGE[..., :2], "no axis is 3 or 4 colors"),
+        (np.zeros((7, 120, 90), np.uint8), "no axis is 3 or 4 colors"),
+        (IMAGE[None], "4 axes"),
+        (IMAGE[0, 0], "1 axes"),
+        (IMAGE[:0], "no pixels"),
+        ([], "no pixels"),
+        ([binned(IMAGE, 2), IMAGE], "not ordered"),
+        ([IMAGE, binned(IMAGE, 2)[..., 0]], "2 axes where 3 are named"),
+        ("text", "not an array"),
     ],
 )
-def test_what_is_no_slide_is_refused(data: Any) -> None:
-    with pytest.raises(SlideError):
+def test_what_is_no_slide_is_refused_with_the_reason(data: Any, reason: str) -> None:
+    with pytest.raises(SlideError, match=reason):
         ArraySlide(data)
+
+
+def test_levels_of_different_colors_are_refused() -> None:
+    alpha = np.dstack([binned(IMAGE, 2), binned(IMAGE, 2)[..., :1]])
+    with pytest.raises(SlideError, match="3 and 4 channels"):
+        ArraySlide([IMAGE, alpha])
+
+
+class Garbled:
+    """An array whose chunks cannot be decoded, which zlib says in a class of its own."""
+
+    shape, dtype, broken = IMAGE.shape, IMAGE.dtype, False
+
+    def __getitem__(self, key: Any) -> Any:
+        if self.broken:
+            raise zlib.error("invalid distance")
+        return IMAGE[key]
+
+
+def test_any_error_of_a_codec_is_a_slide_error() -> None:
+    array = Garbled()
+    slide = ArraySlide(array, name="remote")
+    array.broken = True
+    with pytest.raises(SlideError, match=r"remote.*level 0, row 8.*invalid distance"):
+        slide.read_level(0, 8, 0, 8, 8)
 
 
 class Vanishing:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp
+from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import (
     MppClaim,
     aperio_fields,
@@ -16,6 +18,7 @@ from napari_fddm.slides.mpp import (
     claim_from_ome,
     claim_from_resolution,
     claim_from_text,
+    require_mpp,
     resolve_mpp,
 )
 
@@ -167,3 +170,27 @@ def test_resolution_tags(per_unit: float, unit: int, um: float) -> None:
 )
 def test_filled_in_resolutions_say_nothing(per_unit: float, unit: int) -> None:
     assert claim_from_resolution(per_unit, per_unit, unit) is None
+
+
+def slide_of(mpp: Mpp) -> ArraySlide:
+    return ArraySlide(np.full((8, 8, 3), 200, np.uint8), mpp=mpp, name="a.svs")
+
+
+def test_a_run_is_told_why_there_is_no_pixel_size() -> None:
+    assert require_mpp(slide_of(Mpp(0.5, "vendor"))) == 0.5
+    silent, _ = resolve_mpp((), name="a.svs")
+    wide, _ = resolve_mpp((MppClaim(29.0, 29.0, "vendor"),), name="a.svs")
+    oblong, _ = resolve_mpp((MppClaim(0.5, 0.25, "ome"),), name="a.svs")
+    for mpp, reason in (
+        (silent, "does not say how large"),
+        (wide, r"29 × 29 µm \(vendor\) is outside 0\.05–5 µm"),
+        (oblong, "not square: 0.5 µm high and 0.25 µm wide"),
+    ):
+        with pytest.raises(MppError, match=reason) as caught:
+            require_mpp(slide_of(mpp))
+        assert "--mpp" in caught.value.hint
+        assert str(caught.value).startswith("a.svs ")
+
+
+def test_the_reason_is_no_part_of_the_value() -> None:
+    assert Mpp(None, "unknown", "because") == Mpp(None, "unknown")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,3 +129,42 @@ def test_broken_groups_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SlideError, match=name) as caught:
             open_slide(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def said_of(folder: Path) -> str:
+    with pytest.raises(SlideError) as caught:
+        open_slide(folder)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert folder.name in text
+    assert caught.value.hint
+    return text
+
+
+def test_reasons_are_given_in_words(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.zarr", [planar(IMAGE)], "cyx", version="0.3")
+    assert "OME-Zarr 0.3; 0.4 and 0.5 can be read" in said_of(old)
+    levels = [planar(IMAGE), planar(binned(IMAGE, 2))]
+    lost = write(tmp_path / "lost.zarr", levels, "cyx")
+    shutil.rmtree(lost / "1")
+    assert "levels 1 are missing" in said_of(lost)
+    single = tmp_path / "single.zarr"
+    zarr.create_array(single, data=IMAGE)
+    assert "single zarr array" in said_of(single)
+    deep = write(tmp_path / "deep.zarr", [planar(IMAGE).astype(np.uint16)], "cyx")
+    assert "16-bit uint16" in said_of(deep)
+    many = write(tmp_path / "many.zarr", [np.zeros((5, 64, 64), np.uint8)], "cyx")
+    assert "5 channels" in said_of(many)
+    stack = write(tmp_path / "stack.zarr", [np.zeros((4, 3, 64, 64), np.uint8)], "tcyx")
+    assert "stack" in said_of(stack)
+
+
+def test_a_damaged_chunk_is_an_error(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    with open_slide(folder) as slide:
+        for chunk in (folder / "0" / "c").rglob("2"):
+            if chunk.is_file():
+                chunk.write_bytes(b"garbage")
+        slide.read_region(Region(0, 0, 60, 60), 0.5)
+        with pytest.raises(SlideError, match=r"a\.zarr cannot be read at level 0"):
+            slide.read_region(Region(130, 130, 60, 30), 0.5)

@@ -80,7 +80,9 @@ def test_empty(tmp_path: Path) -> None:
     [
         (b"This is no slide.\r\n" * 50, "text file"),
         ("Größe\n".encode() * 100, "text file"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(500), "no known slide format"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(500), "a PNG image"),
+        (b"PK\x03\x04" + bytes(500), "a ZIP archive"),
+        (b"\x08\x00\x05\x00\x0a\x00" + bytes(500), "old form of DICOM"),
         (bytes(1000), "no known slide format"),
         (b"II*\x00", "a.svs"),
         (b"II*\x00\xff\xff\xff\x7f" + bytes(100), "cut off"),

@@ -201,6 +201,15 @@ def test_strips_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         np.testing.assert_array_equal(whole(slide), IMAGE)
 
 
+def test_strips_are_viewed_in_square_chunks(tmp_path: Path) -> None:
+    image = noise(1200, 700)
+    path = write_tiff(tmp_path / "flat.tif", [image], tile=None, rowsperstrip=1)
+    with TiffSlide(path) as slide:
+        lazy = slide.as_dask()[0]
+        assert lazy.chunks == ((512, 512, 176), (512, 188), (3,))
+        np.testing.assert_array_equal(np.asarray(lazy), image)
+
+
 def test_the_largest_image_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     with tifffile.TiffWriter(path) as writer:

@@ -35,7 +35,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but er
 
 @app.command()
 def run(
-    slide: Annotated[str, typer.Argument(help="Slide file, DICOM folder or synthetic:HxW.")],
+    slide: Annotated[str, typer.Argument(help="Slide file, folder, URL or synthetic:HxW.")],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Store to write; beside the slide if unset.")
     ] = None,
@@ -98,12 +98,13 @@ def rate(
 def export(
     store: Annotated[Path, typer.Argument(help="Analysis store.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="OME-Zarr to write.")],
+    version: Annotated[str, typer.Option(help="Of OME-Zarr: 0.5, or 0.4 for zarr 2.")] = "0.5",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier export.")] = False,
 ) -> None:
     """Write a validated OME-Zarr copy of a store."""
     from napari_fddm.cli.stores import export_store
 
-    export_store(store, out, overwrite=overwrite)
+    export_store(store, out, version=version, overwrite=overwrite)
 
 
 @app.command()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,6 +12,9 @@ from napari_fddm.cli.stores import rate_text
 from napari_fddm.core.config import load_config
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Region
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run_slide(
@@ -34,14 +36,16 @@ def run_slide(
         For everything a user can mend.
     """
     from napari_fddm.pipeline.layout import default_store_path
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides.mpp import require_mpp
+    from napari_fddm.slides.opening import local_place, open_slide
 
     config = load_config(**settings)
     with open_slide(slide_name, mpp=mpp) as slide:
+        require_mpp(slide)  # before anything else is said: one error is one line
         if not quiet:
             for warning in slide.warnings:
                 typer.echo(f"warning: {warning}", err=True)
-        path = None if slide_name.startswith("synthetic:") else Path(slide_name)
+        path = local_place(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
         _check_folder_of(report)
         from napari_fddm.pipeline.analyze import analyze

@@ -42,10 +42,11 @@ def _one_rate(result: dict[str, Any]) -> str:
     return f"{result['rate']:.1%} (Huvos {result['huvos']})"
 
 
-def export_store(path: Path, out: Path, *, overwrite: bool) -> None:
+def export_store(path: Path, out: Path, *, version: str, overwrite: bool) -> None:
     """Write a validated copy of a store."""
+    from napari_fddm.pipeline.export import export_version
     from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
-        store.export(out, overwrite=overwrite)
-    typer.echo(f"exported and validated: {out}")
+        export_version(store, out, version=version, overwrite=overwrite)
+    typer.echo(f"exported as OME-Zarr {version} and validated: {out}")

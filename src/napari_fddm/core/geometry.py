@@ -8,7 +8,7 @@ at ``i * mpp`` micrometers; `MapGeometry` makes the half-pixel shift in one plac
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from napari_fddm.core.errors import ConfigError
 
@@ -94,10 +94,13 @@ class Mpp:
         Micrometers per level-0 pixel; None when nothing says it.
     source : str
         "vendor", "ome", "tiff-resolution", "objective-power", "user" …
+    reason : str
+        Why there is no value although the file says one; not part of equality.
     """
 
     value: float | None
     source: str
+    reason: str = field(default="", compare=False)
 
     PLAUSIBLE = (0.05, 5.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import ConfigError, MppError, SlideError, WeightsError
+from napari_fddm.core.errors import ConfigError, SlideError, WeightsError
 from napari_fddm.core.events import (
     StageDone,
     StageStarted,
@@ -39,6 +39,7 @@ from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
 from napari_fddm.pipeline.tile_buffer import TileBuffer
+from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -146,11 +147,7 @@ class _Run:
         config: AnalysisConfig,
         region: Region | None,
     ) -> None:
-        if slide.mpp.value is None:
-            raise MppError(
-                f"{slide.name} does not say how large its pixels are.",
-                hint="Give the micrometers per pixel of its finest level with --mpp.",
-            )
+        mpp = require_mpp(slide)
         if model.card.classes != OSTEOSARCOMA.shorts:
             raise WeightsError(
                 f"the model {model.card.id!r} has the classes {', '.join(model.card.classes)}; "
@@ -161,7 +158,7 @@ class _Run:
                 f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
             )
         self.slide, self.model, self.config = slide, model, config
-        self.grid = TileGrid(slide.levels[0].shape, slide.mpp.value, model.card.analysis_mpp)
+        self.grid = TileGrid(slide.levels[0].shape, mpp, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
         self.tiles = self._wanted_tiles(region)
         self.provenance = describe_run(slide, model, config)

@@ -151,7 +151,7 @@ class AutomaticMaps:
             self._scatter(f"{layout.OURS}/cell_probs", index, np.asarray(cell_probs, np.float16))
             self._scatter(f"{layout.OURS}/tissue_features", index, np.asarray(features, np.float16))
             self._scatter(f"{layout.OURS}/patch_probs", index, patch)
-            self._scatter(f"labels/{layout.PATCH}/0", index, labels)
+            self._scatter(f"{layout.OURS}/patch_labels", index, labels)
             self._scatter(f"{layout.OURS}/tile_done", index, np.ones_like(labels))
 
     def write_refined(
@@ -193,6 +193,7 @@ class AutomaticMaps:
         """Build the pyramids of what was written and say whether the run is complete."""
         with self._mutex:
             self.begin()
+            self._spread_tiles()
             ome_zarr.rebuild_image_pyramid(self._root)
             for name in (layout.PATCH, layout.REFINED):
                 ome_zarr.rebuild_label_pyramid(self._root[f"labels/{name}"])
@@ -254,7 +255,19 @@ class AutomaticMaps:
         tile_done = self._done("tile")
         if not tile_done.any():
             return np.zeros(label.shape, np.uint8)
-        return resample_nearest(self.read(f"labels/{layout.PATCH}/0") * tile_done, tile, label)
+        return resample_nearest(self.stored_labels(layout.PATCH) * tile_done, tile, label)
+
+    def stored_labels(self, name: str) -> Labels:
+        """Return "patch" on the tile grid or "refined" on the label grid, as written."""
+        patch = name == layout.PATCH
+        return self.read(f"{layout.OURS}/patch_labels" if patch else f"labels/{name}/0")
+
+    def _spread_tiles(self) -> None:
+        """Lay the tiles' classes on the label grid, where other programs see them."""
+        tiles = self.stored_labels(layout.PATCH) * self._done("tile")
+        group, grid = self._root[f"labels/{layout.PATCH}"], self._geometries.label
+        for rows, labels in iter_resampled(tiles, self._geometries.tile, grid):
+            ome_zarr.write_label_window(group, Window(rows.start, 0, *labels.shape), labels)
 
     def _done(self, name: str) -> npt.NDArray[np.bool_]:
         return np.asarray(self.read(f"{layout.OURS}/{name}_done") == 1)

@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ozx
+from napari_fddm.interop import ngff, ngff04, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline.layout import is_our_store
 
@@ -16,8 +16,56 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from napari_fddm.pipeline.store import AnalysisStore
+
 _TRANSIENT = (".lock", ".part", ".partial")
 """Ends of file names that mean something to a running program only."""
+
+
+def export_version(
+    store: AnalysisStore, destination: Path, *, version: str = ngff.VERSION, overwrite: bool = False
+) -> None:
+    """Write a complete, validated copy of a store as one version of OME-Zarr.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        The analysis.
+    destination : Path
+        Folder to create, for 0.5 also a ``.ozx`` file; it appears whole or not at all.
+    version : str
+        "0.5", which is a store that can be gone on with, or "0.4", which has the
+        overview and the labels only.
+    overwrite : bool
+        Replace an older export of ours. Nothing else is ever replaced.
+
+    Raises
+    ------
+    StoreError
+        If the version is unknown, the destination is taken or impossible, or the copy
+        is not valid.
+    """
+    if version == ngff.VERSION:
+        store.export(destination, overwrite=overwrite)
+        return
+    if version != ngff04.VERSION or destination.suffix == ozx.SUFFIX:
+        raise StoreError(
+            f"{destination.name} cannot be written as OME-Zarr {version}.",
+            hint=f"Known versions are {ngff.VERSION} and {ngff04.VERSION}; "
+            f"a single {ozx.SUFFIX} file is always {ngff.VERSION}.",
+        )
+    _check_places(store.path, destination)
+    _check_vacancy(destination, overwrite=overwrite)
+    finished, converted = _beside(destination), _beside(destination)
+    try:
+        store.export(finished)
+        ngff04.write_v04(finished, converted)
+        ngff04.validate_v04(converted)
+        _check_vacancy(destination, overwrite=overwrite)
+        _install(converted, destination)
+    finally:
+        shutil.rmtree(finished, ignore_errors=True)
+        shutil.rmtree(converted, ignore_errors=True)
 
 
 def export_copy(
@@ -80,7 +128,8 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
             f"{destination} exists already.",
             hint="Choose another name, or replace it with --overwrite.",
         )
-    if not (is_our_store(destination) or _is_our_file(destination)):
+    ours = is_our_store(destination) or ngff04.is_v04_export(destination)
+    if not (ours or _is_our_file(destination)):
         raise StoreError(
             f"{destination} exists and was not written by napari-fddm, so it is not replaced.",
             hint="Choose another name, or remove it yourself.",

@@ -4,12 +4,13 @@
 
     <slide>.fddm.ome.zarr/
     ├─ 0, 1, 2 …              RGB overview on the label grid (c, y, x)
-    ├─ labels/patch           most probable class per tile
+    ├─ labels/patch           most probable class of the tile around each label cell
     ├─ labels/refined         refined labels on the label grid
     ├─ labels/corrected       what the pathologist made of them
     ├─ labels/reader-<id>     the same for further readers
     └─ fddm/
        ├─ patch_probs, cell_probs, refined_probs    float16 (class, y, x)
+       ├─ patch_labels                              uint8, most probable class per tile
        ├─ tissue_features                           float16 (feature, y, x)
        ├─ tile_done, refined_done                   uint8: 1 = data is complete
        ├─ provenance.json, run.json, synced.json
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.tiling import TileGrid
 
 SUFFIX = ".fddm.ome.zarr"
-SCHEMA = 1
-"""Version of this layout; a reader refuses newer ones."""
+SCHEMA = 2
+"""Version of this layout; a reader refuses any other."""
 
 PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
 READER_PREFIX = "reader-"
@@ -99,6 +100,7 @@ class StoreGeometries:
             "cell_probs": (classes, *self.cell.shape),
             "refined_probs": (classes, *self.cell.shape),
             "tissue_features": (N_FEATURES, *self.cell.shape),
+            "patch_labels": self.tile.shape,
             "tile_done": self.tile.shape,
             "refined_done": self.cell.shape,
         }
@@ -155,13 +157,13 @@ def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: 
             key,
             shape=shape,
             chunks=(*shape[:-2], _CHUNK, _CHUNK),
-            dtype="uint8" if key.endswith("_done") else "float16",
+            dtype="uint8" if key.endswith(("_done", "_labels")) else "float16",
             fill_value=0,
             compressors=ZstdCodec(level=3, checksum=True),
         )
-    create_labels(root, PATCH, geometries.tile, table)
-    create_labels(root, REFINED, geometries.label, table)
-    create_labels(root, CORRECTED, geometries.label, table)
+    # All on the image's own grid: some viewers leave the translation of a map out.
+    for name in (PATCH, REFINED, CORRECTED):
+        create_labels(root, name, geometries.label, table)
     block: Any = root.attrs[ngff.BLOCK]
     grids = {k: ngff.geometry_block(getattr(geometries, k)) for k in ("tile", "cell", "label")}
     # Last of all: only a store with a schema number is one.
@@ -190,6 +192,12 @@ def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
             f"{SCHEMA}).",
             hint="Update napari-fddm.",
         )
+    if schema < SCHEMA:
+        raise StoreError(
+            f"{path} was written by an older napari-fddm (layout {schema}, this one knows "
+            f"{SCHEMA}).",
+            hint="Run the analysis again.",
+        )
     try:
         grids = [ngff.geometry_of_block(block[k]) for k in ("tile", "cell", "label")]
         return StoreGeometries(*grids), ngff.table_of_block(block["classes"])
@@ -209,9 +217,8 @@ def check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, clas
         Naming the first that is not.
     """
     expected = {f"{OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
-    expected[f"labels/{PATCH}/0"] = geometries.tile.shape
-    expected[f"labels/{REFINED}/0"] = geometries.label.shape
-    expected[f"labels/{CORRECTED}/0"] = geometries.label.shape
+    for name in (PATCH, REFINED, CORRECTED):
+        expected[f"labels/{name}/0"] = geometries.label.shape
     expected["0"] = (3, *geometries.label.shape)
     for key, shape in expected.items():
         with storage_errors("read", f"{path}/{key}", damaged=True):

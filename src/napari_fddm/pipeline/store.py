@@ -247,7 +247,7 @@ class AnalysisStore:
         """
         self._require_open()
         if name in (layout.PATCH, layout.REFINED):
-            return self._maps.read(f"labels/{name}/0")
+            return self._maps.stored_labels(name)
         return self._corrections.labels(name)
 
     def automatic_labels(self) -> Labels:

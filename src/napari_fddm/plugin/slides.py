@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.geometry import Region
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.state import SlideInfo
+from napari_fddm.slides.opening import local_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,10 +21,11 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 def slide_info(slide: Slide, uri: str) -> SlideInfo:
     """Collect what the plugin needs to know of an open slide."""
+    path = local_place(uri)
     return SlideInfo(
         name=slide.name,
         uri=uri,
-        path=None if uri.startswith("synthetic:") else str(Path(uri).resolve()),
+        path=str(path.resolve()) if path else None,
         fingerprint=slide.fingerprint,
         shape=slide.levels[0].shape,
         mpp=slide.mpp.value,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import numpy as np
 from napari_fddm.core.errors import SlideError
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
+from napari_fddm.slides.planes import dressed, guess_axes, refuse_other_than_image
 from napari_fddm.slides.scales import level_scales
 from napari_fddm.slides.tiff_level import onto_white
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     import numpy.typing as npt
 
@@ -28,9 +30,10 @@ class ArraySlide(PyramidSlide):
 
     Parameters
     ----------
-    data : array or sequence of arrays, uint8, shape (h, w), (h, w, 3) or (h, w, 4)
-        numpy, dask, zarr or anything that slices like them, finest first. Gray is
-        repeated; a fourth channel is straight alpha over white.
+    data : array or sequence of arrays, uint8
+        numpy, dask, zarr or anything that slices like them, finest first, of shape
+        (h, w), (h, w, c) or (c, h, w) with 3 or 4 channels. Gray is repeated; a
+        fourth channel is straight alpha over white.
     mpp : float or Mpp, optional
         Micrometers per level-0 pixel; a number counts as given by the user.
     name : str
@@ -39,6 +42,8 @@ class ArraySlide(PyramidSlide):
         What `open_slide` can open it from again; empty if nothing.
     backend : str
         What to call the reader.
+    axes : tuple of str, optional
+        Name of each axis; by default told from the shape, see `guess_axes`.
 
     Raises
     ------
@@ -56,10 +61,15 @@ class ArraySlide(PyramidSlide):
         name: str = "array",
         uri: str = "",
         backend: str = "array",
+        axes: tuple[str, ...] | None = None,
     ) -> None:
-        arrays = list(data) if isinstance(data, list | tuple) else [data]
-        for array in arrays:
-            _refuse_unreadable(array, name)
+        # A napari layer's levels are a Sequence of their own, no list.
+        arrays = list(data) if isinstance(data, Sequence) else [data]
+        if not arrays:
+            raise SlideError(f"{name} has no pixels.", hint="Give one array per level.")
+        axes = axes or guess_axes(arrays[0], name)
+        refuse_other_than_image(arrays, axes, name)
+        arrays = [dressed(array, axes) for array in arrays]
         shapes = [(int(a.shape[0]), int(a.shape[1])) for a in arrays]
         level_scales(shapes)  # refuses what is empty before pixels are looked at
         resolved, notes = _resolve(mpp, name)
@@ -79,10 +89,10 @@ class ArraySlide(PyramidSlide):
             raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
         try:
             window = np.asarray(arrays[level][y : y + height, x : x + width])
-        except (OSError, ValueError, RuntimeError, LookupError) as error:
+        except Exception as error:  # each codec and each network library has errors of its own
+            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise SlideError(
-                f"{self.name} cannot be read at level {level}, row {y}, column {x}: "
-                f"{' '.join(str(error).split()).rstrip('.')}."
+                f"{self.name} cannot be read at level {level}, row {y}, column {x}: {reason}."
             ) from error
         return _to_rgb(window)
 
@@ -93,17 +103,6 @@ def _to_rgb(window: npt.NDArray[np.uint8]) -> RgbImage:
     if window.shape[2] == 4:
         return onto_white(window[..., :3], window[..., 3], premultiplied=False)
     return np.array(window)  # a copy: who gets it may write to it
-
-
-def _refuse_unreadable(array: Any, name: str) -> None:
-    shape = tuple(getattr(array, "shape", ()))
-    plausible = len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
-    if not plausible or np.dtype(array.dtype) != np.uint8:
-        kind = f"{getattr(array, 'dtype', type(array).__name__)} {shape}"
-        raise SlideError(
-            f"{name} is no brightfield image: it is {kind}.",
-            hint="It must be 8-bit (h, w), (h, w, 3) or (h, w, 4).",
-        )
 
 
 def _resolve(mpp: float | Mpp | None, name: str) -> tuple[Mpp, tuple[str, ...]]:

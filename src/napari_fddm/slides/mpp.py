@@ -20,6 +20,8 @@ from napari_fddm.core.geometry import Mpp
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from napari_fddm.core.protocols import Slide
+
 MAX_ANISOTROPY = 1.05
 """Pixels whose sides differ by more than this ratio are not taken as square."""
 
@@ -111,9 +113,36 @@ def _first_believable(claims: Iterable[MppClaim | None]) -> tuple[Mpp, list[str]
                 f"pixels are not square: {claim.y:g} µm high and {claim.x:g} µm wide "
                 f"({claim.source}); such a slide cannot be read to scale."
             )
-            return UNKNOWN, refused
+            return _unknown(refused), refused
         return Mpp(math.sqrt(low * high) if low != high else low, claim.source), []
-    return UNKNOWN, refused
+    return _unknown(refused), refused
+
+
+def _unknown(refused: list[str]) -> Mpp:
+    return Mpp(None, UNKNOWN.source, " ".join(refused))
+
+
+def require_mpp(slide: Slide) -> float:
+    """Return the pixel size of a slide that is to be analyzed, µm per level-0 pixel.
+
+    Raises
+    ------
+    MppError
+        If it is unknown; says what the file claims and why that was not believed.
+    """
+    if slide.mpp.value is not None:
+        return slide.mpp.value
+    if slide.mpp.reason:
+        raise MppError(
+            f"{slide.name} has no usable pixel size: {slide.mpp.reason}",
+            hint="If the file is wrong, give the micrometers per pixel with --mpp; "
+            "overviews and thumbnails cannot be analyzed.",
+        )
+    raise MppError(
+        f"{slide.name} does not say how large its pixels are.",
+        hint="Give the micrometers per pixel of its finest level with --mpp "
+        "(40x scans have about 0.25, 20x scans about 0.5).",
+    )
 
 
 def _user_mpp(user: float, found: Mpp, name: str) -> tuple[Mpp, tuple[str, ...]]:

@@ -1,8 +1,8 @@
-"""Slides stored as OME-Zarr (NGFF 0.4 and 0.5 folders), read through zarr."""
+"""Slides stored as OME-Zarr 0.4 and 0.5, in a folder or behind a URL, read through zarr."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +10,12 @@ import numpy as np
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
+from napari_fddm.slides.remote import url_errors, url_name, url_store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    import numpy.typing as npt
+    from zarr.abc.store import Store
 
 _UM_PER_UNIT = {
     "angstrom": 1e-4,
@@ -25,6 +25,9 @@ _UM_PER_UNIT = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
+VERSIONS = ("0.4", "0.5")
+_NETWORK = ("aiohttp", "botocore", "s3fs", "gcsfs", "adlfs")
+"""Packages whose errors are about the way to a file, not about the file."""
 _MARKERS = ("zarr.json", ".zattrs", ".zgroup")
 
 
@@ -33,13 +36,14 @@ def is_zarr(folder: Path) -> bool:
     return any((folder / marker).is_file() for marker in _MARKERS)
 
 
-def open_omezarr(folder: Path, *, mpp: float | None = None) -> ArraySlide:
-    """Open the image of an OME-Zarr folder.
+def open_omezarr(place: Path | str, *, mpp: float | None = None) -> ArraySlide:
+    """Open the image of an OME-Zarr.
 
     Parameters
     ----------
-    folder : Path
-        The zarr group with ``multiscales``, or one written by bioformats2raw.
+    place : Path or str
+        Folder or URL of the zarr group with ``multiscales``, or of one written by
+        bioformats2raw.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides the file.
 
@@ -51,90 +55,104 @@ def open_omezarr(folder: Path, *, mpp: float | None = None) -> ArraySlide:
     Raises
     ------
     SlideError
-        If there is no multiscale image or it is no 8-bit gray, RGB or RGBA image.
+        If it cannot be reached, there is no multiscale image, or it is no 8-bit gray,
+        RGB or RGBA image.
     MppError
         If `mpp` is not believable.
     """
-    folder = folder.absolute()
+    if isinstance(place, str):
+        with url_errors(place):
+            return _open_url(place, mpp)
+    place = place.absolute()
+    return _open(place, place.name, str(place), mpp)
+
+
+def _open_url(url: str, mpp: float | None) -> ArraySlide:
+    name = url_name(url)
     try:
-        multiscale, planes = _planes(folder)
+        return _open(url_store(url), name, url, mpp)
+    except Exception as error:
+        # The class is botocore's, which only s3fs brings; public data needs no credentials.
+        if type(error).__name__ != "NoCredentialsError":
+            raise
+    return _open(url_store(url, anonymous=True), name, url, mpp)
+
+
+def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArraySlide:
+    try:
+        multiscale, arrays = _levels(place, name)
+        axes = tuple(str(axis["name"]) for axis in multiscale["axes"])
         claim = _claim(multiscale)
-    except FddmError:
+    except (FddmError, OSError):
         raise
     except Exception as error:  # metadata written by anybody can fail anywhere
-        reason = " ".join(str(error).split()) or type(error).__name__
+        if type(error).__module__.startswith(_NETWORK):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise SlideError(
-            f"{folder.name} cannot be read as OME-Zarr: {reason}.",
+            f"{name} cannot be read as OME-Zarr: {reason}.",
             hint="Check it with an OME-NGFF validator.",
         ) from error
-    resolved, notes = resolve_mpp((claim,), name=folder.name, user=mpp)
-    slide = ArraySlide(planes, mpp=resolved, name=folder.name, uri=str(folder), backend="omezarr")
+    resolved, notes = resolve_mpp((claim,), name=name, user=mpp)
+    slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     for note in notes:
         slide.add_warning(note)
     return slide
 
 
-@dataclass(frozen=True)
-class _Plane:
-    """A level dressed as (h, w) or (h, w, c), whatever its axes are."""
-
-    array: Any
-    axes: tuple[str, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        sizes = dict(zip(self.axes, self.array.shape, strict=True))
-        channels = (sizes["c"],) if sizes.get("c", 1) > 1 else ()
-        return (sizes["y"], sizes["x"], *channels)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
-        return dtype
-
-    def __getitem__(self, key: tuple[slice, slice]) -> npt.NDArray[np.uint8]:
-        place: dict[str, slice | int] = {"y": key[0], "x": key[1]}
-        if len(self.shape) == 3:
-            place["c"] = slice(None)
-        window = np.asarray(self.array[tuple(place.get(axis, 0) for axis in self.axes)])
-        kept = [axis for axis in self.axes if axis in place]
-        return window.transpose([kept.index(axis) for axis in "yxc" if axis in kept])
-
-
-def _planes(folder: Path) -> tuple[Mapping[str, Any], list[_Plane]]:
-    import zarr
-
-    group = zarr.open_group(folder, mode="r")
-    multiscale = _multiscale(group)
+def _levels(place: Path | Store, name: str) -> tuple[Mapping[str, Any], list[Any]]:
+    group = _group(place, "", name)
+    multiscale = _multiscale(group, name)
     if multiscale is None and "0" in group:
-        group = zarr.open_group(folder / "0", mode="r")
-        multiscale = _multiscale(group)
+        group = _group(place, "0", name)
+        multiscale = _multiscale(group, name)
     if multiscale is None:
         raise SlideError(
-            f"{folder.name} is a zarr group without a multiscale image.",
+            f"{name} is a zarr group without a multiscale image.",
             hint="Choose the OME-Zarr folder of the image itself.",
         )
-    axes = tuple(axis["name"] for axis in multiscale["axes"])
-    arrays = [group[dataset["path"]] for dataset in multiscale["datasets"]]
-    _refuse_stack(arrays, axes, folder.name)
-    return multiscale, [_Plane(array, axes) for array in arrays]
-
-
-def _multiscale(group: Any) -> Mapping[str, Any] | None:
-    attributes = dict(group.attrs)
-    listed = attributes.get("ome", attributes).get("multiscales")
-    return listed[0] if listed else None
-
-
-def _refuse_stack(arrays: Sequence[Any], axes: tuple[str, ...], name: str) -> None:
-    sizes = dict(zip(axes, arrays[0].shape, strict=True))
-    extra = {axis: n for axis, n in sizes.items() if axis not in "yxc" and n > 1}
-    if extra or sizes.get("c", 1) not in (1, 3, 4) or not {"y", "x"} <= set(axes):
-        described = ", ".join(f"{axis} {n}" for axis, n in sizes.items())
+    paths = [str(dataset["path"]) for dataset in multiscale["datasets"]]
+    missing = [path for path in paths if path not in group]
+    if missing:
         raise SlideError(
-            f"{name} is not one brightfield image: its axes are {described}.",
-            hint="Export one RGB plane.",
+            f"{name} is incomplete: its levels {', '.join(missing)} are missing.",
+            hint="Copy it again.",
         )
+    return multiscale, [group[path] for path in paths]
+
+
+def _group(place: Path | Store, inside: str, name: str) -> Any:
+    import zarr
+    from zarr.errors import ContainsArrayError, NodeTypeValidationError
+
+    try:
+        return zarr.open_group(place, path=inside or None, mode="r")
+    except (ContainsArrayError, NodeTypeValidationError) as error:
+        raise SlideError(
+            f"{name} is a single zarr array, not an OME-Zarr image.",
+            hint="Choose the folder around it, which has the multiscales metadata.",
+        ) from error
+    except OSError as error:
+        if isinstance(place, Path) and isinstance(error, ValueError):  # zarr's "not found"
+            raise SlideError(
+                f"{name} holds no zarr group.", hint="Choose the OME-Zarr folder of the image."
+            ) from error
+        raise
+
+
+def _multiscale(group: Any, name: str) -> Mapping[str, Any] | None:
+    attributes = dict(group.attrs)
+    ome = attributes.get("ome", attributes)
+    listed = ome.get("multiscales")
+    if not listed:
+        return None
+    version = str(ome.get("version") or listed[0].get("version") or VERSIONS[-1])
+    if not version.startswith(VERSIONS):
+        raise SlideError(
+            f"{name} is OME-Zarr {version}; {' and '.join(VERSIONS)} can be read.",
+            hint="Convert it, for instance with bioformats2raw.",
+        )
+    return listed[0]  # type: ignore[no-any-return]
 
 
 def _claim(multiscale: Mapping[str, Any]) -> MppClaim | None:

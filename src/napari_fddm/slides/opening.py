@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import MppError, SlideError
+from napari_fddm.slides.remote import is_url, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,18 @@ _TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
 _SPEC_MPP = re.compile(r"^(?P<path>.+)\?mpp=(?P<mpp>[0-9.eE+-]+)$")
 _FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF, OME-TIFF and OME-Zarr."
 
+_KINDS = {
+    b"\x89PNG": "a PNG image without levels and scale",
+    b"\xff\xd8\xff": "a JPEG image without levels and scale",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a compressed archive",
+    b"%PDF": "a PDF document",
+    b"\x89HDF": "an HDF5 file",
+    b"\x08\x00\x00\x00": "a single image in an old form of DICOM",
+    b"\x08\x00\x05\x00": "a single image in an old form of DICOM",
+}
+"""By their first bytes; the old DICOM begins with group 0008 instead of a preamble."""
+
 DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
 
@@ -35,7 +48,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A file, an OME-Zarr folder, a folder with a DICOM series, the text of `slide_spec`, or
+        A file, an OME-Zarr folder, a folder with a DICOM series, the URL of an OME-Zarr
+        (``https://…``, ``s3://…``, whatever fsspec has), the text of `slide_spec`, or
         ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
@@ -57,10 +71,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         from napari_fddm.slides.synthetic_uri import open_synthetic
 
         return open_synthetic(path, mpp=mpp)
-    path, spec_mpp = _split_spec(path)
-    mpp = spec_mpp if mpp is None else mpp
-    _refuse_missing(path)
-    slide = _open_folder(path, mpp) if path.is_dir() else _open_file(path, mpp)
+    place, spec_mpp = _split_spec(path)
+    slide = _open_place(place, spec_mpp if mpp is None else mpp)
     note = dark_ground(slide)
     if note:
         slide.add_warning(note)
@@ -87,6 +99,17 @@ def slide_spec(slide: Slide) -> str:
     if slide.mpp.source == "user":
         return f"{uri}?mpp={slide.mpp.value!r}"
     return uri
+
+
+def local_place(text: str) -> Path | None:
+    """Return the file or folder that a text for `open_slide` names, None where there is none.
+
+    Synthetic slides and URLs have none; a pixel size behind the path is cut off.
+    """
+    if text.startswith(SYNTHETIC):
+        return None
+    place, _ = _split_spec(text)
+    return place if isinstance(place, Path) else None
 
 
 def dark_ground(slide: PyramidSlide) -> str:
@@ -118,17 +141,29 @@ def _probe(shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
             yield y, x, min(most, height), min(most, width)
 
 
-def _split_spec(path: str | Path) -> tuple[Path, float | None]:
+def _open_place(place: Path | str, mpp: float | None) -> PyramidSlide:
+    if isinstance(place, str):
+        from napari_fddm.slides.omezarr import open_omezarr
+
+        return open_omezarr(place, mpp=mpp)
+    _refuse_missing(place)
+    return _open_folder(place, mpp) if place.is_dir() else _open_file(place, mpp)
+
+
+def _split_spec(path: str | Path) -> tuple[Path | str, float | None]:
+    """Return the place, a path or a URL, and the pixel size behind it."""
     found = _SPEC_MPP.match(str(path))
-    if found is None or Path(path).exists():
-        return _expanded(path), None
+    if found is None or (not is_url(path) and Path(path).exists()):
+        return _place(path), None
     try:
-        return _expanded(found["path"]), float(found["mpp"])
+        return _place(found["path"]), float(found["mpp"])
     except ValueError as error:
         raise MppError(f"{found['mpp']!r} is no pixel size.") from error
 
 
-def _expanded(path: str | Path) -> Path:
+def _place(path: str | Path) -> Path | str:
+    if isinstance(path, str) and is_url(path):
+        return local_path(path) or path
     # Not Path.expanduser, which raises on "~scan.svs": there is no user of that name.
     return Path(os.path.expanduser(path))
 
@@ -189,8 +224,7 @@ def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], Pyram
             f"{path.name} lies here without its folder of image data.",
             hint=f"Copy the folder {path.stem!r} next to it.",
         )
-    kind = "a text file" if _is_text(head) else "of no known slide format"
-    raise SlideError(f"{path.name} is {kind}, whatever its name says.", hint=_FORMATS)
+    raise SlideError(f"{path.name} is {_kind(head)}.", hint=_FORMATS)
 
 
 def _vendor(path: Path, *, needed: bool) -> str | None:
@@ -262,5 +296,11 @@ def _head(path: Path) -> bytes:
         ) from error
 
 
-def _is_text(head: bytes) -> bool:
-    return b"\x00" not in head and all(b >= 32 or b in b"\t\r\n\f" for b in head)
+def _kind(head: bytes) -> str:
+    """Say what the content of a file is that is no slide."""
+    for magic, kind in _KINDS.items():
+        if head.startswith(magic):
+            return f"{kind}, not a slide"
+    if b"\x00" not in head and all(b >= 32 or b in b"\t\r\n\f" for b in head):
+        return "a text file, not a slide"
+    return "of no known slide format"

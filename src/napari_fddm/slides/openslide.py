@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 _GENERIC = "generic-tiff"
 _MANY_FILES = frozenset({"dicom", "mirax", "hamamatsu-vms"})
 _SCANNERS = frozenset({"aperio", "hamamatsu", "leica", "mirax", "ventana"})
+_IN_WORDS = {
+    "Couldn't get image flavor": "it does not say that it is a level of a slide (ImageType)",
+    "Unsupported or missing image file": "it is of no slide format that OpenSlide knows",
+}
+"""What OpenSlide says, for people."""
 
 MAX_TILE = 2048
 """Larger tiles than this, px, do not set the size of viewing chunks."""
@@ -137,6 +142,8 @@ def _open(path: Path) -> OpenSlide:
         handle: OpenSlide = library.OpenSlide(path)
     except (library.OpenSlideError, OSError) as error:
         reason = " ".join(str(error).replace(str(path), path.name).split()).rstrip(".")
+        reason = reason.removeprefix(f"Reading {path.name}: ")
+        reason = _IN_WORDS.get(reason, reason)
         raise SlideError(
             f"{path.name} cannot be opened by OpenSlide: {reason}.",
             hint="Check that the file is complete and of a supported slide format.",

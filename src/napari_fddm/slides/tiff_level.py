@@ -256,8 +256,12 @@ def _refuse_codec(page: Any, name: str) -> None:
     try:
         page.decode(None, 0)  # answers without data, unless it cannot decode at all
     except Exception as error:
+        number = int(page.compression)
+        # tifffile speaks of its own classes where it does not even know the name.
+        known = hasattr(page.compression, "name")
+        reason = str(error) if known else f"its compression (number {number}) is not known"
         raise SlideError(
-            f"{name} cannot be decoded: {' '.join(str(error).split()).rstrip('.')}.",
+            f"{name} cannot be decoded: {' '.join(reason.split()).rstrip('.')}.",
             hint="Export it with JPEG, LZW or no compression.",
         ) from error
 

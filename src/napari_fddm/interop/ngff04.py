@@ -1,0 +1,153 @@
+"""A finished OME-Zarr 0.5 written again as 0.4, for programs that know no zarr 3.
+
+Pixels, labels, places, names and colors are the same; arrays become zarr 2 with ``/``
+between chunk numbers. Our own arrays and the event log stay behind: 0.4 is for passing
+results on, not for going on with an analysis.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.geometry import Window
+from napari_fddm.interop import ngff
+from napari_fddm.interop.files import read_json, storage_errors
+from napari_fddm.interop.levels import CHUNK
+from napari_fddm.interop.ome_zarr import open_group
+from napari_fddm.interop.pyramids import blocks_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import zarr
+
+VERSION = "0.4"
+_EXPORTED = "exported_as"
+"""In our block: tells a copy that this module wrote, which may be replaced by another."""
+_ATTRIBUTES = ".zattrs"
+_BLOCK = 2048
+
+
+def write_v04(source: Path, destination: Path) -> None:
+    """Write an OME-Zarr 0.5 image with its labels as a new OME-Zarr 0.4.
+
+    Parameters
+    ----------
+    source : Path
+        Folder of a valid OME-Zarr 0.5 of ours.
+    destination : Path
+        Folder to create.
+
+    Raises
+    ------
+    StoreError
+        If the source cannot be read or the destination cannot be written.
+    """
+    import zarr
+
+    image = open_group(source)
+    with storage_errors("write", destination):
+        root = zarr.create_group(destination, zarr_format=2)
+        _copy_pyramid(image, root)
+        if "labels" not in image:
+            return
+        listed = _ome(image["labels"])["labels"]
+        parent = root.create_group("labels")
+        for name in listed:
+            _copy_pyramid(open_group(source, f"labels/{name}"), parent.create_group(name))
+        parent.update_attributes({"labels": list(listed)})
+
+
+def validate_v04(path: Path) -> None:
+    """Check an image and its labels against the OME-Zarr 0.4 specification.
+
+    Raises
+    ------
+    StoreError
+        Naming the path and the part that fails.
+    """
+    import zarr
+    from ome_zarr_models.v04.image import Image
+    from ome_zarr_models.v04.image_label import ImageLabel
+    from ome_zarr_models.v04.labels import Labels
+
+    with storage_errors("open", path):
+        root = zarr.open_group(path, mode="r", zarr_format=2)
+    _judge(path, "the image", lambda: Image.from_zarr(root))
+    if "labels" not in root:
+        return
+    parent: Any = root["labels"]
+    for name in parent.attrs["labels"]:
+        _judge(path, f"labels/{name}", partial(ImageLabel.from_zarr, parent[name]))
+    _judge(path, "the list of labels", lambda: Labels.from_zarr(parent))
+
+
+def is_v04_export(path: Path) -> bool:
+    """Whether a folder is a copy that `write_v04` made."""
+    if path.is_symlink() or not (path / _ATTRIBUTES).is_file():
+        return False
+    try:
+        block = read_json(path / _ATTRIBUTES).get(ngff.BLOCK)
+    except StoreError:
+        return False
+    return isinstance(block, dict) and block.get(_EXPORTED) == VERSION
+
+
+def _copy_pyramid(source: zarr.Group, target: zarr.Group) -> None:
+    ome = _ome(source)
+    for dataset in ome["multiscales"][0]["datasets"]:
+        _copy_level(source[dataset["path"]], target, dataset["path"])
+    # The description comes last: what has one is whole.
+    target.update_attributes(_attributes(ome, source.attrs.asdict().get(ngff.BLOCK)))
+
+
+def _copy_level(source: Any, target: zarr.Group, name: str) -> None:
+    from numcodecs import Blosc
+
+    leading = source.shape[:-2]
+    copy: Any = target.create_array(
+        name,
+        shape=source.shape,
+        chunks=(*leading, *(min(CHUNK, n) for n in source.shape[-2:])),
+        dtype=source.dtype,
+        fill_value=source.fill_value,
+        compressors=Blosc(cname="zstd", clevel=5),
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+    )
+    for block in blocks_of(Window(0, 0, *source.shape[-2:]), _BLOCK):
+        place = (..., *block.slices)
+        with storage_errors("read", source.store_path, damaged=True):
+            values = source[place]
+        copy[place] = values
+
+
+def _attributes(ome: Mapping[str, Any], block: Any) -> dict[str, Any]:
+    """Return 0.4's attributes: no ``ome`` around them, a version in each part."""
+    found: dict[str, Any] = {
+        "multiscales": [{**entry, "version": VERSION} for entry in ome["multiscales"]]
+    }
+    for part in ("omero", "image-label"):
+        if part in ome:
+            found[part] = {**ome[part], "version": VERSION}
+    if isinstance(block, dict):
+        kept = {key: block[key] for key in ("geometry", "classes") if key in block}
+        found[ngff.BLOCK] = kept | {_EXPORTED: VERSION}
+    return found
+
+
+def _ome(group: Any) -> dict[str, Any]:
+    return dict(group.attrs["ome"])
+
+
+def _judge(path: Path, part: str, check: Callable[[], object]) -> None:
+    try:
+        check()
+    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
+        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
+        raise StoreError(
+            f"{path}: {part} is not valid OME-Zarr {VERSION}: {reason[:300]}",
+            hint="Export it again.",
+        ) from error

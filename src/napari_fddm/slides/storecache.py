@@ -1,0 +1,65 @@
+"""A zarr store that remembers its last answers; importing it imports zarr."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from zarr.storage import WrapperStore
+
+if TYPE_CHECKING:
+    from zarr.abc.store import ByteRequest, Store
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+_KEY_BYTES = 200
+"""What an entry costs beside its content; so that answers "nothing there" are bounded, too."""
+
+
+class CachedStore(WrapperStore["Store"]):  # type: ignore[misc]  # zarr is not looked into
+    """A read-only store in front of a slow one.
+
+    Answers are kept as they came (compressed), also "nothing there", up to a number of
+    bytes; errors are not.
+
+    Parameters
+    ----------
+    store : Store
+        Where the answers come from.
+    limit : int
+        Bytes to keep.
+    """
+
+    def __init__(self, store: Store, limit: int = 0) -> None:
+        super().__init__(store)
+        self._limit = limit
+        self._bytes = 0
+        self._answers: OrderedDict[tuple[str, ByteRequest | None], Buffer | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Return the content of a key, from the cache where it is there."""
+        from zarr.core.buffer import default_buffer_prototype
+
+        asked = (key, byte_range)
+        with self._lock:
+            if asked in self._answers:
+                self._answers.move_to_end(asked)
+                return self._answers[asked]
+        answer = await self._store.get(key, prototype or default_buffer_prototype(), byte_range)
+        with self._lock:
+            if asked not in self._answers:
+                self._answers[asked] = answer
+                self._bytes += _cost(answer)
+            while self._bytes > self._limit:
+                self._bytes -= _cost(self._answers.popitem(last=False)[1])
+        return answer
+
+
+def _cost(answer: Buffer | None) -> int:
+    return _KEY_BYTES + (0 if answer is None else len(answer))
