@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,9 @@ from napari_fddm.pipeline.engine_messages import (
     RunEvent,
     RunFinished,
 )
+from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
 from napari_fddm.plugin.class_panel import AREA, ClassPanel
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.necrosis_panel import NO_RESULT, NecrosisPanel
@@ -60,6 +63,7 @@ class Bench:
     def __init__(self, tmp_path, qtbot):
         self.store = tmp_path / "s.fddm.ome.zarr"
         make(self.store).close()
+        self.fingerprint = "abc"
         self.viewer, self.state, self.worker = ViewerModel(), PluginState(), FakeWorker()
         self.parent = QWidget()
         qtbot.addWidget(self.parent)
@@ -94,7 +98,7 @@ class Bench:
             np.zeros(GEOMETRIES.tile.shape, np.uint8),
             automatic,
             automatic if corrected is None else corrected,
-            {"name": "slide-1", "fingerprint": "abc"},
+            {"name": "slide-1", "fingerprint": self.fingerprint},
             {"id": "x", "real_tissue": False},
         )
 
@@ -385,3 +389,68 @@ def test_the_estimate_follows_the_scope(bench):
     assert bench.run_panel.estimate_label.text() == "16 tiles at most"
     bench.start()
     assert bench.controller._scope.estimate() == ""
+
+
+def refined_halves(bench):
+    """An analysis whose left half is necrosis and whose right half is viable."""
+    bench.start()
+    shape = bench.controller.current.layer.data.shape
+    labels = np.full(shape, 2, np.uint8)
+    labels[:, : shape[1] // 2] = 3
+    bench.answer(RegionRefined(Window(0, 0, *shape), labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    return bench.controller.current
+
+
+def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
+    bench.fingerprint = open_slide(URI).fingerprint
+    analysis = refined_halves(bench)
+    panel = bench.necrosis_panel
+    assert not panel.bed_label.isVisibleTo(panel)
+    panel.outline_button.click()
+    drawing = bench.viewer.layers.selection.active
+    assert drawing.mode == "add_polygon_lasso"
+    geometry = analysis.geometry
+    rows, cols = geometry.shape
+    inner = np.array([[2, 4], [2, cols - 4], [rows - 2, cols - 4], [rows - 2, 4]], float)
+    drawing.add_polygons(inner * geometry.cell - 0.5)
+    bench.controller._bed.settle()
+    assert panel.rate_label.text() == "50.0 %"
+    part = analysis.layer.data[2 : rows - 2, 4 : cols - 4]
+    share = np.count_nonzero(part == 3) / part.size
+    assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+
+    # A stroke inside moves both, one outside only the first; always as a recount.
+    for y in (rows // 2, 0):
+        analysis.layer.brush_size = 3
+        analysis.layer.selected_label = 2
+        analysis.layer.paint((y, 5), 2)
+        share = np.count_nonzero(part == 3) / part.size
+        assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+
+    # It is in the store, comes back with it, and goes when its layer is deleted.
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        (kept,) = read_tumor_bed(store)
+        assert np.allclose(kept, inner * geometry.cell, atol=0.01)
+    bench.viewer.layers.remove(drawing)
+    bench.controller._bed.settle()
+    assert not panel.bed_label.isVisibleTo(panel)
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert read_tumor_bed(store) == ()
+
+
+def test_an_outline_that_was_drawn_before_is_shown_again(bench):
+    fingerprint = open_slide(URI).fingerprint
+    corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
+    with AnalysisStore.open(bench.store, "r+") as store:
+        write_tumor_bed(store, [corners * 0.5])
+        write_tumor_bed(store, [corners])
+        event = opened_event(store)
+    bench.open_slide()
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(replace(event, slide={"fingerprint": fingerprint}))
+    (drawing,) = [layer for layer in bench.viewer.layers if layer.name.startswith("tumor bed")]
+    assert np.allclose(drawing.data[0], corners - 0.5)
+    assert bench.controller.current.sync.bed_counts.sum() > 0

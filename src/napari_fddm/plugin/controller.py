@@ -27,6 +27,7 @@ from napari_fddm.pipeline.engine_messages import (
 from napari_fddm.pipeline.layout import default_store_path
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.appearance import Appearance
+from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.layers import METADATA
@@ -115,6 +116,15 @@ class Controller(QObject):
             analyses=self.analyses.values,
             current=self._in_front,
         )
+        self._bed = TumorBed(
+            viewer,
+            state,
+            necrosis_panel,
+            self._connections,
+            analyses=self.analyses.values,
+            current=self._in_front,
+            parent=self,
+        )
         self._saving = Saving(necrosis_panel, self._connections, current=self._in_front)
         self._window: QWidget | None = None
         parent.installEventFilter(self)
@@ -186,6 +196,7 @@ class Controller(QObject):
             return
         self._closed = True
         self._timer.stop()
+        self._bed.settle()
         self._connections.close()
         self.worker.close()
         for analysis in self.analyses.values():
@@ -312,6 +323,7 @@ class Controller(QObject):
             self._brush.attach(analysis)
             self._saving.attach(analysis)
             self.analyses[path] = analysis
+            self._bed.attach(analysis)
         self.current = self.analyses[path]
         self.state.coverage = event.coverage
 

@@ -6,13 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Shapes
 from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid
-from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
 from napari_fddm.plugin.slides import viewport_of
 from napari_fddm.plugin.state import Scope, duration_text
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state import PluginState, SlideInfo
 
 ROLE = "region to analyze"
+COLOR = "#00b8ff"
 SETTLED_MS = 300
 """The estimate is made anew when the view has stood still for this long."""
 
@@ -95,38 +95,24 @@ class ScopeChooser(QObject):
         slide = self._state.slide
         if slide is None:
             return
-        layer = self._drawing(slide)
+        layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
         if layer is None:
-            layer = Shapes(
-                ndim=2,
-                name=f"{ROLE} — {slide.name}",
-                edge_color="#00b8ff",
-                face_color="transparent",
-                metadata={METADATA: {"role": ROLE, "of": slide.fingerprint}},
-                **_placement(slide),
-            )
+            layer = new_drawing(ROLE, slide, COLOR)
             layer.events.data.connect(self._on_anything_changed)
             self._viewer.add_layer(layer)
-        layer.current_edge_width = 3 * max(1.0, max(slide.shape) / 2000)
         layer.mode = "add_rectangle"
         self._viewer.layers.selection.active = layer
 
-    def _drawing(self, slide: SlideInfo) -> Shapes | None:
-        for layer in self._viewer.layers:
-            block = layer.metadata.get(METADATA, {})
-            if block.get("role") == ROLE and block.get("of") == slide.fingerprint:
-                return layer if isinstance(layer, Shapes) else None
-        return None
-
     def _drawn(self, slide: SlideInfo) -> Region | None:
         """Return the box around the selected shapes, or the last one; cut to the slide."""
-        layer = self._drawing(slide)
-        if layer is None or not layer.data:
+        layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
+        if layer is None or not layer.nshapes:
             return None
-        chosen = sorted(layer.selected_data) or [len(layer.data) - 1]
-        corners = np.concatenate([layer.data[i] for i in chosen])
-        # napari's coordinates are those of pixel centers, ours of edges.
-        (y0, x0), (y1, x1) = corners.min(axis=0) + 0.5, corners.max(axis=0) + 0.5
+        polygons = drawn_polygons(layer, layer.selected_data or {layer.nshapes - 1})
+        if not polygons:
+            return None
+        corners = np.concatenate(polygons)
+        (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
         box = Region(float(y0), float(x0), float(y1 - y0), float(x1 - x0))
         return box.intersection(Region(0, 0, *slide.shape))
 
@@ -158,10 +144,3 @@ class ScopeChooser(QObject):
 
     def _on_panel_draw_clicked(self) -> None:
         self.draw()
-
-
-def _placement(slide: SlideInfo) -> dict[str, Any]:
-    """Return what lays a layer over the slide's own."""
-    if slide.mpp is None:
-        return {}
-    return {"scale": (slide.mpp, slide.mpp), "units": ("um", "um"), "axis_labels": ("y", "x")}
