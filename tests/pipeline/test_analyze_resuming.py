@@ -97,20 +97,21 @@ def test_two_runs_into_one_store_are_refused(model: CountingModel, whole: Path, 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 1}, "config.seed: 0 → 1"),
-        ({"steps": 2}, "config.steps"),
-        ({"label_mpp": 4.0}, "config.label_mpp"),
-        ({"tissue": "all"}, "config.tissue"),
+        ({"seed": 1}, "--seed 0 → 1"),
+        ({"steps": 2}, "--steps 1 → 2"),
+        ({"label_mpp": 4.0}, "--label-mpp 8.0 → 4.0"),
+        ({"tissue": "all"}, "--tissue auto → all"),
     ],
 )
 def test_other_settings_do_not_continue_a_store(
     model: CountingModel, whole: Path, changes: dict[str, Any], named: str
 ):
     config = changed(**changes)
-    with pytest.raises(StoreError, match="another analysis") as caught:
+    with pytest.raises(StoreError, match="made with other settings") as caught:
         next(analyze(WatchedSlide(PIXELS), store=whole, model=model, config=config))
     assert named in caught.value.message
-    assert caught.value.hint
+    assert "-o" in caught.value.hint
+    assert "--fresh" in caught.value.hint
 
 
 def test_another_slide_or_model_does_not_continue_a_store(
@@ -118,13 +119,13 @@ def test_another_slide_or_model_does_not_continue_a_store(
 ):
     other = PIXELS.copy()
     other[0, 0] = 0
-    with pytest.raises(StoreError, match=r"slide\.fingerprint"):
+    with pytest.raises(StoreError, match="the slide is another one"):
         next(analyze(WatchedSlide(other), store=whole, model=model, config=CONFIG))
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     card = json.loads((folder / "card.json").read_text())
     card["id"] = "other"
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(StoreError, match=r"model\.id"):
+    with pytest.raises(StoreError, match="--model tiny-random → other"):
         next(analyze(WatchedSlide(PIXELS), store=whole, model=load_model(str(folder), "cpu")))
 
 

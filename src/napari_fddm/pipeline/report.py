@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
 
 
+AREAS = (
+    "slide_mm2",
+    "tissue_mm2",
+    "tissue_excluded_mm2",
+    "unreadable_mm2",
+    "unreadable_tiles",
+)
+"""Of the last run that ended, see `pipeline.accounting.account`; None before."""
+
+
 def compute_store_report(
     store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
 ) -> NecrosisReport:
@@ -96,7 +106,7 @@ def store_report(
         "mpp_source": slide.get("mpp_source"),
         "label": label,
         **report.to_json(),
-        "tissue_excluded_mm2": run.get("tissue_excluded_mm2"),
+        **{key: run.get(key) for key in AREAS},
         "notes": _cautions(store, label) + list(run.get("notes", [])),
         "research_use_only": True,
         "provenance": {
@@ -105,6 +115,7 @@ def store_report(
                 "slide",
                 "model",
                 "config",
+                "tissue",
                 "device",
                 "dtype",
                 "threads",
