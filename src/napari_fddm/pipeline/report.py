@@ -12,6 +12,9 @@ from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_repor
 from napari_fddm.pipeline import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.pipeline.store import AnalysisStore
 
 
@@ -26,7 +29,11 @@ AREAS = (
 
 
 def compute_store_report(
-    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+    store: AnalysisStore,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
 ) -> NecrosisReport:
     """Count one label map of a store and apply every definition.
 
@@ -38,6 +45,8 @@ def compute_store_report(
         "corrected", "refined", "patch" or a reader's map.
     definition : str
         The one to show large.
+    definitions : sequence of NecrosisDefinition
+        The user's own, reported beside ours.
 
     Raises
     ------
@@ -63,6 +72,7 @@ def compute_store_report(
     return necrosis_report(
         areas,
         definition=definition,
+        definitions=definitions,
         coverage=store.provenance.get("coverage"),
         edited=edited,
     )
@@ -94,10 +104,16 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
 
 
 def store_report(
-    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+    store: AnalysisStore,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
 ) -> dict[str, Any]:
     """Return the whole report as plain JSON values; see `compute_store_report`."""
-    report = compute_store_report(store, label=label, definition=definition)
+    report = compute_store_report(
+        store, label=label, definition=definition, definitions=definitions
+    )
     run = store.provenance
     slide = store.slide_info
     return {
