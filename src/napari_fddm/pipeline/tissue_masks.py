@@ -97,6 +97,21 @@ class UserMask:
         return (self.image.shape[0] * self.cell, self.image.shape[1] * self.cell)
 
 
+def check_tissue(tissue: str) -> None:
+    """Refuse a setting that is neither "auto" nor "all" nor names something on disk.
+
+    Raises
+    ------
+    ConfigError
+        Naming what is allowed.
+    """
+    if tissue not in AUTOMATIC and not Path(tissue).exists():
+        raise ConfigError(
+            f"--tissue cannot be {tissue!r}: it must be auto, all or the file of a mask image, "
+            "and there is no such file."
+        )
+
+
 def read_user_mask(tissue: str) -> UserMask | None:
     """Read the mask that a setting names; None for "auto" and "all".
 
@@ -105,14 +120,10 @@ def read_user_mask(tissue: str) -> UserMask | None:
     ConfigError
         If it is none of these, or no mask.
     """
+    check_tissue(tissue)
     if tissue in AUTOMATIC:
         return None
     path = Path(tissue)
-    if not path.exists():
-        raise ConfigError(
-            f"--tissue cannot be {tissue!r}: it must be auto, all or the file of a mask image, "
-            f"and there is no such file."
-        )
     if path.is_dir():
         return _read_ome_zarr(path)
     image = _read_tiff(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_picture(path)
