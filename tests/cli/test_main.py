@@ -17,44 +17,15 @@ from napari_fddm.cli import run as run_module
 from napari_fddm.cli.doctor import Check
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline import user_files
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.slides.synthetic import SyntheticSlide
+from tests.support.commands import SLIDE, assert_one_line
 from tests.support.slides import stained, write_tiff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Call = Callable[..., tuple[int, str, str]]
-
-SLIDE = "synthetic:1500x1800?seed=3&mpp=0.5"
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process; returns exit code, output and errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["napari-fddm", *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            main_module.main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture(autouse=True)
-def no_definitions_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the user's own definitions would lie; nothing is there."""
-    place = tmp_path.with_name(f"{tmp_path.name}-config") / "definitions.toml"
-    monkeypatch.setattr(user_files, "user_definitions_path", lambda: place)
-    return place
+    from tests.support.commands import Call
 
 
 @pytest.fixture(scope="module")
@@ -66,17 +37,6 @@ def analyzed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         patch.setattr(sys, "argv", ["napari-fddm", *map(str, arguments)])
         main_module.main()
     return out
-
-
-def assert_one_line(result: tuple[int, str, str], *words: str) -> None:
-    code, out, err = result
-    assert code == 2
-    assert out == ""
-    assert err.endswith("\n")
-    assert len(err.splitlines()) == 1
-    assert err.startswith("napari-fddm: ")
-    for word in words:
-        assert word in err
 
 
 # run ------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         total = task.total or 1
         bars.update(task.id, total=total, completed=total)
         for note in event.notes:
-            bars.console.print(f"note: {note}")
+            bars.console.print(f"note: {note}", soft_wrap=True)  # paths stay whole
 
 
 def _advance(bars: Progress, task: TaskID, done: int, unit: str) -> None:

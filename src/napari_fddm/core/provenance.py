@@ -55,8 +55,7 @@ class Provenance:
         found = [*_of_slide(mine["slide"], other.get("slide", {}))]
         found += _of_model(mine["model"], other.get("model", {}))
         config = other.get("config", {})
-        tissue = other.get("tissue") or {"method": config.get("tissue")}
-        if (mine["tissue"] or {"method": mine["config"].get("tissue")}) != tissue:
+        if _mask_identity(mine) != _mask_identity(other):
             now, then = (_mask_title(v.get("config", {}), v.get("tissue")) for v in (mine, other))
             found.append(_changed(option_name("tissue"), then, now))
         found += [
@@ -88,6 +87,11 @@ def _of_model(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     if any(mine.get(key) != theirs.get(key) for key in ("files", "analysis_mpp")):
         return [f"the weights of the model {mine.get('id')} are others"]
     return []
+
+
+def _mask_identity(run: dict[str, Any]) -> tuple[object, object]:
+    tissue = run.get("tissue") or {"method": run.get("config", {}).get("tissue")}
+    return tissue.get("method"), tissue.get("sha256")
 
 
 def _mask_title(config: dict[str, Any], tissue: dict[str, Any] | None) -> str:

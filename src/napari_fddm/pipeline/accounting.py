@@ -31,11 +31,18 @@ MAX_UNREADABLE = 0.05
 
 def mm2_per_tile(grid: TileGrid) -> npt.NDArray[np.float64]:
     """Return how much of the slide lies in each tile, mm², shape of the grid."""
-    sides = []
-    for axis in (0, 1):
-        edges = np.arange(grid.shape[axis] + 1) * grid.geometry.cell
-        sides.append(np.diff(np.minimum(edges, grid.slide_shape[axis])) * grid.mpp / 1000.0)
-    return np.outer(*sides)
+    return np.outer(*_sides_mm(grid.geometry, grid.slide_shape))
+
+
+def _sides_mm(
+    geometry: MapGeometry, slide_shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the heights of a map's rows and the widths of its columns on the slide, mm."""
+    heights, widths = (
+        np.diff(np.minimum(np.arange(count + 1) * geometry.cell, size)) * geometry.mpp / 1000.0
+        for count, size in zip(geometry.shape, slide_shape, strict=True)
+    )
+    return heights, widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +164,10 @@ def account(
     """
     per_tile = mm2_per_tile(grid)
     selected = tissue.tiles_to_analyze(grid.geometry)
+    heights, widths = _sides_mm(tissue.geometry, grid.slide_shape)
     return {
         "slide_mm2": float(per_tile.sum()),
-        "tissue_mm2": tissue.tissue_mm2,
+        "tissue_mm2": float(heights @ tissue.mask @ widths),
         "tissue_excluded_mm2": float(per_tile[~selected].sum()),
         "unreadable_tiles": len(unreadable.places),
         "unreadable_mm2": unreadable.mm2(per_tile),
