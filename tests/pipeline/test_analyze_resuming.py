@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_fddm.core.errors import StoreError
+from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.events import (
     AnalysisOpened,
     RegionRefined,
+    StageStarted,
     TileBatch,
 )
+from napari_fddm.core.geometry import Region
 from napari_fddm.models.bundle import load_model
 from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
@@ -63,6 +65,10 @@ def test_a_run_that_was_stopped_continues_and_ends_as_if_it_had_not_been(
     assert isinstance(events[0], AnalysisOpened)
     assert np.array_equal(events[0].patch != 0, kept)
     again = [e for e in events if isinstance(e, TileBatch)]
+    (started,) = (e for e in events if isinstance(e, StageStarted) and e.stage == "patch")
+    assert (started.done, started.total) == (kept.sum(), tissue_tiles().sum())
+    assert all(e.total == started.total and e.done > started.done for e in again)
+    assert not again or again[-1].done == started.total
     repeated = [kept[e.rows, e.cols].any() for e in again]
     assert not any(repeated)
     missing = int(tissue_tiles().sum() - kept.sum())
@@ -135,3 +141,42 @@ def test_another_batch_size_may_continue(model: CountingModel, whole: Path, tmp_
     drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=config))
     with AnalysisStore.open(store) as made:
         assert made.provenance["batch_size"] == 4
+
+
+def test_what_is_unreadable_stays_told_after_a_run_elsewhere(model: CountingModel, tmp_path: Path):
+    store = tmp_path / "s"
+    broken = WatchedSlide(PIXELS, broken=lambda row, col: (row, col) == (7, 7))
+    drain(analyze(broken, store=store, model=model, config=PATCH))
+    view = Region(600, 600, 100, 100)
+    _, result = drain(analyze(broken, store=store, model=model, config=PATCH, region=view))
+    assert result.report["unreadable_tiles"] == 1
+    assert any("1 tile (" in note for note in result.notes)
+    _, result = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=PATCH))
+    assert (result.report["unreadable_tiles"], result.report["unreadable_mm2"]) == (0, 0.0)
+    assert result.notes == ()
+
+
+def test_starting_over_forgets_what_was_done(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    run = analyze(
+        WatchedSlide(PIXELS), store=store, model=model, config=changed(seed=4), fresh=True
+    )
+    events, _ = drain(run)
+    assert not events[0].patch.any()
+    assert sum(model.batches) >= tissue_tiles().sum()
+    with AnalysisStore.open(store) as made:
+        assert made.provenance["config"]["seed"] == 4
+
+
+def test_a_refused_run_leaves_the_store_that_it_was_to_replace(
+    model: CountingModel, whole: Path, tmp_path: Path
+):
+    store = shutil.copytree(whole, tmp_path / "s")
+    with pytest.raises(ConfigError, match="outside the slide"):
+        next(
+            analyze(
+                WatchedSlide(PIXELS), store=store, model=model, config=CONFIG,
+                region=Region(9999, 0, 10, 10), fresh=True,
+            )
+        )  # fmt: skip
+    assert_equal(store, whole)
