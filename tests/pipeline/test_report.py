@@ -43,6 +43,7 @@ KEYS = {
     "slide_mm2",
     "tissue_mm2",
     "tissue_excluded_mm2",
+    "tissue_not_analyzed_mm2",
     "unreadable_mm2",
     "unreadable_tiles",
     "notes",

@@ -84,7 +84,8 @@ def _of_slide(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 def _of_model(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     if mine.get("id") != theirs.get("id"):
         return [_changed(option_name("model"), theirs.get("id"), mine.get("id"))]
-    if any(mine.get(key) != theirs.get(key) for key in ("files", "analysis_mpp")):
+    deciding = (set(mine) | set(theirs)) - {"licence", "real_tissue"}
+    if any(mine.get(key) != theirs.get(key) for key in deciding):
         return [f"the weights of the model {mine.get('id')} are others"]
     return []
 

@@ -159,20 +159,24 @@ def account(
     dict
         ``slide_mm2``, ``tissue_mm2`` (by the mask), ``tissue_excluded_mm2``
         (area of the slide in tiles that the tissue mask left out),
+        ``tissue_not_analyzed_mm2`` (tissue without labels),
         ``unreadable_mm2`` and ``unreadable_tiles``, ``coverage`` (share of the
         tissue that has labels, None without tissue).
     """
     per_tile = mm2_per_tile(grid)
     selected = tissue.tiles_to_analyze(grid.geometry)
     heights, widths = _sides_mm(tissue.geometry, grid.slide_shape)
+    tissue_mm2 = float(heights @ tissue.mask @ widths)
+    share = coverage(tissue, labels, label_geometry)
     return {
         "slide_mm2": float(per_tile.sum()),
-        "tissue_mm2": float(heights @ tissue.mask @ widths),
+        "tissue_mm2": tissue_mm2,
         "tissue_excluded_mm2": float(per_tile[~selected].sum()),
         "unreadable_tiles": len(unreadable.places),
         "unreadable_mm2": unreadable.mm2(per_tile),
         "unreadable": unreadable.to_json(),
-        "coverage": coverage(tissue, labels, label_geometry),
+        "tissue_not_analyzed_mm2": 0.0 if share is None else tissue_mm2 * (1.0 - share),
+        "coverage": share,
     }
 
 

@@ -22,6 +22,7 @@ AREAS = (
     "slide_mm2",
     "tissue_mm2",
     "tissue_excluded_mm2",
+    "tissue_not_analyzed_mm2",
     "unreadable_mm2",
     "unreadable_tiles",
 )
