@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from napari_fddm.cli.main import app
+from napari_fddm.core.definitions import read_definitions
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.slides.synthetic import SyntheticSlide
 
@@ -24,11 +25,24 @@ def blocks(language: str) -> list[str]:
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     SyntheticSlide(1200, 1200, mpp=0.5, seed=5).write_tiff(tmp_path / "slide.svs")
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
     assert "TileBatch" in capsys.readouterr().out
     with AnalysisStore.open(tmp_path / "slide.svs.fddm.ome.zarr") as store:
         assert store.labels("refined").any()
+
+
+def test_the_rate_of_a_label_map_is_as_shown(capsys):
+    _, example = blocks("python")
+    exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
+    assert capsys.readouterr().out == "0.6 II NC / (VT + NC)\n"
+
+
+def test_the_definitions_it_shows_can_be_read(tmp_path):
+    (text,) = blocks("toml")
+    (tmp_path / "definitions.toml").write_text(text, encoding="utf-8")
+    (definition,) = read_definitions(tmp_path / "definitions.toml")
+    assert definition.formula == "(NC + HC) / (VT + NC + HC)"
 
 
 def test_every_command_and_option_in_it_exists():
@@ -37,7 +51,11 @@ def test_every_command_and_option_in_it_exists():
     shown = [line.split("#")[0].split() for line in lines if line.startswith("napari-fddm ")]
     assert len(shown) >= 6
     for _, name, *words in shown:
-        known = {option for parameter in commands[name].params for option in parameter.opts}
+        known = {
+            option
+            for parameter in commands[name].params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
         assert {word for word in words if word.startswith("-")} <= known, name
 
 

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.classes import NOT_ANALYZED, OSTEOSARCOMA, ClassTable, Role, TissueClass
+from napari_fddm.core.classes import (
+    NOT_ANALYZED,
+    OSTEOSARCOMA,
+    ClassTable,
+    Role,
+    TissueClass,
+    labels_from_rgb,
+)
 from napari_fddm.core.errors import ConfigError
 
 BG = OSTEOSARCOMA["BG"]
@@ -57,6 +64,39 @@ def test_p40_labels_survive_their_colors(paper: bool, values: list[int]):
     table = OSTEOSARCOMA.rgb_table(paper=paper)
     labels = np.array(values, np.uint8)
     assert np.array_equal(by_color(table[labels], table), labels)
+    image = table[labels][None]
+    for tolerance in (0, 1, 20):
+        found = labels_from_rgb(image, paper=paper, tolerance=tolerance)
+        assert np.array_equal(found.labels[0], labels)
+        assert found.unknown == {}
+
+
+def test_p40_a_blend_of_fibrosis_and_hemorrhage_is_inflammation_only_with_a_tolerance():
+    """The published import matches within 50: phantom rims (ALGORITHM E-CODE-3)."""
+    blend = np.array([[(165, 0, 0)]], np.uint8)
+    assert labels_from_rgb(blend, tolerance=50).labels[0, 0] == OSTEOSARCOMA["IF"].value
+    exact = labels_from_rgb(blend)
+    assert exact.labels[0, 0] == NOT_ANALYZED
+    assert exact.unknown == {(165, 0, 0): 1}
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 255)] * 3), min_size=1, max_size=40))
+def test_p40_unknown_colors_are_named_and_never_background(colors: list[tuple[int, int, int]]):
+    # half of the pixels have a class's color, the others whatever comes
+    image = np.array([*colors, *OSTEOSARCOMA.rgb_table(paper=True)[1:]], np.uint8)[None]
+    found = labels_from_rgb(image)
+    table = OSTEOSARCOMA.rgb_table(paper=True)
+    assert np.array_equal(found.labels, by_color(image, table))
+    strange = [c for c in colors if c not in {tuple(row) for row in table.tolist()}]
+    assert found.unknown == {c: strange.count(c) for c in strange}
+    assert int((found.labels == NOT_ANALYZED).sum()) == len(strange)
+
+
+def test_p40_only_rgb_is_read():
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3))):
+        with pytest.raises(ConfigError, match="expected RGB"):
+            labels_from_rgb(wrong)
 
 
 @pytest.mark.parametrize("paper", [True, False])

@@ -32,7 +32,7 @@ def test_the_defaults_are_allowed_and_reach_json():
         ("seed", -1),
         ("seed", 2**63),
         ("batch_size", 0),
-        ("tissue", "some"),
+        ("tissue", ""),
         ("tissue", "auto\n"),
         ("device", "gpu"),
         ("device", "cuda:"),
@@ -41,10 +41,17 @@ def test_the_defaults_are_allowed_and_reach_json():
     ],
 )
 def test_impossible_values_are_named_in_one_line(name: str, value: object):
-    with pytest.raises(ConfigError, match=f"'{name}'") as caught:
+    option = "--" + name.replace("_", "-")
+    with pytest.raises(ConfigError, match=f"{option} cannot be") as caught:
         load_config(**{name: value})
     assert "\n" not in str(caught.value)
     assert repr(value) in str(caught.value)
+    assert "it must be " in str(caught.value)
+
+
+def test_every_setting_says_what_it_allows():
+    for name, field in AnalysisConfig.model_fields.items():
+        assert field.description, name
 
 
 def test_unknown_settings_are_refused():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.core.necrosis import count_labels
+from napari_fddm.core.necrosis import ClassAreas, count_labels, necrosis_report
 
 N = 7
 
@@ -51,6 +51,18 @@ def test_counts_always_equal_a_full_recount(start, strokes):
     for edit in reversed(history):
         edit.revert(replayed)
     assert np.array_equal(replayed, start)
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps(), st.lists(st.tuples(windows, st.integers(0, N)), max_size=12))
+def test_p31_the_rate_after_each_stroke_is_that_of_a_full_recount(start, strokes):
+    labels = start.copy()
+    counter = ShadowCounter(labels, N)
+    for window, value in strokes:
+        labels[window.clipped(labels.shape).slices] = value
+        counter.update(labels, window)
+        live = necrosis_report(ClassAreas.from_counts(counter.counts, 16e-6))
+        assert live == necrosis_report(labels, mpp=4.0)
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_fddm.core.cases import mean_rate, pool_areas
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import (
@@ -23,9 +25,7 @@ from napari_fddm.core.necrosis import (
     compute_rate,
     count_labels,
     find_definition,
-    mean_rate,
     necrosis_report,
-    pool_areas,
 )
 
 CELL_MM2 = 1.0  # every count is then well above the smallest bed
@@ -245,3 +245,37 @@ def test_a_definition_without_its_classes_says_which_it_missed():
     areas = ClassAreas.from_counts([0, 0, 0, 0, 500, 0, 0, 0], 1.0)
     assert compute_rate(areas, FDDM).rate == 1.0
     assert compute_rate(areas, STRICT).reason == "no viable tumor or necrosis was found"
+
+
+def test_a_label_map_is_as_good_as_its_areas():
+    labels = np.random.default_rng(3).integers(0, 8, (50, 70)).astype(np.uint8)
+    counted = necrosis_report(ClassAreas.from_labels(labels, (4.0 / 1000) ** 2))
+    assert necrosis_report(labels, mpp=4.0) == counted
+
+
+@pytest.mark.parametrize(
+    ("labels", "mpp", "words"),
+    [
+        (np.ones((4, 4), np.uint8), None, "micrometers per cell"),
+        (np.ones((4, 4), np.uint8), 0.0, "above 0 mm²"),
+        (np.ones((4, 4), np.uint8), float("nan"), "above 0 mm²"),
+        (np.ones((4, 4), np.int64), 4.0, "int64"),
+        (np.ones((4, 4, 3), np.uint8), 4.0, "two-dimensional"),
+        (np.full((4, 4), 8, np.uint8), 4.0, r"\[8\]"),
+    ],
+)
+def test_what_is_no_label_map_is_refused(labels: np.ndarray, mpp: float | None, words: str):
+    with pytest.raises(ConfigError) as caught:
+        necrosis_report(labels, mpp=mpp)
+    assert re.search(words, str(caught.value))
+
+
+def test_every_result_carries_the_formula_that_made_it():
+    counts = areas(VT=20, NC=30, FH=50)
+    for shown in necrosis_report(counts).to_json()["definitions"].values():
+        # the formula is arithmetic over class abbreviations: work it out
+        value = eval(shown["formula"], {}, counts.by_short())  # noqa: S307 - our own text
+        assert shown["rate"] == pytest.approx(value)
+        assert shown["title"]
+        assert shown["source"]
+        assert len(shown["huvos_cutoffs"]) == 2

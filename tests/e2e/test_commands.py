@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +42,9 @@ def test_the_demo_meets_its_own_bar(tmp_path):
     assert "truth of the synthetic slide" in done.stdout
     report = json.loads((tmp_path / "demo" / "report.json").read_text())
     assert 0 < report["rate"] < 1
+    off = re.search(r"off by ([0-9.]+) points", done.stdout)
+    assert off is not None
+    assert float(off[1]) <= 3.0
     assert report["coverage"] > 0.95
     assert all(area > 0 for area in report["areas_mm2"].values())
     with Image.open(tmp_path / "demo" / "preview.png") as preview:
@@ -75,3 +81,33 @@ def test_a_damaged_slide_is_one_line_and_exit_code_2(tmp_path):
     assert len(done.stderr.strip().splitlines()) == 1
     assert "damaged.svs" in done.stderr
     assert not (tmp_path / "o.ome.zarr").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes another way there")
+def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(tiny_model, tmp_path):
+    store = tmp_path / "s.fddm.ome.zarr"
+    arguments = ["run", "synthetic:12000x12000?seed=3&mpp=0.5", "-o", store, "--model", tiny_model]
+    run = subprocess.Popen(
+        [sys.executable, "-m", "napari_fddm", *map(str, arguments), "--batch-size", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not finished_tiles(store) and time.monotonic() < deadline:
+        assert run.poll() is None, run.communicate()[1]
+        time.sleep(0.1)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert "interrupted; what was finished is kept" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert 0 < finished_tiles(store) < 24 * 24
+    with AnalysisStore.open(store, "r+") as made:
+        made.begin_run()  # nobody holds it any more
+        made.validate()
+
+
+def finished_tiles(store: Path) -> int:
+    if not store.exists():
+        return 0
+    with AnalysisStore.open(store) as made:
+        return int(made.probability_map("patch").coverage.sum())

@@ -121,7 +121,8 @@ def test_a_slide_without_tissue_ends_well(model: CountingModel, tmp_path: Path):
     _, result = drain(analyze(blank, store=tmp_path / "s", model=model, config=CONFIG))
     assert model.batches == []
     assert (result.report["rate"], result.report["reason"]) == (None, "nothing was analyzed")
-    assert (result.report["coverage"], result.report["tissue_excluded_mm2"]) == (None, 0.0)
+    assert result.report["coverage"] is None
+    assert result.report["tissue_excluded_mm2"] == pytest.approx(1.5**2)
 
 
 def test_a_slide_smaller_than_a_tile(model: CountingModel, tmp_path: Path):
@@ -143,11 +144,18 @@ def test_a_few_unreadable_tiles_are_left_out_and_reported(model: CountingModel, 
     assert np.argwhere(missing).tolist() == [[4, 6]]
     assert not found["refined"][4 * 32 : 5 * 32, 6 * 32 : 7 * 32].any()
     assert found["refined"][4 * 32 : 5 * 32, 5 * 32 : 6 * 32].all()
-    assert any(note.startswith("1 tiles could not be read") for note in result.notes)
+    (note,) = (n for n in result.notes if "could not be read" in n)
+    assert note.startswith("1 tile (0.0655 mm²) could not be read")
+    assert result.report["unreadable_tiles"] == 1
+    assert result.report["unreadable_mm2"] == pytest.approx(0.256**2)
     assert any("overview has" in note for note in result.notes)
     assert result.report["notes"][1:] == list(result.notes)
     assert 0.97 < result.report["coverage"] < 1.0
-    assert result.report["tissue_excluded_mm2"] == pytest.approx(0.256**2, rel=0.01)
+    # 57 tiles of the mosaic hold no tissue; the slide's area is the sum of its parts.
+    counted = sum(result.report["areas_mm2"].values())
+    left_out = result.report["tissue_excluded_mm2"]
+    assert counted + left_out + 0.256**2 == pytest.approx(result.report["slide_mm2"], rel=1e-3)
+    assert left_out == pytest.approx(2.6**2 - (8 * 0.256) ** 2)
 
 
 def test_a_mended_slide_fills_the_gaps(model: CountingModel, whole: Path, tmp_path: Path):
@@ -181,7 +189,7 @@ def test_damage_beside_a_viewport_does_not_fail_it(model: CountingModel, tmp_pat
     slide = WatchedSlide(PIXELS, broken=lambda row, col: (row, col) == (7, 7))
     view = Region(600, 600, 200, 200)
     _, result = drain(analyze(slide, store=tmp_path / "s", model=model, config=CONFIG, region=view))
-    assert any("1 tiles could not be read" in note for note in result.notes)
+    assert any("1 tile (" in note for note in result.notes)
 
 
 # Refusals -------------------------------------------------------------------------------

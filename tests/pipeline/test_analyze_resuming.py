@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_fddm.core.errors import StoreError
+from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.events import (
     AnalysisOpened,
     RegionRefined,
+    StageStarted,
     TileBatch,
 )
+from napari_fddm.core.geometry import Region
 from napari_fddm.models.bundle import load_model
 from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
@@ -63,6 +65,10 @@ def test_a_run_that_was_stopped_continues_and_ends_as_if_it_had_not_been(
     assert isinstance(events[0], AnalysisOpened)
     assert np.array_equal(events[0].patch != 0, kept)
     again = [e for e in events if isinstance(e, TileBatch)]
+    (started,) = (e for e in events if isinstance(e, StageStarted) and e.stage == "patch")
+    assert (started.done, started.total) == (kept.sum(), tissue_tiles().sum())
+    assert all(e.total == started.total and e.done > started.done for e in again)
+    assert not again or again[-1].done == started.total
     repeated = [kept[e.rows, e.cols].any() for e in again]
     assert not any(repeated)
     missing = int(tissue_tiles().sum() - kept.sum())
@@ -97,20 +103,21 @@ def test_two_runs_into_one_store_are_refused(model: CountingModel, whole: Path, 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"seed": 1}, "config.seed: 0 → 1"),
-        ({"steps": 2}, "config.steps"),
-        ({"label_mpp": 4.0}, "config.label_mpp"),
-        ({"tissue": "all"}, "config.tissue"),
+        ({"seed": 1}, "--seed 0 → 1"),
+        ({"steps": 2}, "--steps 1 → 2"),
+        ({"label_mpp": 4.0}, "--label-mpp 8.0 → 4.0"),
+        ({"tissue": "all"}, "--tissue auto → all"),
     ],
 )
 def test_other_settings_do_not_continue_a_store(
     model: CountingModel, whole: Path, changes: dict[str, Any], named: str
 ):
     config = changed(**changes)
-    with pytest.raises(StoreError, match="another analysis") as caught:
+    with pytest.raises(StoreError, match="made with other settings") as caught:
         next(analyze(WatchedSlide(PIXELS), store=whole, model=model, config=config))
     assert named in caught.value.message
-    assert caught.value.hint
+    assert "-o" in caught.value.hint
+    assert "--fresh" in caught.value.hint
 
 
 def test_another_slide_or_model_does_not_continue_a_store(
@@ -118,13 +125,13 @@ def test_another_slide_or_model_does_not_continue_a_store(
 ):
     other = PIXELS.copy()
     other[0, 0] = 0
-    with pytest.raises(StoreError, match=r"slide\.fingerprint"):
+    with pytest.raises(StoreError, match="the slide is another one"):
         next(analyze(WatchedSlide(other), store=whole, model=model, config=CONFIG))
     folder = shutil.copytree(tiny_model, tmp_path / "model")
     card = json.loads((folder / "card.json").read_text())
     card["id"] = "other"
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(StoreError, match=r"model\.id"):
+    with pytest.raises(StoreError, match="--model tiny-random → other"):
         next(analyze(WatchedSlide(PIXELS), store=whole, model=load_model(str(folder), "cpu")))
 
 
@@ -134,3 +141,42 @@ def test_another_batch_size_may_continue(model: CountingModel, whole: Path, tmp_
     drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=config))
     with AnalysisStore.open(store) as made:
         assert made.provenance["batch_size"] == 4
+
+
+def test_what_is_unreadable_stays_told_after_a_run_elsewhere(model: CountingModel, tmp_path: Path):
+    store = tmp_path / "s"
+    broken = WatchedSlide(PIXELS, broken=lambda row, col: (row, col) == (7, 7))
+    drain(analyze(broken, store=store, model=model, config=PATCH))
+    view = Region(600, 600, 100, 100)
+    _, result = drain(analyze(broken, store=store, model=model, config=PATCH, region=view))
+    assert result.report["unreadable_tiles"] == 1
+    assert any("1 tile (" in note for note in result.notes)
+    _, result = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=PATCH))
+    assert (result.report["unreadable_tiles"], result.report["unreadable_mm2"]) == (0, 0.0)
+    assert result.notes == ()
+
+
+def test_starting_over_forgets_what_was_done(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    run = analyze(
+        WatchedSlide(PIXELS), store=store, model=model, config=changed(seed=4), fresh=True
+    )
+    events, _ = drain(run)
+    assert not events[0].patch.any()
+    assert sum(model.batches) >= tissue_tiles().sum()
+    with AnalysisStore.open(store) as made:
+        assert made.provenance["config"]["seed"] == 4
+
+
+def test_a_refused_run_leaves_the_store_that_it_was_to_replace(
+    model: CountingModel, whole: Path, tmp_path: Path
+):
+    store = shutil.copytree(whole, tmp_path / "s")
+    with pytest.raises(ConfigError, match="outside the slide"):
+        next(
+            analyze(
+                WatchedSlide(PIXELS), store=store, model=model, config=CONFIG,
+                region=Region(9999, 0, 10, 10), fresh=True,
+            )
+        )  # fmt: skip
+    assert_equal(store, whole)

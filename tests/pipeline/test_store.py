@@ -205,9 +205,9 @@ def test_a_run_may_only_continue_its_own_analysis(path):
         store.check_compatible(provenance())
         store.check_compatible(provenance(device="cuda", threads=9))
         for changed, named in (
-            (provenance(config={"seed": 2, "steps": 4}), "config.seed: 1 → 2"),
-            (provenance(model={"id": "m", "sha256": {"head": "22"}}), "model.sha256"),
-            (provenance(slide={"fingerprint": "other", "shape": (10, 20)}), "fingerprint"),
+            (provenance(config={"seed": 2, "steps": 4}), "--seed 1 → 2"),
+            (provenance(model={"id": "m", "sha256": {"head": "22"}}), "the weights of the model m"),
+            (provenance(slide={"fingerprint": "other", "shape": (10, 20)}), "the slide is another"),
         ):
             with pytest.raises(StoreError, match=named) as caught:
                 store.check_compatible(changed)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
 
 DEMO_SLIDE = "synthetic:8192x8192?seed=7&mpp=0.5"
-DEMO_BAR_POINTS = 5.0
+DEMO_BAR_POINTS = 3.0
 """How far the demo's rate may lie from the truth, percentage points."""
 
 

@@ -26,11 +26,38 @@ RegionOption = Annotated[
     typer.Option(
         "--region",
         metavar="Y X H W",
-        help="Part of the slide, level-0 px, enlarged to whole tiles.",
+        help="Part of the slide, level-0 px, clipped to it and enlarged to whole tiles.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
+DefinitionOption = Annotated[
+    str, typer.Option(help="The definition shown first: fddm, strict or one of your own.")
+]
+DefinitionsOption = Annotated[
+    Path | None,
+    typer.Option(help="TOML or JSON file with definitions of your own, for this time."),
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from napari_fddm import __version__
+
+        typer.echo(f"napari-fddm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Osteosarcoma necrosis rate on whole-slide images. Research use only."""
 
 
 @app.command()
@@ -53,12 +80,27 @@ def run(
     device: DeviceOption = "auto",
     batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
     tissue: Annotated[
-        str, typer.Option(help="auto: tiles that touch tissue; all: every tile.")
+        str,
+        typer.Option(
+            metavar="auto|all|MASK",
+            help="auto: tiles that touch tissue; all: every tile; or a mask image of the whole "
+            "slide, non-zero on tissue: PNG, TIFF or an OME-Zarr label.",
+        ),
     ] = "auto",
     report: Annotated[Path | None, typer.Option(help="JSON report to write.")] = None,
+    definition: DefinitionOption = "fddm",
+    definitions: DefinitionsOption = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--fresh",
+            help="Go on with a store that exists, or start over; one with corrections is kept "
+            "under another name.",
+        ),
+    ] = True,
     quiet: QuietOption = False,
 ) -> None:
-    """Analyze a slide; a store that exists is continued."""
+    """Analyze a slide."""
     from napari_fddm.cli.run import run_slide
 
     run_slide(
@@ -68,6 +110,9 @@ def run(
         model=model,
         mpp=mpp,
         report=report,
+        definition=definition,
+        definitions=definitions,
+        fresh=not resume,
         quiet=quiet,
         stage=stage,
         label_mpp=label_mpp,
@@ -85,13 +130,14 @@ def run(
 def rate(
     store: Annotated[Path, typer.Argument(help="Analysis store or export.")],
     label: Annotated[str, typer.Option(help="corrected, refined, patch or reader-…")] = "corrected",
-    definition: Annotated[str, typer.Option(help="fddm or strict.")] = "fddm",
+    definition: DefinitionOption = "fddm",
+    definitions: DefinitionsOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report.")] = False,
 ) -> None:
     """Print the necrosis rate of a store."""
     from napari_fddm.cli.stores import print_rate
 
-    print_rate(store, label=label, definition=definition, as_json=as_json)
+    print_rate(store, label=label, definition=definition, definitions=definitions, as_json=as_json)
 
 
 @app.command()
@@ -150,11 +196,16 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
-        # typer's own usage errors know how to show themselves
-        if hasattr(error, "show") and hasattr(error, "exit_code"):
-            error.show()
+        # typer's own usage errors say what is wrong; without any command it is the help
+        if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
+            raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())
             sys.exit(EXIT_USER_ERROR)
-        raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "napari-fddm"
+        said = error.format_message().rstrip(".")
+        fail(f"{said}. `{command} --help` lists what is allowed.")
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
     if code == EXIT_INTERRUPTED:
         typer.echo(

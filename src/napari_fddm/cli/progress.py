@@ -49,6 +49,7 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     # Names of slides and models may hold brackets, which are no markup.
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
@@ -70,7 +71,11 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         bars.console.print(f"running on {event.device}, model {event.model['id']}")
     elif isinstance(event, StageStarted):
         tasks[event.stage] = bars.add_task(
-            STAGE_TITLES.get(event.stage, event.stage), total=event.total or None, speed=""
+            STAGE_TITLES.get(event.stage, event.stage),
+            total=event.total or None,
+            completed=event.done,
+            speed="",
+            before=event.done,
         )
     elif isinstance(event, TileBatch):
         _advance(bars, tasks["patch"], event.done, "tiles")
@@ -81,10 +86,12 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         total = task.total or 1
         bars.update(task.id, total=total, completed=total)
         for note in event.notes:
-            bars.console.print(f"note: {note}")
+            bars.console.print(f"note: {note}", soft_wrap=True)  # paths stay whole
 
 
 def _advance(bars: Progress, task: TaskID, done: int, unit: str) -> None:
-    elapsed = bars.tasks[task].elapsed or 0.0
-    speed = f"{done / elapsed:.1f} {unit}/s" if elapsed > 0 else ""
+    """Move a bar; the speed is that of this run, without what earlier ones did."""
+    state = bars.tasks[task]
+    elapsed = state.elapsed or 0.0
+    speed = f"{(done - state.fields['before']) / elapsed:.1f} {unit}/s" if elapsed > 0 else ""
     bars.update(task, completed=done, speed=speed)

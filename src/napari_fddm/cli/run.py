@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,11 +11,14 @@ import typer
 from napari_fddm.cli.progress import drain
 from napari_fddm.cli.stores import rate_text
 from napari_fddm.core.config import load_config
-from napari_fddm.core.errors import StoreError
+from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Region
+from napari_fddm.core.necrosis import find_definition
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_fddm.core.necrosis import NecrosisDefinition
 
 
 def run_slide(
@@ -26,6 +30,9 @@ def run_slide(
     mpp: float | None,
     report: Path | None,
     quiet: bool,
+    definition: str = "fddm",
+    definitions: Path | None = None,
+    fresh: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Analyze a slide into a store, write the report, and return it.
@@ -36,10 +43,17 @@ def run_slide(
         For everything a user can mend.
     """
     from napari_fddm.pipeline.layout import default_store_path
+    from napari_fddm.pipeline.tissue_masks import check_tissue
+    from napari_fddm.pipeline.user_files import find_definitions
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place, open_slide
 
     config = load_config(**settings)
+    check_tissue(config.tissue)
+    wanted = parse_region(region) if region else None
+    own = find_definitions(definitions)
+    find_definition(definition, own)
+    _check_folder_of(report)
     with open_slide(slide_name, mpp=mpp) as slide:
         require_mpp(slide)  # before anything else is said: one error is one line
         if not quiet:
@@ -47,25 +61,44 @@ def run_slide(
                 typer.echo(f"warning: {warning}", err=True)
         path = local_place(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
-        _check_folder_of(report)
         from napari_fddm.pipeline.analyze import analyze
 
-        result = drain(
-            analyze(
-                slide,
-                store=store,
-                model=model,
-                config=config,
-                region=Region(*region) if region else None,
-            ),
-            quiet=quiet,
-        )
+        run = analyze(slide, store=store, model=model, config=config, region=wanted, fresh=fresh)
+        result = drain(run, quiet=quiet)
+    made = _report_of(result.store, definition, own)
     if report is not None:
-        write_report(result.report, report)
+        write_report(made, report)
     if not quiet:
-        typer.echo(rate_text(result.report))
+        typer.echo(rate_text(made))
         typer.echo(f"store: {result.store}")
-    return result.report
+    return made
+
+
+def parse_region(values: tuple[float, float, float, float]) -> Region:
+    """Return the region that ``--region Y X H W`` names.
+
+    Raises
+    ------
+    ConfigError
+        If it has no area or a number is none.
+    """
+    if not all(math.isfinite(v) for v in values) or min(values[2:]) <= 0:
+        shown = " ".join(f"{v:g}" for v in values)
+        raise ConfigError(
+            f"--region cannot be {shown}: it must be Y X H W in level-0 pixels, with height and "
+            "width above 0."
+        )
+    return Region(*values)
+
+
+def _report_of(
+    store: Path, definition: str, definitions: tuple[NecrosisDefinition, ...]
+) -> dict[str, Any]:
+    from napari_fddm.pipeline.report import store_report
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    with AnalysisStore.open(store) as made:
+        return store_report(made, definition=definition, definitions=definitions)
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def print_rate(path: Path, *, label: str, definition: str, as_json: bool) -> None:
+def print_rate(
+    path: Path, *, label: str, definition: str, definitions: Path | None, as_json: bool
+) -> None:
     """Print the rate of a store, or the whole report as JSON."""
     from napari_fddm.pipeline.report import store_report
     from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.user_files import find_definitions
 
+    own = find_definitions(definitions)
     with AnalysisStore.open(path) as store:
-        report = store_report(store, label=label, definition=definition)
+        report = store_report(store, label=label, definition=definition, definitions=own)
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -38,8 +42,8 @@ def rate_text(report: dict[str, Any]) -> str:
 
 def _one_rate(result: dict[str, Any]) -> str:
     if result["rate"] is None:
-        return f"none ({result['reason']})"
-    return f"{result['rate']:.1%} (Huvos {result['huvos']})"
+        return f"none ({result['reason']}), {result['formula']}"
+    return f"{result['rate']:.1%} (Huvos {result['huvos']}), {result['formula']}"
 
 
 def export_store(path: Path, out: Path, *, version: str, overwrite: bool) -> None:

@@ -135,3 +135,69 @@ OSTEOSARCOMA = ClassTable(
     )
 )
 """The seven classes of FDDM (ALGORITHM A.2); display colors after Okabe and Ito."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColorImport:
+    """What became of a color image.
+
+    Attributes
+    ----------
+    labels : array of uint8, shape (H, W)
+        Class values; 0 where the color belongs to no class.
+    unknown : dict of RGB to int
+        Colors that belong to no class, and how many pixels have them, most
+        frequent first.
+    """
+
+    labels: npt.NDArray[np.uint8]
+    unknown: dict[RGB, int]
+
+
+def labels_from_rgb(
+    image: npt.NDArray[np.uint8],
+    table: ClassTable = OSTEOSARCOMA,
+    *,
+    paper: bool = True,
+    tolerance: int = 0,
+) -> ColorImport:
+    """Read a color image of classes, e.g. an annotation of the paper.
+
+    A color that is no class's is never taken for background: it is left out (0)
+    and named. The paper's own import takes every color within 50, which turns the
+    blended border of fibrosis and hemorrhage into a rim of inflammation
+    (ALGORITHM E-CODE-3); such a tolerance must be asked for.
+
+    Parameters
+    ----------
+    image : array of uint8, shape (H, W, 3)
+        Colors.
+    table : ClassTable
+        The classes.
+    paper : bool
+        Whether the image has the paper's colors or those of the screen.
+    tolerance : int
+        0: exact. Else a color is the nearest class of which each channel is less
+        than this away; the first of equally near ones.
+
+    Raises
+    ------
+    ConfigError
+        If it is no RGB image.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ConfigError(f"expected RGB of uint8 (H, W, 3), got {image.dtype} {image.shape}.")
+    packed = image.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    codes, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    colors = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1).astype(np.int64)
+    classes = table.rgb_table(paper=paper)[1:].astype(np.int64)
+    apart = np.abs(colors[:, None] - classes).max(axis=2)  # (colors, classes)
+    known = apart.min(axis=1, initial=256) < max(1, tolerance)
+    values = np.where(known, apart.argmin(axis=1) + 1, NOT_ANALYZED).astype(np.uint8)
+    order = np.argsort(-counts, kind="stable")
+    unknown = {
+        (int(r), int(g), int(b)): int(counts[i])
+        for i, (r, g, b) in zip(order, colors[order], strict=True)
+        if not known[i]
+    }
+    return ColorImport(values[inverse.reshape(packed.shape)], unknown)

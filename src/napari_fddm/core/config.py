@@ -39,22 +39,37 @@ class AnalysisConfig(BaseModel):
         Tiles per forward pass; fixed by padding so that a viewport equals the
         crop of a whole slide bit for bit.
     tissue : str
-        "auto" analyzes the tiles that touch tissue, "all" every tile.
+        "auto" analyzes the tiles that touch tissue, "all" every tile; anything else
+        is the file of a mask image (`pipeline.tissue_masks`).
     device : str
         "auto" chooses cuda, then mps, then cpu.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    stage: StageName = StageName.REFINED
-    label_mpp: float = Field(default=4.0, ge=1.0, le=16.0)
-    steps: int = Field(default=1, ge=1, le=1000)
-    eta: float = Field(default=1.0, ge=0.0, le=1.0)
-    samples: int = Field(default=1, ge=1, le=1024)
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    batch_size: int = Field(default=8, ge=1, le=4096)
-    tissue: str = Field(default="auto", pattern="^(auto|all)$")
-    device: str = Field(default="auto", pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$")
+    # Each description says what is allowed: it completes a refusal's "… must be".
+    stage: StageName = Field(default=StageName.REFINED, description="patch or refined")
+    label_mpp: float = Field(default=4.0, ge=1.0, le=16.0, description="a number from 1 to 16")
+    steps: int = Field(default=1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    eta: float = Field(default=1.0, ge=0.0, le=1.0, description="a number from 0 to 1")
+    samples: int = Field(default=1, ge=1, le=1024, description="a whole number from 1 to 1024")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 to 2⁶³ − 1")
+    batch_size: int = Field(default=8, ge=1, le=4096, description="a whole number from 1 to 4096")
+    tissue: str = Field(
+        default="auto",
+        pattern="^.+$",
+        description="auto, all or the file of a mask image",
+    )
+    device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$",
+        description="auto, cpu, mps, cuda or cuda:N",
+    )
+
+
+def option_name(field: str) -> str:
+    """Return what the command line calls a setting: ``label_mpp`` is ``--label-mpp``."""
+    return f"--{field.replace('_', '-')}"
 
 
 def load_config(**values: object) -> AnalysisConfig:
@@ -63,13 +78,18 @@ def load_config(**values: object) -> AnalysisConfig:
     Raises
     ------
     ConfigError
-        Naming the first field that is wrong and what it allows.
+        Naming the first setting that is wrong, as the command line calls it, and
+        what it allows.
     """
     try:
         return AnalysisConfig.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = str(first["loc"][0])
+        field = AnalysisConfig.model_fields.get(where)
+        if field is None:
+            raise ConfigError(f"there is no setting {where!r}.") from error
         raise ConfigError(
-            f"the setting {where!r} cannot be {first.get('input')!r}: {first['msg']}."
+            f"{option_name(where)} cannot be {first.get('input')!r}: "
+            f"it must be {field.description}."
         ) from error

@@ -73,11 +73,14 @@ class StageStarted:
         Units of work, for a progress bar; 0 when unknown.
     unit : str
         "tiles" or "regions".
+    done : int
+        Units that earlier runs have done already; they are part of the total.
     """
 
     stage: str
     total: int
     unit: str = "tiles"
+    done: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class TileBatch:
     labels : array of uint8, shape (n,)
         Most probable class value of each.
     done, total : int
-        Progress in tiles.
+        Progress in tiles, those of earlier runs included.
     """
 
     rows: npt.NDArray[np.int64]

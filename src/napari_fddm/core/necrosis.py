@@ -65,6 +65,12 @@ class NecrosisDefinition:
                 f"{sorted(stray)} is not."
             )
 
+    @property
+    def formula(self) -> str:
+        """The ratio of areas in class abbreviations: "NC / (VT + NC)"."""
+        above, below = (" + ".join(part) for part in (self.numerator, self.denominator))
+        return f"({above}) / ({below})" if len(self.numerator) > 1 else f"{above} / ({below})"
+
     def huvos(self, rate: float) -> str:
         """Return the Huvos grade of a rate in [0, 1]: "I" … "IV"."""
         if rate >= 1.0 - self.epsilon:
@@ -91,20 +97,27 @@ STRICT = NecrosisDefinition(
 DEFINITIONS: dict[str, NecrosisDefinition] = {d.name: d for d in (FDDM, STRICT)}
 
 
-def find_definition(name: str) -> NecrosisDefinition:
+def find_definition(name: str, further: Sequence[NecrosisDefinition] = ()) -> NecrosisDefinition:
     """Return the definition of this name.
+
+    Parameters
+    ----------
+    name : str
+        "fddm", "strict" or one of the further ones.
+    further : sequence of NecrosisDefinition
+        The user's own.
 
     Raises
     ------
     ConfigError
         If there is none.
     """
+    known = DEFINITIONS | {d.name: d for d in further}
     try:
-        return DEFINITIONS[name]
+        return known[name]
     except KeyError:
-        known = ", ".join(DEFINITIONS)
         raise ConfigError(
-            f"there is no necrosis definition {name!r}.", hint=f"Known are {known}."
+            f"there is no necrosis definition {name!r}.", hint=f"Known are {', '.join(known)}."
         ) from None
 
 
@@ -231,6 +244,11 @@ class RateResult:
             "numerator_mm2": self.numerator_mm2,
             "denominator_mm2": self.denominator_mm2,
             "huvos": self.huvos,
+            "title": self.definition.title,
+            "formula": self.definition.formula,
+            "huvos_cutoffs": list(self.definition.cutoffs),
+            "huvos_epsilon": self.definition.epsilon,
+            "source": self.definition.source,
         }
 
 
@@ -262,37 +280,6 @@ def _why_no_rate(
     if denominator_mm2 < min_bed_mm2:
         return f"the tumor bed is {denominator_mm2:.4f} mm², below {min_bed_mm2:g} mm²"
     return ""
-
-
-def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
-    """Add up the areas of several slides, e.g. of a case: each mm² counts alike (C.3).
-
-    Raises
-    ------
-    ConfigError
-        If there is no slide, or cell sizes or classes differ.
-    """
-    first = slides[0] if slides else None
-    if first is None or any(
-        s.table != first.table or not math.isclose(s.cell_mm2, first.cell_mm2, rel_tol=1e-6)
-        for s in slides
-    ):
-        raise ConfigError(
-            "areas can be pooled only over slides with the same classes and cell size.",
-            hint="Analyze them with the same label resolution.",
-        )
-    columns = zip(*(s.counts for s in slides), strict=True)
-    return ClassAreas(tuple(sum(column) for column in columns), first.cell_mm2, first.table)
-
-
-def mean_rate(slides: Sequence[ClassAreas], definition: NecrosisDefinition) -> float | None:
-    """Average the rates of slides, each slide counting alike, as the paper does (C.1).
-
-    Slides without a rate are left out; None if no slide has one.
-    """
-    rates = [compute_rate(areas, definition).rate for areas in slides]
-    known = [rate for rate in rates if rate is not None]
-    return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,9 +323,11 @@ class NecrosisReport:
 
 
 def necrosis_report(
-    areas: ClassAreas,
+    labels: ClassAreas | npt.NDArray[np.uint8],
     *,
+    mpp: float | None = None,
     definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
     coverage: float | None = None,
     edited: float = 0.0,
 ) -> NecrosisReport:
@@ -346,19 +335,39 @@ def necrosis_report(
 
     Parameters
     ----------
-    areas : ClassAreas
-        Cells per class.
+    labels : ClassAreas or array of uint8, shape (H, W)
+        Cells per class, or a label map: 0 not analyzed, 1…7 the classes.
+    mpp : float
+        Micrometers per cell of a label map; needed with one, and only with one.
     definition : str
         The one to show large.
+    definitions : sequence of NecrosisDefinition
+        The user's own, shown beside ours.
     coverage, edited : float
         As in `NecrosisReport`.
 
     Raises
     ------
     ConfigError
-        If the definition is unknown.
+        If the definition is unknown, or the labels are no label map.
     """
-    chosen = find_definition(definition)
-    others = [d for d in DEFINITIONS.values() if d is not chosen]
+    areas = labels if isinstance(labels, ClassAreas) else _areas_of_map(labels, mpp)
+    chosen = find_definition(definition, definitions)
+    others = [d for d in (*DEFINITIONS.values(), *definitions) if d is not chosen]
     results = tuple(compute_rate(areas, d) for d in (chosen, *others))
     return NecrosisReport(areas, results, coverage, edited)
+
+
+def _areas_of_map(labels: npt.NDArray[np.uint8], mpp: float | None) -> ClassAreas:
+    values = np.asarray(labels)
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise ConfigError(
+            f"a label map is a two-dimensional array of uint8, got {values.dtype} of shape "
+            f"{values.shape}.",
+            hint="Give 0 for what was not analyzed and the class values 1 to 7.",
+        )
+    if mpp is None:
+        raise ConfigError(
+            "a label map needs the size of its cells.", hint="Give mpp, micrometers per cell."
+        )
+    return ClassAreas.from_labels(values, (mpp / 1000.0) ** 2)

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.resample import area_average_edges
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,7 @@ class TissueMask:
     geometry : MapGeometry
         Where the mask lies.
     method : str
-        "auto" or "all".
+        "auto", "all" or "mask" (a user's own).
     """
 
     mask: npt.NDArray[np.bool_]
@@ -86,6 +87,10 @@ class TissueMask:
     def tiles_to_analyze(self, tiles: MapGeometry) -> npt.NDArray[np.bool_]:
         """Return which tiles touch tissue, shape of the grid."""
         return self.share_per_tile(tiles) >= MIN_TILE_SHARE
+
+    def mm2_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
+        """Return the area of tissue in each tile of a grid, mm², shape of the grid."""
+        return self._sum_per_tile(self.mask, tiles) * self.geometry.cell_mm2
 
 
 def _bins(mask: MapGeometry, tiles: MapGeometry, axis: int) -> npt.NDArray[np.int64]:
@@ -140,6 +145,31 @@ def _darker_than(
         inner = smooth[start - first :][:_BAND_ROWS]
         dark[start : start + _BAND_ROWS] = (glass - inner).max(axis=2) > MIN_CONTRAST
     return dark
+
+
+def tissue_of_image(
+    image: npt.NDArray[np.bool_], extent: tuple[float, float], geometry: MapGeometry
+) -> TissueMask:
+    """Bring a user's mask onto the mask grid; a cell is tissue if half of it is.
+
+    Parameters
+    ----------
+    image : array of bool, shape (h, w)
+        True on tissue.
+    extent : tuple of float
+        (height, width) that the image covers from level-0 (0, 0), level-0 px.
+    geometry : MapGeometry
+        The mask grid.
+    """
+    edges = []
+    for axis in (0, 1):
+        size = image.shape[axis]
+        per_cell = geometry.cell * size / extent[axis]
+        # The image's last pixel may be cut by the slide's edge, or its last cell by the image's.
+        ends = np.minimum(np.arange(geometry.shape[axis] + 1) * per_cell, size)
+        edges.append(np.maximum(ends, np.arange(len(ends)) * 1e-6))
+    share = area_average_edges(image.astype(np.uint8)[..., None] * np.uint8(255), *edges, fill=0)
+    return TissueMask(share[..., 0] >= 128, geometry, "mask")
 
 
 def _glass_color(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -12,21 +12,21 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import ConfigError, SlideError, WeightsError
+from napari_fddm.core.errors import ConfigError, WeightsError
 from napari_fddm.core.events import (
     StageDone,
     StageStarted,
     TileBatch,
 )
-from napari_fddm.core.geometry import MapGeometry, Region, Window
-from napari_fddm.core.resample import WHITE
+from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
-from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
-from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.pipeline import accounting
+from napari_fddm.pipeline.accounting import Unreadable
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
+from napari_fddm.pipeline.fresh import remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.refine import (
     RefinedMap,
@@ -39,6 +39,8 @@ from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
 from napari_fddm.pipeline.tile_buffer import TileBuffer
+from napari_fddm.pipeline.tissue_masks import read_user_mask
+from napari_fddm.pipeline.tissue_stage import tissue_of_slide
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
@@ -48,12 +50,13 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.protocols import Slide
+    from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.classify import UnreadableTiles
 
+LASTING = ("overview", "unreadable")
+"""Facts of provenance that outlast the beginning of another run."""
 COARSE = 1.25
 """A slide coarser than the model's resolution by this factor gets a warning."""
-MAX_UNREADABLE = 0.05
-"""A run with a larger share of unreadable tiles ends as an error, its store kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ def analyze(
     model: LoadedModel | str = "fddm-small",
     config: AnalysisConfig | None = None,
     region: Region | None = None,
+    fresh: bool = False,
 ) -> Generator[Event, None, AnalysisResult]:
     """Classify a slide, refine it, and write everything into a working store.
 
@@ -104,8 +108,11 @@ def analyze(
     config : AnalysisConfig
         Settings.
     region : Region
-        What to analyze, level-0 px, snapped outwards to whole tiles; by default
-        the whole slide.
+        What to analyze, level-0 px, clipped to the slide and snapped outwards to
+        whole tiles; by default the whole slide.
+    fresh : bool
+        Start over where a store exists. One with corrections is not lost: it is
+        renamed, with the date.
 
     Yields
     ------
@@ -122,16 +129,17 @@ def analyze(
     MppError
         If the slide's pixel size is unknown.
     ConfigError
-        If the region is empty or lies outside the slide.
+        If the region is empty or lies outside the slide, or the tissue mask is
+        no mask of this slide.
     SlideError
-        If more than 5 % of the tiles cannot be read; the store is kept.
+        If more than 5 % of the tissue cannot be read; the store is kept.
     StoreError
         If the store cannot be written or belongs to another analysis.
     """
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config, region)
+    run = _Run(slide, Path(store), model, config, region, fresh=fresh)
     with closing(run.store):
         return (yield from run.events())
 
@@ -146,6 +154,8 @@ class _Run:
         model: LoadedModel,
         config: AnalysisConfig,
         region: Region | None,
+        *,
+        fresh: bool = False,
     ) -> None:
         mpp = require_mpp(slide)
         if model.card.classes != OSTEOSARCOMA.shorts:
@@ -160,50 +170,68 @@ class _Run:
         self.slide, self.model, self.config = slide, model, config
         self.grid = TileGrid(slide.levels[0].shape, mpp, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
+        self.notes: list[str] = []
         self.tiles = self._wanted_tiles(region)
-        self.provenance = describe_run(slide, model, config)
+        self.mask = read_user_mask(config.tissue)
+        if self.mask is not None:
+            self.mask.check_fits(self.grid.slide_shape, slide.name)
+        self.provenance = describe_run(slide, model, config, self.mask)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
-        self.notes: list[str] = []
         if self.grid.mpp > COARSE * self.grid.analysis_mpp:
             self.notes.append(
                 f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
                 f"{self.grid.analysis_mpp:g}: detail it needs is missing"
             )
-        self.store = self._open_store(path)
+        self.store = self._open_store(path, fresh=fresh)
+        self.unreadable = Unreadable.stored(self.store.provenance)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:
         yield opened_event(self.store, device=self.model.compute.title)
         tissue = yield from self._tissue()
-        unreadable = yield from self._classify(tissue)
+        found = yield from self._classify(tissue)
         if self.config.stage is StageName.REFINED:
             yield from self._refine()
-        refusal = self._refusal(unreadable)
+        refusal = accounting.refusal(
+            found,
+            self.maps.analyzed & self._needed_tiles(),
+            tissue.mm2_per_tile(self.grid.geometry),
+            self.slide.name,
+            self.store.path,
+        )
         yield from self._finish(tissue, complete=refusal is None)
         if refusal is not None:
             raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
-    def _open_store(self, path: Path) -> AnalysisStore:
+    def _open_store(self, path: Path, *, fresh: bool) -> AnalysisStore:
+        remove_forgotten(path)
         if not path.exists():
-            return AnalysisStore.create(
-                path,
-                slide_info=self.provenance.slide,
-                geometries=StoreGeometries.of_grid(self.grid, self.config.label_mpp),
-                table=OSTEOSARCOMA,
-                provenance=self.provenance,
-            )
+            return self._create_store(path)
+        if fresh:
+            kept = replace_store(path, lambda place: self._create_store(place).close())
+            if kept is not None:
+                self.notes.append(f"the earlier analysis holds corrections; it is kept as {kept}")
         store = AnalysisStore.open(path, "r+")
         try:
             store.check_compatible(self.provenance)
             # Coverage and notes of the last run are out of date from now on.
-            overview = bool(store.provenance.get("overview"))
-            store.update_provenance(self.provenance.to_json() | {"overview": overview})
+            kept_facts = {k: store.provenance[k] for k in LASTING if k in store.provenance}
+            store.update_provenance(self.provenance.to_json() | kept_facts)
             self._load_finished(store)
         except BaseException:
             store.close()
             raise
         return store
+
+    def _create_store(self, path: Path) -> AnalysisStore:
+        return AnalysisStore.create(
+            path,
+            slide_info=self.provenance.slide,
+            geometries=StoreGeometries.of_grid(self.grid, self.config.label_mpp),
+            table=OSTEOSARCOMA,
+            provenance=self.provenance,
+        )
 
     def _load_finished(self, store: AnalysisStore) -> None:
         patch, cell = store.probability_map("patch"), store.probability_map("cell")
@@ -214,35 +242,30 @@ class _Run:
         self.maps.analyzed[:] = done
 
     def _wanted_tiles(self, region: Region | None) -> Window:
-        whole = Window(0, 0, *self.grid.shape)
-        tiles = whole if region is None else self.grid.window_of(region)
+        if region is None:
+            return Window(0, 0, *self.grid.shape)
+        tiles = self.grid.window_of(region)
+        height, width = self.grid.slide_shape
         if tiles.is_empty:
-            height, width = self.grid.slide_shape
             raise ConfigError(
-                f"the region {region} is empty or outside the slide of {height} × {width} px.",
+                f"the region {_in_words(region)} is empty or outside the slide of "
+                f"{height} × {width} px.",
                 hint="Regions are y, x, height, width in level-0 pixels.",
+            )
+        inside = region.intersection(Region(0, 0, height, width))
+        if inside != region:
+            self.notes.append(
+                f"the region {_in_words(region)} reaches beyond the slide and was clipped to "
+                f"{_in_words(inside)}"
             )
         return tiles
 
     def _tissue(self) -> Generator[Event, None, TissueMask]:
         started = time.monotonic()
         yield StageStarted("tissue", 0)
-        mpp = self.grid.mpp
-        geometry = MapGeometry.covering(self.grid.slide_shape, MASK_UM / mpp, mpp)
-        mask = everything(geometry) if self.config.tissue == "all" else self._find_tissue(geometry)
-        yield StageDone("tissue", time.monotonic() - started)
-        return mask
-
-    def _find_tissue(self, geometry: MapGeometry) -> TissueMask:
-        """Find tissue; what cannot be read counts as tissue, so that its tiles are tried."""
-        thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
-        unknown = np.zeros(geometry.shape, bool)
-        for window, rgb, _ in iter_blocks(self.slide, geometry):
-            unknown[window.slices] = rgb is None
-            if rgb is not None:
-                thumbnail[window.slices] = rgb
-        found = find_tissue(thumbnail, geometry)
-        return replace(found, mask=found.mask | unknown)
+        tissue = tissue_of_slide(self.slide, self.grid, self.config.tissue, self.mask)
+        yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
+        return tissue
 
     def _needed_tiles(self) -> npt.NDArray[np.bool_]:
         """Return the tiles that this run looks at, if they have tissue."""
@@ -254,8 +277,9 @@ class _Run:
 
     def _classify(self, tissue: TissueMask) -> Generator[Event, None, UnreadableTiles]:
         tiles = self.tiles
-        wanted = self._needed_tiles() & ~self.maps.analyzed
-        wanted &= tissue.tiles_to_analyze(self.grid.geometry)
+        wanted = self._needed_tiles() & tissue.tiles_to_analyze(self.grid.geometry)
+        already = int(np.count_nonzero(wanted & self.maps.analyzed))
+        wanted &= ~self.maps.analyzed
         center = np.array([tiles.y + tiles.height / 2, tiles.x + tiles.width / 2])
         places = np.argwhere(wanted)
         nearest = np.argsort(((places + 0.5 - center) ** 2).sum(axis=1), kind="stable")
@@ -268,18 +292,30 @@ class _Run:
             self.maps,
             batch_size=self.config.batch_size,
         )
+        notes: list[str] = []
         with closing(stage), closing(TileBuffer(self.store, self.maps)) as buffer:
             while True:
                 try:
                     event = next(stage)
                 except StopIteration as stop:
-                    result: UnreadableTiles = stop.value
-                    return result
+                    found: UnreadableTiles = stop.value
+                    break
                 if isinstance(event, TileBatch):
                     buffer.add(event)
-                if isinstance(event, StageDone):
-                    self.notes += event.notes
+                    event = replace(event, done=event.done + already, total=event.total + already)
+                elif isinstance(event, StageStarted):
+                    event = replace(event, total=event.total + already, done=already)
+                elif isinstance(event, StageDone):
+                    # What could not be read is said below, with its area.
+                    ended = event
+                    notes += [n for n in event.notes if "could not be read" not in n]
+                    continue
                 yield event
+        self.unreadable = self.unreadable.updated(found, self.maps.analyzed)
+        notes += self.unreadable.notes(self.grid)
+        self.notes += notes
+        yield replace(ended, notes=tuple(notes))
+        return found
 
     def _refine(self) -> Generator[Event]:
         if self.preload is not None:
@@ -310,31 +346,18 @@ class _Run:
         started = time.monotonic()
         yield StageStarted("store", 0)
         overview = bool(self.store.provenance.get("overview")) or self._write_overview()
-        coverage = self._coverage(tissue)
+        areas = accounting.account(
+            tissue,
+            self.grid,
+            self.unreadable,
+            self.store.automatic_labels(),
+            self.label_geometry,
+        )
         self.store.update_provenance(
-            self.provenance.to_json()
-            | {
-                "overview": overview,
-                "tissue_mm2": tissue.tissue_mm2,
-                "coverage": coverage,
-                "tissue_excluded_mm2": tissue.tissue_mm2 * (1.0 - (coverage or 0.0)),
-                "notes": self.notes,
-            }
+            self.provenance.to_json() | areas | {"overview": overview, "notes": self.notes}
         )
         self.store.finish(complete=complete)
         yield StageDone("store", time.monotonic() - started)
-
-    def _coverage(self, tissue: TissueMask) -> float | None:
-        """Return the share of the slide's tissue that has labels, None without tissue.
-
-        Tiles around a viewport are classified because the refiner reads them, but
-        they have no refined labels and do not count.
-        """
-        labeled = self.store.automatic_labels() != 0
-        mask = tissue.mask.view(np.uint8)
-        there = resample_nearest(mask, tissue.geometry, self.label_geometry) != 0
-        cells = int(np.count_nonzero(there))
-        return int(np.count_nonzero(there & labeled)) / cells if cells else None
 
     def _write_overview(self) -> bool:
         """Write the overview and say whether it is whole: if not, the next run tries again."""
@@ -348,13 +371,6 @@ class _Run:
             self.notes.append(f"the overview has {len(gaps)} gaps: {gaps[0]}")
         return not gaps
 
-    def _refusal(self, unreadable: UnreadableTiles) -> SlideError | None:
-        count = len(unreadable.places)
-        looked_at = count + int(self.maps.analyzed[self._needed_tiles()].sum())
-        if count <= MAX_UNREADABLE * looked_at:
-            return None
-        return SlideError(
-            f"{self.slide.name}: {count} of {looked_at} tissue tiles cannot be read "
-            f"({unreadable.first_reason}).",
-            hint=f"What could be read is kept in {self.store.path}.",
-        )
+
+def _in_words(region: Region) -> str:
+    return f"{region.y:g} {region.x:g} {region.height:g} {region.width:g}"

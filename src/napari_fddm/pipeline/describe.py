@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.pipeline.tissue_masks import UserMask
 
 VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 
 
-def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Provenance:
+def describe_run(
+    slide: Slide, model: LoadedModel, config: AnalysisConfig, mask: UserMask | None = None
+) -> Provenance:
     """Collect what the result will depend on."""
     return Provenance(
         slide={
@@ -37,6 +40,7 @@ def describe_run(slide: Slide, model: LoadedModel, config: AnalysisConfig) -> Pr
         batch_size=config.batch_size,
         versions={name: _version(name) for name in VERSIONED}
         | {"python": platform.python_version()},
+        tissue=mask.record() if mask else {"method": config.tissue},
     )
 
 

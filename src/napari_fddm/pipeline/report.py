@@ -13,11 +13,29 @@ from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.pipeline.store import AnalysisStore
 
 
+AREAS = (
+    "slide_mm2",
+    "tissue_mm2",
+    "tissue_excluded_mm2",
+    "tissue_not_analyzed_mm2",
+    "unreadable_mm2",
+    "unreadable_tiles",
+)
+"""Of the last run that ended, see `pipeline.accounting.account`; None before."""
+
+
 def compute_store_report(
-    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+    store: AnalysisStore,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
 ) -> NecrosisReport:
     """Count one label map of a store and apply every definition.
 
@@ -29,6 +47,8 @@ def compute_store_report(
         "corrected", "refined", "patch" or a reader's map.
     definition : str
         The one to show large.
+    definitions : sequence of NecrosisDefinition
+        The user's own, reported beside ours.
 
     Raises
     ------
@@ -54,6 +74,7 @@ def compute_store_report(
     return necrosis_report(
         areas,
         definition=definition,
+        definitions=definitions,
         coverage=store.provenance.get("coverage"),
         edited=edited,
     )
@@ -86,10 +107,16 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
 
 
 def store_report(
-    store: AnalysisStore, *, label: str = layout.CORRECTED, definition: str = "fddm"
+    store: AnalysisStore,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
 ) -> dict[str, Any]:
     """Return the whole report as plain JSON values; see `compute_store_report`."""
-    report = compute_store_report(store, label=label, definition=definition)
+    report = compute_store_report(
+        store, label=label, definition=definition, definitions=definitions
+    )
     run = store.provenance
     slide = store.slide_info
     return {
@@ -98,7 +125,7 @@ def store_report(
         "mpp_source": slide.get("mpp_source"),
         "label": label,
         **report.to_json(),
-        "tissue_excluded_mm2": run.get("tissue_excluded_mm2"),
+        **{key: run.get(key) for key in AREAS},
         "notes": _cautions(store, label) + list(run.get("notes", [])),
         "research_use_only": True,
         "provenance": {
@@ -107,6 +134,7 @@ def store_report(
                 "slide",
                 "model",
                 "config",
+                "tissue",
                 "device",
                 "dtype",
                 "threads",

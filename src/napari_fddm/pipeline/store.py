@@ -163,8 +163,9 @@ class AnalysisStore:
         differences = asked.differences(self.provenance)
         if differences:
             raise StoreError(
-                f"{self.path} holds another analysis ({'; '.join(differences)}).",
-                hint="Use the settings it was made with, or start a new analysis elsewhere.",
+                f"{self.path} was made with other settings ({'; '.join(differences)}).",
+                hint="Repeat them to go on, choose another store with -o, or start over with "
+                "--fresh.",
             )
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:

@@ -1,0 +1,124 @@
+"""Necrosis definitions of the user's own, read from a TOML or JSON file.
+
+One table for each, named as ``--definition`` calls it::
+
+    [with-hemorrhage]
+    title = "necrosis and hemorrhage"
+    numerator = ["NC", "HC"]
+    denominator = ["VT", "NC", "HC"]
+    cutoffs = [0.5, 0.9]        # lower ends of Huvos grade II and III
+    epsilon = 0.001             # grade IV wants the viable share at or below this
+    source = "our protocol, 2024"
+
+``cutoffs`` and ``epsilon`` may be left away, all else is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_fddm.core.classes import OSTEOSARCOMA, Role
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.necrosis import DEFINITIONS, NecrosisDefinition
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse what is no class of the tumor bed, and the same class twice."""
+    bed = [c.short for c in OSTEOSARCOMA if c.role is not Role.OUTSIDE]
+    stray = [short for short in shorts if short not in bed]
+    if stray:
+        raise ValueError(f"{', '.join(stray)} is not one of {', '.join(bed)}")
+    if len(set(shorts)) != len(shorts):
+        raise ValueError("a class is named twice")
+    return shorts
+
+
+Classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_bed_classes)]
+Text = Annotated[str, Field(min_length=1, pattern=r"^[^\n]*$")]
+
+
+class _Written(BaseModel):
+    """A definition as it stands in a file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: Text
+    numerator: Classes
+    denominator: Classes
+    source: Text
+    cutoffs: tuple[float, float] = (0.5, 0.9)
+    epsilon: float = Field(default=0.001, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> _Written:
+        stray = [short for short in self.numerator if short not in self.denominator]
+        if stray:
+            raise ValueError(f"{', '.join(stray)} is in the numerator, not in the denominator")
+        if set(self.numerator) == set(self.denominator):
+            raise ValueError("numerator and denominator are the same: the rate would always be 1")
+        second, third = self.cutoffs
+        if not 0.0 < second < third < 1.0 - self.epsilon:
+            raise ValueError("cutoffs must be two ascending numbers between 0 and 1 - epsilon")
+        return self
+
+
+def read_definitions(path: Path) -> tuple[NecrosisDefinition, ...]:
+    """Read the definitions of a file, in its order.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, the definition and what is wrong with it.
+    """
+    return tuple(_definition(name, table, path) for name, table in _tables(path).items())
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            f"the definitions {path} cannot be read: {error.strerror}.", hint="Check the path."
+        ) from error
+    except ValueError as error:
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
+        raise ConfigError(
+            f"the definitions {path} are not {kind}: {error}.", hint="Mend the file."
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold one table for each definition.")
+    return values
+
+
+def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
+    where = f"{path}, definition {name!r}"
+    if name in DEFINITIONS:
+        raise ConfigError(f"{where}: this name is ours.", hint="Choose another name.")
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{where}: this cannot be a name.",
+            hint="Use up to 40 small letters, digits, - and _.",
+        )
+    try:
+        written = _Written.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"][:1])
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{where}: {f'{key}: ' if key else ''}{reason}.",
+            hint="A definition has title, numerator, denominator, source and, if wanted, "
+            "cutoffs and epsilon.",
+        ) from error
+    return NecrosisDefinition(name=name, **written.model_dump())

@@ -1,0 +1,1 @@
+"""How good a label map is, given the truth."""

@@ -1,0 +1,199 @@
+"""What a run looked at, in mm²: so that nothing is left out without being told.
+
+The analysis works on whole tiles. A slide's area is the sum of the tiles that the
+tissue mask left out, and of those it selected: analyzed, unreadable, or not yet
+reached (outside the region that was asked for, or the run was stopped).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.interop.pyramids import iter_resampled, iter_row_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.tiling import TileGrid
+    from napari_fddm.core.tissue import TissueMask
+    from napari_fddm.pipeline.classify import UnreadableTiles
+
+MAX_UNREADABLE = 0.05
+"""A run with a larger share of its tissue unreadable ends as an error, its store kept."""
+
+
+def mm2_per_tile(grid: TileGrid) -> npt.NDArray[np.float64]:
+    """Return how much of the slide lies in each tile, mm², shape of the grid."""
+    return np.outer(*_sides_mm(grid.geometry, grid.slide_shape))
+
+
+def _sides_mm(
+    geometry: MapGeometry, slide_shape: tuple[int, int]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the heights of a map's rows and the widths of its columns on the slide, mm."""
+    heights, widths = (
+        np.diff(np.minimum(np.arange(count + 1) * geometry.cell, size)) * geometry.mpp / 1000.0
+        for count, size in zip(geometry.shape, slide_shape, strict=True)
+    )
+    return heights, widths
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Tiles with tissue that could not be decoded, of this run and of those before.
+
+    Attributes
+    ----------
+    places : frozenset of (row, col)
+        On the tile grid.
+    reason : str
+        What the reader said of the first.
+    """
+
+    places: frozenset[tuple[int, int]] = frozenset()
+    reason: str = ""
+
+    @classmethod
+    def stored(cls, run: Mapping[str, Any]) -> Unreadable:
+        """Return what a store's provenance remembers."""
+        kept = run.get("unreadable", {})
+        places = frozenset((int(row), int(col)) for row, col in kept.get("tiles", []))
+        return cls(places, str(kept.get("reason", "")))
+
+    def updated(self, found: UnreadableTiles, analyzed: npt.NDArray[np.bool_]) -> Unreadable:
+        """Add what a run found; what it could read at last is no longer listed."""
+        every = self.places | frozenset(found.places)
+        left = frozenset(place for place in every if not analyzed[place])
+        return Unreadable(left, found.first_reason or self.reason if left else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"tiles": [list(place) for place in sorted(self.places)], "reason": self.reason}
+
+    def mm2(self, per_tile: npt.NDArray[np.float64]) -> float:
+        """Add up a map of areas over these tiles."""
+        return sum_over(self.places, per_tile)
+
+    def notes(self, grid: TileGrid) -> tuple[str, ...]:
+        """Say how many there are, and how large, in words."""
+        count = len(self.places)
+        if not count:
+            return ()
+        area = self.mm2(mm2_per_tile(grid))
+        tiles = "tile" if count == 1 else "tiles"
+        return (
+            f"{count} {tiles} ({area:.3g} mm²) could not be read and are in no sum: {self.reason}",
+        )
+
+
+def sum_over(places: Iterable[tuple[int, int]], per_tile: npt.NDArray[np.float64]) -> float:
+    """Add up a map of areas over some tiles."""
+    return float(sum(per_tile[place] for place in places))
+
+
+def refusal(
+    found: UnreadableTiles,
+    looked_at: npt.NDArray[np.bool_],
+    tissue_mm2: npt.NDArray[np.float64],
+    slide_name: str,
+    kept_in: object,
+) -> SlideError | None:
+    """Return the error that a run ends with if too much of its tissue is unreadable.
+
+    Parameters
+    ----------
+    found : UnreadableTiles
+        Of this run.
+    looked_at : array of bool, shape of the tile grid
+        The tiles it wanted and could read.
+    tissue_mm2 : array of float, shape of the tile grid
+        Tissue in each tile, mm².
+    slide_name : str
+        For the message.
+    kept_in : Path
+        The store, for the hint.
+    """
+    lost = sum_over(found.places, tissue_mm2)
+    total = lost + float(tissue_mm2[looked_at].sum())
+    if lost <= MAX_UNREADABLE * total:
+        return None
+    count = len(found.places)
+    return SlideError(
+        f"{slide_name}: {count} of {count + int(looked_at.sum())} tissue tiles cannot be read, "
+        f"{lost:.3g} mm² or {lost / total:.0%} of the tissue ({found.first_reason.rstrip('.')}).",
+        hint=f"What could be read is kept in {kept_in}.",
+    )
+
+
+def account(
+    tissue: TissueMask,
+    grid: TileGrid,
+    unreadable: Unreadable,
+    labels: npt.NDArray[np.uint8],
+    label_geometry: MapGeometry,
+) -> dict[str, Any]:
+    """Return what the report says of the areas behind a rate.
+
+    Parameters
+    ----------
+    tissue : TissueMask
+        What is tissue.
+    grid : TileGrid
+        The slide's tiles.
+    unreadable : Unreadable
+        Tiles that could not be decoded.
+    labels : array of uint8, shape (H, W)
+        The automatic labels, 0 where not analyzed.
+    label_geometry : MapGeometry
+        Where the labels lie.
+
+    Returns
+    -------
+    dict
+        ``slide_mm2``, ``tissue_mm2`` (by the mask), ``tissue_excluded_mm2``
+        (area of the slide in tiles that the tissue mask left out),
+        ``tissue_not_analyzed_mm2`` (tissue without labels),
+        ``unreadable_mm2`` and ``unreadable_tiles``, ``coverage`` (share of the
+        tissue that has labels, None without tissue).
+    """
+    per_tile = mm2_per_tile(grid)
+    selected = tissue.tiles_to_analyze(grid.geometry)
+    heights, widths = _sides_mm(tissue.geometry, grid.slide_shape)
+    tissue_mm2 = sum(
+        float(heights[rows] @ tissue.mask[rows] @ widths)
+        for rows in iter_row_blocks(tissue.mask.shape)
+    )
+    share = coverage(tissue, labels, label_geometry)
+    return {
+        "slide_mm2": float(per_tile.sum()),
+        "tissue_mm2": tissue_mm2,
+        "tissue_excluded_mm2": float(per_tile[~selected].sum()),
+        "unreadable_tiles": len(unreadable.places),
+        "unreadable_mm2": unreadable.mm2(per_tile),
+        "unreadable": unreadable.to_json(),
+        "tissue_not_analyzed_mm2": 0.0 if share is None else tissue_mm2 * (1.0 - share),
+        "coverage": share,
+    }
+
+
+def coverage(
+    tissue: TissueMask, labels: npt.NDArray[np.uint8], label_geometry: MapGeometry
+) -> float | None:
+    """Return the share of the slide's tissue that has labels, None without tissue.
+
+    Tiles around a viewport are classified because the refiner reads them, but
+    they have no refined labels and do not count.
+    """
+    mask = tissue.mask.view(np.uint8)
+    cells = labeled = 0
+    for rows, there in iter_resampled(mask, tissue.geometry, label_geometry):
+        cells += int(np.count_nonzero(there))
+        labeled += int(np.count_nonzero(there * (labels[rows] != 0)))
+    return labeled / cells if cells else None

@@ -1,0 +1,119 @@
+"""Starting over where an analysis exists, without ever losing a person's corrections."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import time
+import uuid
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.eventlog import claim
+from napari_fddm.pipeline.store import AnalysisStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FORGOTTEN_S = 3600.0
+"""What a killed run left half built beside a store is removed after this time: before,
+it might belong to a run that is just starting."""
+
+
+def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
+    """Put a new, empty store in the place of an old one.
+
+    One that a person corrected is renamed, with the date, and stays. Any other is
+    removed once the new one has taken its place.
+
+    Parameters
+    ----------
+    path : Path
+        Place of a store.
+    create : callable
+        Creates the new store at the path it gets.
+
+    Returns
+    -------
+    Path or None
+        Where the old store was moved to; None if it was removed.
+
+    Raises
+    ------
+    StoreError
+        If what lies there is no store of ours, is in use or cannot be moved; it
+        is then as it was.
+    """
+    if not layout.is_our_store(path):
+        raise StoreError(
+            f"{path} was not written by napari-fddm, so it is not replaced.",
+            hint="Choose another place with -o.",
+        )
+    _check_idle(path)
+    keep = holds_corrections(path)
+    new = _beside(path)
+    old = dated(path) if keep else _beside(path)
+    try:
+        create(new)
+        with storage_errors("replace", path):
+            path.rename(old)
+            try:
+                new.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
+            sync_folder(path.parent)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    if keep:
+        return old
+    shutil.rmtree(old, ignore_errors=True)
+    return None
+
+
+def holds_corrections(path: Path) -> bool:
+    """Say whether a person's work is in a store; yes, where that cannot be known."""
+    try:
+        with AnalysisStore.open(path) as store:
+            further = [name for name in store.edit_layers if name != layout.CORRECTED]
+            return bool(further) or store.log.last_seq > 0
+    except StoreError:
+        return True
+
+
+def dated(path: Path) -> Path:
+    """Return a free name beside a store, with the present time in it."""
+    stem = path.name.removesuffix(layout.SUFFIX)
+    suffix = path.name[len(stem) :]
+    now = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    place = path.with_name(f"{stem}.{now}{suffix}")
+    return (
+        place
+        if not place.exists()
+        else path.with_name(f"{stem}.{now}-{uuid.uuid4().hex[:4]}{suffix}")
+    )
+
+
+def remove_forgotten(path: Path) -> None:
+    """Remove what runs that were killed long ago left half built beside a store."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        try:
+            old = time.time() - part.stat().st_ctime > FORGOTTEN_S
+        except OSError:
+            continue  # it was just renamed or removed
+        if old:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_idle(path: Path) -> None:
+    """Refuse a store that a run or an editor is writing into."""
+    for name in ("run.lock", f"{layout.EVENTS}.lock"):
+        claim(path / layout.OURS / name, path).release()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")

@@ -1,0 +1,50 @@
+"""Which part of a slide a run looks at: found, everything, or as the user says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.core.resample import WHITE
+from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
+from napari_fddm.pipeline.thumbnail import iter_blocks
+
+if TYPE_CHECKING:
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.core.tiling import TileGrid
+    from napari_fddm.pipeline.tissue_masks import UserMask
+
+
+def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | None) -> TissueMask:
+    """Return the tissue mask of a slide.
+
+    Parameters
+    ----------
+    slide : Slide
+        Read only if the tissue must be found.
+    grid : TileGrid
+        Gives the slide's size and mpp.
+    method : str
+        "auto" or "all"; does not matter if there is a mask.
+    mask : UserMask or None
+        The user's own.
+    """
+    geometry = MapGeometry.covering(grid.slide_shape, MASK_UM / grid.mpp, grid.mpp)
+    if mask is not None:
+        return mask.on_grid(geometry, grid.slide_shape)
+    return everything(geometry) if method == "all" else _find(slide, geometry)
+
+
+def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
+    """Find tissue; what cannot be read counts as tissue, so that its tiles are tried."""
+    thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
+    unknown = np.zeros(geometry.shape, bool)
+    for window, rgb, _ in iter_blocks(slide, geometry):
+        unknown[window.slices] = rgb is None
+        if rgb is not None:
+            thumbnail[window.slices] = rgb
+    found = find_tissue(thumbnail, geometry)
+    return replace(found, mask=found.mask | unknown)

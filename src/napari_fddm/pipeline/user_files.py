@@ -1,0 +1,39 @@
+"""Files of the user's that every run and report takes into account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.definitions import read_definitions
+
+if TYPE_CHECKING:
+    from napari_fddm.core.necrosis import NecrosisDefinition
+
+DEFINITIONS_FILE = "definitions.toml"
+
+
+def user_definitions_path() -> Path:
+    """Return where the user's own necrosis definitions lie, whether or not they do."""
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("napari-fddm", appauthor=False)) / DEFINITIONS_FILE
+
+
+def find_definitions(path: Path | None) -> tuple[NecrosisDefinition, ...]:
+    """Read the definitions of a file, or else of the user's own file if there is one.
+
+    Parameters
+    ----------
+    path : Path or None
+        A file given for this time only; it then stands instead of the user's own.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a definition in it is wrong.
+    """
+    if path is not None:
+        return read_definitions(path)
+    own = user_definitions_path()
+    return read_definitions(own) if own.is_file() else ()

@@ -1,0 +1,139 @@
+"""Starting over never loses a person's work, and never leaves half a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline import fresh
+from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.fresh import holds_corrections, remove_forgotten, replace_store
+from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.stores import make, stroke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def create(path: Path) -> None:
+    make(path, provenance={"config": {"seed": 2}}).close()
+
+
+def seed_of(path: Path) -> int:
+    with AnalysisStore.open(path) as store:
+        return int(store.provenance["config"]["seed"])
+
+
+def correct(path: Path) -> np.ndarray:
+    with AnalysisStore.open(path, "r+") as store:
+        labels = store.labels("corrected")
+        store.append_edit(stroke(labels, Window(3, 4, 10, 12), 5))
+    return labels
+
+
+def test_an_untouched_store_is_replaced_and_nothing_stays_behind(finished):
+    path, _ = finished
+    assert not holds_corrections(path)
+    assert replace_store(path, create) is None
+    assert seed_of(path) == 2
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_corrections_move_aside_and_stay_readable(finished):
+    path, _ = finished
+    labels = correct(path)
+    kept = replace_store(path, create)
+    assert kept is not None
+    assert kept.name.startswith("slide-1.svs.20")
+    assert kept.name.endswith(".fddm.ome.zarr")
+    assert (seed_of(kept), seed_of(path)) == (1, 2)
+    with AnalysisStore.open(kept) as store:
+        assert np.array_equal(store.labels("corrected"), labels)
+        store.validate()
+
+
+def test_two_corrected_stores_of_one_second_are_both_kept(finished, monkeypatch):
+    path, _ = finished
+    kept = []
+    for _ in range(2):
+        correct(path)
+        kept.append(replace_store(path, create))
+    assert len(set(kept)) == 2
+    assert all(holds_corrections(store) for store in kept)
+
+
+def test_a_readers_map_and_a_damaged_log_count_as_corrections(finished):
+    path, _ = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.add_reader("ab")
+    assert holds_corrections(path)
+    (path / "fddm" / "events.jsonl").write_text("torn\n{}\n")
+    assert holds_corrections(path)
+
+
+def test_what_is_not_ours_is_never_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    with pytest.raises(StoreError, match="not written by napari-fddm"):
+        replace_store(tmp_path / "thesis", create)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("who", ["run", "editor"])
+def test_a_store_in_use_is_left_alone(finished, who):
+    path, _ = finished
+    with AnalysisStore.open(path, "r+") as store:
+        store.begin_run() if who == "run" else store.begin_edits()
+        with pytest.raises(StoreBusyError):
+            replace_store(path, create)
+    assert seed_of(path) == 1
+
+
+def test_a_failure_leaves_the_old_store_in_its_place(finished):
+    path, _ = finished
+    correct(path)
+
+    def fails(place: Path) -> None:
+        create(place)
+        raise StoreError("the disk is full.")
+
+    with pytest.raises(StoreError, match="disk is full"):
+        replace_store(path, fails)
+    assert seed_of(path) == 1
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_rename_that_fails_is_undone(finished, monkeypatch):
+    path, _ = finished
+    rename = type(path).rename
+
+    def refuse(self, target):
+        if target == path and ".part" in self.name and not seen:
+            seen.append(self)
+            raise PermissionError(13, "in use")
+        return rename(self, target)
+
+    seen: list[Path] = []
+    monkeypatch.setattr(type(path), "rename", refuse)
+    with pytest.raises(StoreError, match="in use"):
+        replace_store(path, create)
+    assert seed_of(path) == 1
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):
+    path = tmp_path / "case [3].fddm.ome.zarr"
+    for name in (f".{path.name}.12345678.part", ".other.ome.zarr.12345678.part"):
+        (tmp_path / name / "fddm").mkdir(parents=True)
+    remove_forgotten(path)
+    assert len(os.listdir(tmp_path)) == 2
+    later = time.time() + 2 * fresh.FORGOTTEN_S
+    monkeypatch.setattr(fresh.time, "time", lambda: later)
+    remove_forgotten(path)
+    assert os.listdir(tmp_path) == [".other.ome.zarr.12345678.part"]
