@@ -38,10 +38,12 @@ def analyze_once(store: Path, model: str, prepare: Prepare) -> None:
 
     from napari_fddm.core.config import load_config
     from napari_fddm.models.bundle import load_model
+    from napari_fddm.pipeline import tile_buffer
     from napari_fddm.pipeline.analyze import analyze
     from tests.support.runs import PIXELS, WatchedSlide
 
     torch.set_num_threads(1)
+    tile_buffer.WRITE_EVERY_S = 0.0  # the run is short: write every batch
     config = load_config(batch_size=4, label_mpp=8.0, steps=2, device="cpu")
     slide, loaded = WatchedSlide(PIXELS), load_model(model, "cpu")
     prepare(0)
