@@ -122,22 +122,35 @@ def _levels(place: Path | Store, name: str) -> tuple[Mapping[str, Any], list[Any
 
 
 def _group(place: Path | Store, inside: str, name: str) -> Any:
-    import zarr
     from zarr.errors import ContainsArrayError, NodeTypeValidationError
 
     try:
-        return zarr.open_group(place, path=inside or None, mode="r")
+        return _zarr_group(place, inside)
     except (ContainsArrayError, NodeTypeValidationError) as error:
         raise SlideError(
             f"{name} is a single zarr array, not an OME-Zarr image.",
             hint="Choose the folder around it, which has the multiscales metadata.",
         ) from error
-    except OSError as error:
-        if isinstance(place, Path) and isinstance(error, ValueError):  # zarr's "not found"
-            raise SlideError(
-                f"{name} holds no zarr group.", hint="Choose the OME-Zarr folder of the image."
-            ) from error
-        raise
+    except FileNotFoundError as error:
+        if not isinstance(place, Path):
+            raise
+        raise SlideError(
+            f"{name} holds no zarr group.", hint="Choose the OME-Zarr folder of the image."
+        ) from error
+
+
+def _zarr_group(place: Path | Store, inside: str) -> Any:
+    """Open a group of zarr 3 or 2.
+
+    The newer is tried first and alone: zarr, told of neither, asks for both at once, and
+    where the first answer is an error it abandons the other requests, which s3fs bewails.
+    """
+    import zarr
+
+    try:
+        return zarr.open_group(place, path=inside or None, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        return zarr.open_group(place, path=inside or None, mode="r", zarr_format=2)
 
 
 def _multiscale(group: Any, name: str) -> Mapping[str, Any] | None:
