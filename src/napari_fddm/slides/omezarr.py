@@ -64,7 +64,13 @@ def open_omezarr(place: Path | str, *, mpp: float | None = None) -> ArraySlide:
         with url_errors(place):
             return _open_url(place, mpp)
     place = place.absolute()
-    return _open(place, place.name, str(place), mpp)
+    try:
+        return _open(place, place.name, str(place), mpp)
+    except OSError as error:
+        raise SlideError(
+            f"{place.name} cannot be read: {error.strerror or ' '.join(str(error).split())}.",
+            hint="Check the permissions and whether the drive is connected.",
+        ) from error
 
 
 def _open_url(url: str, mpp: float | None) -> ArraySlide:
@@ -82,7 +88,8 @@ def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArrayS
     try:
         multiscale, arrays = _levels(place, name)
         axes = tuple(str(axis["name"]) for axis in multiscale["axes"])
-        claim = _claim(multiscale)
+        resolved, notes = resolve_mpp((_claim(multiscale),), name=name, user=mpp)
+        slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     except (FddmError, OSError):
         raise
     except Exception as error:  # metadata written by anybody can fail anywhere
@@ -93,8 +100,6 @@ def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArrayS
             f"{name} cannot be read as OME-Zarr: {reason}.",
             hint="Check it with an OME-NGFF validator.",
         ) from error
-    resolved, notes = resolve_mpp((claim,), name=name, user=mpp)
-    slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     for note in notes:
         slide.add_warning(note)
     return slide
