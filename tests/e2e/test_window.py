@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin.class_panel import AREA, LOCK, NAME, SOLO
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
@@ -43,7 +44,7 @@ def running(empty_window, qtbot):
     data, options, _ = slide_layer_data(slide, LARGE_SLIDE)
     empty_window.viewer.add_image(data, **options)
     panel = empty_window.widget.run_panel
-    panel.scope_box.setCurrentIndex(1)
+    panel.scope_box.setCurrentIndex(panel.scope_box.findData(Scope.SLIDE.value))
     qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: empty_window.analysis is not None, timeout=RUN_MS)
     qtbot.waitUntil(lambda: bool(empty_window.analysis.patch.any()), timeout=RUN_MS)
@@ -131,6 +132,57 @@ def test_a_second_viewport_adds_and_corrections_win(window):
     assert int((layer.data > 0).sum()) > analyzed
     assert np.array_equal(layer.data[corrected], strokes)
     assert window.rate_text == window.recounted_rate_text()
+
+
+def test_draw_a_region_exclude_and_protect(window, qtbot):
+    window.look_at((2000.0, 2000.0), 1500.0)
+    panel = window.widget.run_panel
+    qtbot.mouseClick(panel.draw_button, Qt.MouseButton.LeftButton)
+    window.drag([(-100, -100), (0, 0), (120, 90)])
+    qtbot.waitUntil(lambda: "tiles at most" in panel.estimate_label.text(), timeout=5_000)
+    drawn = window.widget.controller._scope.region(window.widget.state.slide, Scope.DRAWN)
+    window.screenshot("07-drawn")
+    window.run(panel.scope_box.currentIndex())
+    analysis, layer = window.analysis, window.analysis.layer
+    asked = analysis.geometry.window_of(drawn)
+    assert (layer.data[asked.slices] > 0).mean() > 0.9
+    assert np.count_nonzero(layer.data) < 0.5 * layer.data.size
+
+    # X excludes: the cells leave every sum, and undo brings them back.
+    before, rate = layer.data.copy(), window.rate_text
+    layer.brush_size = 30
+    window.key(Qt.Key.Key_P)
+    window.key(Qt.Key.Key_X)
+    window.drag([(-40, -40), (0, 0), (40, 30)])
+    excluded = layer.data != before
+    assert excluded.sum() > 100
+    assert (layer.data[excluded] == 0).all()
+    assert window.rate_text == window.recounted_rate_text()
+    assert float(window.class_row(7, AREA)) > 0
+    window.screenshot("08-excluded")
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(layer.data, before)
+    assert window.rate_text == rate
+
+    # A padlock keeps a class from being painted over.
+    common = int(np.bincount(before[asked.slices].ravel()).argmax())
+    other = 2 if common != 2 else 3
+    window.click_class(common - 1, LOCK)
+    window.click_class(other - 1, NAME)
+    assert not layer.excluding
+    window.drag([(-60, -40), (0, 0), (60, 40)])
+    assert np.array_equal(layer.data == common, before == common)
+    window.click_class(common - 1, LOCK)
+    window.drag([(-60, -40), (0, 0), (60, 40)])
+    assert (layer.data == common).sum() < (before == common).sum()
+
+    # Solo and eye change the picture, not the labels.
+    painted = layer.data.copy()
+    window.click_class(common - 1, SOLO)
+    assert layer.colormap.color_dict[other][3] == 0
+    window.screenshot("09-solo")
+    window.click_class(common - 1, SOLO)
+    assert np.array_equal(layer.data, painted)
 
 
 def test_cancel_keeps_what_is_finished(running, qtbot):

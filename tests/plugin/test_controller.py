@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,17 @@ from qtpy.QtWidgets import QWidget
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import AnalysisOpened, RegionRefined, StageStarted, TileBatch
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.engine_messages import (
     EngineReady,
     RunCancelled,
     RunEvent,
     RunFinished,
 )
+from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
+from napari_fddm.plugin.class_panel import AREA, ClassPanel
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.necrosis_panel import NO_RESULT, NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
@@ -60,6 +63,7 @@ class Bench:
     def __init__(self, tmp_path, qtbot):
         self.store = tmp_path / "s.fddm.ome.zarr"
         make(self.store).close()
+        self.fingerprint = "abc"
         self.viewer, self.state, self.worker = ViewerModel(), PluginState(), FakeWorker()
         self.parent = QWidget()
         qtbot.addWidget(self.parent)
@@ -94,7 +98,7 @@ class Bench:
             np.zeros(GEOMETRIES.tile.shape, np.uint8),
             automatic,
             automatic if corrected is None else corrected,
-            {"name": "slide-1", "fingerprint": "abc"},
+            {"name": "slide-1", "fingerprint": self.fingerprint},
             {"id": "x", "real_tissue": False},
         )
 
@@ -115,7 +119,8 @@ def bench(tmp_path, qtbot, monkeypatch):
 @pytest.fixture
 def said(monkeypatch):
     messages = []
-    monkeypatch.setattr("napari_fddm.plugin.controller.show_error", messages.append)
+    for module in ("controller", "saving"):
+        monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", messages.append)
     return messages
 
 
@@ -317,3 +322,135 @@ def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
     bench.class_panel.outline_toggled.emit(False)
     assert {layer.contour for layer in analysis.layers} == {0}
     assert np.array_equal(analysis.layer.data, before)
+
+
+def test_panel_and_layer_agree_on_what_the_brush_does(bench):
+    bench.start()
+    panel, layer = bench.class_panel, bench.controller.current.layer
+    marked = lambda: [r.topRow() for r in panel.rows.selectedRanges()]  # noqa: E731
+    panel.class_clicked.emit(4)
+    assert (layer.selected_label, layer.mode, marked()) == (4, "paint", [3])
+    panel.exclude_clicked.emit()
+    assert layer.excluding
+    assert marked() == [7]
+    layer.excluding = False
+    assert marked() == [3]
+    panel.rows.selectRow(0)
+    panel.lock_clicked.emit(1)
+    assert marked() == [3]
+    assert layer.protected == {1}
+    panel.lock_clicked.emit(1)
+    assert layer.protected == frozenset()
+
+
+def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
+    bench.start()
+    layer = bench.controller.current.layer
+    window = Window(0, 0, *layer.data.shape)
+    labels = np.full(layer.data.shape, 2, np.uint8)
+    labels[:, : layer.data.shape[1] // 2] = 3
+    bench.answer(RegionRefined(window, labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    layer.excluding = True
+    layer.fill((0, 0), 3)
+    assert bench.necrosis_panel.rate_label.text() == "0.0 %"
+    shown = float(bench.class_panel.rows.item(7, AREA).text())
+    cells = np.count_nonzero(labels == 3)
+    assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)
+
+
+def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
+    bench.open_slide()
+    chooser = bench.controller._scope
+    bench.run_panel.draw_button.click()
+    bench.controller.run(bench.run_panel.scope)
+    assert "Draw" in said[-1]
+    layer = bench.viewer.layers.selection.active
+    assert layer.mode == "add_rectangle"
+    # level-0 px 512…1024 by 0…512; napari counts from pixel centers
+    layer.add_rectangles(np.array([[511.5, -0.5], [511.5, 511.5], [1023.5, 511.5], [1023.5, -0.5]]))
+    assert chooser.estimate() == "1 tile"
+    bench.state.tiles_per_second = 0.5
+    layer.add_rectangles(np.array([[-9, -9], [-9, 700], [300, 700], [300, -9]]))
+    assert chooser.estimate() == "2 tiles at most, up to 4 s at the last run's speed"
+    layer.selected_data = {0}
+    bench.controller.run(bench.run_panel.scope)
+    assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)
+    bench.run_panel.draw_button.click()
+    assert sum(layer.name.startswith("region") for layer in bench.viewer.layers) == 1
+
+
+def test_the_estimate_follows_the_scope(bench):
+    bench.open_slide()  # 2000 px of 0.5 µm: four tiles a side
+    bench.run_panel.scope_box.setCurrentIndex(2)
+    assert bench.controller._scope.estimate() == "16 tiles at most"
+    bench.controller._scope._on_timer_timeout()
+    assert bench.run_panel.estimate_label.text() == "16 tiles at most"
+    bench.start()
+    assert bench.controller._scope.estimate() == ""
+
+
+def refined_halves(bench):
+    """An analysis whose left half is necrosis and whose right half is viable."""
+    bench.start()
+    shape = bench.controller.current.layer.data.shape
+    labels = np.full(shape, 2, np.uint8)
+    labels[:, : shape[1] // 2] = 3
+    bench.answer(RegionRefined(Window(0, 0, *shape), labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    return bench.controller.current
+
+
+def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
+    bench.fingerprint = open_slide(URI).fingerprint
+    analysis = refined_halves(bench)
+    panel = bench.necrosis_panel
+    assert not panel.bed_label.isVisibleTo(panel)
+    panel.outline_button.click()
+    drawing = bench.viewer.layers.selection.active
+    assert drawing.mode == "add_polygon_lasso"
+    geometry = analysis.geometry
+    rows, cols = geometry.shape
+    inner = np.array([[2, 4], [2, cols - 4], [rows - 2, cols - 4], [rows - 2, 4]], float)
+    drawing.add_polygons(inner * geometry.cell - 0.5)
+    bench.controller._bed.settle()
+    assert panel.rate_label.text() == "50.0 %"
+    part = analysis.layer.data[2 : rows - 2, 4 : cols - 4]
+    share = np.count_nonzero(part == 3) / part.size
+    assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+
+    # A stroke inside moves both, one outside only the first; always as a recount.
+    for y in (rows // 2, 0):
+        analysis.layer.brush_size = 3
+        analysis.layer.selected_label = 2
+        analysis.layer.paint((y, 5), 2)
+        share = np.count_nonzero(part == 3) / part.size
+        assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+
+    # It is in the store, comes back with it, and goes when its layer is deleted.
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        (kept,) = read_tumor_bed(store)
+        assert np.allclose(kept, inner * geometry.cell, atol=0.01)
+    bench.viewer.layers.remove(drawing)
+    bench.controller._bed.settle()
+    assert not panel.bed_label.isVisibleTo(panel)
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert read_tumor_bed(store) == ()
+
+
+def test_an_outline_that_was_drawn_before_is_shown_again(bench):
+    fingerprint = open_slide(URI).fingerprint
+    corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
+    with AnalysisStore.open(bench.store, "r+") as store:
+        write_tumor_bed(store, [corners * 0.5])
+        write_tumor_bed(store, [corners])
+        event = opened_event(store)
+    bench.open_slide()
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(replace(event, slide={"fingerprint": fingerprint}))
+    (drawing,) = [layer for layer in bench.viewer.layers if layer.name.startswith("tumor bed")]
+    assert np.allclose(drawing.data[0], corners - 0.5)
+    assert bench.controller.current.sync.bed_counts.sum() > 0

@@ -26,6 +26,8 @@ OPERATION = st.one_of(
     st.tuples(st.just("undo")),
     st.tuples(st.just("redo")),
     st.tuples(st.just("hide")),
+    st.tuples(st.just("exclude")),
+    st.tuples(st.just("lock"), CLASS),
     st.tuples(st.just("run"), POINT, CLASS),
 )
 
@@ -53,6 +55,10 @@ def perform(operation, label_map, layer, sync):
         (y, x), value = values
         layer.data[y:, x] = value
         layer.refresh()
+    elif name == "exclude":
+        layer.excluding = not layer.excluding
+    elif name == "lock":
+        layer.protected = layer.protected ^ {values[0]}
     elif name == "hide":
         layer.visible = not layer.visible
     elif name == "run":
@@ -72,7 +78,11 @@ def test_counts_and_share_equal_a_recount_and_edits_replay(operations):
     sync.edited.connect(edits.append)
     for operation in operations:
         untouched = label_map.labels == label_map.automatic
+        before = layer.data.copy()
         perform(operation, label_map, layer, sync)
+        if operation[0] in ("paint", "fill", "polygon"):
+            safe = np.isin(before, list(layer.protected))
+            assert np.array_equal(layer.data[safe], before[safe])
         if operation[0] == "run":  # no edit: untouched cells follow the model
             replayed[untouched] = label_map.labels[untouched]
             assert not edits
@@ -85,6 +95,8 @@ def test_counts_and_share_equal_a_recount_and_edits_replay(operations):
         assert np.array_equal(sync.automatic_counts, count_labels(label_map.automatic, 7))
         assert np.array_equal(replayed, layer.data)
         analyzed = max(1, np.count_nonzero(layer.data | label_map.automatic))
+        excluded = (layer.data == 0) & (label_map.automatic != 0)
+        assert sync.excluded == np.count_nonzero(excluded)
         assert sync.edited_share == pytest.approx(np.count_nonzero(label_map.edited) / analyzed)
 
 

@@ -127,3 +127,62 @@ def test_automatic_layers_cannot_be_painted_by_hand(label_map):
     assert not layer.editable
     with pytest.raises(ValueError, match="read-only"):
         layer.paint((10, 10), 3)
+
+
+def use(tool, layer, label):
+    if tool == "paint":
+        layer.brush_size = 11
+        layer.paint((30, 40), label)
+    elif tool == "fill":
+        layer.fill((30, 40), label)
+    else:
+        layer.paint_polygon(np.array([(20, 30), (20, 50), (40, 40)], float), label)
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "polygon"])
+def test_excluded_cells_become_not_analyzed_until_the_eraser_brings_them_back(
+    layer, label_map, tool
+):
+    under = int(layer.data[30, 40])
+    layer.selected_label = under  # the fill tool of napari alone would do nothing then
+    layer.excluding = True
+    use(tool, layer, under)
+    excluded = label_map.labels == 0
+    assert excluded[30, 40]
+    assert np.array_equal(label_map.labels[~excluded], label_map.automatic[~excluded])
+    layer.undo()
+    assert np.array_equal(label_map.labels, label_map.automatic)
+    layer.redo()
+    assert np.array_equal(label_map.labels == 0, excluded)
+    layer.brush_size = 200
+    layer.paint((30, 40), 0)
+    assert np.array_equal(label_map.labels, label_map.automatic)
+
+
+def test_choosing_a_class_ends_excluding(layer):
+    heard = []
+    layer.excluding_changed.connect(heard.append)
+    press = {str(k): v for k, v in layer.keymap.items()}
+    press["X"](layer)
+    assert layer.excluding
+    press["3"](layer)
+    assert not layer.excluding
+    press["X"](layer)
+    press["3"](layer)  # the class that is in the brush already
+    press["X"](layer)
+    press["X"](layer)
+    assert heard == [True, False, True, False, True, False]
+
+
+@pytest.mark.parametrize("tool", ["paint", "fill", "polygon"])
+@pytest.mark.parametrize("label", [0, 5])
+def test_locked_classes_stay_under_every_tool(layer, label_map, tool, label):
+    layer.brush_size = 200
+    layer.paint((30, 40), 2)
+    half = label_map.labels[:, :40]
+    half[...] = 3
+    layer.refresh()
+    layer.protected = frozenset({3})
+    use(tool, layer, label)
+    assert (label_map.labels[:, :40] == 3).all()
+    assert (label_map.labels[:, 40:] != 2).any()

@@ -77,6 +77,17 @@ class Window:
         self.qtbot.keyClick(self.canvas, key, modifier)
         self.qtbot.wait(50)
 
+    def class_row(self, row: int, column: int) -> str:
+        """What the class panel shows."""
+        return self.widget.class_panel.rows.item(row, column).text()
+
+    def click_class(self, row: int, column: int) -> None:
+        """Click a cell of the class panel."""
+        rows = self.widget.class_panel.rows
+        place = rows.visualItemRect(rows.item(row, column)).center()
+        self.qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        self.qtbot.wait(50)
+
     @property
     def rate_text(self) -> str:
         return self.widget.necrosis_panel.rate_label.text()

@@ -44,6 +44,8 @@ class AnalysisOpened:
         Share of the slide's tissue that has labels so far.
     device : str
         Where it runs, in words; empty when nothing runs.
+    tumor_bed : tuple of array of float, shape (corners, 2)
+        The outline a pathologist drew, (y, x) in level-0 px; may be empty.
     """
 
     store: str
@@ -56,6 +58,7 @@ class AnalysisOpened:
     model: dict[str, Any]
     coverage: float | None = None
     device: str = ""
+    tumor_bed: tuple[npt.NDArray[np.float64], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

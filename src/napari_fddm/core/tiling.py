@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TILE_PX = 256
 """Edge of a tile, px at the analysis resolution (FDDM section 3.1)."""
+ANALYSIS_MPP = 1.0
+"""µm per pixel at which models look, unless their card says otherwise (ALGORITHM A.1)."""
 CELL_PX = 32
 """Edge of a bridge cell, px at the analysis resolution (2048 px / 64 cells)."""
 CELLS_PER_TILE = TILE_PX // CELL_PX

@@ -10,6 +10,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
@@ -80,6 +81,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         dict(run.get("model", {})),
         run.get("coverage"),
         device,
+        read_tumor_bed(store),
     )
 
 

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
+from napari_fddm.core.outlines import outline_mask
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
 from napari_fddm.plugin.workers import StoreKeeper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Labels
     from napari.viewer import Viewer
 
     from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
+    from napari_fddm.core.outlines import Polygon
 
 
 class Analysis:
@@ -61,6 +65,7 @@ class Analysis:
         self.keeper = StoreKeeper(self.store_path)
         self.sync.edited.connect(self.keeper.append)
         self._stale: set[Labels] = set()
+        self.set_tumor_bed(opened.tumor_bed)
 
     @property
     def layers(self) -> tuple[Labels, ...]:
@@ -95,6 +100,11 @@ class Analysis:
         if self.is_shown:
             self.viewer.layers.selection.active = self.layer
 
+    @property
+    def excluded_mm2(self) -> float:
+        """Area that the model labeled and a person excluded, mm²."""
+        return self.sync.excluded * self.geometry.cell_mm2
+
     def reports(
         self, definition: str, coverage: float | None
     ) -> tuple[NecrosisReport, NecrosisReport]:
@@ -113,6 +123,26 @@ class Analysis:
                 coverage=coverage,
             ),
         )
+
+    def set_tumor_bed(self, polygons: Sequence[Polygon]) -> None:
+        """Count inside an outline as well; without polygons no longer.
+
+        Parameters
+        ----------
+        polygons : sequence of array of float, shape (corners, 2)
+            (y, x) in level-0 px, edge coordinates.
+        """
+        self.tumor_bed = tuple(polygons)
+        mask = outline_mask(polygons, self.geometry) if polygons else None
+        self.sync.set_bed(mask)
+
+    def bed_report(self, definition: str) -> NecrosisReport | None:
+        """Return the report of the corrected labels inside the outline, if there is one."""
+        counts = self.sync.bed_counts
+        if counts is None:
+            return None
+        areas = ClassAreas.from_counts(counts, self.geometry.cell_mm2)
+        return necrosis_report(areas, definition=definition)
 
     def close(self) -> None:
         """Write what waits and let go of layer and store."""

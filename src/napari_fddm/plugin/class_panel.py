@@ -1,4 +1,4 @@
-"""The class panel: eye, solo, color, key, name, area and share of each tissue class."""
+"""The class panel: eye, solo, lock, color, key, name, area and share of each class."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.necrosis import ClassAreas
 
-COLUMNS = ("", "", "Key", "Class", "mm²", "Share")
-EYE, SOLO, KEY, NAME, AREA, SHARE = range(len(COLUMNS))
+COLUMNS = ("", "", "", "Key", "Class", "mm²", "Share")
+EYE, SOLO, LOCK, KEY, NAME, AREA, SHARE = range(len(COLUMNS))
 ROW_PX = 24
 
 
@@ -39,6 +39,10 @@ class ClassPanel(QWidget):
     -------
     class_clicked : int
         Label value to paint with.
+    exclude_clicked
+        The brush shall exclude cells.
+    lock_clicked : int
+        Label value to protect from the brush, or not any more.
     eye_clicked, solo_clicked : int
         Label value to show, hide, or show alone.
     palette_chosen : str
@@ -48,6 +52,8 @@ class ClassPanel(QWidget):
     """
 
     class_clicked = Signal(int)
+    exclude_clicked = Signal()
+    lock_clicked = Signal(int)
     eye_clicked = Signal(int)
     solo_clicked = Signal(int)
     palette_chosen = Signal(str)
@@ -56,7 +62,7 @@ class ClassPanel(QWidget):
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._classes = table
-        self.rows = QTableWidget(len(table), len(COLUMNS))
+        self.rows = QTableWidget(len(table) + 1, len(COLUMNS))
         self.rows.setHorizontalHeaderLabels(COLUMNS)
         self.rows.verticalHeader().hide()
         self.rows.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -73,6 +79,7 @@ class ClassPanel(QWidget):
         self.outline_box.setToolTip("Draw the borders of the classes, so that the cells show.")
         self._lay_out()
         self.set_display(ClassDisplay())
+        self.set_locked(frozenset())
         self.rows.cellClicked.connect(self._on_rows_cell_clicked)
         self.palette_box.activated.connect(self._on_palette_box_activated)
         self.outline_box.toggled.connect(self.outline_toggled)
@@ -84,15 +91,31 @@ class ClassPanel(QWidget):
             name.setToolTip(f"{tissue.short}: {tissue.name} ({role})")
             key = QTableWidgetItem(str(tissue.value))
             key.setToolTip(f"Press {tissue.value} to paint {tissue.name}.")
-            eye, solo = QTableWidgetItem(), QTableWidgetItem()
+            eye, solo, lock = (QTableWidgetItem() for _ in range(3))
             eye.setToolTip(f"Show or hide {tissue.name}; the labels and the rate stay as they are.")
             solo.setToolTip(f"Show {tissue.name} alone, or all classes again.")
-            for column, item in ((EYE, eye), (SOLO, solo), (KEY, key), (NAME, name)):
-                self.rows.setItem(index, column, item)
-            for column in (AREA, SHARE):
-                number = QTableWidgetItem("–")
-                number.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self.rows.setItem(index, column, number)
+            lock.setToolTip(f"Keep {tissue.name} from being painted over.")
+            self._set_row(index, {EYE: eye, SOLO: solo, LOCK: lock, KEY: key, NAME: name})
+        name = QTableWidgetItem("excluded by hand")
+        name.setToolTip(
+            "A fold, pen, bone dust, a section that is there twice: not analyzed, in no sum. "
+            "The eraser brings it back."
+        )
+        key = QTableWidgetItem("X")
+        key.setToolTip("Press X to exclude with the brush, X again to paint classes.")
+        self._set_row(self._exclude_row, {KEY: key, NAME: name})
+
+    @property
+    def _exclude_row(self) -> int:
+        return len(self._classes)
+
+    def _set_row(self, index: int, items: dict[int, QTableWidgetItem]) -> None:
+        for column in range(len(COLUMNS)):
+            item = items.get(column)
+            if item is None:
+                item = QTableWidgetItem("–" if column in (AREA, SHARE) else "")
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.rows.setItem(index, column, item)
 
     def _lay_out(self) -> None:
         options = QHBoxLayout()
@@ -103,20 +126,32 @@ class ClassPanel(QWidget):
         layout.addWidget(self.rows)
         layout.addLayout(options)
 
-    def set_areas(self, areas: ClassAreas | None) -> None:
-        """Show areas and their share of what was analyzed."""
+    def set_areas(self, areas: ClassAreas | None, excluded_mm2: float = 0.0) -> None:
+        """Show areas and their share of what was analyzed, and the area a person excluded."""
         total = areas.analyzed_mm2 if areas else 0.0
         for index, tissue in enumerate(self._classes):
             mm2 = areas.mm2(tissue.short) if areas else 0.0
             known = areas is not None and total > 0
             self.rows.item(index, AREA).setText(f"{mm2:.2f}" if known else "–")
             self.rows.item(index, SHARE).setText(f"{mm2 / total:.1%}" if known else "–")
+        self.rows.item(self._exclude_row, AREA).setText(f"{excluded_mm2:.2f}" if areas else "–")
 
     def set_selected(self, value: int) -> None:
         """Mark the class that is in the brush; 0 marks none."""
         self.rows.clearSelection()
         if value:
             self.rows.selectRow(value - 1)
+
+    def set_excluding(self) -> None:
+        """Mark that the brush excludes cells."""
+        self.rows.selectRow(self._exclude_row)
+
+    def set_locked(self, locked: frozenset[int]) -> None:
+        """Show which classes are protected from the brush."""
+        ink = icons.ink()
+        for index, tissue in enumerate(self._classes):
+            icon = icons.padlock(ink, closed=tissue.value in locked)
+            self.rows.item(index, LOCK).setIcon(icon)
 
     def set_display(self, display: ClassDisplay) -> None:
         """Show which classes are drawn, and how."""
@@ -139,7 +174,7 @@ class ClassPanel(QWidget):
             mode = QHeaderView.ResizeMode.ResizeToContents
             if column == NAME:
                 mode = QHeaderView.ResizeMode.Stretch
-            elif column in (EYE, SOLO):
+            elif column in (EYE, SOLO, LOCK):
                 mode = QHeaderView.ResizeMode.Fixed
                 self.rows.setColumnWidth(column, ROW_PX)
             header.setSectionResizeMode(column, mode)
@@ -155,13 +190,11 @@ class ClassPanel(QWidget):
         self.rows.setFixedHeight(header + ROW_PX * self.rows.rowCount() + frame)
 
     def _on_rows_cell_clicked(self, row: int, column: int) -> None:
-        value = self._classes.values[row]
-        if column == EYE:
-            self.eye_clicked.emit(value)
-        elif column == SOLO:
-            self.solo_clicked.emit(value)
-        else:
-            self.class_clicked.emit(value)
+        if row == self._exclude_row:
+            self.exclude_clicked.emit()
+            return
+        signals = {EYE: self.eye_clicked, SOLO: self.solo_clicked, LOCK: self.lock_clicked}
+        signals.get(column, self.class_clicked).emit(self._classes.values[row])
 
     def _on_palette_box_activated(self, _index: int) -> None:
         self.palette_chosen.emit(self.palette_box.currentData())

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QObject, QTimer
-from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -24,12 +24,16 @@ from napari_fddm.pipeline.engine_messages import (
     RunEvent,
     RunFinished,
 )
-from napari_fddm.pipeline.layout import SUFFIX, default_store_path
+from napari_fddm.pipeline.layout import default_store_path
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.appearance import Appearance
+from napari_fddm.plugin.bed import TumorBed
+from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.layers import METADATA
-from napari_fddm.plugin.slides import info_of_layer, viewport_of
+from napari_fddm.plugin.saving import Saving
+from napari_fddm.plugin.scope import ScopeChooser
+from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import (
     PluginState,
     Progress,
@@ -43,6 +47,7 @@ from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
 if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
+    from qtpy.QtWidgets import QWidget
 
     from napari_fddm.core.events import Event
     from napari_fddm.plugin.class_panel import ClassPanel
@@ -102,6 +107,25 @@ class Controller(QObject):
         self._connections = Connections()
         self._connect()
         self._appearance = Appearance(state, class_panel, self._connections, self._label_layers)
+        self._scope = ScopeChooser(viewer, state, run_panel, self._connections, self)
+        self._brush = Brush(
+            viewer,
+            state,
+            class_panel,
+            self._connections,
+            analyses=self.analyses.values,
+            current=self._in_front,
+        )
+        self._bed = TumorBed(
+            viewer,
+            state,
+            necrosis_panel,
+            self._connections,
+            analyses=self.analyses.values,
+            current=self._in_front,
+            parent=self,
+        )
+        self._saving = Saving(necrosis_panel, self._connections, current=self._in_front)
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
@@ -111,9 +135,7 @@ class Controller(QObject):
         link = self._connections.add
         link(self.run_panel.run_clicked, self._on_run_panel_run_clicked)
         link(self.run_panel.cancel_clicked, self._on_run_panel_cancel_clicked)
-        link(self.class_panel.class_clicked, self._on_class_panel_class_clicked)
         link(self.necrosis_panel.definition_chosen, self._on_definition_chosen)
-        link(self.necrosis_panel.export_clicked, self._on_export_clicked)
         link(self.worker.answered, self._on_worker_answered)
         link(self.worker.failed, self._on_worker_failed)
         link(self._opener.opened, self._on_opener_opened)
@@ -138,9 +160,10 @@ class Controller(QObject):
         if slide.mpp is None and mpp is None:
             show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")
             return
-        region = viewport_of(self.viewer.layers, slide) if scope is Scope.VIEWPORT else None
-        if region is not None and region.is_empty:
-            show_error("The window shows no part of the slide. Move the slide into view.")
+        try:
+            region = self._scope.region(slide, scope)
+        except ConfigError as error:
+            show_error(str(error))
             return
         self._run_started = time.monotonic()
         self.state.progress = Progress(RunPhase.STARTING, "starting the engine…")
@@ -165,8 +188,7 @@ class Controller(QObject):
 
     def export(self, destination: Path) -> None:
         """Write a validated OME-Zarr of the current analysis, in the background."""
-        if self.current is not None:
-            self.current.keeper.export(destination)
+        self._saving.export(destination)
 
     def close(self) -> None:
         """Undo every connection, stop the engine, write what waits."""
@@ -174,6 +196,7 @@ class Controller(QObject):
             return
         self._closed = True
         self._timer.stop()
+        self._bed.settle()
         self._connections.close()
         self.worker.close()
         for analysis in self.analyses.values():
@@ -229,11 +252,15 @@ class Controller(QObject):
                 layer.editable = False  # a copy: its strokes would go nowhere
         self._on_viewer_selection_changed()
 
+    def _in_front(self) -> Analysis | None:
+        return self.current
+
     def _label_layers(self) -> list[Labels]:
         return [layer for analysis in self.analyses.values() for layer in analysis.layers]
 
     def _show(self, analysis: Analysis) -> None:
         self.current = analysis
+        self._brush.show()
         self._schedule()
 
     # Engine -------------------------------------------------------------------
@@ -272,6 +299,8 @@ class Controller(QObject):
             self._tell(event.stage, 0, event.total, event.unit)
         elif isinstance(event, TileBatch):
             self._tell("patch", event.done, event.total, "tiles")
+            seconds = time.monotonic() - self._stage_started
+            self.state.tiles_per_second = event.done / max(seconds, 1e-6)
             if self.current is not None:
                 self.current.put_tiles(event)
         elif isinstance(event, RegionRefined):
@@ -290,12 +319,11 @@ class Controller(QObject):
         if path not in self.analyses:
             analysis = Analysis(self.viewer, event, event.slide.get("name", path.name))
             analysis.sync.edited.connect(self._on_analysis_edited)
-            analysis.keeper.failed.connect(self._on_keeper_failed)
-            analysis.keeper.saved.connect(self._on_keeper_saved)
-            analysis.keeper.exported.connect(self._on_keeper_exported)
-            analysis.layer.events.selected_label.connect(self._on_layer_selected_label)
             self._appearance.dress(analysis.layers)
+            self._brush.attach(analysis)
+            self._saving.attach(analysis)
             self.analyses[path] = analysis
+            self._bed.attach(analysis)
         self.current = self.analyses[path]
         self.state.coverage = event.coverage
 
@@ -348,23 +376,13 @@ class Controller(QObject):
     def _on_state_report_changed(self, reports: Any) -> None:
         corrected, automatic = reports
         self.necrosis_panel.set_reports(corrected, automatic)
-        self.class_panel.set_areas(corrected.areas if corrected else None)
+        excluded = self.current.excluded_mm2 if self.current is not None else 0.0
+        self.class_panel.set_areas(corrected.areas if corrected else None, excluded)
         unrefined = self.current is not None and bool(self.current.patch.any())
         if corrected and not corrected.areas.analyzed_mm2 and unrefined:
             self.necrosis_panel.set_unrefined()
 
     # Store and views ----------------------------------------------------------
-
-    def _on_keeper_failed(self, error: Exception) -> None:
-        self.necrosis_panel.set_saved("NOT SAVED: strokes are kept in memory only")
-        show_error(str(error))
-
-    def _on_keeper_saved(self, waiting: int) -> None:
-        text = f"saving, {waiting} strokes waiting…" if waiting else "all strokes are on the disk"
-        self.necrosis_panel.set_saved(text)
-
-    def _on_keeper_exported(self, path: str) -> None:
-        show_info(f"Exported {path}")
 
     def _on_run_panel_run_clicked(self, scope: str) -> None:
         self.run(Scope(scope))
@@ -372,25 +390,6 @@ class Controller(QObject):
     def _on_run_panel_cancel_clicked(self) -> None:
         self.cancel()
 
-    def _on_class_panel_class_clicked(self, value: int) -> None:
-        if self.current is not None:
-            self.current.layer.selected_label = value
-            self.current.layer.mode = "paint"
-            self.viewer.layers.selection.active = self.current.layer
-
-    def _on_layer_selected_label(self, event: Any) -> None:
-        self.class_panel.set_selected(int(event.source.selected_label))
-
     def _on_definition_chosen(self, name: str) -> None:
         self.state.definition = name
         self._update_report()
-
-    def _on_export_clicked(self) -> None:
-        if self.current is None:
-            return
-        name = self.current.store_path.name.removesuffix(SUFFIX)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self.run_panel, "Export OME-Zarr", f"{name}.ome.zarr", "OME-Zarr (*.ome.zarr)"
-        )
-        if chosen:
-            self.export(Path(chosen))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QIcon, QPainter, QPainterPath, QPen, QPixmap
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SIZE_PX = 16
-_SCALE = 2
-"""Drawn larger than shown, for screens with small pixels."""
+_SCALES = (1, 2, 3)
+"""Pictures of an icon: one for each kind of screen."""
 
 
 def ink() -> QColor:
@@ -21,58 +26,76 @@ def ink() -> QColor:
 
 def swatch(rgb: tuple[int, int, int], *, shown: bool = True) -> QIcon:
     """Return a square of a color; only its frame if the class is hidden."""
-    picture = _empty()
-    painter = QPainter(picture)
-    box = QRectF(1, 1, SIZE_PX - 2, SIZE_PX - 2)
-    if shown:
-        painter.fillRect(box, QColor(*rgb))
-    painter.setPen(QPen(QColor(*rgb) if not shown else QColor(128, 128, 128), 1))
-    painter.drawRect(box)
-    painter.end()
-    return QIcon(picture)
+
+    def draw(painter: QPainter) -> None:
+        box = QRectF(1.5, 1.5, SIZE_PX - 3, SIZE_PX - 3)
+        if shown:
+            painter.fillRect(box, QColor(*rgb))
+        painter.setPen(QPen(QColor(128, 128, 128) if shown else QColor(*rgb), 1))
+        painter.drawRect(box)
+
+    return _icon(draw)
 
 
 def eye(color: QColor, *, opened: bool) -> QIcon:
     """Return an eye; closed it is struck through."""
-    picture = _empty()
-    painter = _pen(picture, color)
-    lid = QPainterPath(QPointF(1, 8))
-    lid.quadTo(8, 0, 15, 8)
-    lid.quadTo(8, 16, 1, 8)
-    if opened:
-        painter.drawPath(lid)
-        painter.setBrush(color)
-        painter.drawEllipse(QPointF(8, 8), 2.4, 2.4)
-    else:
-        painter.setOpacity(0.6)
-        painter.drawPath(lid)
-        painter.drawLine(QPointF(2, 14), QPointF(14, 2))
-    painter.end()
-    return QIcon(picture)
+
+    def draw(painter: QPainter) -> None:
+        lid = QPainterPath(QPointF(1, 8))
+        lid.quadTo(8, 0, 15, 8)
+        lid.quadTo(8, 16, 1, 8)
+        painter.setPen(QPen(color, 1.4))
+        if opened:
+            painter.drawPath(lid)
+            painter.setBrush(color)
+            painter.drawEllipse(QPointF(8, 8), 2.4, 2.4)
+        else:
+            painter.setOpacity(0.6)
+            painter.drawPath(lid)
+            painter.drawLine(QPointF(2, 14), QPointF(14, 2))
+
+    return _icon(draw)
 
 
 def spot(color: QColor, *, lit: bool) -> QIcon:
     """Return a ring, filled when lit: this class alone."""
-    picture = _empty()
-    painter = _pen(picture, color)
-    if lit:
-        painter.setBrush(color)
-    else:
-        painter.setOpacity(0.6)
-    painter.drawEllipse(QPointF(8, 8), 4.5, 4.5)
-    painter.end()
-    return QIcon(picture)
+
+    def draw(painter: QPainter) -> None:
+        painter.setPen(QPen(color, 1.4))
+        if lit:
+            painter.setBrush(color)
+        else:
+            painter.setOpacity(0.6)
+        painter.drawEllipse(QPointF(8, 8), 4.5, 4.5)
+
+    return _icon(draw)
 
 
-def _empty() -> QPixmap:
-    picture = QPixmap(SIZE_PX * _SCALE, SIZE_PX * _SCALE)
-    picture.setDevicePixelRatio(_SCALE)
-    picture.fill(Qt.GlobalColor.transparent)
-    return picture
+def padlock(color: QColor, *, closed: bool) -> QIcon:
+    """Return a padlock; open it is faint."""
+
+    def draw(painter: QPainter) -> None:
+        painter.setPen(QPen(color, 1.4))
+        if closed:
+            painter.drawArc(QRectF(5, 2.5, 6, 9), 0, 180 * 16)
+            painter.setBrush(color)
+        else:
+            painter.setOpacity(0.45)
+            painter.drawArc(QRectF(5, 0.5, 6, 9), 40 * 16, 140 * 16)
+        painter.drawRect(QRectF(3.5, 7.5, 9, 6))
+
+    return _icon(draw)
 
 
-def _pen(picture: QPixmap, color: QColor) -> QPainter:
-    painter = QPainter(picture)
-    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-    painter.setPen(QPen(color, 1.4))
-    return painter
+def _icon(draw: Callable[[QPainter], None]) -> QIcon:
+    icon = QIcon()
+    for scale in _SCALES:
+        picture = QPixmap(SIZE_PX * scale, SIZE_PX * scale)
+        picture.setDevicePixelRatio(scale)
+        picture.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(picture)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        draw(painter)
+        painter.end()
+        icon.addPixmap(picture)
+    return icon

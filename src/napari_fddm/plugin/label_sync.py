@@ -11,6 +11,7 @@ from psygnal import Signal
 from napari_fddm.core.edits import Edit, ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
+from napari_fddm.core.outlines import InsideCounter
 from napari_fddm.plugin.connections import Connections
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class LabelSync:
         self._counter = ShadowCounter(label_map.labels, n_classes)
         self._automatic_counts = count_labels(label_map.automatic, n_classes)
         self._tally = _Tally.of(label_map.labels, label_map.automatic)
+        self._bed: InsideCounter | None = None
         self._connections = Connections()
         self._connections.add(layer.events.labels_update, self._on_layer_labels_update)
         self._connections.add(layer.events.set_data, self._on_layer_set_data)
@@ -89,10 +91,29 @@ class LabelSync:
         labeled = int(self.counts[1:].sum()) + self._tally.excluded
         return self._tally.edited / max(1, labeled)
 
+    @property
+    def excluded(self) -> int:
+        """Number of cells that the model labeled and a person excluded."""
+        return self._tally.excluded
+
+    @property
+    def bed_counts(self) -> npt.NDArray[np.int64] | None:
+        """Cells by label value inside the outlined tumor bed; None without an outline."""
+        return self._bed.counts if self._bed is not None else None
+
+    def set_bed(self, mask: npt.NDArray[np.bool_] | None) -> None:
+        """Count inside a mask of the map as well, or no longer (None)."""
+        highest = len(self._automatic_counts) - 1
+        labels = self.label_map.labels
+        self._bed = InsideCounter(labels, mask, highest) if mask is not None else None
+
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
         before, counted = self._tally_of(window), self._count_automatic(window)
+        inside = self._count_bed(window)
         self.label_map.put_automatic(window, labels)
+        if self._bed is not None:
+            self._bed.add(self._count_bed(window) - inside)
         self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
         self._tally += self._tally_of(window) - before
@@ -120,13 +141,20 @@ class LabelSync:
         highest = len(self._automatic_counts) - 1
         return count_labels(self.label_map.automatic[window.slices], highest)
 
+    def _count_bed(self, window: Window) -> npt.NDArray[np.int64]:
+        if self._bed is None:
+            return np.zeros_like(self._automatic_counts)
+        return self._bed.counted(self.label_map.labels, window)
+
     @property
     def _tool(self) -> str:
-        return str(self.layer.mode)
+        return "exclude" if self.layer.excluding else str(self.layer.mode)
 
     def _take(self, edit: Edit | None) -> None:
         if edit is None:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
         self._tally += _Tally.of(edit.after, automatic) - _Tally.of(edit.before, automatic)
+        if self._bed is not None:
+            self._bed.apply(edit)
         self.edited.emit(edit)

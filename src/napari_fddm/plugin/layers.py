@@ -74,16 +74,23 @@ class CorrectedLabels(Labels):
 
     Attributes
     ----------
+    protected : frozenset of int
+        Classes whose cells no hand tool changes: brush, fill, polygon, eraser.
     history_loaded : psygnal signal
         After an undo or redo, also while the layer is hidden, when napari itself
         says nothing.
+    excluding_changed : psygnal signal of bool
+        After `excluding` was set to another value.
     """
 
     history_loaded = Signal()
+    excluding_changed = Signal(bool)
 
     def __init__(self, label_map: LabelMap, table: ClassTable, name: str) -> None:
         self._table_values = frozenset((NOT_ANALYZED, *table.values))
         self._label_map = label_map
+        self._excluding = False
+        self.protected: frozenset[int] = frozenset()
         super().__init__(
             label_map.labels,
             name=name,
@@ -97,6 +104,23 @@ class CorrectedLabels(Labels):
         for tissue in table:
             self.bind_key(str(tissue.value), self._class_key(tissue.value), overwrite=True)
         self.bind_key("c", _toggle_visible, overwrite=True)
+        self.bind_key("x", _toggle_excluding, overwrite=True)
+        self.events.selected_label.connect(self._on_selected_label)
+
+    @property
+    def excluding(self) -> bool:
+        """Whether brush, fill and polygon exclude cells instead of giving them a class.
+
+        What is excluded (a fold, pen, bone dust, a section that is there twice) is
+        "not analyzed" and leaves every sum at once. The eraser brings it back.
+        """
+        return self._excluding
+
+    @excluding.setter
+    def excluding(self, value: bool) -> None:
+        if value != self._excluding:
+            self._excluding = value
+            self.excluding_changed.emit(value)
 
     @property
     def _type_string(self) -> str:
@@ -117,7 +141,7 @@ class CorrectedLabels(Labels):
     def paint(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
         """Paint a disk of the brush's size; label 0 restores the automatic labels."""
         if new_label != NOT_ANALYZED:
-            super().paint(coord, new_label, refresh)
+            super().paint(coord, self._painted(new_label), refresh)
             return
         radius = self.brush_size // 2 + 0.5
         y, x = (round(float(c)) for c in coord)
@@ -130,7 +154,7 @@ class CorrectedLabels(Labels):
     def paint_polygon(self, points: Any, new_label: int) -> None:
         """Fill a polygon; label 0 restores the automatic labels within it."""
         if new_label != NOT_ANALYZED:
-            super().paint_polygon(points, new_label)
+            super().paint_polygon(points, self._painted(new_label))
             return
         corners = np.asarray(points, dtype=float)
         low = np.floor(corners.min(axis=0)).astype(int)
@@ -144,7 +168,7 @@ class CorrectedLabels(Labels):
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
         """Fill the connected patch under a point; label 0 restores the automatic labels."""
         if new_label != NOT_ANALYZED:
-            super().fill(coord, new_label, refresh)
+            super().fill(coord, self._painted(new_label), refresh)
             return
         y, x = (round(float(c)) for c in coord)
         height, width = self.data.shape
@@ -160,13 +184,39 @@ class CorrectedLabels(Labels):
         rows, cols = np.nonzero(mask)
         index = (rows + window.y, cols + window.x)
         changed = self.data[index] != self._label_map.automatic[index]
+        changed &= self._free(self.data[index])
         index = (index[0][changed], index[1][changed])
         if index[0].size:
             self.data_setitem(index, self._label_map.automatic[index], refresh)
 
+    def _painted(self, label: int) -> int:
+        return NOT_ANALYZED if self.excluding else label
+
+    def _free(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+        """Return which values are of no locked class."""
+        free = np.ones(256, bool)
+        free[list(self.protected)] = False
+        return np.asarray(free[values])
+
+    def _paint_region_with_mask(
+        self,
+        slice_key: tuple[slice, ...],
+        mask: npt.NDArray[np.bool_],
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        # Brush, fill and polygon of napari all come through here.
+        if self.protected:
+            mask = mask & self._free(self.data[slice_key])
+        super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)
+
+    def _on_selected_label(self, _event: Any = None) -> None:
+        self.excluding = False
+
     def _class_key(self, value: int) -> Any:
         def select(layer: CorrectedLabels) -> None:
             layer.selected_label = value
+            layer.excluding = False
 
         select.__doc__ = f"Select class {value}."
         return select
@@ -175,3 +225,8 @@ class CorrectedLabels(Labels):
 def _toggle_visible(layer: CorrectedLabels) -> None:
     """Show or hide the corrected labels."""
     layer.visible = not layer.visible
+
+
+def _toggle_excluding(layer: CorrectedLabels) -> None:
+    """Exclude cells with the brush, or paint classes again."""
+    layer.excluding = not layer.excluding

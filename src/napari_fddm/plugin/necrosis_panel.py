@@ -27,10 +27,13 @@ class NecrosisPanel(QWidget):
         Name of a definition.
     export_clicked
         The user wants an OME-Zarr.
+    outline_clicked
+        The user wants to draw the tumor bed.
     """
 
     definition_chosen = Signal(str)
     export_clicked = Signal()
+    outline_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +51,14 @@ class NecrosisPanel(QWidget):
         self.detail_label.setWordWrap(True)
         self.others_label = QLabel()
         self.others_label.setWordWrap(True)
+        self.bed_label = QLabel()
+        self.bed_label.setWordWrap(True)
+        self.bed_label.hide()
+        self.outline_button = QPushButton("Outline the tumor bed")
+        self.outline_button.setToolTip(
+            "Draw around the tumor bed: the rate inside stands beside that of all tissue."
+        )
+        self.outline_button.setEnabled(False)
         self.badge_label = QLabel()
         self.badge_label.setWordWrap(True)
         self.badge_label.setStyleSheet("color: #e0a000;")
@@ -59,6 +70,7 @@ class NecrosisPanel(QWidget):
         self._lay_out()
         self.definition_box.currentIndexChanged.connect(self._on_definition_box_changed)
         self.export_button.clicked.connect(self.export_clicked)
+        self.outline_button.clicked.connect(self.outline_clicked)
 
     def _lay_out(self) -> None:
         title = QLabel("Necrosis rate")
@@ -73,8 +85,10 @@ class NecrosisPanel(QWidget):
             self.definition_box,
             self.detail_label,
             self.others_label,
+            self.bed_label,
             self.badge_label,
             QLabel(RESEARCH_ONLY),
+            self.outline_button,
             self.export_button,
             self.saved_label,
         ):
@@ -85,6 +99,7 @@ class NecrosisPanel(QWidget):
     ) -> None:
         """Show a report, and how far the corrections moved it."""
         self.export_button.setEnabled(corrected is not None)
+        self.outline_button.setEnabled(corrected is not None)
         if corrected is None or automatic is None:
             self.rate_label.setText(NO_RESULT)
             for label in (self.grade_label, self.detail_label, self.others_label):
@@ -101,6 +116,17 @@ class NecrosisPanel(QWidget):
                 for r in corrected.results[1:]
             )
         )
+
+    def set_bed_report(self, report: NecrosisReport | None) -> None:
+        """Show the rate inside the outlined tumor bed; None without an outline."""
+        self.bed_label.setVisible(report is not None)
+        if report is not None:
+            main = report.main
+            grade = f"Huvos {main.huvos}" if main.huvos else main.reason
+            self.bed_label.setText(
+                f"inside the outline: {percent(main.rate)} ({grade}), "
+                f"{main.denominator_mm2:.2f} mm² of tumor bed"
+            )
 
     def set_unrefined(self) -> None:
         """Say that tiles are classified but nothing is refined, so that there is no rate yet."""

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NO_SLIDE = "none: File ▸ Open, or drop one here"
-SCOPES = {Scope.VIEWPORT: "What the window shows", Scope.SLIDE: "The whole slide"}
+SCOPES = {
+    Scope.VIEWPORT: "What the window shows",
+    Scope.DRAWN: "The drawn region",
+    Scope.SLIDE: "The whole slide",
+}
 
 
 class RunPanel(QWidget):
@@ -39,10 +43,17 @@ class RunPanel(QWidget):
         The chosen `Scope`.
     cancel_clicked
         The user wants to stop.
+    draw_clicked
+        The user wants to draw the region to analyze.
+    scope_chosen, mpp_typed
+        What a run would cost may have changed.
     """
 
     run_clicked = Signal(str)
     cancel_clicked = Signal()
+    draw_clicked = Signal()
+    scope_chosen = Signal()
+    mpp_typed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,6 +67,10 @@ class RunPanel(QWidget):
         self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
             self.scope_box.addItem(title, scope.value)
+        self.draw_button = QPushButton("Draw")
+        self.draw_button.setToolTip("Draw a rectangle on the slide and analyze that.")
+        self.estimate_label = QLabel()
+        self.estimate_label.setWordWrap(True)
         self.model_label = QElidingLabel("fddm-small (synthetic tissue only)")
         self.model_label.setToolTip(
             "The bundled model was trained on procedural slides. On real tissue its classes "
@@ -76,6 +91,9 @@ class RunPanel(QWidget):
         self.status_label.setWordWrap(True)
         self._lay_out()
         self.run_button.clicked.connect(self._on_run_button_clicked)
+        self.draw_button.clicked.connect(self._on_draw_button_clicked)
+        self.scope_box.currentIndexChanged.connect(self._on_scope_box_changed)
+        self.mpp_box.valueChanged.connect(self._on_mpp_box_changed)
         self.cancel_button.clicked.connect(self.cancel_clicked)
         self.set_slide(None)
         self.set_progress(Progress())
@@ -87,7 +105,11 @@ class RunPanel(QWidget):
         form.addRow("Size", self.size_label)
         form.addRow("µm per pixel", self.mpp_box)
         form.addRow("Model", self.model_label)
-        form.addRow("Analyze", self.scope_box)
+        scope = QHBoxLayout()
+        scope.addWidget(self.scope_box, 1)
+        scope.addWidget(self.draw_button)
+        form.addRow("Analyze", scope)
+        form.addRow("", self.estimate_label)
         self._form = form
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
@@ -100,6 +122,11 @@ class RunPanel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.progress_bar)
         layout.addWidget(self.status_label)
+
+    @property
+    def scope(self) -> Scope:
+        """What a run shall look at."""
+        return Scope(self.scope_box.currentData())
 
     @property
     def mpp(self) -> float | None:
@@ -124,6 +151,11 @@ class RunPanel(QWidget):
         self.warning_label.setText(text)
         self.warning_label.setVisible(bool(text))
         self.run_button.setEnabled(info is not None)
+        self.draw_button.setEnabled(info is not None)
+
+    def set_estimate(self, text: str) -> None:
+        """Say how much a run would look at."""
+        self.estimate_label.setText(text)
 
     def set_progress(self, progress: Progress) -> None:
         """Show how far the run is."""
@@ -138,6 +170,16 @@ class RunPanel(QWidget):
 
     def _on_run_button_clicked(self) -> None:
         self.run_clicked.emit(self.scope_box.currentData())
+
+    def _on_draw_button_clicked(self) -> None:
+        self.scope_box.setCurrentIndex(self.scope_box.findData(Scope.DRAWN.value))
+        self.draw_clicked.emit()
+
+    def _on_scope_box_changed(self, _index: int) -> None:
+        self.scope_chosen.emit()
+
+    def _on_mpp_box_changed(self, _value: float) -> None:
+        self.mpp_typed.emit()
 
 
 def narrow(box: QComboBox) -> QComboBox:

@@ -27,6 +27,7 @@ class Scope(StrEnum):
     """What a run analyzes."""
 
     VIEWPORT = "viewport"
+    DRAWN = "drawn region"
     SLIDE = "whole slide"
 
 
@@ -109,9 +110,13 @@ def progress_text(title: str, done: int, total: int, unit: str, seconds: float) 
     if not (total and done):
         return title
     speed = done / max(seconds, 1e-6)
-    left = (total - done) / speed
-    time_left = f"{left:.0f} s" if left < 100 else f"{left / 60:.0f} min"
+    time_left = duration_text((total - done) / speed)
     return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {time_left} left"
+
+
+def duration_text(seconds: float) -> str:
+    """Say a time as people do, e.g. "40 s" or "12 min"."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class PluginState:
@@ -119,12 +124,14 @@ class PluginState:
 
     Attributes
     ----------
-    slide_changed, progress_changed, report_changed, device_changed, display_changed : Signal
+    slide_changed, progress_changed, report_changed, device_changed : Signal
+    display_changed, locked_changed : Signal
         Emitted after the property of that name was set to another value.
     """
 
     slide_changed = Signal(object)
     display_changed = Signal(object)
+    locked_changed = Signal(object)
     progress_changed = Signal(object)
     report_changed = Signal(object)
     device_changed = Signal(str)
@@ -135,10 +142,12 @@ class PluginState:
         self._report: tuple[NecrosisReport | None, NecrosisReport | None] = (None, None)
         self._device = ""
         self._display = ClassDisplay()
+        self._locked: frozenset[int] = frozenset()
         self.definition = "fddm"
         self.coverage: float | None = None
         self.model_name = "fddm-small"
         self.model: dict[str, Any] = {}
+        self.tiles_per_second: float | None = None
 
     @property
     def slide(self) -> SlideInfo | None:
@@ -187,6 +196,17 @@ class PluginState:
         if value != self._display:
             self._display = value
             self.display_changed.emit(value)
+
+    @property
+    def locked(self) -> frozenset[int]:
+        """Classes that no hand tool changes, in every analysis of this window."""
+        return self._locked
+
+    @locked.setter
+    def locked(self, value: frozenset[int]) -> None:
+        if value != self._locked:
+            self._locked = value
+            self.locked_changed.emit(value)
 
     @property
     def device(self) -> str:

@@ -17,7 +17,7 @@ from napari_fddm.plugin.state import PluginState
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-MIN_WIDTH = 390
+MIN_WIDTH = 420
 """Wide enough for the longest class name."""
 
 

@@ -21,10 +21,11 @@ from napari_fddm.core.errors import FddmError
 from napari_fddm.pipeline.engine_client import EngineClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fddm.core.edits import Edit
+    from napari_fddm.core.outlines import Polygon
     from napari_fddm.pipeline.store import AnalysisStore
 
 log = logging.getLogger(__name__)
@@ -210,6 +211,17 @@ class StoreKeeper(QObject):
         with self._mutex:
             self._waiting.append(edit)
         self._submit(self._append_waiting)
+
+    def outline(self, polygons: Sequence[Polygon]) -> None:
+        """Log the outline of the tumor bed."""
+
+        def work() -> None:
+            from napari_fddm.pipeline.tumor_bed import write_tumor_bed
+
+            write_tumor_bed(self._open(), polygons)
+            self.saved.emit(len(self._waiting))
+
+        self._submit(work)
 
     def sync(self) -> None:
         """Bring the stored corrected map onto the labels of a run that has ended."""

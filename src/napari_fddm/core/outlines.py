@@ -1,0 +1,120 @@
+"""Outlines on a slide as masks, and class counts inside a mask that follow every edit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import Window
+from napari_fddm.core.necrosis import count_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.edits import Edit
+    from napari_fddm.core.geometry import MapGeometry
+
+    Polygon = npt.NDArray[np.float64]
+
+
+def outline_mask(polygons: Sequence[Polygon], geometry: MapGeometry) -> npt.NDArray[np.bool_]:
+    """Return the cells whose centers lie in any of some polygons.
+
+    Even–odd within a polygon, the union over polygons. A center on an edge belongs to
+    one of the two sides only, so areas that share an edge share no cell.
+
+    Parameters
+    ----------
+    polygons : sequence of array of float, shape (corners, 2)
+        (y, x) of the corners in level-0 px (edge coordinates), at least three each.
+    geometry : MapGeometry
+        The map.
+
+    Returns
+    -------
+    array of bool, shape of the map
+
+    Raises
+    ------
+    ConfigError
+        If a polygon has fewer than three corners or one that is no number.
+    """
+    mask = np.zeros(geometry.shape, bool)
+    for polygon in polygons:
+        corners = np.asarray(polygon, np.float64)
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3:
+            raise ConfigError(f"an outline needs at least three corners, got {corners.shape}.")
+        if not np.isfinite(corners).all():
+            raise ConfigError("a corner of an outline is no number.")
+        # in cells, so that cell (i, j) has its center at (i, j)
+        _fill(mask, (corners - geometry.origin) / geometry.cell - 0.5)
+    return mask
+
+
+def _fill(mask: npt.NDArray[np.bool_], corners: Polygon) -> None:
+    """Add the cells inside a polygon, row by row between crossings."""
+    first = max(0, int(np.ceil(corners[:, 0].min())))
+    last = min(mask.shape[0] - 1, int(np.floor(corners[:, 0].max())))
+    starts, ends = corners, np.roll(corners, -1, axis=0)
+    low, high = np.minimum(starts[:, 0], ends[:, 0]), np.maximum(starts[:, 0], ends[:, 0])
+    for row in range(first, last + 1):
+        crossed = (low <= row) & (row < high)
+        a, b = starts[crossed], ends[crossed]
+        crossings = np.sort(a[:, 1] + (row - a[:, 0]) / (b[:, 0] - a[:, 0]) * (b[:, 1] - a[:, 1]))
+        columns = np.clip(np.ceil(crossings), 0, mask.shape[1]).astype(int)
+        for begin, end in zip(columns[::2], columns[1::2], strict=True):
+            mask[row, begin:end] = True
+
+
+class InsideCounter:
+    """Counts the classes inside a mask without recounting after an edit.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape (H, W)
+        The label map as it is now.
+    mask : array of bool, shape (H, W)
+        Where to count.
+    n_classes : int
+        Highest label value.
+
+    Raises
+    ------
+    ConfigError
+        If the shapes differ or a label is beyond the classes.
+    """
+
+    def __init__(
+        self, labels: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], n_classes: int
+    ) -> None:
+        if labels.shape != mask.shape:
+            raise ConfigError(f"a mask of {mask.shape} does not fit labels of {labels.shape}.")
+        self._mask = mask
+        self._n_classes = n_classes
+        self._counts = self.counted(labels, Window(0, 0, *mask.shape))
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """Cells by label value, int64 of shape (n_classes + 1,)."""
+        return self._counts.copy()
+
+    def counted(self, labels: npt.NDArray[np.uint8], window: Window) -> npt.NDArray[np.int64]:
+        """Count a window of a map anew, inside the mask."""
+        part = window.slices
+        return count_labels(labels[part][self._mask[part]], self._n_classes)
+
+    def apply(self, edit: Edit) -> None:
+        """Follow an edit; costs what the edit covers."""
+        inside = self._mask[edit.window.slices][edit.mask()]
+        self.add(
+            count_labels(edit.after[inside], self._n_classes)
+            - count_labels(edit.before[inside], self._n_classes)
+        )
+
+    def add(self, difference: npt.NDArray[np.int64]) -> None:
+        """Follow a change whose difference in counts is known."""
+        self._counts += difference

@@ -1,0 +1,67 @@
+"""The tumor bed that a pathologist outlined, as a record of the event log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    Polygon = npt.NDArray[np.float64]
+
+KIND = "tumor_bed"
+DECIMALS = 2
+"""Corners are stored to a hundredth of a level-0 pixel."""
+
+
+def write_tumor_bed(
+    store: AnalysisStore, polygons: Sequence[Polygon], *, layer: str = "corrected", reader: str = ""
+) -> None:
+    """Log an outline durably; no polygon takes an earlier one back.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Open for writing.
+    polygons : sequence of array of float, shape (corners, 2)
+        (y, x) in level-0 px, edge coordinates.
+    layer, reader : str
+        Whose label map it belongs to.
+
+    Raises
+    ------
+    StoreError
+        If the log cannot be written.
+    """
+    store.begin_edits()
+    corners = [np.round(polygon, DECIMALS).tolist() for polygon in polygons]
+    store.log.append(KIND, layer=layer, reader=reader, polygons=corners)
+
+
+def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[Polygon, ...]:
+    """Return the outline that was logged last; empty if there is none.
+
+    Raises
+    ------
+    StoreError
+        If the record is damaged.
+    """
+    records = [r for r in store.log.records(KIND) if r.get("layer") == layer]
+    if not records:
+        return ()
+    try:
+        polygons = [np.asarray(p, np.float64).reshape(-1, 2) for p in records[-1]["polygons"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{store.path}: the outline of the tumor bed is damaged: {error}.",
+            hint="Draw it again.",
+        ) from error
+    return tuple(polygons)

@@ -1,0 +1,137 @@
+"""The tumor bed that the pathologist outlines: drawn, counted, kept in the event log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_fddm.pipeline.tumor_bed import DECIMALS
+from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from napari.layers import Shapes
+    from napari.viewer import Viewer
+
+    from napari_fddm.core.outlines import Polygon
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.connections import Connections
+    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.state import PluginState, SlideInfo
+
+ROLE = "tumor bed"
+COLOR = "#ff3df0"
+SETTLED_MS = 300
+"""An outline is counted and stored when it has not changed for this long."""
+
+
+class TumorBed(QObject):
+    """Keeps the drawn outline, the analysis in front and the panel together.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Gets the layer of outlines.
+    state : PluginState
+        Knows slide and definition.
+    panel : NecrosisPanel
+        Asks for an outline and shows the rate inside it.
+    connections : Connections
+        Undoes what is connected here.
+    analyses : callable
+        Returns the analyses that are shown.
+    current : callable
+        Returns the one in front, or None.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        state: PluginState,
+        panel: NecrosisPanel,
+        connections: Connections,
+        *,
+        analyses: Callable[[], Iterable[Analysis]],
+        current: Callable[[], Analysis | None],
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._state, self._panel = viewer, state, panel
+        self._analyses, self._current = analyses, current
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLED_MS)
+        connections.add(self._timer.timeout, self._on_timer_timeout)
+        connections.add(panel.outline_clicked, self._on_panel_outline_clicked)
+        connections.add(state.report_changed, self._on_state_report_changed)
+        connections.add(viewer.layers.events.removed, self._on_viewer_layers_removed)
+
+    def attach(self, analysis: Analysis) -> None:
+        """Show the outline that an analysis came with."""
+        slide = self._slide_of(analysis)
+        if analysis.tumor_bed and slide is not None and self._drawing(analysis) is None:
+            self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
+
+    def settle(self) -> None:
+        """Count and store now what was drawn, e.g. before closing."""
+        if self._timer.isActive():
+            self._timer.stop()
+            self._on_timer_timeout()
+
+    def _slide_of(self, analysis: Analysis) -> SlideInfo | None:
+        slide = self._state.slide
+        return slide if slide and slide.fingerprint == analysis.fingerprint else None
+
+    def _drawing(self, analysis: Analysis) -> Shapes | None:
+        return find_drawing(self._viewer.layers, ROLE, analysis.fingerprint)
+
+    def _add(self, layer: Shapes) -> None:
+        layer.events.data.connect(self._on_layer_data)
+        self._viewer.add_layer(layer)
+
+    def _on_panel_outline_clicked(self) -> None:
+        analysis = self._current()
+        slide = self._slide_of(analysis) if analysis is not None else None
+        if analysis is None or slide is None:
+            return
+        layer = self._drawing(analysis)
+        if layer is None:
+            layer = new_drawing(ROLE, slide, COLOR)
+            self._add(layer)
+        layer.mode = "add_polygon_lasso"
+        self._viewer.layers.selection.active = layer
+
+    def _on_layer_data(self, _event: Any = None) -> None:
+        self._timer.start()
+
+    def _on_viewer_layers_removed(self, _event: Any = None) -> None:
+        self._timer.start()
+
+    def _on_timer_timeout(self) -> None:
+        for analysis in self._analyses():
+            layer = self._drawing(analysis)
+            drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
+            if not _same(drawn, analysis.tumor_bed):
+                analysis.set_tumor_bed(drawn)
+                analysis.keeper.outline(drawn)
+        self._show()
+
+    def _on_state_report_changed(self, _reports: Any) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        analysis = self._current()
+        report = analysis.bed_report(self._state.definition) if analysis is not None else None
+        self._panel.set_bed_report(report)
+
+
+def _same(one: Sequence[Polygon], other: Sequence[Polygon]) -> bool:
+    return len(one) == len(other) and all(
+        a.shape == b.shape and np.allclose(a, b, atol=10**-DECIMALS)
+        for a, b in zip(one, other, strict=True)
+    )

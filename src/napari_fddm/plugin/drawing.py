@@ -1,0 +1,103 @@
+"""Layers that people draw outlines on, and what they drew, in level-0 pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Shapes
+
+from napari_fddm.plugin.layers import METADATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari.layers import Layer
+
+    from napari_fddm.core.outlines import Polygon
+    from napari_fddm.plugin.state import SlideInfo
+
+LINE_SHARE = 1 / 700
+"""Width of a line, share of the slide's longer side."""
+ELLIPSE_CORNERS = 64
+_HALF_PIXEL = 0.5
+"""napari's coordinates are those of pixel centers, ours of pixel edges."""
+
+
+def find_drawing(layers: Iterable[Layer], role: str, fingerprint: str) -> Shapes | None:
+    """Return the layer of this role for a slide, if it is there."""
+    for layer in layers:
+        block = layer.metadata.get(METADATA, {})
+        if isinstance(layer, Shapes) and (block.get("role"), block.get("of")) == (
+            role,
+            fingerprint,
+        ):
+            return layer
+    return None
+
+
+def new_drawing(
+    role: str, slide: SlideInfo, color: str, polygons: Sequence[Polygon] = ()
+) -> Shapes:
+    """Return a layer for outlines that lies over a slide.
+
+    Parameters
+    ----------
+    role : str
+        What the outlines are; also the layer's name.
+    slide : SlideInfo
+        Where it lies.
+    color : str
+        Of the lines.
+    polygons : sequence of array of float, shape (corners, 2)
+        What is on it already, (y, x) in level-0 px, edge coordinates.
+    """
+    width = max(slide.shape) * LINE_SHARE
+    layer = Shapes(
+        [polygon - _HALF_PIXEL for polygon in polygons] or None,
+        ndim=2,
+        shape_type="polygon",
+        name=f"{role} — {slide.name}",
+        edge_color=color,
+        edge_width=width,
+        face_color="transparent",
+        metadata={METADATA: {"role": role, "of": slide.fingerprint}},
+        **_placement(slide),
+    )
+    layer.current_edge_width = width
+    layer.current_edge_color = color
+    layer.current_face_color = "transparent"
+    return layer
+
+
+def drawn_polygons(layer: Shapes, only: Iterable[int] | None = None) -> list[Polygon]:
+    """Return the closed shapes of a layer, (y, x) in level-0 px, edge coordinates.
+
+    Parameters
+    ----------
+    layer : Shapes
+        Rectangles, polygons and ellipses count; lines and paths enclose nothing.
+    only : iterable of int, optional
+        Indices of the shapes that are wanted; all by default.
+    """
+    wanted = range(layer.nshapes) if only is None else sorted(only)
+    found = (_polygon(layer.data[i], layer.shape_type[i]) for i in wanted)
+    return [polygon for polygon in found if polygon is not None]
+
+
+def _polygon(data: Any, kind: str) -> Polygon | None:
+    corners = np.asarray(data, np.float64) + _HALF_PIXEL
+    if kind not in ("rectangle", "polygon", "ellipse") or len(corners) < 3:
+        return None
+    if kind != "ellipse":
+        return corners
+    center = corners.mean(axis=0)  # of the box around it
+    half_a, half_b = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
+    turn = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)[:, None]
+    return np.asarray(center + np.cos(turn) * half_a + np.sin(turn) * half_b)
+
+
+def _placement(slide: SlideInfo) -> dict[str, Any]:
+    if slide.mpp is None:
+        return {}
+    return {"scale": (slide.mpp, slide.mpp), "units": ("um", "um"), "axis_labels": ("y", "x")}

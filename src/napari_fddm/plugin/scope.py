@@ -1,0 +1,146 @@
+"""What a run will look at: the view, a drawn region or the whole slide, and how much that is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import QObject, QTimer
+
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import Region
+from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid
+from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
+from napari_fddm.plugin.slides import viewport_of
+from napari_fddm.plugin.state import Scope, duration_text
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+    from napari_fddm.plugin.connections import Connections
+    from napari_fddm.plugin.run_panel import RunPanel
+    from napari_fddm.plugin.state import PluginState, SlideInfo
+
+ROLE = "region to analyze"
+COLOR = "#00b8ff"
+SETTLED_MS = 300
+"""The estimate is made anew when the view has stood still for this long."""
+
+
+class ScopeChooser(QObject):
+    """Turns the chosen scope into a region and says beforehand how many tiles that is.
+
+    Parameters
+    ----------
+    viewer : Viewer
+        Its view and its drawn region are asked.
+    state : PluginState
+        Knows the slide and how fast tiles went through last.
+    panel : RunPanel
+        Asks for a drawing and shows the estimate.
+    connections : Connections
+        Undoes what is connected here.
+    """
+
+    def __init__(
+        self,
+        viewer: Viewer,
+        state: PluginState,
+        panel: RunPanel,
+        connections: Connections,
+        parent: QObject,
+    ) -> None:
+        super().__init__(parent)
+        self._viewer, self._state, self._panel = viewer, state, panel
+        self._connections = connections
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(SETTLED_MS)
+        connections.add(self._timer.timeout, self._on_timer_timeout)
+        connections.add(panel.draw_clicked, self._on_panel_draw_clicked)
+        connections.add(panel.scope_chosen, self._on_anything_changed)
+        connections.add(panel.mpp_typed, self._on_anything_changed)
+        connections.add(state.slide_changed, self._on_anything_changed)
+        connections.add(state.progress_changed, self._on_anything_changed)
+        for event in (viewer.scene.camera.events.center, viewer.scene.camera.events.zoom):
+            connections.add(event, self._on_anything_changed)
+
+    def region(self, slide: SlideInfo, scope: Scope) -> Region | None:
+        """Return the part of a slide that a scope means, level-0 px; None for all of it.
+
+        Raises
+        ------
+        ConfigError
+            If that is no part of the slide.
+        """
+        if scope is Scope.SLIDE:
+            return None
+        region = self._drawn(slide) if scope is Scope.DRAWN else None
+        if scope is Scope.VIEWPORT:
+            region = viewport_of(self._viewer.layers, slide)
+            if region is None or region.is_empty:
+                raise ConfigError(
+                    "The window shows no part of the slide.", hint="Move the slide into view."
+                )
+        if region is None or region.is_empty:
+            raise ConfigError(
+                "No region is drawn on the slide.",
+                hint="Click Draw, then drag a rectangle over the tissue.",
+            )
+        return region
+
+    def draw(self) -> None:
+        """Take up the rectangle tool on the layer of drawn regions, made if need be."""
+        slide = self._state.slide
+        if slide is None:
+            return
+        layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
+        if layer is None:
+            layer = new_drawing(ROLE, slide, COLOR)
+            layer.events.data.connect(self._on_anything_changed)
+            self._viewer.add_layer(layer)
+        layer.mode = "add_rectangle"
+        self._viewer.layers.selection.active = layer
+
+    def _drawn(self, slide: SlideInfo) -> Region | None:
+        """Return the box around the selected shapes, or the last one; cut to the slide."""
+        layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
+        if layer is None or not layer.nshapes:
+            return None
+        polygons = drawn_polygons(layer, layer.selected_data or {layer.nshapes - 1})
+        if not polygons:
+            return None
+        corners = np.concatenate(polygons)
+        (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
+        box = Region(float(y0), float(x0), float(y1 - y0), float(x1 - x0))
+        return box.intersection(Region(0, 0, *slide.shape))
+
+    def estimate(self) -> str:
+        """Say how many tiles a run would look at, and how long that takes where known."""
+        slide = self._state.slide
+        mpp = (slide.mpp or self._panel.mpp) if slide is not None else None
+        if slide is None or mpp is None or self._state.busy:
+            return ""
+        try:
+            region = self.region(slide, self._panel.scope)
+        except ConfigError as error:
+            return str(error)
+        grid = TileGrid(slide.shape, mpp, ANALYSIS_MPP)
+        window = grid.window_of(region if region is not None else Region(0, 0, *slide.shape))
+        tiles = window.height * window.width
+        text = f"{tiles} tiles at most" if tiles > 1 else "1 tile"
+        if self._state.tiles_per_second:
+            seconds = math.ceil(tiles / self._state.tiles_per_second)
+            text += f", up to {duration_text(seconds)} at the last run's speed"
+        return text
+
+    def _on_anything_changed(self, _event: Any = None) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _on_timer_timeout(self) -> None:
+        self._panel.set_estimate(self.estimate())
+
+    def _on_panel_draw_clicked(self) -> None:
+        self.draw()

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_fddm.core.edits import difference
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import MapGeometry, Window
+from napari_fddm.core.necrosis import count_labels
+from napari_fddm.core.outlines import InsideCounter, outline_mask
+
+GEOMETRY = MapGeometry((30, 40), 8.0, 0.5)
+CORNER = st.tuples(st.floats(-40, 300), st.floats(-40, 360))
+
+
+def slow_mask(polygon: np.ndarray) -> np.ndarray:
+    """Shoot a ray to the left from each center and count the crossings."""
+    mask = np.zeros(GEOMETRY.shape, bool)
+    for i, j in np.ndindex(*mask.shape):
+        y, x = (i + 0.5) * GEOMETRY.cell, (j + 0.5) * GEOMETRY.cell
+        for (y0, x0), (y1, x1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+            if min(y0, y1) <= y < max(y0, y1):
+                mask[i, j] ^= x0 + (y - y0) / (y1 - y0) * (x1 - x0) <= x
+    return mask
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(CORNER, min_size=3, max_size=7))
+def test_a_mask_is_what_rays_say(corners):
+    polygon = np.array(corners)
+    # cells whose center lies within rounding of an edge may fall on either side
+    mask = outline_mask([polygon], GEOMETRY)
+    assert np.count_nonzero(mask != slow_mask(polygon)) <= 2
+
+
+def test_a_square_along_cell_borders_is_exact_and_neighbors_share_nothing():
+    left = np.array([[16, 8], [16, 80], [96, 80], [96, 8]], float)
+    right = left + np.array([0, 72])
+    one, two = outline_mask([left], GEOMETRY), outline_mask([right], GEOMETRY)
+    expected = np.zeros(GEOMETRY.shape, bool)
+    expected[2:12, 1:10] = True
+    assert np.array_equal(one, expected)
+    assert not (one & two).any()
+    assert np.array_equal(outline_mask([left, right], GEOMETRY), one | two)
+    assert not outline_mask([], GEOMETRY).any()
+
+
+@pytest.mark.parametrize("polygon", [[[0, 0], [1, 1]], [[0, 0], [1, np.nan], [2, 2]], [1, 2, 3]])
+def test_what_is_no_outline_is_refused(polygon):
+    with pytest.raises(ConfigError):
+        outline_mask([np.array(polygon, float)], GEOMETRY)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 29), st.integers(0, 39), st.integers(0, 7)), max_size=10),
+    st.integers(0, 2**32 - 1),
+)
+def test_counts_inside_equal_a_recount_after_every_edit(strokes, seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 8, GEOMETRY.shape).astype(np.uint8)
+    mask = rng.random(GEOMETRY.shape) < 0.5
+    counter = InsideCounter(labels, mask, 7)
+    for y, x, value in strokes:
+        before = labels.copy()
+        labels[y : y + 6, x : x + 9] = value
+        edit = difference(before, labels, Window(y, x, 6, 9).clipped(labels.shape))
+        if edit is not None:
+            counter.apply(edit)
+        assert np.array_equal(counter.counts, count_labels(labels[mask], 7))
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ConfigError):
+        InsideCounter(np.zeros((3, 3), np.uint8), np.zeros((3, 4), bool), 7)
