@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +159,35 @@ def test_reasons_are_given_in_words(tmp_path: Path) -> None:
     assert "5 channels" in said_of(many)
     stack = write(tmp_path / "stack.zarr", [np.zeros((4, 3, 64, 64), np.uint8)], "tcyx")
     assert "stack" in said_of(stack)
+
+
+def test_damage_does_not_keep_a_slide_from_opening(tmp_path: Path) -> None:
+    levels = [planar(IMAGE), planar(binned(IMAGE, 2))]
+    folder = write(tmp_path / "a.zarr", levels, "cyx")
+    for chunk in (folder / "1" / "c").rglob("*"):
+        if chunk.is_file():
+            chunk.write_bytes(b"garbage")
+    with open_slide(folder) as slide:
+        assert any("could not be looked at" in w for w in slide.warnings)
+        np.testing.assert_array_equal(slide.read_level(0, 0, 0, 200, 160), IMAGE)
+        with open_slide(folder) as again:
+            assert again.fingerprint == slide.fingerprint
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() == 0, reason="permissions do not bind here")
+def test_an_unreadable_folder_is_one_line(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    (folder / "0" / "zarr.json").chmod(0)
+    assert "Permission" in said_of(folder)
+
+
+def test_a_failing_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    monkeypatch.setattr("napari_fddm.slides.array._fingerprint", fail)
+    assert "Input/output error" in said_of(folder)
 
 
 def test_a_damaged_chunk_is_an_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import stat
 from pathlib import Path
 
@@ -122,6 +123,17 @@ def test_folders(tmp_path: Path) -> None:
     assert "folder" in refusal(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
     assert "without a DICOM slide" in refusal(tmp_path)
+
+
+def test_the_folder_one_stands_in_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("", "."):
+        with pytest.raises(SlideError, match=f"{tmp_path.name} is a folder without"):
+            open_slide(text)
+    with pytest.raises(SlideError, match=f"^{re.escape(tmp_path.anchor)} is a folder without"):
+        open_slide(tmp_path.anchor)
 
 
 def test_mrxs_without_its_folder(tmp_path: Path) -> None:

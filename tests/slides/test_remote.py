@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import os
 import shutil
 import socket
 import subprocess
@@ -187,6 +188,23 @@ def test_unreachable_hosts() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert f"127.0.0.1:{port}: Connect call failed" in refusal(f"http://127.0.0.1:{port}/a.zarr")
+
+
+def test_unreachable_buckets_say_nothing_else() -> None:
+    pytest.importorskip("s3fs")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import sys; from napari_fddm.cli.main import main; sys.argv[0] = 'x'; main()"
+    access = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "info", "s3://bucket/a.zarr"],
+        capture_output=True, text=True, check=False,
+        env={**os.environ, **access, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "a.zarr cannot be read from bucket" in done.stderr
 
 
 def test_a_silent_server_does_not_hang_the_program(monkeypatch: pytest.MonkeyPatch) -> None:

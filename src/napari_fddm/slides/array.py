@@ -128,7 +128,12 @@ def _fingerprint(arrays: Sequence[Any]) -> str:
 
 
 def _samples(array: Any) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield 8 × 8 windows of 64 px, spread over an array."""
+    """Yield 8 × 8 windows of 64 px, spread over an array; of damaged ones nothing."""
     corners = [np.linspace(0, max(0, n - 64), 8).astype(int).tolist() for n in array.shape[:2]]
     for y, x in product(*corners):
-        yield np.asarray(array[y : y + 64, x : x + 64])
+        try:
+            yield np.asarray(array[y : y + 64, x : x + 64])
+        except OSError:
+            raise  # a disk or network that fails now may answer later, with another identity
+        except Exception:  # noqa: BLE001  # each codec has errors of its own; reading tells them
+            yield np.zeros(0, np.uint8)

@@ -64,7 +64,13 @@ def open_omezarr(place: Path | str, *, mpp: float | None = None) -> ArraySlide:
         with url_errors(place):
             return _open_url(place, mpp)
     place = place.absolute()
-    return _open(place, place.name, str(place), mpp)
+    try:
+        return _open(place, place.name, str(place), mpp)
+    except OSError as error:
+        raise SlideError(
+            f"{place.name} cannot be read: {error.strerror or ' '.join(str(error).split())}.",
+            hint="Check the permissions and whether the drive is connected.",
+        ) from error
 
 
 def _open_url(url: str, mpp: float | None) -> ArraySlide:
@@ -82,7 +88,8 @@ def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArrayS
     try:
         multiscale, arrays = _levels(place, name)
         axes = tuple(str(axis["name"]) for axis in multiscale["axes"])
-        claim = _claim(multiscale)
+        resolved, notes = resolve_mpp((_claim(multiscale),), name=name, user=mpp)
+        slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     except (FddmError, OSError):
         raise
     except Exception as error:  # metadata written by anybody can fail anywhere
@@ -93,8 +100,6 @@ def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArrayS
             f"{name} cannot be read as OME-Zarr: {reason}.",
             hint="Check it with an OME-NGFF validator.",
         ) from error
-    resolved, notes = resolve_mpp((claim,), name=name, user=mpp)
-    slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     for note in notes:
         slide.add_warning(note)
     return slide
@@ -122,22 +127,35 @@ def _levels(place: Path | Store, name: str) -> tuple[Mapping[str, Any], list[Any
 
 
 def _group(place: Path | Store, inside: str, name: str) -> Any:
-    import zarr
     from zarr.errors import ContainsArrayError, NodeTypeValidationError
 
     try:
-        return zarr.open_group(place, path=inside or None, mode="r")
+        return _zarr_group(place, inside)
     except (ContainsArrayError, NodeTypeValidationError) as error:
         raise SlideError(
             f"{name} is a single zarr array, not an OME-Zarr image.",
             hint="Choose the folder around it, which has the multiscales metadata.",
         ) from error
-    except OSError as error:
-        if isinstance(place, Path) and isinstance(error, ValueError):  # zarr's "not found"
-            raise SlideError(
-                f"{name} holds no zarr group.", hint="Choose the OME-Zarr folder of the image."
-            ) from error
-        raise
+    except FileNotFoundError as error:
+        if not isinstance(place, Path):
+            raise
+        raise SlideError(
+            f"{name} holds no zarr group.", hint="Choose the OME-Zarr folder of the image."
+        ) from error
+
+
+def _zarr_group(place: Path | Store, inside: str) -> Any:
+    """Open a group of zarr 3 or 2.
+
+    The newer is tried first and alone: zarr, told of neither, asks for both at once, and
+    where the first answer is an error it abandons the other requests, which s3fs bewails.
+    """
+    import zarr
+
+    try:
+        return zarr.open_group(place, path=inside or None, mode="r", zarr_format=3)
+    except FileNotFoundError:
+        return zarr.open_group(place, path=inside or None, mode="r", zarr_format=2)
 
 
 def _multiscale(group: Any, name: str) -> Mapping[str, Any] | None:

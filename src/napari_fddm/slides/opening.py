@@ -259,7 +259,7 @@ def _open_folder(path: Path, mpp: float | None) -> PyramidSlide:
     files = [p for p in sorted(path.iterdir()) if p.is_file() and _head(p)[128:132] == b"DICM"]
     if not files:
         raise SlideError(
-            f"{path.name} is a folder without a DICOM slide or OME-Zarr image.",
+            f"{path.absolute().name or path} is a folder without a DICOM slide or OME-Zarr image.",
             hint="Choose the slide file itself; for MRXS the .mrxs file beside the folder.",
         )
     chosen: PyramidSlide | None = None
