@@ -167,6 +167,7 @@ class _Run:
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
         self.notes: list[str] = []
+        self.batch_sizes: dict[str, int | None] = {}
         if self.grid.mpp > COARSE * self.grid.analysis_mpp:
             self.notes.append(
                 f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
@@ -269,6 +270,8 @@ class _Run:
             self.model,
             self.maps,
             batch_size=self.config.batch_size,
+            overlap=self.config.overlap,
+            blank_filter=self.config.blank_filter,
         )
         with closing(stage):
             while True:
@@ -279,9 +282,13 @@ class _Run:
                     return result
                 if isinstance(event, TileBatch):
                     self._store_tiles(event)
-                if isinstance(event, StageDone):
-                    self.notes += event.notes
+                self._remember(event)
                 yield event
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, StageDone):
+            self.notes += event.notes
+            self.batch_sizes[event.stage] = event.batch_size
 
     def _store_tiles(self, batch: TileBatch) -> None:
         index = np.stack([batch.rows, batch.cols], axis=1)
@@ -299,6 +306,7 @@ class _Run:
             if merged.settled_rows > stored:
                 self._store_rows(merged, stored)
                 stored = merged.settled_rows
+            self._remember(event)
             yield event
 
     def _store_rows(self, merged: RefinedMap, first: int) -> None:
@@ -327,6 +335,7 @@ class _Run:
                 "coverage": coverage,
                 "tissue_excluded_mm2": tissue.tissue_mm2 * (1.0 - (coverage or 0.0)),
                 "notes": self.notes,
+                "batch_sizes": self.batch_sizes,
             }
         )
         self.store.finish(complete=complete)
