@@ -316,6 +316,20 @@ def test_the_steps_of_a_config_reach_the_network(model: LoadedModel):
     assert calls[0] == 1000
 
 
+@pytest.mark.parametrize("change", [{"head": "linear"}, {"schedule": "bbdm"}])
+def test_the_card_says_how_the_bridge_is_read(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+):
+    inputs = region_inputs(4)
+    plain = Refiner(model, AnalysisConfig(steps=2)).refine(*inputs, WINDOWS)
+    refiner = model.card.refiner.model_copy(update=change)
+    monkeypatch.setattr(model, "card", model.card.model_copy(update={"refiner": refiner}))
+    found = Refiner(model, AnalysisConfig(steps=2)).refine(*inputs, WINDOWS)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-4)
+    assert found.min() >= 0
+    assert not np.allclose(found, plain, atol=1e-3)
+
+
 def test_regions_that_do_not_fit_into_memory_are_refined_in_halves(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ):

@@ -13,6 +13,7 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
+from napari_fddm.models.hub import HubSource, find_backbone
 from napari_fddm.models.lora import merge_lora
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
 from napari_fddm.models.weights import (
@@ -21,6 +22,8 @@ from napari_fddm.models.weights import (
     first_line,
     load_tensors,
     read_card,
+    read_tensors,
+    tensors_sha256,
 )
 
 if TYPE_CHECKING:
@@ -68,6 +71,7 @@ class LoadedModel:
         self.folder = folder
         self.card = card
         self.compute = compute
+        self.backbone_sha256: str | None = None  # of a backbone that is not in the folder
         self.classifier = self._load_classifier().to(compute.device).eval()
 
     @property
@@ -113,20 +117,41 @@ class LoadedModel:
     @cached_property
     def identity(self) -> dict[str, object]:
         """What provenance records of the model."""
-        return {
+        known: dict[str, object] = {
             "id": self.card.id,
             "files": dict(self.card.files),
             "analysis_mpp": self.card.analysis_mpp,
             "licence": self.card.licence,
             "real_tissue": self.card.real_tissue,
         }
+        if self.backbone_sha256 is not None:
+            source = self.card.classifier.backbone_source
+            known["backbone"] = {"source": source, "tensors_sha256": self.backbone_sha256}
+        return known
+
+    def _load_backbone_tensors(self) -> dict[str, torch.Tensor]:
+        """Load the backbone from the folder, or from where the card's source is found."""
+        spec = self.card.classifier
+        if spec.backbone_source is None:
+            return load_tensors(self.folder, BACKBONE_FILE, self.card)
+        path = find_backbone(HubSource.parse(spec.backbone_source))
+        state = read_tensors(path)
+        self.backbone_sha256 = tensors_sha256(state)
+        if spec.backbone_sha256 not in {None, self.backbone_sha256}:
+            raise WeightsError(
+                f"{path} is not the backbone that {self.card.id!r} was trained on: "
+                "its tensors have another sha256.",
+                hint=f"Fetch {spec.backbone_source} again.",
+            )
+        return state
 
     def _load_classifier(self) -> TileClassifier:
         spec = self.card.classifier
         with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
             backbone = build_backbone(spec.backbone, **spec.backbone_options)
-        state = load_tensors(self.folder, BACKBONE_FILE, self.card)
-        _load_strictly(backbone, {k: v.float() for k, v in state.items()}, BACKBONE_FILE)
+        state = self._load_backbone_tensors()
+        where = spec.backbone_source or BACKBONE_FILE
+        _load_strictly(backbone, {k: v.float() for k, v in state.items()}, where)
         if ADAPTER_FILE in self.card.files:
             adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
             with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):

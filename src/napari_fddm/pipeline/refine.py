@@ -18,6 +18,7 @@ from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.diffusion.sampling import region_noise, sample_bridge
 from napari_fddm.models.memory import HalvingBatches
+from napari_fddm.models.weights import RefinerCard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,10 +54,10 @@ class Refiner:
     def __init__(self, model: LoadedModel, config: AnalysisConfig) -> None:
         self.config = config
         self.compute = model.compute
-        card = model.card.refiner
+        card = model.card.refiner or RefinerCard()  # without one, load_denoiser refuses
+        self.head = card.head
         self.scheduler = BrownianBridgeScheduler(
-            card.num_train_timesteps if card else 1000,
-            card.max_variance if card else 0.5,
+            card.num_train_timesteps, card.max_variance, card.schedule, card.prediction_type
         )
         self.denoiser = model.load_denoiser(input_scale(self.scheduler))
         self.batches = HalvingBatches(REGION_BATCH, "regions")
@@ -112,6 +113,7 @@ class Refiner:
                 num_inference_steps=self.config.steps,
                 eta=self.config.eta,
                 boot_noise=self.config.eta < 1,
+                head=self.head,
                 noise=region_noise(
                     windows,
                     channels=source.shape[1],
