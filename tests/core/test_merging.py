@@ -98,23 +98,46 @@ def test_p25_every_cell_keeps_its_place(window_function: WindowFunction) -> None
     np.testing.assert_array_equal(merged.probs, field)
 
 
-def test_p24_p25_the_published_merge_shrinks_and_shifts() -> None:
-    """Regions shrunk from 64 to 56 cells, pasted at stride 48, and no region past the border."""
-    shape = (256, 256)
-    field = cell_index(shape)
-    accumulator = CellAccumulator((1, *shape), uniform_window)
+def published_merge(field: Floats) -> merging.MergedCells:
+    """Merge as the published code does: regions shrunk, and none that passes the border.
+
+    A region's 64 cells are resized from 2048 to 1792 px, that is to 56 cells, and pasted
+    at the stride of 1536 px, 48 cells, as they are (ALGORITHM B.7).
+    """
+    channels, rows, cols = field.shape
+    accumulator = CellAccumulator((channels, rows, cols), uniform_window)
     shrunk = np.arange(56) * REGION // 56  # nearest-neighbor resize
-    for y in range(0, shape[0] - REGION + 1, STRIDE):
-        for x in range(0, shape[1] - REGION + 1, STRIDE):
+    for y in range(0, rows - REGION + 1, STRIDE):
+        for x in range(0, cols - REGION + 1, STRIDE):
             region = field[:, y : y + REGION, x : x + REGION]
             accumulator.add(region[:, shrunk][:, :, shrunk], y, x)
-    merged = accumulator.merged()
-    last = ((shape[0] - REGION) // STRIDE) * STRIDE + 56
-    assert not merged.coverage[last:].any()  # the strip at the end is never predicted
+    return accumulator.merged()
+
+
+def largest_shift(merged: merging.MergedCells, shape: tuple[int, int]) -> float:
+    """How many rows a cell of a merged field of cell indices lies from its own, at most."""
     rows = merged.probs[0] // shape[1]
-    shift = rows[:last, 0] - np.arange(last)
-    assert shift.max() == 7  # cells: 224 of the up to 256 px
-    assert not np.array_equal(merged.probs[0, :last, :last], field[0, :last, :last])
+    return float(np.abs(rows - np.arange(shape[0])[:, None])[merged.coverage].max())
+
+
+def test_p25_regression_shrunk_regions_shift_cells() -> None:
+    """E-CODE-1: the published merge moves cells by up to 7 (224 px), ours by none."""
+    shape = (256, 256)
+    field = cell_index(shape)
+    assert largest_shift(merge(field), shape) == 0
+    assert largest_shift(published_merge(field), shape) == 7
+
+
+@pytest.mark.parametrize("extra", [0, 1, 32, 47])
+def test_p26_regression_the_strip_at_the_right_and_bottom_is_covered(extra: int) -> None:
+    """E-CODE-2: the published merge leaves the last cells of both axes without a class."""
+    shape = (REGION + 2 * STRIDE + extra, REGION + STRIDE + extra)
+    field = cell_index(shape)
+    assert merge(field).coverage.all()
+    buggy = published_merge(field).coverage
+    assert not buggy[-8 - extra :].any()
+    assert not buggy[:, -8 - extra :].any()
+    assert buggy[: -8 - extra, : -8 - extra].all()
 
 
 @pytest.mark.parametrize("pixels", [1, 255, 256, 2047, 2048, 2049, 5000])

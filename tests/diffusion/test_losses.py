@@ -10,11 +10,12 @@ import torch
 from torch.nn import functional
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+from napari_fddm.diffusion.bridge import BrownianBridgeScheduler, PredictionType
 from napari_fddm.diffusion.losses import (
     IGNORED,
     TimestepDensity,
     clamped_log_probs,
+    linear_head_loss,
     one_hot,
     refinement_loss,
     sample_timesteps,
@@ -71,6 +72,25 @@ def test_p15_the_linear_head_is_scored_on_clamped_probabilities() -> None:
     assert float(segmentation_loss(clamped_log_probs(x0), truth)) < 1e-4
     hostile = torch.full_like(x0, -3.0)  # nothing positive: FDDM's eq. 4 has no value here
     assert float(segmentation_loss(clamped_log_probs(hostile), truth)) == pytest.approx(math.log(7))
+
+
+@pytest.mark.parametrize("kind", ["bridge_difference", "noise", "source_minus_sample"])
+def test_p15_the_papers_objective_is_least_for_the_true_target(kind: PredictionType) -> None:
+    scheduler = BrownianBridgeScheduler(prediction_type=kind)
+    truth, t = index_map(), torch.tensor([3, 500, 990])
+    x0, y, eps = one_hot(truth, CLASSES).double(), logits(1).softmax(dim=1), logits(2)
+    x_t = scheduler.add_noise(x0, y, eps, t)
+    target = scheduler.get_target(x0, y, eps, t)
+    exact = linear_head_loss(scheduler, target, x_t, y, t, truth)
+    assert float(exact.total) < 1e-4
+    output = (target + 0.1).requires_grad_()
+    loss = linear_head_loss(scheduler, output, x_t, y, t, truth, seg_weight=2.0)
+    torch.testing.assert_close(loss.total, loss.trans + 2.0 * loss.seg)
+    if kind == "bridge_difference":
+        assert loss.trans.item() == pytest.approx(0.1, abs=1e-10)  # |e - ê|
+    assert float(loss.total.detach()) > float(exact.total)
+    (gradient,) = torch.autograd.grad(loss.total, output)
+    assert bool(torch.isfinite(gradient).all())
 
 
 def test_segmentation_loss_is_the_mean_cross_entropy() -> None:

@@ -168,7 +168,7 @@ def test_p06_the_printed_plus_sign_is_wrong() -> None:
 
 @settings(deadline=None)
 @given(ordered_ms(2), variances, etas)
-def test_p07_every_eta_preserves_the_marginal(ms: list[float], s: float, eta: float) -> None:
+def test_p07_marginal_is_preserved_for_every_eta(ms: list[float], s: float, eta: float) -> None:
     m_n, m_t = ms
     k, new_sd = noise_factors(m_t, m_n, s, eta)
     kept = k**2 * bridge_variance(m_t, s)
@@ -177,7 +177,9 @@ def test_p07_every_eta_preserves_the_marginal(ms: list[float], s: float, eta: fl
 
 @settings(deadline=None)
 @given(ordered_ms(2), variances, etas)
-def test_p07_the_legacy_step_loses_variance(ms: list[float], s: float, eta: float) -> None:
+def test_p07_regression_the_legacy_eta_loses_variance(
+    ms: list[float], s: float, eta: float
+) -> None:
     m_n, m_t = ms
     k, new_sd = noise_factors(m_t, m_n, s, eta, legacy=True)
     total = k**2 * bridge_variance(m_t, s) + new_sd**2

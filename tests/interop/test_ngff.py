@@ -21,13 +21,13 @@ geometries = st.builds(
 
 
 @given(geometries)
-def test_our_block_is_exact_after_json(geometry):
+def test_p28_our_block_is_exact_after_json(geometry):
     text = json.dumps(ngff.geometry_block(geometry))
     assert ngff.geometry_of_block(json.loads(text)) == geometry
 
 
 @given(geometries, st.booleans(), st.one_of(st.none(), st.floats(0.05, 5)))
-def test_ngff_alone_places_a_map_at_the_same_micrometers(geometry, channels, mpp):
+def test_p28_ngff_alone_places_a_map_at_the_same_micrometers(geometry, channels, mpp):
     entry = ngff.multiscale("x", [geometry], method="mode", channels=channels)
     again = ngff.geometry_of_multiscale(entry, geometry.shape, mpp)
     assert again.scale == pytest.approx(geometry.scale)

@@ -55,7 +55,7 @@ def edit_json(file, change):
     file.write_text(json.dumps(values))
 
 
-def test_what_is_written_is_valid_and_comes_back(built):
+def test_p28_what_is_written_is_valid_and_comes_back(built):
     path, rgb, maps = built
     ome_zarr.validate(path)
     for name, geometry in (("patch", TILES), ("refined", LABELS)):
@@ -86,7 +86,7 @@ def test_another_library_accepts_every_part(built):
         ).resolve()
 
 
-def test_a_foreign_reader_finds_labels_that_lie_on_the_image(built):
+def test_p28_a_foreign_reader_finds_labels_that_lie_on_the_image(built):
     path, _, maps = built
     nodes = {node.zarr.basename(): node for node in Reader(parse_url(path))()}
     assert {"a.ome.zarr", "patch", "refined"} <= set(nodes)

@@ -17,8 +17,9 @@ from napari_fddm.models.bundle import (
     REFINER_FILE,
     LoadedModel,
     load_model,
+    with_best_layout,
 )
-from napari_fddm.models.classifier import build_backbone
+from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser, DenoiserSettings
 from napari_fddm.models.lora import LoraSettings, add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
@@ -203,3 +204,22 @@ def test_a_model_without_a_second_stage_says_so(edit_card: EditCard):
 def test_a_wrong_device_is_an_error_of_the_settings(tiny_model: Path):
     with pytest.raises(ConfigError, match="device"):
         load_model(str(tiny_model), "abacus")
+
+
+@pytest.mark.parametrize(("name", "last"), [("resnet18", True), (TINY.backbone, False)])
+def test_convolutions_keep_channels_last_and_answer_the_same(name: str, last: bool):
+    options = TINY.backbone_options if name == TINY.backbone else {}
+    torch.manual_seed(0)
+    network = TileClassifier(
+        build_backbone(name, **options), 7, input_px=64, mean=TINY.mean, std=TINY.std
+    ).eval()
+    batch = torch.from_numpy(tiles(2))
+    with torch.inference_mode():
+        before = network(batch)
+        after = with_best_layout(network, torch.device("cpu"))(batch)
+        prepared = network.preprocess(batch)
+    torch.testing.assert_close(after.tile, before.tile, atol=1e-4, rtol=1e-4)
+    assert prepared.is_contiguous(memory_format=torch.channels_last)
+    weights = [p for p in network.backbone.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
+    kept = [p.is_contiguous(memory_format=torch.channels_last) for p in weights]
+    assert all(kept) if last else not any(kept)

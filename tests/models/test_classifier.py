@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from napari_fddm.models.classifier import TileClassifier, build_backbone, build_head
+from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.classifier import (
+    TileClassifier,
+    build_backbone,
+    build_head,
+    cell_means,
+    feature_grid,
+)
 from tests.support.models import TINY
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -39,6 +46,10 @@ class Places(nn.Module):
         y, z = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         place = torch.stack([y, z, y * 0, y * 0 + 1], dim=-1).flatten(0, 1).float()  # (g·g, 4)
         return place.expand(len(x), -1, -1)
+
+    def forward_head(self, features: torch.Tensor, *, pre_logits: bool) -> torch.Tensor:
+        assert pre_logits
+        return features.mean(dim=1)
 
 
 def test_p23_preprocessing_is_scaling_and_normalizing():
@@ -104,27 +115,125 @@ def test_the_class_token_decides_the_tile_and_not_the_cells():
     assert torch.equal(before.cells, after.cells)
 
 
+ANY_BACKBONE = {  # name → (input px, options): tokens, registers, NHWC, NCHW, wider heads
+    "class token": ("vit_tiny_patch16_224", 64, {"depth": 1, "dynamic_img_size": True}),
+    "registers": ("vit_small_patch14_reg4_dinov2", 56, {"depth": 1, "img_size": 56}),
+    "registers, averaged": ("vit_wee_patch16_reg1_gap_256", 256, {"depth": 1}),
+    "attention pooling": ("vit_base_patch16_siglip_224", 224, {"depth": 1}),
+    "channels last": ("swin_tiny_patch4_window7_224", 224, {"depths": (1, 1, 1, 1)}),
+    "residual": ("resnet18", 96, {}),
+    "efficient": ("efficientnet_b0", 64, {}),
+    "wider head": ("mobilenetv3_small_050", 64, {}),
+}
+
+
+@pytest.mark.parametrize("kind", ANY_BACKBONE)
+def test_any_vit_or_cnn_of_timm_is_a_backbone(kind: str):
+    name, px, options = ANY_BACKBONE[kind]
+    with torch.device("meta"):  # the shapes are at stake, not the numbers
+        backbone = build_backbone(name, **options)
+        model = classifier(backbone, px=px)
+    with torch.no_grad():
+        logits = model(torch.zeros((2, 256, 256, 3), dtype=torch.uint8, device="meta"))
+    assert (logits.tile.shape, logits.cells.shape) == ((2, 7), (2, 7, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "px", "options", "prefix"),
+    [
+        ("vit_tiny_patch16_224", 64, {"img_size": 64}, 1),
+        ("vit_small_patch14_reg4_dinov2", 56, {"img_size": 56}, 5),
+        ("vit_wee_patch16_reg1_gap_256", 64, {"img_size": 64}, 1),
+        ("deit_tiny_distilled_patch16_224", 64, {"img_size": 64}, 2),
+    ],
+)
+def test_cells_see_patches_and_never_class_or_register_tokens(
+    name: str, px: int, options: dict[str, int], prefix: int
+):
+    model = classifier(build_backbone(name, depth=1, **options), px=px)
+    features = model.backbone.forward_features(model.preprocess(tiles(1))).detach()
+    side = round((features.shape[1] - prefix) ** 0.5)
+    grid = feature_grid(model.backbone, features)
+    assert grid.shape == (1, features.shape[2], side, side)
+    torch.testing.assert_close(grid[0, :, 1, 0], features[0, prefix + side])
+    other = features.clone()
+    other[:, :prefix] += 1
+    assert torch.equal(feature_grid(model.backbone, other), grid)
+
+
+def test_the_tile_is_pooled_as_timm_pools():
+    """A register token of an averaging network stands where others have the class token."""
+    backbone = build_backbone("vit_wee_patch16_reg1_gap_256", depth=1, img_size=64)
+    model = classifier(backbone)
+    model.tile_head = nn.Identity()
+    with torch.no_grad():
+        features = model.backbone.forward_features(model.preprocess(tiles(1)))
+        expected = model.backbone.fc_norm(features[:, 1:].mean(dim=1))
+        torch.testing.assert_close(model(tiles(1)).tile, expected)
+        assert not torch.allclose(expected, features[:, 0], atol=0.01)
+
+
+def test_channels_last_features_keep_rows_and_columns():
+    backbone = build_backbone("swin_tiny_patch4_window7_224", depths=(1, 1, 1, 1))
+    features = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5).float()
+    assert torch.equal(feature_grid(backbone, features), features.permute(0, 3, 1, 2))
+    conv = build_backbone("resnet18")
+    assert feature_grid(conv, features) is features
+
+
+@pytest.mark.parametrize("side", [5, 7, 8, 14, 16, 18])
+def test_cells_average_the_area_they_cover(side: int):
+    grid = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(side))
+    fine = grid.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)  # 8·g divides by both
+    expected = functional.avg_pool2d(fine, side)
+    torch.testing.assert_close(cell_means(grid), expected, atol=1e-5, rtol=0)
+    constant = torch.full((1, 1, side, side), 0.37)
+    torch.testing.assert_close(cell_means(constant), torch.full((1, 1, 8, 8), 0.37))
+
+
+@pytest.mark.parametrize(
+    ("name", "px", "options", "hint"),
+    [
+        ("vit_tiny_patch16_224", 100, {"dynamic_img_size": True}, "96 or 112"),
+        ("vit_tiny_patch16_224", 256, {}, "224"),
+        ("vit_small_patch14_reg4_dinov2", 256, {"dynamic_img_size": True}, "252 or 266"),
+        ("swin_tiny_patch4_window7_224", 256, {}, "224"),
+    ],
+)
+def test_a_size_that_the_patches_cannot_tile_is_refused(
+    name: str, px: int, options: dict[str, bool], hint: str
+):
+    with torch.device("meta"):
+        backbone = build_backbone(name, **options)
+        with pytest.raises(WeightsError, match=f"input_px is {px}") as caught:
+            classifier(backbone, px=px)
+    assert hint in caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 4), (1, 0, 4), (1, 4)])
+def test_features_without_a_square_grid_are_refused(shape: tuple[int, ...]):
+    with pytest.raises(WeightsError, match="no square grid"):
+        feature_grid(nn.Identity(), torch.zeros(shape))
+
+
+def test_weights_for_224_px_take_tiles_of_256_px():
+    """FDDM feeds 256 px to a network whose position embedding is for 224 (E-CODE-6)."""
+    small = build_backbone("vit_tiny_patch16_224", depth=1, dynamic_img_size=True)
+    for px in (224, 256):
+        model = classifier(small, px=px)
+        with torch.no_grad():
+            assert model(tiles(1, 256)).tile.shape == (1, 7)
+    fixed = build_backbone("vit_tiny_patch16_224", depth=1, img_size=256)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        fixed.load_state_dict(small.state_dict())
+
+
 def test_a_backbone_without_a_class_token_is_averaged():
     model = classifier(Places(), classes=4)
     model.tile_head = nn.Identity()
     with torch.no_grad():
         assert model(tiles(1)).tile[0].tolist() == [3.5, 3.5, 0.0, 1.0]
-
-
-def test_a_convolutional_backbone_fits_too():
-    class Convolution(nn.Module):
-        num_features = 6
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Conv2d(3, 6, 8, stride=8)
-
-        def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-            return self.layer(x)
-
-    with torch.no_grad():
-        logits = classifier(Convolution())(tiles())
-    assert (logits.tile.shape, logits.cells.shape) == ((2, 7), (2, 7, 8, 8))
 
 
 def test_the_head_is_that_of_the_paper():

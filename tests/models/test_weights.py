@@ -11,8 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.registry import DEFAULT_MODEL, find_model
 from napari_fddm.models.weights import (
     CARD_NAME,
+    check_files,
     load_tensors,
     read_card,
     sha256_of,
@@ -136,3 +138,23 @@ def test_pickles_are_never_loaded_even_with_the_right_sha256(
     edit_card(lambda card: card["files"].update({HEADS: sha256_of(model_folder / HEADS)}))
     error = refusal(lambda: load_tensors(model_folder, HEADS, read_card(model_folder)))
     assert "cannot be read" in error.message
+
+
+def test_the_state_of_every_file_can_be_listed(model_folder: Path):
+    assert set(check_files(model_folder).values()) == {"ok"}
+    (model_folder / HEADS).unlink()
+    path = model_folder / "backbone.safetensors"
+    path.write_bytes(path.read_bytes() + b"x")
+    states = check_files(model_folder)
+    assert (states[HEADS], states["backbone.safetensors"]) == ("missing", "damaged")
+    assert states["adapter.safetensors"] == "ok"
+
+
+def test_the_bundled_model_is_small_and_whole():
+    folder = find_model(DEFAULT_MODEL)
+    files = [p for p in folder.iterdir() if p.is_file()]
+    assert sum(p.stat().st_size for p in files) <= 60_000_000
+    assert not {p.suffix for p in files} & {".bin", ".pt", ".pth", ".pkl", ".ckpt"}
+    assert set(check_files(folder).values()) == {"ok"}
+    refiner = load_tensors(folder, "refiner.safetensors", read_card(folder))
+    assert 0 < sum(tensor.numel() for tensor in refiner.values()) < 4_000_000

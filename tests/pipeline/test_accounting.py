@@ -63,6 +63,8 @@ def test_a_tile_counts_as_unreadable_until_it_was_read():
     assert (later.places, later.reason) == ({(2, 5), (3, 3)}, "late")
     (note,) = later.notes(GRID)
     assert note.startswith("2 tiles (0.131 mm²) could not be read")
+    cell = GRID.geometry.cell
+    assert f"{2 * cell:.0f}, {5 * cell:.0f}; {3 * cell:.0f}, {3 * cell:.0f}; late" in note
     analyzed[:] = True
     assert later.updated(UnreadableTiles(), analyzed) == Unreadable()
     assert Unreadable().notes(GRID) == ()

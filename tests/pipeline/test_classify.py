@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.cellmaps import CellMaps, cell_features
@@ -19,22 +21,24 @@ ALL = [(int(r), int(c)) for r, c in np.argwhere(np.ones(GRID.shape, bool))]
 class ByColor:
     """A model that reads its answer off the tile's mean color, and notes what it is given."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 1000) -> None:
         self.batches: list[np.ndarray] = []
+        self.most = most
 
     def classify(self, tiles_nhwc: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self.batches.append(tiles_nhwc.copy())
+        if len(tiles_nhwc) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         score = tiles_nhwc.mean(axis=(1, 2, 3))[:, None] / 255 * np.arange(7)  # (n, 7)
         probs = np.exp(score) / np.exp(score).sum(axis=1, keepdims=True)
         cells = np.broadcast_to(probs[:, :, None, None], (len(probs), 7, 8, 8))
         return probs.astype(np.float32), cells.astype(np.float32)
 
 
-def run(slide: WatchedSlide, batch_size: int = 5, indices=ALL):
-    model, maps = ByColor(), CellMaps.empty(GRID, 7)
-    events, unreadable = drain(
-        classify_events(slide, GRID, indices, model, maps, batch_size=batch_size)
-    )
+def run(slide: WatchedSlide, batch_size: int = 5, indices=ALL, most: int = 1000, **options):
+    model, maps = ByColor(most), CellMaps.empty(GRID, 7)
+    stage = classify_events(slide, GRID, indices, model, maps, batch_size=batch_size, **options)
+    events, unreadable = drain(stage)
     assert isinstance(unreadable, UnreadableTiles)
     return events, unreadable, model, maps
 
@@ -86,8 +90,7 @@ def test_unreadable_tiles_are_left_out_and_counted():
     assert not maps.analyzed[range(4), range(4)].any()
     assert maps.analyzed.sum() == 20
     assert (maps.patch_map().labels == 0).sum() == 4
-    assert len(events[-1].notes) == 1
-    assert events[-1].notes[0].startswith("4 tiles could not be read: mosaic")
+    assert unreadable.first_reason.startswith("mosaic")
     batches = [e for e in events if isinstance(e, TileBatch)]
     assert sum(len(e.rows) for e in batches) == 20
     assert batches[-1].done == 24
@@ -117,3 +120,38 @@ def test_closing_stops_after_the_batch_at_hand():
     assert len(model.batches) == 1
     assert maps.analyzed.sum() == 2
     assert len(slide.tiles_read) < len(ALL)
+
+
+@pytest.mark.parametrize("overlap", [0, 16])
+def test_batches_that_do_not_fit_are_halved_and_told(overlap: int):
+    _, _, _, expected = run(WatchedSlide(PIXELS), batch_size=8, overlap=overlap)
+    events, _, model, maps = run(WatchedSlide(PIXELS), batch_size=8, overlap=overlap, most=3)
+    assert [len(b) for b in model.batches[:4]] == [8, 4, 2, 2]
+    assert {len(b) for b in model.batches[2:]} == {2}
+    assert np.array_equal(maps.cell_probs, expected.cell_probs)
+    assert events[-1].batch_size == 2
+    assert len(events[-1].notes) == 1
+    assert "8 tiles" in events[-1].notes[0]
+    assert "2 were taken" in events[-1].notes[0]
+
+
+def test_a_tile_that_does_not_fit_ends_the_run_in_one_line():
+    with pytest.raises(EngineError, match="one of the tiles") as caught:
+        run(WatchedSlide(PIXELS), most=0)
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+
+
+def test_the_blank_filter_is_off_unless_asked_for():
+    pale = PIXELS.copy()
+    pale[:256, :256] = (236, 220, 228)  # homogeneous and pale, but no glass
+    plain, filtered = run(WatchedSlide(pale)), run(WatchedSlide(pale), blank_filter=True)
+    assert plain[3].patch_map().labels[0, 0] != 1
+    assert plain[0][-1].notes == ()
+    assert filtered[3].patch_map().labels[0, 0] == 1
+    assert (filtered[3].cell_probs[0, :8, :8] == 1).all()
+    assert filtered[3].analyzed.all()
+    assert filtered[0][-1].notes == ("the blank filter took 1 tiles for background: 0.0655 mm²",)
+    rest = np.ones(GRID.shape, bool)
+    rest[0, 0] = False
+    assert np.array_equal(plain[3].tile_probs[:, rest], filtered[3].tile_probs[:, rest])

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import EngineError, WeightsError
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.merging import labels_from_cells
 from napari_fddm.core.tiling import RegionGrid, TileGrid
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline import refine as refine_module
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.refine import (
@@ -45,6 +47,7 @@ class Echo:
 
     def __init__(self) -> None:
         self.asked: list[list[Window]] = []
+        self.batches = HalvingBatches(REGION_BATCH, "regions")
 
     def refine(self, source: np.ndarray, features: np.ndarray, windows: list[Window]) -> np.ndarray:
         assert source.shape == (len(windows), 7, 64, 64)
@@ -311,3 +314,54 @@ def test_the_steps_of_a_config_reach_the_network(model: LoadedModel):
     assert len(calls) == 12
     assert calls[:4] == calls[4:8] == sorted(calls[:4], reverse=True)
     assert calls[0] == 1000
+
+
+@pytest.mark.parametrize("change", [{"head": "linear"}, {"schedule": "bbdm"}])
+def test_the_card_says_how_the_bridge_is_read(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch, change: dict[str, str]
+):
+    inputs = region_inputs(4)
+    plain = Refiner(model, AnalysisConfig(steps=2)).refine(*inputs, WINDOWS)
+    refiner = model.card.refiner.model_copy(update=change)
+    monkeypatch.setattr(model, "card", model.card.model_copy(update={"refiner": refiner}))
+    found = Refiner(model, AnalysisConfig(steps=2)).refine(*inputs, WINDOWS)
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-4)
+    assert found.min() >= 0
+    assert not np.allclose(found, plain, atol=1e-3)
+
+
+def test_regions_that_do_not_fit_into_memory_are_refined_in_halves(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+):
+    maps, labels = random_maps(), GRID.label_geometry(8.0)
+    window = Window(0, 0, 8, 8)
+    expected = refine(maps, window, labels, Refiner(model, AnalysisConfig(steps=2)))[1]
+    refiner = Refiner(model, AnalysisConfig(steps=2))
+    forward = refiner.denoiser.forward
+    sizes = []
+
+    def small(sample: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(sample))
+        if len(sample) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(sample, *more)
+
+    monkeypatch.setattr(refiner.denoiser, "forward", small)
+    _, found, events = refine(maps, window, labels, refiner)
+    assert sizes[:5] == [4, 2, 2, 2, 2]  # two steps for each half
+    assert set(sizes[1:]) == {2}
+    assert (found == expected).mean() > 0.999  # the same noise; the last digits may differ
+    assert events[-1].batch_size == 2
+    assert "4 regions" in events[-1].notes[0]
+
+
+def test_a_region_that_does_not_fit_at_all_ends_the_run(
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+):
+    def none_fits(*_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    refiner = Refiner(model, AnalysisConfig())
+    monkeypatch.setattr(refiner.denoiser, "forward", none_fits)
+    with pytest.raises(EngineError, match="one of the regions"):
+        refiner.refine(*region_inputs(4), WINDOWS)

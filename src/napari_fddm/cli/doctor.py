@@ -82,15 +82,17 @@ def _device() -> Check:
 
 def _weights() -> Check:
     from napari_fddm.models.registry import DEFAULT_MODEL, bundled_models, find_model
-    from napari_fddm.models.weights import load_tensors, read_card
+    from napari_fddm.models.weights import check_files, read_card
 
     try:
         folder = find_model(DEFAULT_MODEL)
-        card = read_card(folder)
-        for name in card.files:
-            load_tensors(folder, name, card)
+        card, states = read_card(folder), check_files(folder)
     except FddmError as error:
         return Check("weights", str(error), False)
+    wrong = [f"{name} is {state}" for name, state in states.items() if state != "ok"]
+    if wrong:
+        text = f"{', '.join(wrong)} in {folder}; install napari-fddm again"
+        return Check("weights", text, False)
     return Check("weights", f"{', '.join(bundled_models())} complete; {card.trained_on}")
 
 

@@ -87,6 +87,10 @@ def run(
             "slide, non-zero on tissue: PNG, TIFF or an OME-Zarr label.",
         ),
     ] = "auto",
+    overlap: Annotated[int, typer.Option(help="px by which tiles overlap; FDDM has 16.")] = 0,
+    blank_filter: Annotated[
+        bool, typer.Option(help="Take tiles without edges for background, as FDDM does.")
+    ] = False,
     report: Annotated[Path | None, typer.Option(help="JSON report to write.")] = None,
     definition: DefinitionOption = "fddm",
     definitions: DefinitionsOption = None,
@@ -123,6 +127,8 @@ def run(
         device=device,
         batch_size=batch_size,
         tissue=tissue,
+        overlap=overlap,
+        blank_filter=blank_filter,
     )
 
 

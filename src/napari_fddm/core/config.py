@@ -38,6 +38,13 @@ class AnalysisConfig(BaseModel):
     batch_size : int
         Tiles per forward pass; fixed by padding so that a viewport equals the
         crop of a whole slide bit for bit.
+    overlap : int
+        px by which the tiles that the network sees overlap. FDDM has 16; 0 here,
+        because the tiles of the map are then those that the network sees, and the
+        time grows with (256 / (256 - overlap))².
+    blank_filter : bool
+        Take tiles without edges for background without asking the network, as FDDM
+        does. Off: a tile of pale, homogeneous necrosis has no edges either.
     tissue : str
         "auto" analyzes the tiles that touch tissue, "all" every tile; anything else
         is the file of a mask image (`pipeline.tissue_masks`).
@@ -55,6 +62,8 @@ class AnalysisConfig(BaseModel):
     samples: int = Field(default=1, ge=1, le=1024, description="a whole number from 1 to 1024")
     seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 to 2⁶³ − 1")
     batch_size: int = Field(default=8, ge=1, le=4096, description="a whole number from 1 to 4096")
+    overlap: int = Field(default=0, ge=0, le=128, description="a whole number from 0 to 128")
+    blank_filter: bool = Field(default=False, description="true or false")
     tissue: str = Field(
         default="auto",
         pattern="^.+$",

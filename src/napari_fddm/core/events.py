@@ -136,11 +136,15 @@ class StageDone:
         Wall time it took.
     notes : tuple of str
         What the user should know, e.g. tiles that could not be read.
+    batch_size : int or None
+        Items per call of the network in the end: smaller than at the beginning where
+        memory ran out. None for stages without a network.
     """
 
     stage: str
     seconds: float
     notes: tuple[str, ...] = ()
+    batch_size: int | None = None
 
 
 Event = AnalysisOpened | StageStarted | TileBatch | RegionRefined | StageDone

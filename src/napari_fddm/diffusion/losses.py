@@ -129,6 +129,46 @@ def refinement_loss(
     return RefinementLoss(total, seg, trans)
 
 
+def linear_head_loss(
+    scheduler: BrownianBridgeScheduler,
+    model_output: torch.Tensor,
+    sample: torch.Tensor,
+    source: torch.Tensor,
+    timesteps: torch.Tensor,
+    index_map: torch.Tensor,
+    *,
+    seg_weight: float = 1.0,
+    trans_weight: float = 1.0,
+    class_weights: torch.Tensor | None = None,
+) -> RefinementLoss:
+    """Return the paper's objective for a network whose output is regressed (FDDM 2.4).
+
+    For comparisons with the published model: L_trans + λ L_seg of the original that
+    ``model_output`` implies, L_seg on `clamped_log_probs` (ALGORITHM B.8). With the
+    bridge difference e, L_trans is the published |e - ê|.
+
+    Parameters
+    ----------
+    scheduler : BrownianBridgeScheduler
+        Its ``prediction_type`` says what the output means.
+    model_output, sample, source : Tensor, shape (b, c, h, w)
+        The network's output, x_t and y.
+    timesteps : Tensor of int64, shape (b,)
+        t.
+    index_map : Tensor of int64, shape (b, h, w)
+        True class index per cell; `IGNORED` where there is none.
+    seg_weight, trans_weight : float
+        λ, and the weight of L_trans.
+    class_weights : Tensor, shape (c,), optional
+        Weight of each class in L_seg.
+    """
+    pred = scheduler.predict_original(model_output, sample, source, timesteps)
+    original = one_hot(index_map, pred.shape[1]).to(pred)
+    seg = segmentation_loss(clamped_log_probs(pred), index_map, class_weights)
+    trans = transition_loss(original, pred, index_map != IGNORED)
+    return RefinementLoss(trans_weight * trans + seg_weight * seg, seg, trans)
+
+
 def one_hot(index_map: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Return x_0 (b, c, h, w) in float32 of a map of class indices (b, h, w).
 

@@ -7,12 +7,14 @@ map eight times finer than the tiles, which the prototype found to matter.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.tiling import CELLS_PER_TILE
 
 if TYPE_CHECKING:
@@ -40,6 +42,37 @@ def build_backbone(name: str, **options: object) -> nn.Module:
     return model
 
 
+def check_input_px(backbone: nn.Module, input_px: int) -> None:
+    """Refuse an input size that the backbone's patches cannot tile.
+
+    Convolutional backbones take any size; timm's patch embeddings say what they take.
+
+    Raises
+    ------
+    WeightsError
+        Naming the size and what would do.
+    """
+    embed = getattr(backbone, "patch_embed", None)
+    image = getattr(embed, "img_size", None)
+    if image is None:
+        return
+    if getattr(embed, "strict_img_size", False) and tuple(image) != (input_px, input_px):
+        raise WeightsError(
+            f"the backbone takes {image[0]} px only, but input_px is {input_px}.",
+            hint=f"Set input_px to {image[0]}, or say dynamic_img_size or img_size in the card's "
+            "backbone_options.",
+        )
+    size = getattr(embed, "patch_size", 1)
+    patch = int(size if isinstance(size, int) else size[0])
+    if input_px % patch and not getattr(embed, "dynamic_img_pad", False):
+        below = input_px // patch * patch
+        raise WeightsError(
+            f"input_px is {input_px}, which is no multiple of the backbone's patches of "
+            f"{patch} px.",
+            hint=f"Use {below or patch} or {below + patch}.",
+        )
+
+
 def build_head(features: int, classes: int) -> nn.Sequential:
     """Build FDDM's head: linear to half the width, ReLU, linear to the classes."""
     return nn.Sequential(
@@ -48,18 +81,28 @@ def build_head(features: int, classes: int) -> nn.Sequential:
 
 
 class TileClassifier(nn.Module):
-    """Classifies tiles and, where the backbone has tokens, their cells.
+    """Classifies tiles and their cells with any timm backbone.
+
+    The tile's feature is what timm itself pools for its own head (class token,
+    average, attention …: ``forward_head(…, pre_logits=True)``); the cells' features
+    are the patch tokens without class and register tokens, or a convolutional
+    network's last map, averaged over each cell.
 
     Parameters
     ----------
     backbone : nn.Module
-        A timm model with ``forward_features`` and ``num_features``.
+        A timm model: ``forward_features``, ``forward_head`` and ``num_features``.
     classes : int
         Number of classes.
     input_px : int
         Edge to which tiles are resized before the backbone.
     mean, std : sequence of float
         Normalization, for values in [0, 1].
+
+    Raises
+    ------
+    WeightsError
+        If the backbone cannot take tiles of ``input_px``.
     """
 
     mean: torch.Tensor
@@ -75,10 +118,13 @@ class TileClassifier(nn.Module):
         std: Sequence[float],
     ) -> None:
         super().__init__()
+        check_input_px(backbone, input_px)
         self.backbone = backbone
         self.input_px = input_px
         features = int(backbone.num_features)  # type: ignore[arg-type]
-        self.tile_head = build_head(features, classes)
+        # MobileNet and its kin widen the pooled feature once more.
+        pooled = int(getattr(backbone, "head_hidden_size", None) or features)
+        self.tile_head = build_head(pooled, classes)
         self.cell_head = build_head(features, classes)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -97,19 +143,53 @@ class TileClassifier(nn.Module):
         """Classify uint8 tiles of shape (n, h, w, 3)."""
         pooled, grid = self._features(self.preprocess(tiles_nhwc))
         # one feature per bridge cell: (n, d, g, g) → (n, 8, 8, d)
-        cells = functional.adaptive_avg_pool2d(grid, CELLS_PER_TILE).permute(0, 2, 3, 1)
+        cells = cell_means(grid).permute(0, 2, 3, 1)
         cell_logits = self.cell_head(cells).permute(0, 3, 1, 2)  # (n, c, 8, 8)
         return TileLogits(self.tile_head(pooled), cell_logits)
 
     def _features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the pooled feature (n, d) and the feature grid (n, d, g, g)."""
-        backbone = self.backbone
-        features = backbone.forward_features(x)  # type: ignore[operator]
-        if features.dim() == 4:  # a convolutional backbone
-            return features.mean(dim=(2, 3)), features
-        prefix = int(backbone.num_prefix_tokens)  # type: ignore[arg-type]
-        tokens = features[:, prefix:]  # (n, g·g, d)
-        side = round(tokens.shape[1] ** 0.5)
-        grid = tokens.transpose(1, 2).unflatten(2, (side, side))
-        pooled = features[:, 0] if prefix else tokens.mean(dim=1)
-        return pooled, grid
+        """Return the pooled feature (n, d') and the feature grid (n, d, g, g)."""
+        features = self.backbone.forward_features(x)  # type: ignore[operator]
+        pooled = self.backbone.forward_head(features, pre_logits=True)  # type: ignore[operator]
+        return pooled, feature_grid(self.backbone, features)
+
+
+def feature_grid(backbone: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """Return what a timm backbone sees of each place, as (n, d, g, g).
+
+    Raises
+    ------
+    WeightsError
+        If its features form no square grid.
+    """
+    if isinstance(features, torch.Tensor) and features.dim() == 4:
+        # Swin and its kin keep channels last.
+        last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
+        return features.permute(0, 3, 1, 2) if last else features
+    if isinstance(features, torch.Tensor) and features.dim() == 3:
+        # Class and register tokens stand before the patches.
+        tokens = features[:, int(getattr(backbone, "num_prefix_tokens", 0)) :]  # (n, g·g, d)
+        side = math.isqrt(tokens.shape[1])
+        if side > 0 and side * side == tokens.shape[1]:
+            return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+    raise WeightsError(
+        f"the backbone {type(backbone).__name__} has features that form no square grid.",
+        hint="Use a vision transformer or a convolutional network of timm.",
+    )
+
+
+def cell_means(grid: torch.Tensor) -> torch.Tensor:
+    """Average a feature grid (n, d, g, g) over each bridge cell: (n, d, 8, 8).
+
+    Where 8 does not divide g, a feature counts by the area it shares with the cell.
+    """
+    side = grid.shape[-1]
+    if side % CELLS_PER_TILE == 0:
+        return functional.adaptive_avg_pool2d(grid, CELLS_PER_TILE)
+    edges = torch.arange(side + 1, dtype=torch.float64) * CELLS_PER_TILE / side
+    cells = torch.arange(CELLS_PER_TILE, dtype=torch.float64)[:, None]  # (8, 1)
+    shared = torch.minimum(edges[1:], cells + 1) - torch.maximum(edges[:-1], cells)
+    shares = shared.clamp(min=0).float().to(grid.device)  # (8, g), rows sum to 1
+    # Not as matrix products: autocast would round the shares.
+    rows = torch.stack([(grid * share[:, None]).sum(dim=2) for share in shares], dim=2)
+    return torch.stack([(rows * share).sum(dim=3) for share in shares], dim=3)

@@ -1,4 +1,4 @@
-"""Which models there are: bundled ones by id, the user's by folder."""
+"""Which models there are: bundled ones by id, the user's by folder, others on the hub."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.hub import PREFIX, HubSource, fetch_model
 
 DEFAULT_MODEL = "fddm-small"
 
@@ -22,13 +23,16 @@ def bundled_models() -> list[str]:
 
 
 def find_model(model: str) -> Path:
-    """Return the folder of a model, given its id or a folder.
+    """Return the folder of a model, given its id, a folder, or ``hf:owner/name[@revision]``.
 
     Raises
     ------
     WeightsError
-        If there is neither a bundled model nor a folder of this name.
+        If there is neither a bundled model nor a folder of this name, or the hub
+        does not give it.
     """
+    if model.startswith(PREFIX):
+        return fetch_model(HubSource.parse(model))
     bundled = bundled_folder() / model
     if model in bundled_models():
         return bundled
@@ -38,5 +42,6 @@ def find_model(model: str) -> Path:
         return folder
     raise WeightsError(
         f"there is no model {model!r}.",
-        hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder.",
+        hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder "
+        "or hf:owner/name.",
     )

@@ -29,6 +29,11 @@ class ClassifierCard(BaseModel):
         timm's name.
     backbone_options : dict
         Further arguments of timm's constructor.
+    backbone_source : str or None
+        ``hf:owner/name[@revision]`` of a backbone that each user fetches with their
+        own access; None where the folder holds it.
+    backbone_sha256 : str or None
+        `tensors_sha256` of that backbone: other weights would fit and mean nothing.
     input_px : int
         Edge to which a tile is resized.
     mean, std : tuple of float
@@ -41,6 +46,8 @@ class ClassifierCard(BaseModel):
 
     backbone: str
     backbone_options: dict[str, Any] = {}
+    backbone_source: str | None = Field(default=None, pattern="^hf:")
+    backbone_sha256: str | None = None
     input_px: int = Field(gt=0)
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -58,6 +65,12 @@ class RefinerCard(BaseModel):
         T of the bridge.
     max_variance : float
         s of the bridge (ALGORITHM B.1).
+    schedule : {"exact", "bbdm"}
+        How m_t runs; "bbdm" is that of the published code.
+    head : {"softmax", "linear"}
+        Whether the network's output is logits of x̂_0, or regressed as the paper's.
+    prediction_type : {"bridge_difference", "noise", "source_minus_sample"}
+        What a regressed output means.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +78,11 @@ class RefinerCard(BaseModel):
     denoiser: DenoiserSettings = DenoiserSettings()
     num_train_timesteps: int = 1000
     max_variance: float = 0.5
+    schedule: Literal["exact", "bbdm"] = "exact"
+    head: Literal["softmax", "linear"] = "softmax"
+    prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
+        "bridge_difference"
+    )
 
 
 class ModelCard(BaseModel):
@@ -155,9 +173,6 @@ def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Te
     WeightsError
         If the file is missing, damaged or not named in the card.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = folder / name
     expected = card.files.get(name)
     if expected is None:
@@ -172,10 +187,54 @@ def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Te
             f"the weights file {path} is damaged: its sha256 is not the card's.",
             hint="Install napari-fddm again, or copy the model folder again.",
         )
+    return read_tensors(path)
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    WeightsError
+        If it is none, or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read: {first_line(error)}") from error
+
+
+def tensors_sha256(state: dict[str, torch.Tensor]) -> str:
+    """Return a sha256 of named tensors, the same for every kind of file that holds them."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_files(folder: Path) -> dict[str, str]:
+    """Say of each file of a model whether it is "ok", "missing" or "damaged".
+
+    Raises
+    ------
+    WeightsError
+        If the folder has no readable card.
+    """
+    states = {}
+    for name, expected in read_card(folder).files.items():
+        path = folder / name
+        if not path.is_file():
+            states[name] = "missing"
+        else:
+            states[name] = "ok" if sha256_of(path) == expected else "damaged"
+    return states
 
 
 def first_line(error: Exception) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_UNREADABLE = 0.05
 """A run with a larger share of its tissue unreadable ends as an error, its store kept."""
+NAMED_PLACES = 5
+"""Unreadable tiles whose place a note says; the store lists all of them."""
 
 
 def mm2_per_tile(grid: TileGrid) -> npt.NDArray[np.float64]:
@@ -87,9 +89,13 @@ class Unreadable:
         if not count:
             return ()
         area = self.mm2(mm2_per_tile(grid))
-        tiles = "tile" if count == 1 else "tiles"
+        some, they = ("tile", "is") if count == 1 else ("tiles", "are")
+        places = [grid.tile(*place).region for place in sorted(self.places)[:NAMED_PLACES]]
+        where = "; ".join(f"{place.y:.0f}, {place.x:.0f}" for place in places)
+        more = " and elsewhere" if count > NAMED_PLACES else ""
         return (
-            f"{count} {tiles} ({area:.3g} mm²) could not be read and are in no sum: {self.reason}",
+            f"{count} {some} ({area:.3g} mm²) could not be read and {they} in no sum: "
+            f"at level-0 y, x {where}{more}; {self.reason}",
         )
 
 

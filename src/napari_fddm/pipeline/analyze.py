@@ -178,6 +178,7 @@ class _Run:
         self.provenance = describe_run(slide, model, config, self.mask)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
+        self.batch_sizes: dict[str, int | None] = {}
         if self.grid.mpp > COARSE * self.grid.analysis_mpp:
             self.notes.append(
                 f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
@@ -291,8 +292,9 @@ class _Run:
             self.model,
             self.maps,
             batch_size=self.config.batch_size,
+            overlap=self.config.overlap,
+            blank_filter=self.config.blank_filter,
         )
-        notes: list[str] = []
         with closing(stage), closing(TileBuffer(self.store, self.maps)) as buffer:
             while True:
                 try:
@@ -306,16 +308,19 @@ class _Run:
                 elif isinstance(event, StageStarted):
                     event = replace(event, total=event.total + already, done=already)
                 elif isinstance(event, StageDone):
-                    # What could not be read is said below, with its area.
-                    ended = event
-                    notes += [n for n in event.notes if "could not be read" not in n]
+                    ended = event  # said below, with what could not be read
                     continue
                 yield event
         self.unreadable = self.unreadable.updated(found, self.maps.analyzed)
-        notes += self.unreadable.notes(self.grid)
-        self.notes += notes
-        yield replace(ended, notes=tuple(notes))
+        ended = replace(ended, notes=(*ended.notes, *self.unreadable.notes(self.grid)))
+        self._remember(ended)
+        yield ended
         return found
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, StageDone):
+            self.notes += event.notes
+            self.batch_sizes[event.stage] = event.batch_size
 
     def _refine(self) -> Generator[Event]:
         if self.preload is not None:
@@ -327,6 +332,7 @@ class _Run:
             if merged.settled_rows > stored:
                 self._store_rows(merged, stored)
                 stored = merged.settled_rows
+            self._remember(event)
             yield event
 
     def _store_rows(self, merged: RefinedMap, first: int) -> None:
@@ -354,7 +360,9 @@ class _Run:
             self.label_geometry,
         )
         self.store.update_provenance(
-            self.provenance.to_json() | areas | {"overview": overview, "notes": self.notes}
+            self.provenance.to_json()
+            | areas
+            | {"overview": overview, "notes": self.notes, "batch_sizes": self.batch_sizes}
         )
         self.store.finish(complete=complete)
         yield StageDone("store", time.monotonic() - started)

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
+from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
-from napari_fddm.pipeline.cellmaps import cell_features
-from napari_fddm.pipeline.read import iter_tile_batches
+from napari_fddm.models.memory import HalvingBatches
+from napari_fddm.pipeline.blank import blank_tiles
+from napari_fddm.pipeline.cellmaps import BACKGROUND_CHANNEL, cell_features
+from napari_fddm.pipeline.overlap import ShiftedTiles, blended
+from napari_fddm.pipeline.read import ReadTile, iter_tile_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.pipeline.cellmaps import CellMaps
-    from napari_fddm.pipeline.read import ReadTile
+    from napari_fddm.pipeline.overlap import Answers, Blend, Index
 
 
 class Classifies(Protocol):
@@ -57,11 +61,14 @@ def classify_events(
     maps: CellMaps,
     *,
     batch_size: int,
+    overlap: int = 0,
+    blank_filter: bool = False,
 ) -> Generator[Event, None, UnreadableTiles]:
     """Classify tiles into ``maps``, one event per batch.
 
     The last batch is padded to ``batch_size``, so every tile passes through the
-    network in the same batch shape (DESIGN section 2).
+    network in the same batch shape (DESIGN section 2). Where memory does not suffice
+    for it, the batch is halved and a note says so.
 
     Parameters
     ----------
@@ -75,52 +82,146 @@ def classify_events(
         Filled in place.
     batch_size : int
         Tiles per forward pass.
+    overlap : int
+        px by which the tiles that the network sees overlap; see `pipeline.overlap`.
+    blank_filter : bool
+        Take tiles without edges for background; see `pipeline.blank`.
 
     Returns
     -------
     UnreadableTiles
         What could not be read.
+
+    Raises
+    ------
+    EngineError
+        If memory does not even suffice for one tile.
     """
     started = time.monotonic()
     unreadable = UnreadableTiles()
+    network = _Network(model, batch_size, blank_filter=blank_filter)
+    answered = _overlapping if overlap else _side_by_side
     done = 0
     yield StageStarted("patch", len(indices), "tiles")
-    with closing(iter_tile_batches(slide, grid, indices, batch_size)) as batches:
+    with closing(answered(slide, grid, indices, network, overlap)) as batches:
         for batch in batches:
-            good = [read for read in batch if read.pixels is not None]
-            for read in batch:
-                if read.pixels is None:
-                    unreadable.add(read)
             done += len(batch)
+            good = [tile for tile in batch if tile.probs is not None]
+            for tile in batch:
+                if tile.probs is None:
+                    unreadable.add(tile.read)
             if good:
-                yield _classify_batch(good, model, maps, batch_size, done, len(indices))
-    yield StageDone("patch", time.monotonic() - started, _notes(unreadable))
+                yield _put(good, maps, done, len(indices))
+    notes = network.notes(grid, overlap)
+    yield StageDone("patch", time.monotonic() - started, notes, network.batches.size)
     return unreadable
 
 
-def _classify_batch(
-    batch: list[ReadTile],
-    model: Classifies,
-    maps: CellMaps,
-    batch_size: int,
-    done: int,
-    total: int,
-) -> TileBatch:
-    pixels = np.full((batch_size, TILE_PX, TILE_PX, 3), 255, np.uint8)
-    for slot, read in zip(pixels, batch, strict=False):
-        if read.pixels is not None:
-            slot[...] = read.pixels
-    tile_probs, cell_probs = model.classify(pixels)
-    features = cell_features(pixels[: len(batch)])
-    for i, read in enumerate(batch):
-        maps.put(read.tile.row, read.tile.col, tile_probs[i], cell_probs[i], features[i])
-    rows = np.array([read.tile.row for read in batch], np.int64)
-    cols = np.array([read.tile.col for read in batch], np.int64)
+class _Network:
+    """Stage 1 with what goes before and after it: padding, halving, the blank filter."""
+
+    def __init__(self, model: Classifies, batch_size: int, *, blank_filter: bool) -> None:
+        self.model = model
+        self.batches = HalvingBatches(batch_size, "tiles")
+        self.blank_filter = blank_filter
+        self.blank = 0
+
+    def answer(self, batch: Sequence[ReadTile]) -> list[Blend | None]:
+        """Return the probabilities (c,) and (c, 8, 8) of each tile that could be read."""
+        good = [read.pixels for read in batch if read.pixels is not None]
+        answers = iter(self._classify(good) if good else ())
+        return [None if read.pixels is None else next(answers) for read in batch]
+
+    def _classify(self, tiles: list[npt.NDArray[np.uint8]]) -> Iterator[Blend]:
+        size = self.batches.batch_size
+        pixels = np.full((size, TILE_PX, TILE_PX, 3), WHITE, np.uint8)
+        for slot, tile in zip(pixels, tiles, strict=False):
+            slot[...] = tile
+        probs, cells = self.batches.run(lambda a, b: self.model.classify(pixels[a:b]), size)
+        if self.blank_filter:
+            blank = np.flatnonzero(blank_tiles(pixels[: len(tiles)]))
+            self.blank += len(blank)
+            for part in (probs, cells):
+                part[blank] = 0.0
+                part[blank, BACKGROUND_CHANNEL] = 1.0
+        return zip(probs[: len(tiles)], cells[: len(tiles)], strict=True)
+
+    def notes(self, grid: TileGrid, overlap: int) -> tuple[str, ...]:
+        """Return what the user should know in the end."""
+        found = [self.batches.note] if self.batches.note else []
+        if self.blank:
+            side_mm = (TILE_PX - overlap) * grid.analysis_mpp / 1000
+            found.append(
+                f"the blank filter took {self.blank} tiles for background: "
+                f"{self.blank * side_mm**2:.3g} mm²"
+            )
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A tile of the map with its probabilities, None where it could not be read."""
+
+    read: ReadTile
+    probs: Blend | None
+
+
+def _side_by_side(
+    slide: Slide, grid: TileGrid, indices: Sequence[Index], network: _Network, overlap: int
+) -> Generator[list[_Answered]]:
+    """Classify the tiles of the map themselves."""
+    with closing(iter_tile_batches(slide, grid, indices, network.batches.batch_size)) as batches:
+        for batch in batches:
+            yield [_Answered(*pair) for pair in zip(batch, network.answer(batch), strict=True)]
+
+
+def _overlapping(
+    slide: Slide, grid: TileGrid, indices: Sequence[Index], network: _Network, overlap: int
+) -> Generator[list[_Answered]]:
+    """Classify shifted tiles, as far ahead as each batch of the map's tiles needs them.
+
+    The map's own tiles are read as well: they say what is readable, and their
+    pixels are the tissue features.
+    """
+    shifted = ShiftedTiles.over(grid, overlap)
+    last_use = {t: n for n, index in enumerate(indices) for t in shifted.touching(*index)}
+    wanted = list(last_use)  # in the order of their first use
+    size = network.batches.batch_size
+    answers: dict[Index, Blend | None] = {}
+    done = 0
+    with (
+        closing(iter_tile_batches(slide, grid, indices, size)) as batches,
+        closing(iter_tile_batches(slide, shifted, wanted, size)) as shifted_batches,
+    ):
+        for batch in batches:
+            places = [(read.tile.row, read.tile.col) for read in batch]
+            while any(t not in answers for place in places for t in shifted.touching(*place)):
+                ahead = next(shifted_batches)
+                found = network.answer(ahead)
+                answers |= {(r.tile.row, r.tile.col): a for r, a in zip(ahead, found, strict=True)}
+            yield [_answered(shifted, read, answers) for read in batch]
+            done += len(batch)
+            for t in [t for t in answers if last_use[t] < done]:
+                del answers[t]
+
+
+def _answered(shifted: ShiftedTiles, read: ReadTile, answers: Answers) -> _Answered:
+    if read.pixels is None:
+        return _Answered(read, None)
+    probs = blended(shifted, read.tile.row, read.tile.col, answers)
+    if probs is None:
+        reason = read.error or "the tiles that overlap it cannot be decoded"
+        return _Answered(ReadTile(read.tile, None, reason), None)
+    return _Answered(read, probs)
+
+
+def _put(batch: list[_Answered], maps: CellMaps, done: int, total: int) -> TileBatch:
+    pixels = np.stack([tile.read.pixels for tile in batch if tile.read.pixels is not None])
+    for answered, features in zip(batch, cell_features(pixels), strict=True):
+        if answered.probs is not None:
+            tile = answered.read.tile
+            maps.put(tile.row, tile.col, *answered.probs, features)
+    rows = np.array([answered.read.tile.row for answered in batch], np.int64)
+    cols = np.array([answered.read.tile.col for answered in batch], np.int64)
     labels = (maps.tile_probs[:, rows, cols].argmax(axis=0) + 1).astype(np.uint8)
     return TileBatch(rows, cols, labels, done, total)
-
-
-def _notes(unreadable: UnreadableTiles) -> tuple[str, ...]:
-    if not unreadable.places:
-        return ()
-    return (f"{len(unreadable.places)} tiles could not be read: {unreadable.first_reason}",)

@@ -17,6 +17,8 @@ from napari_fddm.core.merging import CellAccumulator, labels_from_cells
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.diffusion.sampling import region_noise, sample_bridge
+from napari_fddm.models.memory import HalvingBatches
+from napari_fddm.models.weights import RefinerCard
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.cellmaps import CellMaps
 
 REGION_BATCH = 4
-"""Regions per call of the denoiser; fixed, the last batch is padded."""
+"""Regions per call of the denoiser; fixed, the last batch is padded. Only where memory runs
+out are there fewer."""
 
 
 class Refiner:
@@ -51,12 +54,13 @@ class Refiner:
     def __init__(self, model: LoadedModel, config: AnalysisConfig) -> None:
         self.config = config
         self.compute = model.compute
-        card = model.card.refiner
+        card = model.card.refiner or RefinerCard()  # without one, load_denoiser refuses
+        self.head = card.head
         self.scheduler = BrownianBridgeScheduler(
-            card.num_train_timesteps if card else 1000,
-            card.max_variance if card else 0.5,
+            card.num_train_timesteps, card.max_variance, card.schedule, card.prediction_type
         )
         self.denoiser = model.load_denoiser(input_scale(self.scheduler))
+        self.batches = HalvingBatches(REGION_BATCH, "regions")
 
     def refine(
         self,
@@ -79,7 +83,23 @@ class Refiner:
         -------
         array of float32, shape (b, classes, 64, 64)
             Probabilities.
+
+        Raises
+        ------
+        EngineError
+            If memory does not even suffice for one region.
         """
+        (probs,) = self.batches.run(
+            lambda a, b: (self._refine(source[a:b], features[a:b], windows[a:b]),), len(source)
+        )
+        return probs
+
+    def _refine(
+        self,
+        source: npt.NDArray[np.float32],
+        features: npt.NDArray[np.float32],
+        windows: list[Window],
+    ) -> npt.NDArray[np.float32]:
         device = self.compute.device
         y = torch.from_numpy(source).to(device)
         condition = torch.cat([y, torch.from_numpy(features).to(device)], dim=1)
@@ -93,6 +113,7 @@ class Refiner:
                 num_inference_steps=self.config.steps,
                 eta=self.config.eta,
                 boot_noise=self.config.eta < 1,
+                head=self.head,
                 noise=region_noise(
                     windows,
                     channels=source.shape[1],
@@ -265,7 +286,10 @@ def refine_events(
                 labels = merged.labels(maps, label_geometry, window)
                 yield RegionRefined(window, labels, done, len(regions))
     merged.settled_rows = maps.cell_geometry.shape[0]
-    yield StageDone("refined", time.monotonic() - started)
+    note = refiner.batches.note
+    yield StageDone(
+        "refined", time.monotonic() - started, (note,) if note else (), refiner.batches.size
+    )
 
 
 def _refine_batch(

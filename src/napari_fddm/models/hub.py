@@ -1,0 +1,237 @@
+"""Models and backbones on the Hugging Face hub, fetched with the user's own access.
+
+``hf:owner/name`` or ``hf:owner/name@revision`` names a repository. huggingface_hub
+does the work: its cache, the user's token and HF_HUB_OFFLINE hold here too.
+
+A backbone like UNI may not be passed on, so a model's folder can hold its adapters
+and heads alone, and its card names the backbone's repository. The backbone is then
+looked for in the folder that NAPARI_FDDM_BACKBONES names, as
+``owner/name/model.safetensors``, and on the hub. Pickles (``pytorch_model.bin``) are
+never loaded on the way; `convert_backbone` turns one into safetensors when the user
+says so::
+
+    python -m napari_fddm.models.hub hf:MahmoodLab/UNI
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import FddmError, WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PREFIX = "hf:"
+BACKBONES_VARIABLE = "NAPARI_FDDM_BACKBONES"
+BACKBONE_NAME = "model.safetensors"
+PICKLE_NAME = "pytorch_model.bin"
+MODEL_FILES = ("card.json", "*.safetensors", "LICENSE*", "NOTICE*", "README*")
+"""What is fetched of a model: no code, no pickles."""
+_PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
+_SOURCE = re.compile(rf"{PREFIX}({_PART}/{_PART})(?:@([\w./-]+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository on the hub.
+
+    Attributes
+    ----------
+    repo : str
+        "owner/name".
+    revision : str or None
+        Branch, tag or commit; None for the newest.
+    """
+
+    repo: str
+    revision: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> HubSource:
+        """Read ``hf:owner/name[@revision]``.
+
+        Raises
+        ------
+        WeightsError
+            If it is written otherwise.
+        """
+        match = _SOURCE.fullmatch(text)
+        if match is None:
+            raise WeightsError(
+                f"{text!r} is no model on the hub.", hint="Write hf:owner/name or …@revision."
+            )
+        return cls(match[1], match[2])
+
+    @property
+    def page(self) -> str:
+        """Where a person sees it and requests access."""
+        return f"https://huggingface.co/{self.repo}"
+
+
+def fetch_model(source: HubSource) -> Path:
+    """Return the folder of a model, downloaded unless the cache has it.
+
+    Its files are checked against the card when they are loaded.
+
+    Raises
+    ------
+    WeightsError
+        If there is no access, no connection or no such model.
+    """
+    import huggingface_hub
+
+    by_hand = f"Download its files from {source.page} by hand and give their folder to --model."
+    with _explaining(source, by_hand):
+        return Path(
+            huggingface_hub.snapshot_download(
+                source.repo, revision=source.revision, allow_patterns=list(MODEL_FILES)
+            )
+        )
+
+
+def find_backbone(source: HubSource) -> Path:
+    """Return the safetensors file of a backbone: the user's own, or one from the hub.
+
+    Raises
+    ------
+    WeightsError
+        If there is none, no access or no connection; says which page to open or
+        where to put the file.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    mine = backbones_folder() / source.repo / BACKBONE_NAME
+    if mine.is_file():
+        return mine
+    with _explaining(source, f"Or put its weights, as safetensors, into {mine} by hand."):
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(
+                    source.repo, BACKBONE_NAME, revision=source.revision
+                )
+            )
+        except LocalEntryNotFoundError:  # offline; `_explaining` knows what to say
+            raise
+        except EntryNotFoundError:
+            raise WeightsError(
+                f"{source.page} offers no {BACKBONE_NAME}, and pickles are never loaded unasked.",
+                hint="Convert its file once with: python -m napari_fddm.models.hub "
+                f"{PREFIX}{source.repo}",
+            ) from None
+
+
+def convert_backbone(source: HubSource) -> Path:
+    """Turn a repository's pickle into the safetensors file that `find_backbone` finds.
+
+    Only for files that the user trusts: torch's restricted unpickler
+    (``weights_only``) reads tensors alone, and nothing else calls it.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be had or is no dictionary of tensors.
+    """
+    import huggingface_hub
+    import torch
+    from safetensors.torch import save_file
+
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 6):
+        raise WeightsError(
+            f"torch {torch.__version__} cannot read a pickle safely (CVE-2025-32434).",
+            hint="Install torch 2.6 or newer to convert it.",
+        )
+    target = backbones_folder() / source.repo / BACKBONE_NAME
+    given = target.with_name(PICKLE_NAME)
+    by_hand = f"Or put its {PICKLE_NAME} into {target.parent} by hand."
+    path = given
+    if not given.is_file():
+        with _explaining(source, by_hand):
+            path = Path(
+                huggingface_hub.hf_hub_download(source.repo, PICKLE_NAME, revision=source.revision)
+            )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # pickle raises whatever it likes
+        raise WeightsError(
+            f"{path} is refused: it holds more than tensors, or is damaged."
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise WeightsError(f"{path} is refused: it is no dictionary of tensors.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, part)
+    part.replace(target)
+    return target
+
+
+def backbones_folder() -> Path:
+    """Return the folder of backbones that the user placed by hand or converted."""
+    from platformdirs import user_data_path
+
+    named = os.environ.get(BACKBONES_VARIABLE)
+    return Path(named).expanduser() if named else user_data_path("napari-fddm") / "backbones"
+
+
+@contextmanager
+def _explaining(source: HubSource, by_hand: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into one line that says what to do."""
+    from huggingface_hub import errors
+
+    log_in = "then log in with `hf auth login` or set HF_TOKEN"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise WeightsError(
+            f"the weights of {source.repo} are gated and your account has no access to them.",
+            hint=f"Open {source.page}, request access there, {log_in}. {by_hand}",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise WeightsError(
+            f"{source.repo} has no revision {source.revision!r}.", hint=f"See {source.page}."
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise WeightsError(
+            f"there is no model {source.repo} on the hub, or it is private.",
+            hint=f"Open {source.page}; if you see it there, {log_in}. {by_hand}",
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        raise WeightsError(
+            f"{source.repo} is not in the cache, and the hub cannot be reached "
+            "(no connection, or HF_HUB_OFFLINE is set).",
+            hint=f"Connect once. {by_hand}",
+        ) from error
+    except errors.HfHubHTTPError as error:
+        if getattr(error.response, "status_code", None) in {401, 403}:
+            raise WeightsError(
+                f"the hub refuses you access to {source.repo}.",
+                hint=f"Open {source.page}, request access there, {log_in}. {by_hand}",
+            ) from error
+        raise WeightsError(
+            f"the hub cannot give {source.repo}: {_line(error)}.", hint=by_hand
+        ) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{source.repo} cannot be fetched: {_line(error)}.", hint=by_hand
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().partition("\n")[0] or type(error).__name__).rstrip(".")[:200]
+
+
+if __name__ == "__main__":
+    try:
+        if len(sys.argv) != 2:
+            raise WeightsError("one backbone has to be named.", hint="Write hf:owner/name.")
+        sys.stdout.write(f"{convert_backbone(HubSource.parse(sys.argv[1]))}\n")
+    except FddmError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
