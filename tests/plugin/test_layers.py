@@ -108,6 +108,11 @@ def test_keys_select_classes_on_this_layer_alone(layer):
     assert not {str(k) for k in other.keymap} & {"1", "2", "3", "4", "5", "6", "7"}
 
 
+def test_a_key_takes_up_the_polygon(layer):
+    {str(k): v for k, v in layer.keymap.items()}["G"](layer)
+    assert layer.mode == "polygon"
+
+
 def test_napari_saves_it_as_labels(layer, tmp_path):
     assert layer._type_string == "labels"
     assert layer.as_layer_data_tuple()[2] == "labels"

@@ -105,6 +105,7 @@ class CorrectedLabels(Labels):
             self.bind_key(str(tissue.value), self._class_key(tissue.value), overwrite=True)
         self.bind_key("c", _toggle_visible, overwrite=True)
         self.bind_key("x", _toggle_excluding, overwrite=True)
+        self.bind_key("g", _use_polygon, overwrite=True)  # napari's own key for it is 3
         self.events.selected_label.connect(self._on_selected_label)
 
     @property
@@ -230,3 +231,8 @@ def _toggle_visible(layer: CorrectedLabels) -> None:
 def _toggle_excluding(layer: CorrectedLabels) -> None:
     """Exclude cells with the brush, or paint classes again."""
     layer.excluding = not layer.excluding
+
+
+def _use_polygon(layer: CorrectedLabels) -> None:
+    """Paint by drawing polygons."""
+    layer.mode = "polygon"
