@@ -16,7 +16,7 @@ from napari_fddm.core.errors import EngineError, WeightsError
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.merging import labels_from_cells
-from napari_fddm.core.tiling import RegionGrid, TileGrid
+from napari_fddm.core.tiling import RegionGrid, TileGrid, regions_for, tiles_needed
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.models.memory import HalvingBatches
@@ -28,8 +28,6 @@ from napari_fddm.pipeline.refine import (
     Refiner,
     input_scale,
     refine_events,
-    regions_for,
-    tiles_needed,
 )
 from tests.support.runs import drain
 

@@ -370,10 +370,10 @@ def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     assert layer.mode == "add_rectangle"
     # level-0 px 512…1024 by 0…512; napari counts from pixel centers
     layer.add_rectangles(np.array([[511.5, -0.5], [511.5, 511.5], [1023.5, 511.5], [1023.5, -0.5]]))
-    assert chooser.estimate() == "1 tile"
+    assert chooser.estimate() == "16 tiles at most"  # all that its regions read
     bench.state.tiles_per_second = 0.5
     layer.add_rectangles(np.array([[-9, -9], [-9, 700], [300, 700], [300, -9]]))
-    assert chooser.estimate() == "2 tiles at most, up to 4 s at the last run's speed"
+    assert chooser.estimate() == "16 tiles at most, up to 32 s at the last run's speed"
     layer.selected_data = {0}
     bench.controller.run(bench.run_panel.scope)
     assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)

@@ -10,11 +10,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
 TILE_PX = 256
 """Edge of a tile, px at the analysis resolution (FDDM section 3.1)."""
@@ -155,3 +159,20 @@ def _starts_touching(start: int, size: int, count: int) -> range:
     first = math.floor((start - TILES_PER_REGION) / REGION_STRIDE_TILES) + 1
     last = math.ceil((start + size) / REGION_STRIDE_TILES)
     return range(max(0, first), min(count, last))
+
+
+def regions_for(tile_shape: tuple[int, int], tiles: Window) -> list[tuple[int, int]]:
+    """Return the regions whose windows decide the labels of a window of tiles.
+
+    One more tile on each side, because labels are interpolated between cells.
+    """
+    return list(RegionGrid(tile_shape).touching(tiles.dilated(1).clipped(tile_shape)))
+
+
+def tiles_needed(tile_shape: tuple[int, int], tiles: Window) -> npt.NDArray[np.bool_]:
+    """Return the tiles that the refinement of a window of tiles reads, shape of the grid."""
+    needed = np.zeros(tile_shape, bool)
+    grid = RegionGrid(tile_shape)
+    for row, col in regions_for(tile_shape, tiles):
+        needed[grid.tile_window(row, col).clipped(tile_shape).slices] = True
+    return needed

@@ -19,7 +19,7 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.core.geometry import Region, Window
-from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid
+from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import accounting
 from napari_fddm.pipeline.accounting import Unreadable
@@ -33,7 +33,6 @@ from napari_fddm.pipeline.refine import (
     Refiner,
     preload_denoiser,
     refine_events,
-    tiles_needed,
 )
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore

@@ -14,7 +14,7 @@ import torch
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.merging import CellAccumulator, labels_from_cells
-from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
+from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid, regions_for
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.diffusion.sampling import region_noise, sample_bridge
 from napari_fddm.models.memory import HalvingBatches
@@ -215,23 +215,6 @@ def _tile_index(
     centers = labels.origin[axis] + (start + np.arange(count) + 0.5) * labels.cell
     index = (centers / tiles.cell).astype(np.int64)
     return np.clip(index, 0, tiles.shape[axis] - 1)
-
-
-def regions_for(tile_shape: tuple[int, int], tiles: Window) -> list[tuple[int, int]]:
-    """Return the regions whose windows decide the labels of a window of tiles.
-
-    One more tile on each side, because labels are interpolated between cells.
-    """
-    return list(RegionGrid(tile_shape).touching(tiles.dilated(1).clipped(tile_shape)))
-
-
-def tiles_needed(tile_shape: tuple[int, int], tiles: Window) -> npt.NDArray[np.bool_]:
-    """Return the tiles that the refinement of a window of tiles reads, shape of the grid."""
-    needed = np.zeros(tile_shape, bool)
-    grid = RegionGrid(tile_shape)
-    for row, col in regions_for(tile_shape, tiles):
-        needed[grid.tile_window(row, col).clipped(tile_shape).slices] = True
-    return needed
 
 
 def refine_events(

@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Region
-from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid
+from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid, tiles_needed
 from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
 from napari_fddm.plugin.slides import viewport_of
 from napari_fddm.plugin.state import Scope, duration_text
@@ -128,7 +128,8 @@ class ScopeChooser(QObject):
             return str(error)
         grid = TileGrid(slide.shape, mpp, ANALYSIS_MPP)
         window = grid.window_of(region if region is not None else Region(0, 0, *slide.shape))
-        tiles = window.height * window.width
+        # Tiles around a region are classified as well: the refiner reads them.
+        tiles = int(tiles_needed(grid.shape, window).sum())
         text = f"{tiles} tiles at most" if tiles > 1 else "1 tile"
         if self._state.tiles_per_second:
             seconds = math.ceil(tiles / self._state.tiles_per_second)
