@@ -201,10 +201,12 @@ def linear_weights(edges: Edges, size: int) -> sparse.csr_array:
 def _matrix(
     weights: npt.NDArray[np.float64], cols: npt.NDArray[np.int64], size: int
 ) -> sparse.csr_array:
+    """Return a sparse matrix from each row's weights and their ascending columns."""
     keep = (weights > 0) & (cols >= 0) & (cols < size)
-    rows = np.broadcast_to(np.arange(len(weights))[:, None], weights.shape)
-    values = weights[keep].astype(np.float32)
-    return sparse.csr_array((values, (rows[keep], cols[keep])), shape=(len(weights), size))
+    ends = np.zeros(len(weights) + 1, np.int32)
+    np.cumsum(keep.sum(axis=1), out=ends[1:])
+    entries = weights[keep].astype(np.float32), cols[keep].astype(np.int32), ends
+    return sparse.csr_array(entries, shape=(len(weights), size))
 
 
 def _apply(
@@ -213,16 +215,28 @@ def _apply(
     height, width, channels = image.shape
     rows, cols = weights_y.shape[0], weights_x.shape[0]
     # Measured from the ground, what lies outside is zero and needs no weight.
-    flat = image.reshape(height, width * channels).astype(np.float32) - fill
+    flat = image.reshape(height, width * channels).astype(np.float32)
+    flat -= fill
     tall = (weights_y @ flat).reshape(rows, width, channels)
-    turned = tall.transpose(1, 0, 2).reshape(width, rows * channels)
-    wide = (weights_x @ turned).reshape(cols, rows, channels).transpose(1, 0, 2)
-    return _round(wide + np.float32(fill))
+    # Turned channel by channel, which is several times faster than by pixel.
+    turned = np.empty((width, channels, rows), np.float32)
+    for channel in range(channels):
+        turned[:, channel] = tall[..., channel].T
+    wide = weights_x @ turned.reshape(width, channels * rows)
+    wide += np.float32(fill)
+    rounded = _round(wide).reshape(cols, channels, rows)
+    result = np.empty((rows, cols, channels), np.uint8)
+    for channel in range(channels):
+        result[..., channel] = rounded[:, channel].T
+    return result
 
 
 def _round(values: npt.NDArray[np.float32]) -> Image:
+    """Round half up, in place; values are averages of gray values."""
     # Float32 sums stray by about 1e-5; without the nudge exact halves would fall either way.
-    rounded: Image = np.clip(np.floor(values + np.float32(0.5 + 1e-4)), 0, 255).astype(np.uint8)
+    values += np.float32(0.5 + 1e-4)
+    np.clip(values, 0, 255, out=values)
+    rounded: Image = values.astype(np.uint8)  # cuts off, which is floor: nothing is below 0
     return rounded
 
 
