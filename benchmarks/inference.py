@@ -56,7 +56,8 @@ def bare_forward(model: LoadedModel) -> Callable[[], float]:
 
 def runner(folder: Path, model: LoadedModel, mpp: float) -> Callable[[], float]:
     """Return work that analyzes a slide from its file into a store."""
-    path = write_slide(folder, round(TILES_A_SIDE * 256 / mpp), mpp)
+    # Cut off, not rounded: a slide a little longer has a row of nearly empty tiles more.
+    path = write_slide(folder, int(TILES_A_SIDE * 256 / mpp), mpp)
 
     def work() -> float:
         return sum(stage_seconds(path, mpp, model, folder, stage="patch")["patch"][:1])

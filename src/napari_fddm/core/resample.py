@@ -25,6 +25,8 @@ Box = tuple[float, float, float, float]
 WHITE = 255
 """Gray value of the ground outside a slide."""
 
+_STRIP_BYTES = 100_000
+_LEAST_STRIP = 8
 _ALIGNED = 1e-7
 """Edges this near to a whole pixel, px, are meant to be on it."""
 
@@ -210,6 +212,36 @@ def _matrix(
 
 
 def _apply(
+    image: Image, weights_y: sparse.csr_array, weights_x: sparse.csr_array, fill: int
+) -> Image:
+    """Return ``Wy · image · Wxᵀ``, a strip of rows at a time.
+
+    Strips fit into the processor's cache and into memory that the allocator keeps;
+    whole images of floats cost several times as long.
+    """
+    width, channels = image.shape[1:]
+    rows = weights_y.shape[0]
+    result = np.empty((rows, weights_x.shape[0], channels), np.uint8)
+    step = max(_LEAST_STRIP, _STRIP_BYTES // (4 * width * channels))
+    for start in range(0, rows, step):
+        strip = slice(start, min(start + step, rows))
+        part, first, last = _row_strip(weights_y, strip)
+        result[strip] = _apply_strip(image[first:last], part, weights_x, fill)
+    return result
+
+
+def _row_strip(weights: sparse.csr_array, strip: slice) -> tuple[sparse.csr_array, int, int]:
+    """Return some rows of a matrix, without the columns before and after their entries."""
+    begin, end = weights.indptr[strip.start], weights.indptr[strip.stop]
+    columns = weights.indices[begin:end]
+    # a strip without entries lies outside the image: any one row of it will do
+    first, last = (int(columns.min()), int(columns.max()) + 1) if len(columns) else (0, 1)
+    ends = weights.indptr[strip.start : strip.stop + 1] - begin
+    entries = weights.data[begin:end], columns - np.int32(first), ends
+    return sparse.csr_array(entries, shape=(len(ends) - 1, last - first)), first, last
+
+
+def _apply_strip(
     image: Image, weights_y: sparse.csr_array, weights_x: sparse.csr_array, fill: int
 ) -> Image:
     height, width, channels = image.shape
