@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari._qt.dialogs.qt_notification import NapariQtNotification
+from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
@@ -102,5 +104,8 @@ class Window:
         if SCREENSHOTS:
             folder = Path(SCREENSHOTS)
             folder.mkdir(parents=True, exist_ok=True)
+            for toast in self.viewer.window._qt_window.findChildren(NapariQtNotification):
+                toast.close()  # it may name a folder of this machine
             self.qtbot.wait(400)
-            self.viewer.screenshot(str(folder / f"{name}.png"), canvas_only=False, flash=False)
+            pixels = self.viewer.screenshot(canvas_only=False, flash=False)
+            Image.fromarray(pixels).convert("RGB").save(folder / f"{name}.png", optimize=True)
