@@ -454,3 +454,45 @@ def test_an_outline_that_was_drawn_before_is_shown_again(bench):
     (drawing,) = [layer for layer in bench.viewer.layers if layer.name.startswith("tumor bed")]
     assert np.allclose(drawing.data[0], corners - 0.5)
     assert bench.controller.current.sync.bed_counts.sum() > 0
+
+
+OWN = """
+[with-hemorrhage]
+title = "necrosis and hemorrhage"
+numerator = ["NC", "HC"]
+denominator = ["VT", "NC", "HC"]
+source = "our protocol"
+"""
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    path = tmp_path / "definitions.toml"
+    monkeypatch.setattr("napari_fddm.pipeline.user_files.user_definitions_path", lambda: path)
+    return path
+
+
+def test_definitions_of_the_users_own_can_be_chosen(own_file, tmp_path, qtbot):
+    own_file.write_text(OWN)
+    bench = Bench(tmp_path, qtbot)
+    refined_halves(bench)
+    panel = bench.necrosis_panel
+    assert "necrosis and hemorrhage: 50.0 %" in panel.others_label.text()
+    panel.definition_box.setCurrentIndex(panel.definition_box.findData("with-hemorrhage"))
+    assert panel.rate_label.text() == "50.0 %"
+    assert "(NC + HC) / (VT + NC + HC)" in panel.rate_label.toolTip()
+    assert "FDDM" in panel.others_label.text()
+    bench.controller.close()
+
+
+def test_a_wrong_file_of_definitions_is_said_and_the_rest_works(
+    own_file, tmp_path, qtbot, monkeypatch
+):
+    said = []
+    monkeypatch.setattr("napari_fddm.plugin.definitions.show_error", said.append)
+    own_file.write_text(OWN.replace('"NC", "HC"]', '"XX"]', 1))
+    bench = Bench(tmp_path, qtbot)
+    assert "XX" in said[0]
+    refined_halves(bench)
+    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    bench.controller.close()

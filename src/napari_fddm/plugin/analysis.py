@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
+    from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
 
 
@@ -106,20 +107,35 @@ class Analysis:
         return self.sync.excluded * self.geometry.cell_mm2
 
     def reports(
-        self, definition: str, coverage: float | None
+        self,
+        definition: str,
+        coverage: float | None,
+        definitions: Sequence[NecrosisDefinition] = (),
     ) -> tuple[NecrosisReport, NecrosisReport]:
-        """Return the reports of the corrected and of the automatic labels."""
+        """Return the reports of the corrected and of the automatic labels.
+
+        Parameters
+        ----------
+        definition : str
+            The one shown large.
+        coverage : float or None
+            Share of the slide's tissue that was analyzed.
+        definitions : sequence of NecrosisDefinition
+            The user's own.
+        """
         mm2 = self.geometry.cell_mm2
         return (
             necrosis_report(
                 ClassAreas.from_counts(self.sync.counts, mm2),
                 definition=definition,
+                definitions=definitions,
                 coverage=coverage,
                 edited=self.sync.edited_share,
             ),
             necrosis_report(
                 ClassAreas.from_counts(self.sync.automatic_counts, mm2),
                 definition=definition,
+                definitions=definitions,
                 coverage=coverage,
             ),
         )
@@ -136,13 +152,15 @@ class Analysis:
         mask = outline_mask(polygons, self.geometry) if polygons else None
         self.sync.set_bed(mask)
 
-    def bed_report(self, definition: str) -> NecrosisReport | None:
+    def bed_report(
+        self, definition: str, definitions: Sequence[NecrosisDefinition] = ()
+    ) -> NecrosisReport | None:
         """Return the report of the corrected labels inside the outline, if there is one."""
         counts = self.sync.bed_counts
         if counts is None:
             return None
         areas = ClassAreas.from_counts(counts, self.geometry.cell_mm2)
-        return necrosis_report(areas, definition=definition)
+        return necrosis_report(areas, definition=definition, definitions=definitions)
 
     def close(self) -> None:
         """Write what waits and let go of layer and store."""

@@ -126,7 +126,8 @@ class TumorBed(QObject):
 
     def _show(self) -> None:
         analysis = self._current()
-        report = analysis.bed_report(self._state.definition) if analysis is not None else None
+        chosen, own = self._state.definition, self._state.definitions
+        report = analysis.bed_report(chosen, own) if analysis is not None else None
         self._panel.set_bed_report(report)
 
 

@@ -18,6 +18,7 @@ from napari_fddm.core.events import (
     StageStarted,
     TileBatch,
 )
+from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.pipeline.engine_messages import (
     EngineReady,
     RunCancelled,
@@ -30,6 +31,7 @@ from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.definitions import own_definitions
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
@@ -108,24 +110,12 @@ class Controller(QObject):
         self._connect()
         self._appearance = Appearance(state, class_panel, self._connections, self._label_layers)
         self._scope = ScopeChooser(viewer, state, run_panel, self._connections, self)
-        self._brush = Brush(
-            viewer,
-            state,
-            class_panel,
-            self._connections,
-            analyses=self.analyses.values,
-            current=self._in_front,
-        )
-        self._bed = TumorBed(
-            viewer,
-            state,
-            necrosis_panel,
-            self._connections,
-            analyses=self.analyses.values,
-            current=self._in_front,
-            parent=self,
-        )
+        shown: dict[str, Any] = {"analyses": self.analyses.values, "current": self._in_front}
+        self._brush = Brush(viewer, state, class_panel, self._connections, **shown)
+        self._bed = TumorBed(viewer, state, necrosis_panel, self._connections, parent=self, **shown)
         self._saving = Saving(necrosis_panel, self._connections, current=self._in_front)
+        state.definitions = own_definitions()
+        necrosis_panel.set_definitions((*DEFINITIONS.values(), *state.definitions))
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
@@ -362,7 +352,9 @@ class Controller(QObject):
 
     def _update_report(self) -> None:
         if self.current is not None:
-            self.state.report = self.current.reports(self.state.definition, self.state.coverage)
+            self.state.report = self.current.reports(
+                self.state.definition, self.state.coverage, self.state.definitions
+            )
 
     def _on_analysis_edited(self, _edit: Any) -> None:
         self._update_report()

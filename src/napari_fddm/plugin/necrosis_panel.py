@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.plugin.run_panel import narrow
 
 if TYPE_CHECKING:
-    from napari_fddm.core.necrosis import NecrosisReport
+    from collections.abc import Sequence
+
+    from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
 
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
 NO_RESULT = "–"
@@ -43,10 +45,7 @@ class NecrosisPanel(QWidget):
         self.grade_label = QLabel()
         self.grade_label.setWordWrap(True)
         self.definition_box = narrow(QComboBox())
-        for definition in DEFINITIONS.values():
-            self.definition_box.addItem(definition.title, definition.name)
-            index = self.definition_box.count() - 1
-            self.definition_box.setItemData(index, definition.source, 3)  # Qt.ToolTipRole
+        self.set_definitions(tuple(DEFINITIONS.values()))
         self.detail_label = QLabel()
         self.detail_label.setWordWrap(True)
         self.others_label = QLabel()
@@ -94,6 +93,16 @@ class NecrosisPanel(QWidget):
         ):
             layout.addWidget(widget)
 
+    def set_definitions(self, definitions: Sequence[NecrosisDefinition]) -> None:
+        """Offer definitions; each says its formula and where it comes from."""
+        blocked = self.definition_box.blockSignals(True)
+        self.definition_box.clear()
+        for index, definition in enumerate(definitions):
+            self.definition_box.addItem(definition.title, definition.name)
+            tip = f"{definition.formula}\n{definition.source}"
+            self.definition_box.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+        self.definition_box.blockSignals(blocked)
+
     def set_reports(
         self, corrected: NecrosisReport | None, automatic: NecrosisReport | None
     ) -> None:
@@ -107,7 +116,7 @@ class NecrosisPanel(QWidget):
             return
         main = corrected.main
         self.rate_label.setText(percent(main.rate))
-        self.rate_label.setToolTip(main.definition.source)
+        self.rate_label.setToolTip(f"{main.definition.formula}\n{main.definition.source}")
         self.grade_label.setText(_grade_text(corrected))
         self.detail_label.setText(_detail_text(corrected, automatic))
         self.others_label.setText(

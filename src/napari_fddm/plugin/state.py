@@ -11,7 +11,7 @@ from psygnal import Signal
 from napari_fddm.plugin.display import ClassDisplay
 
 if TYPE_CHECKING:
-    from napari_fddm.core.necrosis import NecrosisReport
+    from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
 
 
 class RunPhase(StrEnum):
@@ -144,6 +144,7 @@ class PluginState:
         self._display = ClassDisplay()
         self._locked: frozenset[int] = frozenset()
         self.definition = "fddm"
+        self.definitions: tuple[NecrosisDefinition, ...] = ()
         self.coverage: float | None = None
         self.model_name = "fddm-small"
         self.model: dict[str, Any] = {}
