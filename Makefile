@@ -24,7 +24,7 @@ lint: $(STAMP)
 
 screenshots: $(STAMP) system-libraries
 	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small \
-		$(BIN)/python -m pytest tests/e2e/test_window.py -m gui -k "reopen or cancel or draw_a"
+		$(BIN)/python -m pytest tests/e2e/test_window.py -m gui -k "reopen or cancel or draw_a or outline"
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
+from napari_fddm.core.outlines import outline_mask
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.class_panel import AREA, LOCK, NAME, SOLO
+from napari_fddm.plugin.necrosis_panel import percent
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
@@ -183,6 +186,34 @@ def test_draw_a_region_exclude_and_protect(window, qtbot):
     window.screenshot("09-solo")
     window.click_class(common - 1, SOLO)
     assert np.array_equal(layer.data, painted)
+
+
+def test_outline_the_tumor_bed(window, qtbot):
+    window.look_at((2000.0, 2000.0), 900.0)
+    window.run()
+    analysis, panel = window.analysis, window.widget.necrosis_panel
+    everywhere = window.rate_text
+    qtbot.mouseClick(panel.outline_button, Qt.MouseButton.LeftButton)
+    window.drag([(-150, -120), (140, -110), (150, 120), (0, 160), (-140, 110), (-150, -110)])
+    qtbot.waitUntil(lambda: panel.bed_label.isVisible(), timeout=10_000)
+    (polygon,) = analysis.tumor_bed
+    inside = outline_mask([polygon], analysis.geometry)
+    assert 0.1 < inside.sum() * analysis.geometry.cell_mm2 < 1.0
+
+    def recounted() -> str:
+        labels = np.asarray(analysis.layer.data)[inside]
+        areas = ClassAreas.from_labels(labels, analysis.geometry.cell_mm2)
+        return percent(compute_rate(areas, find_definition("fddm")).rate)
+
+    assert f"inside the outline: {recounted()}" in panel.bed_label.text()
+    assert window.rate_text == everywhere
+    window.screenshot("10-tumor-bed")
+    window.viewer.layers.selection.active = analysis.layer
+    window.key(Qt.Key.Key_2)
+    window.key(Qt.Key.Key_P)
+    window.drag([(-60, 0), (0, 0), (60, 10)])
+    assert f"inside the outline: {recounted()}" in panel.bed_label.text()
+    assert window.rate_text == window.recounted_rate_text()
 
 
 def test_cancel_keeps_what_is_finished(running, qtbot):
