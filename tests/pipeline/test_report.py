@@ -46,6 +46,7 @@ KEYS = {
     "tissue_not_analyzed_mm2",
     "unreadable_mm2",
     "unreadable_tiles",
+    "reader_estimate",
     "notes",
     "research_use_only",
     "provenance",

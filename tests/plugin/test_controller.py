@@ -21,7 +21,8 @@ from napari_fddm.pipeline.engine_messages import (
     RunEvent,
     RunFinished,
 )
-from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.estimates import read_estimate
+from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
 from napari_fddm.plugin.class_panel import AREA, ClassPanel
@@ -496,3 +497,60 @@ def test_a_wrong_file_of_definitions_is_said_and_the_rest_works(
     refined_halves(bench)
     assert bench.necrosis_panel.rate_label.text() == "50.0 %"
     bench.controller.close()
+
+
+def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench):
+    bench.fingerprint = open_slide(URI).fingerprint
+    panel = bench.necrosis_panel
+    panel.estimate_box.setChecked(True)
+    analysis = refined_halves(bench)
+    analysis.set_tumor_bed([np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)])
+    bench.controller._on_timer_timeout()
+
+    def shown() -> str:
+        labels = (panel.rate_label, panel.grade_label, panel.detail_label, panel.others_label)
+        texts = [label.text() for label in labels]
+        texts += [panel.bed_label.text() if panel.bed_label.isVisibleTo(panel) else ""]
+        rows = bench.class_panel.rows
+        texts += [rows.item(row, AREA).text() for row in range(rows.rowCount())]
+        return "".join(texts).replace(NO_RESULT, "")
+
+    assert shown() == ""
+    analysis.layer.brush_size = 5
+    analysis.layer.paint((3, 3), 5)  # editing goes on, and reveals nothing
+    assert shown() == ""
+    panel.estimate_spin.setValue(85)
+    panel.estimate_button.click()
+    assert panel.rate_label.text().endswith("%")
+    assert panel.bed_label.isVisibleTo(panel)
+    assert panel.estimate_label.text() == "my estimate: 85 %"
+    assert not panel.estimate_button.isVisibleTo(panel)
+
+    # It is kept, comes back, and a later one does not replace it.
+    bench.controller._estimate._on_panel_entered(0.2)
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert read_estimate(store) == 0.85
+        assert [r["rate_seen"] for r in store.log.records("estimate")] == [False]
+        assert opened_event(store).estimate == 0.85
+        assert store_report(store)["reader_estimate"] == 0.85
+
+
+def test_without_the_option_nothing_is_asked(bench):
+    refined_halves(bench)
+    panel = bench.necrosis_panel
+    assert panel.rate_label.text() == "50.0 %"
+    assert not panel.estimate_button.isVisibleTo(panel)
+    panel.estimate_box.setChecked(True)
+    assert panel.rate_label.text() == NO_RESULT
+    panel.estimate_box.setChecked(False)
+    assert panel.rate_label.text() == "50.0 %"
+    panel.estimate_box.setChecked(True)
+    assert not panel.estimate_button.isEnabled()  # nothing is chosen yet
+    panel.estimate_spin.setValue(0)
+    panel.estimate_button.click()
+    analysis = bench.controller.current
+    assert analysis.estimate == 0.0
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert [r["rate_seen"] for r in store.log.records("estimate")] == [True]

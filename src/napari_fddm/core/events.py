@@ -46,6 +46,8 @@ class AnalysisOpened:
         Where it runs, in words; empty when nothing runs.
     tumor_bed : tuple of array of float, shape (corners, 2)
         The outline a pathologist drew, (y, x) in level-0 px; may be empty.
+    estimate : float or None
+        The rate that a reader estimated, in [0, 1].
     """
 
     store: str
@@ -59,6 +61,7 @@ class AnalysisOpened:
     coverage: float | None = None
     device: str = ""
     tumor_bed: tuple[npt.NDArray[np.float64], ...] = ()
+    estimate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         run.get("coverage"),
         device,
         read_tumor_bed(store),
+        read_estimate(store),
     )
 
 
@@ -126,6 +128,7 @@ def store_report(
         "label": label,
         **report.to_json(),
         **{key: run.get(key) for key in AREAS},
+        "reader_estimate": read_estimate(store),
         "notes": _cautions(store, label) + list(run.get("notes", [])),
         "research_use_only": True,
         "provenance": {

@@ -67,6 +67,8 @@ class Analysis:
         self.sync.edited.connect(self.keeper.append)
         self._stale: set[Labels] = set()
         self.set_tumor_bed(opened.tumor_bed)
+        self.estimate = opened.estimate
+        self.rate_seen = False
 
     @property
     def layers(self) -> tuple[Labels, ...]:

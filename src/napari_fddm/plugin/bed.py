@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.pipeline.tumor_bed import DECIMALS
+from napari_fddm.pipeline.tumor_bed import DECIMALS, write_tumor_bed
 from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class TumorBed(QObject):
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):
                 analysis.set_tumor_bed(drawn)
-                analysis.keeper.outline(drawn)
+                analysis.keeper.do(partial(write_tumor_bed, polygons=drawn))
         self._show()
 
     def _on_state_report_changed(self, _reports: Any) -> None:
@@ -126,8 +127,9 @@ class TumorBed(QObject):
 
     def _show(self) -> None:
         analysis = self._current()
-        chosen, own = self._state.definition, self._state.definitions
-        report = analysis.bed_report(chosen, own) if analysis is not None else None
+        report = None
+        if analysis is not None and not self._state.hides_rate_of(analysis.estimate):
+            report = analysis.bed_report(self._state.definition, self._state.definitions)
         self._panel.set_bed_report(report)
 
 

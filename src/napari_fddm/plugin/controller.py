@@ -32,6 +32,7 @@ from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.definitions import own_definitions
+from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
@@ -113,6 +114,13 @@ class Controller(QObject):
         shown: dict[str, Any] = {"analyses": self.analyses.values, "current": self._in_front}
         self._brush = Brush(viewer, state, class_panel, self._connections, **shown)
         self._bed = TumorBed(viewer, state, necrosis_panel, self._connections, parent=self, **shown)
+        self._estimate = EstimateFirst(
+            state,
+            necrosis_panel,
+            self._connections,
+            current=self._in_front,
+            update=self._update_report,
+        )
         self._saving = Saving(necrosis_panel, self._connections, current=self._in_front)
         state.definitions = own_definitions()
         necrosis_panel.set_definitions((*DEFINITIONS.values(), *state.definitions))
@@ -366,8 +374,10 @@ class Controller(QObject):
             self.state.progress = Progress(text=EARLIER if found else "")
 
     def _on_state_report_changed(self, reports: Any) -> None:
-        corrected, automatic = reports
+        corrected, automatic = (None, None) if self._estimate.hides else reports
         self.necrosis_panel.set_reports(corrected, automatic)
+        if self.current is not None and corrected is not None:
+            self.current.rate_seen |= corrected.main.rate is not None
         excluded = self.current.excluded_mm2 if self.current is not None else 0.0
         self.class_panel.set_areas(corrected.areas if corrected else None, excluded)
         unrefined = self.current is not None and bool(self.current.patch.any())

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.plugin.run_panel import narrow
@@ -31,11 +40,17 @@ class NecrosisPanel(QWidget):
         The user wants an OME-Zarr.
     outline_clicked
         The user wants to draw the tumor bed.
+    estimate_first_toggled : bool
+        Whether the rate shall be hidden until the reader gave their own.
+    estimate_entered : float
+        The reader's own, in [0, 1].
     """
 
     definition_chosen = Signal(str)
     export_clicked = Signal()
     outline_clicked = Signal()
+    estimate_first_toggled = Signal(bool)
+    estimate_entered = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,6 +65,20 @@ class NecrosisPanel(QWidget):
         self.detail_label.setWordWrap(True)
         self.others_label = QLabel()
         self.others_label.setWordWrap(True)
+        self.estimate_box = QCheckBox("My estimate first")
+        self.estimate_box.setToolTip(
+            "Hide the computed rate and the areas until you have entered your own estimate; "
+            "both are kept."
+        )
+        self.estimate_spin = QDoubleSpinBox()
+        self.estimate_spin.setRange(-1.0, 100.0)
+        self.estimate_spin.setSpecialValueText("?")  # below 0: nothing was chosen yet
+        self.estimate_spin.setDecimals(0)
+        self.estimate_spin.setSuffix(" %")
+        self.estimate_spin.setValue(-1.0)
+        self.estimate_button = QPushButton("Enter my estimate")
+        self.estimate_button.setEnabled(False)
+        self.estimate_label = QLabel()
         self.bed_label = QLabel()
         self.bed_label.setWordWrap(True)
         self.bed_label.hide()
@@ -70,6 +99,10 @@ class NecrosisPanel(QWidget):
         self.definition_box.currentIndexChanged.connect(self._on_definition_box_changed)
         self.export_button.clicked.connect(self.export_clicked)
         self.outline_button.clicked.connect(self.outline_clicked)
+        self.estimate_box.toggled.connect(self.estimate_first_toggled)
+        self.estimate_button.clicked.connect(self._on_estimate_button_clicked)
+        self.estimate_spin.valueChanged.connect(self._on_estimate_spin_changed)
+        self.set_estimate(None, asking=False)
 
     def _lay_out(self) -> None:
         title = QLabel("Necrosis rate")
@@ -78,8 +111,16 @@ class NecrosisPanel(QWidget):
         top.addWidget(self.grade_label, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(title)
+        head = QHBoxLayout()
+        head.addWidget(title, 1)
+        head.addWidget(self.estimate_box)
+        asking = QHBoxLayout()
+        asking.addWidget(self.estimate_spin)
+        asking.addWidget(self.estimate_button, 1)
+        layout.addLayout(head)
         layout.addLayout(top)
+        layout.addLayout(asking)
+        layout.addWidget(self.estimate_label)
         for widget in (
             self.definition_box,
             self.detail_label,
@@ -126,6 +167,14 @@ class NecrosisPanel(QWidget):
             )
         )
 
+    def set_estimate(self, rate: float | None, *, asking: bool) -> None:
+        """Ask for the reader's own estimate, or show it."""
+        self.estimate_spin.setVisible(asking)
+        self.estimate_button.setVisible(asking)
+        self.estimate_label.setVisible(rate is not None)
+        if rate is not None:
+            self.estimate_label.setText(f"my estimate: {100 * rate:.0f} %")
+
     def set_bed_report(self, report: NecrosisReport | None) -> None:
         """Show the rate inside the outlined tumor bed; None without an outline."""
         self.bed_label.setVisible(report is not None)
@@ -149,6 +198,12 @@ class NecrosisPanel(QWidget):
     def set_saved(self, text: str) -> None:
         """Say whether the strokes are on the disk."""
         self.saved_label.setText(text)
+
+    def _on_estimate_spin_changed(self, value: float) -> None:
+        self.estimate_button.setEnabled(value >= 0)
+
+    def _on_estimate_button_clicked(self) -> None:
+        self.estimate_entered.emit(self.estimate_spin.value() / 100)
 
     def _on_definition_box_changed(self, _index: int) -> None:
         self.definition_chosen.emit(self.definition_box.currentData())

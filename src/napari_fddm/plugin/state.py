@@ -144,11 +144,16 @@ class PluginState:
         self._display = ClassDisplay()
         self._locked: frozenset[int] = frozenset()
         self.definition = "fddm"
+        self.estimate_first = False
         self.definitions: tuple[NecrosisDefinition, ...] = ()
         self.coverage: float | None = None
         self.model_name = "fddm-small"
         self.model: dict[str, Any] = {}
         self.tiles_per_second: float | None = None
+
+    def hides_rate_of(self, estimate: float | None) -> bool:
+        """Whether a computed rate must not be seen, given the reader's own so far."""
+        return self.estimate_first and estimate is None
 
     @property
     def slide(self) -> SlideInfo | None:

@@ -21,11 +21,10 @@ from napari_fddm.core.errors import FddmError
 from napari_fddm.pipeline.engine_client import EngineClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_fddm.core.edits import Edit
-    from napari_fddm.core.outlines import Polygon
     from napari_fddm.pipeline.store import AnalysisStore
 
 log = logging.getLogger(__name__)
@@ -212,13 +211,11 @@ class StoreKeeper(QObject):
             self._waiting.append(edit)
         self._submit(self._append_waiting)
 
-    def outline(self, polygons: Sequence[Polygon]) -> None:
-        """Log the outline of the tumor bed."""
+    def do(self, job: Callable[[AnalysisStore], object]) -> None:
+        """Let a job write something else into the store, e.g. an outline."""
 
         def work() -> None:
-            from napari_fddm.pipeline.tumor_bed import write_tumor_bed
-
-            write_tumor_bed(self._open(), polygons)
+            job(self._open())
             self.saved.emit(len(self._waiting))
 
         self._submit(work)

@@ -1,0 +1,72 @@
+"""A reader's own estimate of the necrosis rate, as a record of the event log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from napari_fddm.pipeline.store import AnalysisStore
+
+KIND = "estimate"
+
+
+def write_estimate(
+    store: AnalysisStore,
+    rate: float,
+    *,
+    definition: str,
+    rate_seen: bool = False,
+    layer: str = "corrected",
+    reader: str = "",
+) -> None:
+    """Log what a reader estimates.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Open for writing.
+    rate : float
+        In [0, 1].
+    definition : str
+        The necrosis definition that the reader had in front.
+    rate_seen : bool
+        Whether the computed rate of this analysis was on the screen before.
+    layer, reader : str
+        Whose label map it belongs to.
+
+    Raises
+    ------
+    ConfigError
+        If the rate is out of range.
+    StoreError
+        If the log cannot be written.
+    """
+    if not 0.0 <= rate <= 1.0:
+        raise ConfigError(f"an estimate must be 0 to 100 %, got {100 * rate:g} %.")
+    store.begin_edits()
+    fields = {"definition": definition, "rate": rate, "rate_seen": rate_seen}
+    store.log.append(KIND, layer=layer, reader=reader, **fields)
+
+
+def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:
+    """Return the first estimate that was logged, in [0, 1]; None without one.
+
+    The first counts: whatever came later was made with the computed rate in view.
+
+    Raises
+    ------
+    StoreError
+        If the record is damaged.
+    """
+    for record in store.log.records(KIND):
+        if record.get("layer") == layer:
+            rate = record.get("rate")
+            if not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
+                raise StoreError(
+                    f"{store.path}: a reader's estimate is damaged: {rate!r}.",
+                    hint="Restore the event log from a backup.",
+                )
+            return float(rate)
+    return None

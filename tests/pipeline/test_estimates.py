@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.pipeline.estimates import KIND, read_estimate, write_estimate
+from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.stores import make
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_first_estimate_counts_and_survives_reopening(tmp_path: Path):
+    with make(tmp_path / "s") as store:
+        assert read_estimate(store) is None
+        write_estimate(store, 0.85, definition="fddm", reader="a")
+        write_estimate(store, 0.9, definition="fddm", reader="a")
+    with AnalysisStore.open(tmp_path / "s") as store:
+        assert read_estimate(store) == 0.85
+        assert read_estimate(store, layer="reader-b") is None
+
+
+@pytest.mark.parametrize("rate", [-0.01, 1.01, float("nan")])
+def test_what_is_no_share_is_refused(tmp_path: Path, rate: float):
+    with make(tmp_path / "s") as store, pytest.raises(ConfigError):
+        write_estimate(store, rate, definition="fddm")
+
+
+def test_a_damaged_record_is_said(tmp_path: Path):
+    with make(tmp_path / "s") as store:
+        store.begin_edits()
+        store.log.append(KIND, layer="corrected", rate="many")
+        with pytest.raises(StoreError, match="many"):
+            read_estimate(store)
