@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 import time
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,7 @@ def runner(folder: Path, model: LoadedModel, mpp: float) -> Callable[[], float]:
     path = write_slide(folder, int(TILES_A_SIDE * 256 / mpp), mpp)
 
     def work() -> float:
-        return sum(stage_seconds(path, mpp, model, folder, stage="patch")["patch"][:1])
+        return stage_seconds(path, mpp, model, folder, stage="patch")["patch"][0]
 
     return work
 
@@ -87,11 +88,11 @@ def stage_seconds(
 
 
 def refinement_share(folder: Path, rounds: int = 3) -> float:
-    """Return the share of a default run's time that refining takes, the least of some runs."""
+    """Return the share of a default run's time that refining takes, the median of some runs."""
     model = load_model("fddm-small")
     path = write_slide(folder, TILES_A_SIDE * 256, 1.0)
     shares = []
     for _ in range(rounds + 1):  # the first imports diffusers
         stages = stage_seconds(path, 1.0, model, folder)
         shares.append(stages["refined"][1] / sum(seconds for _, seconds in stages.values()))
-    return sorted(shares[1:])[len(shares[1:]) // 2]
+    return statistics.median(shares[1:])

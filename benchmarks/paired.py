@@ -34,13 +34,11 @@ class Outcome:
     highest: float
 
 
-def compare(
-    contenders: Mapping[str, Callable[[], float]], *, rounds: int, warm_up: bool = True
-) -> list[Outcome]:
+def compare(contenders: Mapping[str, Callable[[], float]], *, rounds: int) -> list[Outcome]:
     """Let contenders take turns; each does its work and returns its rate.
 
     The first is the reference. Each round runs all of them, in turned order, so that
-    nobody always goes first.
+    nobody always goes first; a round before them warms up and does not count.
 
     Parameters
     ----------
@@ -48,12 +46,10 @@ def compare(
         ``work() -> units per second``.
     rounds : int
         Rounds that count.
-    warm_up : bool
-        Whether to run each once before.
     """
     names = list(contenders)
     rates: dict[str, list[float]] = {name: [] for name in names}
-    for name in names if warm_up else ():
+    for name in names:
         contenders[name]()
     for number in range(rounds):
         turn = number % len(names)
