@@ -66,6 +66,7 @@ class LabelSync:
     def __init__(self, layer: CorrectedLabels, label_map: LabelMap, n_classes: int) -> None:
         self.layer = layer
         self.label_map = label_map
+        self._n_classes = n_classes
         self._counter = ShadowCounter(label_map.labels, n_classes)
         self._automatic_counts = count_labels(label_map.automatic, n_classes)
         self._tally = _Tally.of(label_map.labels, label_map.automatic)
@@ -103,17 +104,17 @@ class LabelSync:
 
     def set_bed(self, mask: npt.NDArray[np.bool_] | None) -> None:
         """Count inside a mask of the map as well, or no longer (None)."""
-        highest = len(self._automatic_counts) - 1
         labels = self.label_map.labels
-        self._bed = InsideCounter(labels, mask, highest) if mask is not None else None
+        self._bed = InsideCounter(labels, mask, self._n_classes) if mask is not None else None
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
         before, counted = self._tally_of(window), self._count_automatic(window)
-        inside = self._count_bed(window)
+        if self._bed is not None:
+            self._bed.add(-self._bed.counted(self.label_map.labels, window))
         self.label_map.put_automatic(window, labels)
         if self._bed is not None:
-            self._bed.add(self._count_bed(window) - inside)
+            self._bed.add(self._bed.counted(self.label_map.labels, window))
         self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
         self._tally += self._tally_of(window) - before
@@ -138,13 +139,7 @@ class LabelSync:
         return _Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
 
     def _count_automatic(self, window: Window) -> npt.NDArray[np.int64]:
-        highest = len(self._automatic_counts) - 1
-        return count_labels(self.label_map.automatic[window.slices], highest)
-
-    def _count_bed(self, window: Window) -> npt.NDArray[np.int64]:
-        if self._bed is None:
-            return np.zeros_like(self._automatic_counts)
-        return self._bed.counted(self.label_map.labels, window)
+        return count_labels(self.label_map.automatic[window.slices], self._n_classes)
 
     @property
     def _tool(self) -> str:
