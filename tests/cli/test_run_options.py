@@ -12,18 +12,11 @@ from PIL import Image
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.commands import SLIDE, Call, assert_one_line
+from tests.support.definitions import OWN
 from tests.support.stores import stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-OWN = """
-[with-hemorrhage]
-title = "necrosis and hemorrhage"
-numerator = ["NC", "HC"]
-denominator = ["VT", "NC", "HC"]
-source = "our protocol"
-"""
 
 
 @pytest.fixture

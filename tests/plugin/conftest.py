@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.controllers import Bench
+
+
+@pytest.fixture
+def bench(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    bench = Bench(tmp_path, qtbot)
+    yield bench
+    bench.controller.close()
+
+
+@pytest.fixture
+def said(monkeypatch):
+    messages = []
+    for module in ("controller", "saving"):
+        monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", messages.append)
+    return messages
+
+
+@pytest.fixture
+def own_file(tmp_path, monkeypatch):
+    path = tmp_path / "definitions.toml"
+    monkeypatch.setattr("napari_fddm.pipeline.user_files.user_definitions_path", lambda: path)
+    return path

@@ -1,0 +1,106 @@
+"""A controller with a worker that answers what a test wants: no engine, no OpenGL."""
+
+from __future__ import annotations
+
+import numpy as np
+from napari.components import ViewerModel
+from psygnal import Signal
+from qtpy.QtWidgets import QWidget
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.events import AnalysisOpened, RegionRefined
+from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.engine_messages import (
+    RunEvent,
+)
+from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.controller import Controller
+from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.slides import slide_layer_data
+from napari_fddm.plugin.state import PluginState, Scope
+from napari_fddm.slides.opening import open_slide
+from tests.support.stores import GEOMETRIES, make
+
+URI = "synthetic:2000x2000?seed=1&mpp=0.5"
+
+
+class FakeWorker:
+    answered = Signal(int, object)
+    failed = Signal(int, object)
+
+    def __init__(self):
+        self.requests, self.cancelled, self.closed, self.warm = [], 0, 0, 0
+
+    def warm_up(self):
+        self.warm += 1
+
+    def start(self, **request):
+        self.requests.append(request)
+        return len(self.requests)
+
+    def cancel(self):
+        self.cancelled += 1
+
+    def close(self):
+        self.closed += 1
+
+
+class Bench:
+    def __init__(self, tmp_path, qtbot):
+        self.store = tmp_path / "s.fddm.ome.zarr"
+        make(self.store).close()
+        self.fingerprint = "abc"
+        self.viewer, self.state, self.worker = ViewerModel(), PluginState(), FakeWorker()
+        self.parent = QWidget()
+        qtbot.addWidget(self.parent)
+        self.run_panel, self.class_panel = RunPanel(self.parent), ClassPanel(OSTEOSARCOMA)
+        self.necrosis_panel = NecrosisPanel(self.parent)
+        qtbot.addWidget(self.class_panel)
+        self.controller = Controller(
+            self.viewer,
+            self.state,
+            self.run_panel,
+            self.class_panel,
+            self.necrosis_panel,
+            parent=self.parent,
+            worker=self.worker,
+        )
+
+    def open_slide(self, uri=URI):
+        data, options, _ = slide_layer_data(open_slide(uri), uri)
+        return self.viewer.add_image(data, **options)
+
+    def answer(self, event, number=None):
+        number = len(self.worker.requests) if number is None else number
+        self.worker.answered.emit(number, RunEvent(number, event))
+
+    def opened(self, corrected=None):
+        shape = GEOMETRIES.label.shape
+        automatic = np.zeros(shape, np.uint8)
+        return AnalysisOpened(
+            str(self.store),
+            GEOMETRIES.tile,
+            GEOMETRIES.label,
+            np.zeros(GEOMETRIES.tile.shape, np.uint8),
+            automatic,
+            automatic if corrected is None else corrected,
+            {"name": "slide-1", "fingerprint": self.fingerprint},
+            {"id": "x", "real_tissue": False},
+        )
+
+    def start(self):
+        self.open_slide()
+        self.controller.run(Scope.SLIDE)
+        self.answer(self.opened())
+
+
+def refined_halves(bench):
+    """An analysis whose left half is necrosis and whose right half is viable."""
+    bench.start()
+    shape = bench.controller.current.layer.data.shape
+    labels = np.full(shape, 2, np.uint8)
+    labels[:, : shape[1] // 2] = 3
+    bench.answer(RegionRefined(Window(0, 0, *shape), labels, 1, 1))
+    bench.controller._on_timer_timeout()
+    return bench.controller.current
