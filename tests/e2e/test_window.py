@@ -46,7 +46,7 @@ def running(empty_window, qtbot):
     slide = open_slide(LARGE_SLIDE)
     data, options, _ = slide_layer_data(slide, LARGE_SLIDE)
     empty_window.viewer.add_image(data, **options)
-    panel = empty_window.widget.run_panel
+    panel = empty_window.widget.panels.run
     panel.scope_box.setCurrentIndex(panel.scope_box.findData(Scope.SLIDE.value))
     qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: empty_window.analysis is not None, timeout=RUN_MS)
@@ -139,11 +139,11 @@ def test_a_second_viewport_adds_and_corrections_win(window):
 
 def test_draw_a_region_exclude_and_protect(window, qtbot):
     window.look_at((2000.0, 2000.0), 1500.0)
-    panel = window.widget.run_panel
+    panel = window.widget.panels.run
     qtbot.mouseClick(panel.draw_button, Qt.MouseButton.LeftButton)
     window.drag([(-100, -100), (0, 0), (120, 90)])
     qtbot.waitUntil(lambda: "tiles at most" in panel.estimate_label.text(), timeout=5_000)
-    drawn = window.widget.controller._scope.region(window.widget.state.slide, Scope.DRAWN)
+    drawn = window.widget.controller.scope.region(window.widget.state.slide, Scope.DRAWN)
     window.screenshot("07-drawn")
     window.run(panel.scope_box.currentIndex())
     analysis, layer = window.analysis, window.analysis.layer
@@ -191,7 +191,7 @@ def test_draw_a_region_exclude_and_protect(window, qtbot):
 def test_outline_the_tumor_bed(window, qtbot):
     window.look_at((2000.0, 2000.0), 900.0)
     window.run()
-    analysis, panel = window.analysis, window.widget.necrosis_panel
+    analysis, panel = window.analysis, window.widget.panels.necrosis
     everywhere = window.rate_text
     qtbot.mouseClick(panel.outline_button, Qt.MouseButton.LeftButton)
     window.drag([(-150, -120), (140, -110), (150, 120), (0, 160), (-140, 110), (-150, -110)])
@@ -219,7 +219,7 @@ def test_outline_the_tumor_bed(window, qtbot):
 def test_cancel_keeps_what_is_finished(running, qtbot):
     state = running.widget.state
     running.screenshot("06-running")
-    qtbot.mouseClick(running.widget.run_panel.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(running.widget.panels.run.cancel_button, Qt.MouseButton.LeftButton)
     running.wait_until_idle()
     assert "kept" in state.progress.text
     analysis = running.analysis
@@ -234,7 +234,7 @@ def test_a_second_run_is_refused_while_one_goes_on(running):
     number = worker._number
     running.widget.controller.run(Scope.SLIDE)
     assert worker._number == number
-    assert not running.widget.run_panel.run_button.isEnabled()
+    assert not running.widget.panels.run.run_button.isEnabled()
 
 
 def test_closing_the_window_mid_run_leaves_no_process_and_no_thread(running, qtbot):
@@ -256,7 +256,7 @@ def test_deleting_the_layers_mid_run_is_safe(running):
 
 def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_fddm.plugin.controller.show_error", said.append)
+    monkeypatch.setattr("napari_fddm.plugin.running.show_error", said.append)
     analysis = running.analysis
     layer = analysis.layer
     layer.data_setitem((np.array([40, 41]), np.array([50, 50])), 2)

@@ -16,7 +16,7 @@ def bench(tmp_path, qtbot, monkeypatch):
 @pytest.fixture
 def said(monkeypatch):
     messages = []
-    for module in ("controller", "saving"):
+    for module in ("running", "saving"):
         monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", messages.append)
     return messages
 

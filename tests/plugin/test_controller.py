@@ -31,23 +31,23 @@ def test_the_engine_is_warmed_when_the_widget_opens(bench):
 
 
 def test_without_a_slide_nothing_can_be_run(bench):
-    assert not bench.run_panel.run_button.isEnabled()
+    assert not bench.panels.run.run_button.isEnabled()
     bench.controller.run(Scope.SLIDE)
     assert not bench.worker.requests
 
 
 def test_a_run_asks_the_engine_for_what_the_panel_shows(bench):
     bench.open_slide()
-    assert bench.run_panel.run_button.isEnabled()
-    bench.run_panel.settings["steps"].value = 3
-    bench.run_panel.run_clicked.emit(Scope.SLIDE.value)
+    assert bench.panels.run.run_button.isEnabled()
+    bench.panels.run.settings["steps"].value = 3
+    bench.panels.run.run_clicked.emit(Scope.SLIDE.value)
     (request,) = bench.worker.requests
     assert request["slide"] == URI
     assert request["region"] is None
     assert request["config"]["steps"] == 3
     assert Path(request["store"]).name.endswith(".fddm.ome.zarr")
     assert bench.state.progress.phase is RunPhase.STARTING
-    assert not bench.run_panel.run_button.isEnabled()
+    assert not bench.panels.run.run_button.isEnabled()
 
 
 def test_a_second_run_does_not_start_while_one_goes_on(bench):
@@ -70,8 +70,8 @@ def test_events_become_layers_progress_and_rate(bench):
     assert np.array_equal(analysis.layer.data[:100, :100], labels)
     report = {"report": {"coverage": 0.5}, "notes": []}
     bench.worker.answered.emit(1, RunFinished(1, report))
-    assert bench.necrosis_panel.rate_label.text() == "75.0 %"
-    assert "50%" in bench.necrosis_panel.detail_label.text()
+    assert bench.panels.necrosis.rate_label.text() == "75.0 %"
+    assert "50%" in bench.panels.necrosis.detail_label.text()
     assert not bench.state.busy
 
 
@@ -93,7 +93,7 @@ def test_an_error_ends_the_run_and_is_said_once(bench, said):
 
 def test_cancel_is_passed_on_and_shown(bench):
     bench.start()
-    bench.run_panel.cancel_clicked.emit()
+    bench.panels.run.cancel_clicked.emit()
     assert bench.worker.cancelled == 1
     assert bench.state.progress.phase is RunPhase.CANCELLING
 
@@ -116,7 +116,7 @@ def test_a_stroke_is_logged_and_changes_the_rate(bench):
     analysis.layer.brush_size = 21
     analysis.layer.paint((50, 50), 2)
     painted = np.count_nonzero(analysis.layer.data == 2)
-    assert bench.necrosis_panel.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
+    assert bench.panels.necrosis.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
     assert analysis.keeper.flush()
     with AnalysisStore.open(bench.store) as store:
         (edit,) = store.log.edits("corrected")
@@ -128,7 +128,7 @@ def test_deleting_the_corrected_layer_mid_run_cancels_and_forgets(bench):
     bench.viewer.layers.remove(bench.controller.current.layer)
     assert bench.controller.current is None
     assert bench.worker.cancelled == 1
-    assert bench.necrosis_panel.rate_label.text() == NO_RESULT
+    assert bench.panels.necrosis.rate_label.text() == NO_RESULT
     bench.answer(TileBatch(np.array([0]), np.array([0]), np.array([2], np.uint8), 1, 4))
 
 
@@ -142,7 +142,7 @@ def test_an_analysis_that_exists_is_shown_without_a_run(bench, qtbot):
     analysis = bench.controller.current
     assert np.array_equal(analysis.layer.data, expected)
     assert bench.viewer.layers.selection.active is analysis.layer
-    assert bench.necrosis_panel.rate_label.text().endswith("%")
+    assert bench.panels.necrosis.rate_label.text().endswith("%")
     assert not bench.worker.requests
 
 
@@ -151,7 +151,7 @@ def test_a_run_goes_on_in_the_store_that_is_shown(bench, qtbot):
     info = layer.metadata["napari_fddm"]["info"]
     opened = bench.opened()
     opened.slide["fingerprint"] = info.fingerprint
-    bench.controller._on_opener_opened(opened)
+    bench.controller.running._on_opener_opened(opened)
     bench.viewer.layers.selection.active = layer
     bench.controller.run(Scope.SLIDE)
     assert bench.worker.requests[0]["store"] == str(bench.store)
@@ -168,10 +168,10 @@ def test_the_definition_switches_the_large_rate(bench):
     labels = np.full((100, 100), 4, np.uint8)
     labels[:50] = 2
     bench.answer(RegionRefined(Window(0, 0, 100, 100), labels, 1, 1))
-    bench.controller._on_timer_timeout()
-    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
-    bench.necrosis_panel.definition_box.setCurrentIndex(1)
-    assert bench.necrosis_panel.rate_label.text() == "0.0 %"
+    bench.controller.reporting.refresh()
+    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
+    bench.panels.necrosis.definition_box.setCurrentIndex(1)
+    assert bench.panels.necrosis.rate_label.text() == "0.0 %"
 
 
 def test_a_slide_without_pixel_size_asks_for_it(bench, said, tmp_path):
@@ -197,8 +197,8 @@ def test_closing_twice_is_fine_and_closes_everything(bench):
 
 def test_badge_and_disclaimer_are_always_said(bench):
     bench.start()
-    assert "never saw real tissue" in bench.necrosis_panel.badge_label.text()
+    assert "never saw real tissue" in bench.panels.necrosis.badge_label.text()
     texts = [
-        w.text() for w in bench.necrosis_panel.findChildren(type(bench.necrosis_panel.rate_label))
+        w.text() for w in bench.panels.necrosis.findChildren(type(bench.panels.necrosis.rate_label))
     ]
     assert any("Not a diagnosis" in text for text in texts)

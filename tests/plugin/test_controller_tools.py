@@ -28,25 +28,25 @@ def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
     bench.start()
     analysis = bench.controller.current
     before = analysis.layer.data.copy()
-    bench.class_panel.eye_clicked.emit(3)
+    bench.panels.classes.eye_clicked.emit(3)
     for layer in analysis.layers:
         assert layer.colormap.color_dict[3][3] == 0
         assert layer.colormap.color_dict[2][3] == 1
-    bench.class_panel.solo_clicked.emit(3)
+    bench.panels.classes.solo_clicked.emit(3)
     assert [v for v in range(1, 8) if analysis.layer.colormap.color_dict[v][3]] == [3]
-    bench.class_panel.solo_clicked.emit(3)
-    bench.class_panel.palette_chosen.emit("paper")
+    bench.panels.classes.solo_clicked.emit(3)
+    bench.panels.classes.palette_chosen.emit("paper")
     assert np.allclose(analysis.layer.colormap.color_dict[4], (1, 0, 0, 1))
-    bench.class_panel.outline_toggled.emit(True)
+    bench.panels.classes.outline_toggled.emit(True)
     assert {layer.contour for layer in analysis.layers} == {1}
-    bench.class_panel.outline_toggled.emit(False)
+    bench.panels.classes.outline_toggled.emit(False)
     assert {layer.contour for layer in analysis.layers} == {0}
     assert np.array_equal(analysis.layer.data, before)
 
 
 def test_panel_and_layer_agree_on_what_the_brush_does(bench):
     bench.start()
-    panel, layer = bench.class_panel, bench.controller.current.layer
+    panel, layer = bench.panels.classes, bench.controller.current.layer
     marked = lambda: [r.topRow() for r in panel.rows.selectedRanges()]  # noqa: E731
     panel.class_clicked.emit(4)
     assert (layer.selected_label, layer.mode, marked()) == (4, "paint", [3])
@@ -70,21 +70,21 @@ def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
     labels = np.full(layer.data.shape, 2, np.uint8)
     labels[:, : layer.data.shape[1] // 2] = 3
     bench.answer(RegionRefined(window, labels, 1, 1))
-    bench.controller._on_timer_timeout()
-    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    bench.controller.reporting.refresh()
+    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
     layer.excluding = True
     layer.fill((0, 0), 3)
-    assert bench.necrosis_panel.rate_label.text() == "0.0 %"
-    shown = float(bench.class_panel.rows.item(7, AREA).text())
+    assert bench.panels.necrosis.rate_label.text() == "0.0 %"
+    shown = float(bench.panels.classes.rows.item(7, AREA).text())
     cells = np.count_nonzero(labels == 3)
     assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)
 
 
 def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     bench.open_slide()
-    chooser = bench.controller._scope
-    bench.run_panel.draw_button.click()
-    bench.controller.run(bench.run_panel.scope)
+    chooser = bench.controller.scope
+    bench.panels.run.draw_button.click()
+    bench.controller.run(bench.panels.run.scope)
     assert "Draw" in said[-1]
     layer = bench.viewer.layers.selection.active
     assert layer.mode == "add_rectangle"
@@ -95,26 +95,26 @@ def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     layer.add_rectangles(np.array([[-9, -9], [-9, 700], [300, 700], [300, -9]]))
     assert chooser.estimate() == "16 tiles at most, up to 32 s at the last run's speed"
     layer.selected_data = {0}
-    bench.controller.run(bench.run_panel.scope)
+    bench.controller.run(bench.panels.run.scope)
     assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)
-    bench.run_panel.draw_button.click()
+    bench.panels.run.draw_button.click()
     assert sum(layer.name.startswith("region") for layer in bench.viewer.layers) == 1
 
 
 def test_the_estimate_follows_the_scope(bench):
     bench.open_slide()  # 2000 px of 0.5 µm: four tiles a side
-    bench.run_panel.scope_box.setCurrentIndex(2)
-    assert bench.controller._scope.estimate() == "16 tiles at most"
-    bench.controller._scope._on_timer_timeout()
-    assert bench.run_panel.estimate_label.text() == "16 tiles at most"
+    bench.panels.run.scope_box.setCurrentIndex(2)
+    assert bench.controller.scope.estimate() == "16 tiles at most"
+    bench.controller.scope._on_timer_timeout()
+    assert bench.panels.run.estimate_label.text() == "16 tiles at most"
     bench.start()
-    assert bench.controller._scope.estimate() == ""
+    assert bench.controller.scope.estimate() == ""
 
 
 def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     bench.fingerprint = open_slide(URI).fingerprint
     analysis = refined_halves(bench)
-    panel = bench.necrosis_panel
+    panel = bench.panels.necrosis
     assert not panel.bed_label.isVisibleTo(panel)
     panel.outline_button.click()
     drawing = bench.viewer.layers.selection.active
@@ -123,7 +123,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     rows, cols = geometry.shape
     inner = np.array([[2, 4], [2, cols - 4], [rows - 2, cols - 4], [rows - 2, 4]], float)
     drawing.add_polygons(inner * geometry.cell - 0.5)
-    bench.controller._bed.settle()
+    bench.controller.bed.settle()
     assert panel.rate_label.text() == "50.0 %"
     part = analysis.layer.data[2 : rows - 2, 4 : cols - 4]
     share = np.count_nonzero(part == 3) / part.size
@@ -143,7 +143,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         (kept,) = read_tumor_bed(store)
         assert np.allclose(kept, inner * geometry.cell, atol=0.01)
     bench.viewer.layers.remove(drawing)
-    bench.controller._bed.settle()
+    bench.controller.bed.settle()
     assert not panel.bed_label.isVisibleTo(panel)
     assert analysis.keeper.flush()
     with AnalysisStore.open(bench.store) as store:
@@ -169,7 +169,7 @@ def test_definitions_of_the_users_own_can_be_chosen(own_file, tmp_path, qtbot):
     own_file.write_text(OWN)
     bench = Bench(tmp_path, qtbot)
     refined_halves(bench)
-    panel = bench.necrosis_panel
+    panel = bench.panels.necrosis
     assert "necrosis and hemorrhage: 50.0 %" in panel.others_label.text()
     panel.definition_box.setCurrentIndex(panel.definition_box.findData("with-hemorrhage"))
     assert panel.rate_label.text() == "50.0 %"
@@ -187,23 +187,23 @@ def test_a_wrong_file_of_definitions_is_said_and_the_rest_works(
     bench = Bench(tmp_path, qtbot)
     assert "XX" in said[0]
     refined_halves(bench)
-    assert bench.necrosis_panel.rate_label.text() == "50.0 %"
+    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
     bench.controller.close()
 
 
 def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench):
     bench.fingerprint = open_slide(URI).fingerprint
-    panel = bench.necrosis_panel
+    panel = bench.panels.necrosis
     panel.estimate_box.setChecked(True)
     analysis = refined_halves(bench)
     analysis.set_tumor_bed([np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)])
-    bench.controller._on_timer_timeout()
+    bench.controller.reporting.refresh()
 
     def shown() -> str:
         labels = (panel.rate_label, panel.grade_label, panel.detail_label, panel.others_label)
         texts = [label.text() for label in labels]
         texts += [panel.bed_label.text() if panel.bed_label.isVisibleTo(panel) else ""]
-        rows = bench.class_panel.rows
+        rows = bench.panels.classes.rows
         texts += [rows.item(row, AREA).text() for row in range(rows.rowCount())]
         return "".join(texts).replace(NO_RESULT, "")
 
@@ -219,7 +219,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
     assert not panel.estimate_button.isVisibleTo(panel)
 
     # It is kept, comes back, and a later one does not replace it.
-    bench.controller._estimate._on_panel_entered(0.2)
+    bench.controller.estimate._on_panel_entered(0.2)
     assert analysis.keeper.flush()
     with AnalysisStore.open(bench.store) as store:
         assert read_estimate(store) == 0.85
@@ -230,7 +230,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
 
 def test_without_the_option_nothing_is_asked(bench):
     refined_halves(bench)
-    panel = bench.necrosis_panel
+    panel = bench.panels.necrosis
     assert panel.rate_label.text() == "50.0 %"
     assert not panel.estimate_button.isVisibleTo(panel)
     panel.estimate_box.setChecked(True)

@@ -7,16 +7,13 @@ from napari.components import ViewerModel
 from psygnal import Signal
 from qtpy.QtWidgets import QWidget
 
-from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.events import AnalysisOpened, RegionRefined
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine_messages import (
     RunEvent,
 )
-from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.controller import Controller
-from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import PluginState, Scope
 from napari_fddm.slides.opening import open_slide
@@ -54,17 +51,9 @@ class Bench:
         self.viewer, self.state, self.worker = ViewerModel(), PluginState(), FakeWorker()
         self.parent = QWidget()
         qtbot.addWidget(self.parent)
-        self.run_panel, self.class_panel = RunPanel(self.parent), ClassPanel(OSTEOSARCOMA)
-        self.necrosis_panel = NecrosisPanel(self.parent)
-        qtbot.addWidget(self.class_panel)
+        self.panels = Panels.build(self.parent)
         self.controller = Controller(
-            self.viewer,
-            self.state,
-            self.run_panel,
-            self.class_panel,
-            self.necrosis_panel,
-            parent=self.parent,
-            worker=self.worker,
+            self.viewer, self.state, self.panels, parent=self.parent, worker=self.worker
         )
 
     def open_slide(self, uri=URI):
@@ -102,5 +91,5 @@ def refined_halves(bench):
     labels = np.full(shape, 2, np.uint8)
     labels[:, : shape[1] // 2] = 3
     bench.answer(RegionRefined(Window(0, 0, *shape), labels, 1, 1))
-    bench.controller._on_timer_timeout()
+    bench.controller.reporting.refresh()
     return bench.controller.current

@@ -53,7 +53,7 @@ class Window:
         self.qtbot.wait(300)
 
     def run(self, scope_index: int = 0) -> None:
-        panel = self.widget.run_panel
+        panel = self.widget.panels.run
         panel.scope_box.setCurrentIndex(scope_index)
         self.qtbot.mouseClick(panel.run_button, Qt.MouseButton.LeftButton)
         assert self.widget.state.busy
@@ -81,18 +81,18 @@ class Window:
 
     def class_row(self, row: int, column: int) -> str:
         """What the class panel shows."""
-        return self.widget.class_panel.rows.item(row, column).text()
+        return self.widget.panels.classes.rows.item(row, column).text()
 
     def click_class(self, row: int, column: int) -> None:
         """Click a cell of the class panel."""
-        rows = self.widget.class_panel.rows
+        rows = self.widget.panels.classes.rows
         place = rows.visualItemRect(rows.item(row, column)).center()
         self.qtbot.mouseClick(rows.viewport(), Qt.MouseButton.LeftButton, pos=place)
         self.qtbot.wait(50)
 
     @property
     def rate_text(self) -> str:
-        return self.widget.necrosis_panel.rate_label.text()
+        return self.widget.panels.necrosis.rate_label.text()
 
     def recounted_rate_text(self) -> str:
         """What a full recount of the layer gives, as the label would show it."""

@@ -10,13 +10,9 @@ from napari_fddm.plugin.colors import apply_display
 from napari_fddm.plugin.display import ClassDisplay, Palette
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from napari.layers import Labels
-
+    from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.class_panel import ClassPanel
-    from napari_fddm.plugin.connections import Connections
-    from napari_fddm.plugin.state import PluginState
+    from napari_fddm.plugin.session import Session
 
 
 class Appearance:
@@ -24,34 +20,25 @@ class Appearance:
 
     Parameters
     ----------
-    state : PluginState
-        Holds the display.
+    session : Session
+        Its state holds the display; its label layers are drawn so.
     panel : ClassPanel
         Asks for changes and shows them.
-    connections : Connections
-        Undoes what is connected here.
-    layers : callable
-        Returns the label layers that are shown.
     """
 
-    def __init__(
-        self,
-        state: PluginState,
-        panel: ClassPanel,
-        connections: Connections,
-        layers: Callable[[], Iterable[Labels]],
-    ) -> None:
-        self._state, self._panel, self._layers = state, panel, layers
-        connections.add(panel.eye_clicked, self._on_panel_eye_clicked)
-        connections.add(panel.solo_clicked, self._on_panel_solo_clicked)
-        connections.add(panel.palette_chosen, self._on_panel_palette_chosen)
-        connections.add(panel.outline_toggled, self._on_panel_outline_toggled)
-        connections.add(state.display_changed, self._on_state_display_changed)
+    def __init__(self, session: Session, panel: ClassPanel) -> None:
+        self._session, self._state, self._panel = session, session.state, panel
+        link = session.connections.add
+        link(panel.eye_clicked, self._on_panel_eye_clicked)
+        link(panel.solo_clicked, self._on_panel_solo_clicked)
+        link(panel.palette_chosen, self._on_panel_palette_chosen)
+        link(panel.outline_toggled, self._on_panel_outline_toggled)
+        link(self._state.display_changed, self._on_state_display_changed)
+        link(session.added, self._on_session_added)
 
-    def dress(self, layers: Iterable[Labels]) -> None:
-        """Draw layers as all others are."""
+    def _on_session_added(self, analysis: Analysis) -> None:
         if self._state.display != ClassDisplay():
-            for layer in layers:
+            for layer in analysis.layers:
                 apply_display(layer, OSTEOSARCOMA, self._state.display)
 
     def _on_panel_eye_clicked(self, value: int) -> None:
@@ -68,5 +55,5 @@ class Appearance:
 
     def _on_state_display_changed(self, display: ClassDisplay) -> None:
         self._panel.set_display(display)
-        for layer in self._layers():
+        for layer in self._session.label_layers:
             apply_display(layer, OSTEOSARCOMA, display)

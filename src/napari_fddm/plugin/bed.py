@@ -12,16 +12,15 @@ from napari_fddm.pipeline.tumor_bed import DECIMALS, write_tumor_bed
 from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from napari.layers import Shapes
-    from napari.viewer import Viewer
 
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.connections import Connections
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-    from napari_fddm.plugin.state import PluginState, SlideInfo
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "tumor bed"
 COLOR = "#ff3df0"
@@ -34,46 +33,29 @@ class TumorBed(QObject):
 
     Parameters
     ----------
-    viewer : Viewer
-        Gets the layer of outlines.
-    state : PluginState
-        Knows slide and definition.
+    session : Session
+        Its analyses are counted inside their outlines.
     panel : NecrosisPanel
         Asks for an outline and shows the rate inside it.
-    connections : Connections
-        Undoes what is connected here.
-    analyses : callable
-        Returns the analyses that are shown.
-    current : callable
-        Returns the one in front, or None.
     parent : QObject
         The owner.
     """
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        state: PluginState,
-        panel: NecrosisPanel,
-        connections: Connections,
-        *,
-        analyses: Callable[[], Iterable[Analysis]],
-        current: Callable[[], Analysis | None],
-        parent: QObject,
-    ) -> None:
+    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
         super().__init__(parent)
-        self._viewer, self._state, self._panel = viewer, state, panel
-        self._analyses, self._current = analyses, current
+        self._session, self._state, self._panel = session, session.state, panel
+        self._viewer = session.viewer
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLED_MS)
-        connections.add(self._timer.timeout, self._on_timer_timeout)
-        connections.add(panel.outline_clicked, self._on_panel_outline_clicked)
-        connections.add(state.report_changed, self._on_state_report_changed)
-        connections.add(viewer.layers.events.removed, self._on_viewer_layers_removed)
+        link = session.connections.add
+        link(self._timer.timeout, self._on_timer_timeout)
+        link(panel.outline_clicked, self._on_panel_outline_clicked)
+        link(self._state.report_changed, self._on_state_report_changed)
+        link(self._viewer.layers.events.removed, self._on_viewer_layers_removed)
+        link(session.added, self._on_session_added)
 
-    def attach(self, analysis: Analysis) -> None:
-        """Show the outline that an analysis came with."""
+    def _on_session_added(self, analysis: Analysis) -> None:
         slide = self._slide_of(analysis)
         if analysis.tumor_bed and slide is not None and self._drawing(analysis) is None:
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
@@ -96,7 +78,7 @@ class TumorBed(QObject):
         self._viewer.add_layer(layer)
 
     def _on_panel_outline_clicked(self) -> None:
-        analysis = self._current()
+        analysis = self._session.current
         slide = self._slide_of(analysis) if analysis is not None else None
         if analysis is None or slide is None:
             return
@@ -114,7 +96,7 @@ class TumorBed(QObject):
         self._timer.start()
 
     def _on_timer_timeout(self) -> None:
-        for analysis in self._analyses():
+        for analysis in self._session.analyses.values():
             layer = self._drawing(analysis)
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):
@@ -126,7 +108,7 @@ class TumorBed(QObject):
         self._show()
 
     def _show(self) -> None:
-        analysis = self._current()
+        analysis = self._session.current
         report = None
         if analysis is not None and not self._state.hides_rate_of(analysis.estimate):
             report = analysis.bed_report(self._state.definition, self._state.definitions)

@@ -12,12 +12,8 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.pipeline.estimates import write_estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.connections import Connections
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-    from napari_fddm.plugin.state import PluginState
+    from napari_fddm.plugin.session import Session
 
 
 class EstimateFirst:
@@ -25,54 +21,40 @@ class EstimateFirst:
 
     Parameters
     ----------
-    state : PluginState
-        Holds whether estimates are wanted.
+    session : Session
+        Its state holds whether estimates are wanted.
     panel : NecrosisPanel
         Asks.
-    connections : Connections
-        Undoes what is connected here.
-    current : callable
-        Returns the analysis in front, or None.
-    update : callable
-        Shows the reports again, or hides them.
     """
 
-    def __init__(
-        self,
-        state: PluginState,
-        panel: NecrosisPanel,
-        connections: Connections,
-        *,
-        current: Callable[[], Analysis | None],
-        update: Callable[[], None],
-    ) -> None:
-        self._state, self._panel = state, panel
-        self._current, self._update = current, update
-        connections.add(panel.estimate_first_toggled, self._on_panel_toggled)
-        connections.add(panel.estimate_entered, self._on_panel_entered)
-        connections.add(state.report_changed, self._on_state_report_changed)
+    def __init__(self, session: Session, panel: NecrosisPanel) -> None:
+        self._session, self._state, self._panel = session, session.state, panel
+        link = session.connections.add
+        link(panel.estimate_first_toggled, self._on_panel_toggled)
+        link(panel.estimate_entered, self._on_panel_entered)
+        link(self._state.report_changed, self._on_state_report_changed)
 
     @property
     def hides(self) -> bool:
         """Whether the computed rate must not be seen yet."""
-        analysis = self._current()
+        analysis = self._session.current
         return analysis is not None and self._state.hides_rate_of(analysis.estimate)
 
     def _on_panel_toggled(self, wanted: bool) -> None:
         self._state.estimate_first = wanted
-        self._update()
+        self._session.report_wanted.emit()
 
     def _on_panel_entered(self, rate: float) -> None:
-        analysis = self._current()
+        analysis = self._session.current
         if analysis is None or analysis.estimate is not None:
             return
         analysis.estimate = rate
         seen, definition = analysis.rate_seen, self._state.definition
         job = partial(write_estimate, rate=rate, definition=definition, rate_seen=seen)
         analysis.keeper.do(job)
-        self._update()
+        self._session.report_wanted.emit()
 
     def _on_state_report_changed(self, _reports: Any) -> None:
-        analysis = self._current()
+        analysis = self._session.current
         known = analysis.estimate if analysis is not None else None
         self._panel.set_estimate(known, asking=self.hides)

@@ -1,4 +1,4 @@
-"""The run panel: slide, scope, advanced settings, Run FDDM, progress. Emits intent only."""
+"""The run panel: model, scope, advanced settings, Run FDDM, progress. Emits intent only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from magicgui.widgets import Container, FloatSlider, SpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -20,13 +19,11 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible, QElidingLabel
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.core.geometry import Mpp
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NO_SLIDE = "none: File ▸ Open, or drop one here"
 SCOPES = {
     Scope.VIEWPORT: "What the window shows",
     Scope.DRAWN: "The drawn region",
@@ -45,7 +42,7 @@ class RunPanel(QWidget):
         The user wants to stop.
     draw_clicked
         The user wants to draw the region to analyze.
-    scope_chosen, mpp_typed
+    scope_chosen
         What a run would cost may have changed.
     """
 
@@ -53,17 +50,10 @@ class RunPanel(QWidget):
     cancel_clicked = Signal()
     draw_clicked = Signal()
     scope_chosen = Signal()
-    mpp_typed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.slide_label = QElidingLabel(NO_SLIDE)
-        self.size_label = QElidingLabel()
         self._has_slide = False
-        self.warning_label = QLabel()
-        self.warning_label.setWordWrap(True)
-        self.warning_label.hide()
-        self.mpp_box = _mpp_box()
         self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
             self.scope_box.addItem(title, scope.value)
@@ -93,7 +83,6 @@ class RunPanel(QWidget):
         self.run_button.clicked.connect(self._on_run_button_clicked)
         self.draw_button.clicked.connect(self._on_draw_button_clicked)
         self.scope_box.currentIndexChanged.connect(self._on_scope_box_changed)
-        self.mpp_box.valueChanged.connect(self._on_mpp_box_changed)
         self.cancel_button.clicked.connect(self.cancel_clicked)
         self.set_slide(None)
         self.set_progress(Progress())
@@ -101,23 +90,18 @@ class RunPanel(QWidget):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Slide", self.slide_label)
-        form.addRow("Size", self.size_label)
-        form.addRow("µm per pixel", self.mpp_box)
         form.addRow("Model", self.model_label)
         scope = QHBoxLayout()
         scope.addWidget(self.scope_box, 1)
         scope.addWidget(self.draw_button)
         form.addRow("Analyze", scope)
         form.addRow("", self.estimate_label)
-        self._form = form
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(form)
-        layout.addWidget(self.warning_label)
         layout.addWidget(self.advanced)
         layout.addLayout(buttons)
         layout.addWidget(self.progress_bar)
@@ -129,27 +113,13 @@ class RunPanel(QWidget):
         return Scope(self.scope_box.currentData())
 
     @property
-    def mpp(self) -> float | None:
-        """What the user typed as µm per pixel; None where the slide knows it or nothing was."""
-        value = float(self.mpp_box.value())
-        return value if self.mpp_box.isVisibleTo(self) and value > 0 else None
-
-    @property
     def config(self) -> Mapping[str, Any]:
         """The advanced settings, as fields of `AnalysisConfig`."""
         return dict(self.settings.asdict())
 
     def set_slide(self, info: SlideInfo | None) -> None:
-        """Show a slide; without one nothing can be run."""
+        """Without a slide nothing can be run."""
         self._has_slide = info is not None
-        self.slide_label.setText(info.name if info else NO_SLIDE)
-        tip = f"{info.uri}\npixel size from: {info.mpp_source}" if info else ""
-        self.slide_label.setToolTip(tip)
-        self.size_label.setText(info.size_text if info else "")
-        self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
-        text = "\n".join(info.warnings) if info else ""
-        self.warning_label.setText(text)
-        self.warning_label.setVisible(bool(text))
         self.run_button.setEnabled(info is not None)
         self.draw_button.setEnabled(info is not None)
 
@@ -178,25 +148,11 @@ class RunPanel(QWidget):
     def _on_scope_box_changed(self, _index: int) -> None:
         self.scope_chosen.emit()
 
-    def _on_mpp_box_changed(self, _value: float) -> None:
-        self.mpp_typed.emit()
-
 
 def narrow(box: QComboBox) -> QComboBox:
     """Let a box be narrower than its longest entry, so that a small window clips nothing."""
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(12)
-    return box
-
-
-def _mpp_box() -> QDoubleSpinBox:
-    box = QDoubleSpinBox()
-    low, high = Mpp.PLAUSIBLE
-    box.setRange(0.0, high)
-    box.setDecimals(4)
-    box.setSingleStep(0.01)
-    box.setSpecialValueText("not known: type it")
-    box.setToolTip(f"This slide does not say how large its pixels are: {low}–{high} µm.")
     return box
 
 

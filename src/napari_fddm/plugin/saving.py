@@ -11,11 +11,9 @@ from qtpy.QtWidgets import QFileDialog
 from napari_fddm.pipeline.layout import SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.connections import Connections
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.session import Session
 
 
 class Saving:
@@ -23,33 +21,25 @@ class Saving:
 
     Parameters
     ----------
+    session : Session
+        Its analyses are kept by their stores.
     panel : NecrosisPanel
         Shows the news.
-    connections : Connections
-        Undoes what is connected here.
-    current : callable
-        Returns the analysis in front, or None.
     """
 
-    def __init__(
-        self,
-        panel: NecrosisPanel,
-        connections: Connections,
-        *,
-        current: Callable[[], Analysis | None],
-    ) -> None:
-        self._panel, self._current = panel, current
-        connections.add(panel.export_clicked, self._on_panel_export_clicked)
+    def __init__(self, session: Session, panel: NecrosisPanel) -> None:
+        self._session, self._panel = session, panel
+        session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
+        session.connections.add(session.added, self._on_session_added)
 
-    def attach(self, analysis: Analysis) -> None:
-        """Listen to the store of a new analysis."""
+    def _on_session_added(self, analysis: Analysis) -> None:
         analysis.keeper.failed.connect(self._on_keeper_failed)
         analysis.keeper.saved.connect(self._on_keeper_saved)
         analysis.keeper.exported.connect(self._on_keeper_exported)
 
     def export(self, destination: Path) -> None:
         """Write a validated OME-Zarr of the analysis in front, in the background."""
-        analysis = self._current()
+        analysis = self._session.current
         if analysis is not None:
             analysis.keeper.export(destination)
 
@@ -65,7 +55,7 @@ class Saving:
         show_info(f"Exported {path}")
 
     def _on_panel_export_clicked(self) -> None:
-        analysis = self._current()
+        analysis = self._session.current
         if analysis is None:
             return
         name = analysis.store_path.name.removesuffix(SUFFIX)

@@ -16,11 +16,9 @@ from napari_fddm.plugin.slides import viewport_of
 from napari_fddm.plugin.state import Scope, duration_text
 
 if TYPE_CHECKING:
-    from napari.viewer import Viewer
-
-    from napari_fddm.plugin.connections import Connections
-    from napari_fddm.plugin.run_panel import RunPanel
-    from napari_fddm.plugin.state import PluginState, SlideInfo
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "region to analyze"
 COLOR = "#00b8ff"
@@ -33,38 +31,31 @@ class ScopeChooser(QObject):
 
     Parameters
     ----------
-    viewer : Viewer
-        Its view and its drawn region are asked.
-    state : PluginState
-        Knows the slide and how fast tiles went through last.
-    panel : RunPanel
-        Asks for a drawing and shows the estimate.
-    connections : Connections
-        Undoes what is connected here.
+    session : Session
+        Its viewer's view and drawn region are asked; its state knows the slide and how
+        fast tiles went through last.
+    panels : Panels
+        The run panel asks for a drawing and shows the estimate.
+    parent : QObject
+        The owner.
     """
 
-    def __init__(
-        self,
-        viewer: Viewer,
-        state: PluginState,
-        panel: RunPanel,
-        connections: Connections,
-        parent: QObject,
-    ) -> None:
+    def __init__(self, session: Session, panels: Panels, parent: QObject) -> None:
         super().__init__(parent)
-        self._viewer, self._state, self._panel = viewer, state, panel
-        self._connections = connections
+        self._viewer, self._state, self._panels = session.viewer, session.state, panels
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLED_MS)
-        connections.add(self._timer.timeout, self._on_timer_timeout)
-        connections.add(panel.draw_clicked, self._on_panel_draw_clicked)
-        connections.add(panel.scope_chosen, self._on_anything_changed)
-        connections.add(panel.mpp_typed, self._on_anything_changed)
-        connections.add(state.slide_changed, self._on_anything_changed)
-        connections.add(state.progress_changed, self._on_anything_changed)
-        for event in (viewer.scene.camera.events.center, viewer.scene.camera.events.zoom):
-            connections.add(event, self._on_anything_changed)
+        link = session.connections.add
+        link(self._timer.timeout, self._on_timer_timeout)
+        link(panels.run.draw_clicked, self._on_panel_draw_clicked)
+        link(panels.run.scope_chosen, self._on_anything_changed)
+        link(panels.slide.mpp_typed, self._on_anything_changed)
+        link(self._state.slide_changed, self._on_anything_changed)
+        link(self._state.progress_changed, self._on_anything_changed)
+        camera = self._viewer.scene.camera.events
+        for event in (camera.center, camera.zoom):
+            link(event, self._on_anything_changed)
 
     def region(self, slide: SlideInfo, scope: Scope) -> Region | None:
         """Return the part of a slide that a scope means, level-0 px; None for all of it.
@@ -119,11 +110,11 @@ class ScopeChooser(QObject):
     def estimate(self) -> str:
         """Say how many tiles a run would look at, and how long that takes where known."""
         slide = self._state.slide
-        mpp = (slide.mpp or self._panel.mpp) if slide is not None else None
+        mpp = (slide.mpp or self._panels.slide.mpp) if slide is not None else None
         if slide is None or mpp is None or self._state.busy:
             return ""
         try:
-            region = self.region(slide, self._panel.scope)
+            region = self.region(slide, self._panels.run.scope)
         except ConfigError as error:
             return str(error)
         grid = TileGrid(slide.shape, mpp, ANALYSIS_MPP)
@@ -141,7 +132,7 @@ class ScopeChooser(QObject):
             self._timer.start()
 
     def _on_timer_timeout(self) -> None:
-        self._panel.set_estimate(self.estimate())
+        self._panels.run.set_estimate(self.estimate())
 
     def _on_panel_draw_clicked(self) -> None:
         self.draw()

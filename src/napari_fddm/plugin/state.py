@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
@@ -63,6 +64,11 @@ class SlideInfo:
     mpp: float | None
     mpp_source: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def local_path(self) -> Path | None:
+        """Its file, where it has one."""
+        return Path(self.path) if self.path else None
 
     @property
     def size_text(self) -> str:

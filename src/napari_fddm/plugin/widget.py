@@ -1,4 +1,4 @@
-"""The dock widget: run panel, class panel, necrosis panel, from top to bottom."""
+"""The dock widget: its panels from top to bottom, as the job goes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.controller import Controller
-from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.state import PluginState
 
 if TYPE_CHECKING:
@@ -32,24 +29,17 @@ class FddmWidget(QWidget):
 
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run_panel = RunPanel()
-        self.class_panel = ClassPanel(OSTEOSARCOMA)
-        self.necrosis_panel = NecrosisPanel()
+        self.panels = Panels.build()
         self._lay_out()
         self.state = PluginState()
-        self.controller = Controller(
-            napari_viewer,
-            self.state,
-            self.run_panel,
-            self.class_panel,
-            self.necrosis_panel,
-            parent=self,
-        )
+        self.controller = Controller(napari_viewer, self.state, self.panels, parent=self)
 
     def _lay_out(self) -> None:
         content = QWidget()
         inner = QVBoxLayout(content)
-        for panel in (self.run_panel, _line(), self.class_panel, _line(), self.necrosis_panel):
+        for panel in self.panels.in_order():
+            if inner.count():
+                inner.addWidget(_line())
             inner.addWidget(panel)
         inner.addStretch()
         scroll = QScrollArea()

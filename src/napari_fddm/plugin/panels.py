@@ -1,0 +1,51 @@
+"""The views of the dock widget, from top to bottom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.slide_panel import SlidePanel
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
+
+
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """The panels in the order in which a pathologist works.
+
+    Attributes
+    ----------
+    slide : SlidePanel
+        What is looked at.
+    run : RunPanel
+        What shall be analyzed, and how far that is.
+    classes : ClassPanel
+        What the brush paints and how the classes look.
+    necrosis : NecrosisPanel
+        The rate.
+    """
+
+    slide: SlidePanel
+    run: RunPanel
+    classes: ClassPanel
+    necrosis: NecrosisPanel
+
+    @classmethod
+    def build(cls, parent: QWidget | None = None) -> Panels:
+        """Make all of them."""
+        return cls(
+            slide=SlidePanel(parent),
+            run=RunPanel(parent),
+            classes=ClassPanel(OSTEOSARCOMA, parent),
+            necrosis=NecrosisPanel(parent),
+        )
+
+    def in_order(self) -> tuple[QWidget, ...]:
+        """Return the panels from top to bottom."""
+        return tuple(getattr(self, field.name) for field in fields(self))

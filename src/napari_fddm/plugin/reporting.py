@@ -1,0 +1,113 @@
+"""Carries the numbers of the analysis in front to the panels, at once after a stroke."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_fddm.core.necrosis import DEFINITIONS
+from napari_fddm.plugin.definitions import own_definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.session import Session
+
+REFRESH_MS = 200
+"""Layers and numbers are redrawn at most five times a second while a run goes on."""
+SYNTHETIC_BADGE = (
+    "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
+)
+
+
+class Reporting(QObject):
+    """Keeps rate, areas and badge the same as the labels.
+
+    Parameters
+    ----------
+    session : Session
+        Its analysis in front is reported.
+    panels : Panels
+        Class and necrosis panel show the numbers.
+    hides : callable
+        Whether computed numbers must not be seen yet.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(
+        self, session: Session, panels: Panels, hides: Callable[[], bool], parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._state, self._panels = session, session.state, panels
+        self._hides = hides
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(REFRESH_MS)
+        self._state.definitions = own_definitions()
+        panels.necrosis.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
+        link = session.connections.add
+        link(self._timer.timeout, self.refresh)
+        link(panels.necrosis.definition_chosen, self._on_definition_chosen)
+        link(self._state.report_changed, self._on_state_report_changed)
+        link(self._state.progress_changed, self._on_state_progress_changed)
+        link(session.added, self._on_session_added)
+        link(session.current_changed, self._on_session_current_changed)
+        link(session.report_wanted, self.update)
+
+    def refresh(self) -> None:
+        """Redraw what a run changed, and the numbers."""
+        if self._session.current is not None:
+            self._session.current.refresh()
+            self.update()
+
+    def update(self) -> None:
+        """Compute the reports again."""
+        current, state = self._session.current, self._state
+        if current is not None:
+            state.report = current.reports(state.definition, state.coverage, state.definitions)
+
+    def stop(self) -> None:
+        """Redraw nothing any more."""
+        self._timer.stop()
+
+    def _schedule(self) -> None:
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        analysis.sync.edited.connect(self._on_analysis_edited)
+
+    def _on_session_current_changed(self, current: Analysis | None) -> None:
+        if current is None:
+            self._state.report = (None, None)
+        else:
+            text = "" if self._state.model.get("real_tissue") else SYNTHETIC_BADGE
+            self._panels.necrosis.set_badge(text)
+            self._schedule()
+
+    def _on_state_progress_changed(self, _progress: Any) -> None:
+        if self._state.busy:
+            self._schedule()
+
+    def _on_analysis_edited(self, _edit: Any) -> None:
+        self.update()
+
+    def _on_definition_chosen(self, name: str) -> None:
+        self._state.definition = name
+        self.update()
+
+    def _on_state_report_changed(self, reports: Any) -> None:
+        current = self._session.current
+        corrected, automatic = (None, None) if self._hides() else reports
+        self._panels.necrosis.set_reports(corrected, automatic)
+        if current is not None and corrected is not None:
+            current.rate_seen |= corrected.main.rate is not None
+        excluded = current.excluded_mm2 if current is not None else 0.0
+        self._panels.classes.set_areas(corrected.areas if corrected else None, excluded)
+        unrefined = current is not None and bool(current.patch.any())
+        if corrected and not corrected.areas.analyzed_mm2 and unrefined:
+            self._panels.necrosis.set_unrefined()

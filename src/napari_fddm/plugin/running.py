@@ -1,0 +1,208 @@
+"""Runs: asks the engine, takes its events into the layers, says how far it is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject
+
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.events import (
+    STAGE_TITLES,
+    AnalysisOpened,
+    RegionRefined,
+    StageDone,
+    StageStarted,
+    TileBatch,
+)
+from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled, RunEvent, RunFinished
+from napari_fddm.plugin.analysis import Analysis
+from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
+from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fddm.core.events import Event
+    from napari_fddm.core.geometry import Region
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.state import SlideInfo
+
+
+class Running(QObject):
+    """Starts and stops runs; their results become analyses of the session.
+
+    Parameters
+    ----------
+    session : Session
+        Gets the analyses.
+    panels : Panels
+        The run panel asks; the slide panel knows a typed pixel size.
+    region_of : callable
+        Returns the part of a slide that a `Scope` means; raises ConfigError.
+    parent : QObject
+        The owner.
+    worker : Runs
+        Runs analyses; an `EngineWorker` by default.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        panels: Panels,
+        region_of: Callable[[SlideInfo, Scope], Region | None],
+        *,
+        parent: QObject,
+        worker: Runs | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._session, self._state, self._panels = session, session.state, panels
+        self._region_of = region_of
+        self.worker: Runs = worker if worker is not None else EngineWorker(self)
+        self._opener = StoreOpener(self)
+        self._number = -1
+        self._started = self._stage_started = 0.0
+        link = session.connections.add
+        link(panels.run.run_clicked, self._on_run_panel_run_clicked)
+        link(panels.run.cancel_clicked, self.cancel)
+        link(self._state.progress_changed, panels.run.set_progress)
+        link(self.worker.answered, self._on_worker_answered)
+        link(self.worker.failed, self._on_worker_failed)
+        link(self._opener.opened, self._on_opener_opened)
+        link(self._opener.failed, self._on_opener_failed)
+        link(session.removed, self._on_session_removed)
+
+    def run(self, scope: Scope) -> None:
+        """Analyze the chosen slide; does nothing while a run is going on."""
+        slide = self._state.slide
+        if slide is None or self._state.busy:
+            return
+        mpp = self._panels.slide.mpp if slide.mpp is None else None
+        if slide.mpp is None and mpp is None:
+            show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")
+            return
+        try:
+            region = self._region_of(slide, scope)
+        except ConfigError as error:
+            show_error(str(error))
+            return
+        self._started = time.monotonic()
+        self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
+        self._number = self.worker.start(
+            slide=slide.uri,
+            store=str(self._session.store_path(slide)),
+            mpp=mpp,
+            model=self._state.model_name,
+            config=dict(self._panels.run.config),
+            region=region,
+        )
+
+    def cancel(self) -> None:
+        """Stop the run after the batch it is in; finished work is kept."""
+        if self._state.busy:
+            self._state.progress = Progress(RunPhase.CANCELLING, "stopping…")
+            self.worker.cancel()
+
+    def open_store(self, path: Path) -> None:
+        """Show an analysis that exists, without a run."""
+        self._opener.open(path)
+
+    def close(self) -> None:
+        """Stop the engine."""
+        self.worker.close()
+
+    # Engine -------------------------------------------------------------------
+
+    def _on_worker_answered(self, number: int, answer: object) -> None:
+        if isinstance(answer, EngineReady):
+            self._state.device = answer.device
+            return
+        if number != self._number:
+            return  # late, of a run that is over
+        if isinstance(answer, RunEvent):
+            self._take_event(answer.event)
+        elif isinstance(answer, RunFinished):
+            self._finish(answer.summary)
+        elif isinstance(answer, RunCancelled):
+            self._end("stopped; what was finished is kept")
+
+    def _on_worker_failed(self, number: int, error: Exception) -> None:
+        if number == self._number:
+            self._end("")
+        show_error(str(error))
+
+    def _on_opener_opened(self, event: AnalysisOpened) -> None:
+        self._open(event)
+        self._session.analyses[Path(event.store)].show_finished()
+        self._session.report_wanted.emit()
+
+    def _on_opener_failed(self, error: Exception) -> None:
+        show_error(str(error))
+
+    def _on_session_removed(self, _analysis: Analysis) -> None:
+        if self._session.current is None:
+            self.cancel()
+
+    def _take_event(self, event: Event) -> None:
+        current = self._session.current
+        if isinstance(event, AnalysisOpened):
+            self._open(event)
+        elif isinstance(event, StageStarted):
+            self._stage_started = time.monotonic()
+            self._tell(event.stage, 0, event.total, event.unit)
+        elif isinstance(event, TileBatch):
+            self._tell("patch", event.done, event.total, "tiles")
+            seconds = time.monotonic() - self._stage_started
+            self._state.tiles_per_second = event.done / max(seconds, 1e-6)
+            if current is not None:
+                current.put_tiles(event)
+        elif isinstance(event, RegionRefined):
+            self._tell("refined", event.done, event.total, "regions")
+            if current is not None:
+                current.put_region(event)
+        elif isinstance(event, StageDone):
+            for note in event.notes:
+                show_info(note)
+
+    def _open(self, event: AnalysisOpened) -> None:
+        path = Path(event.store)
+        self._state.model = event.model
+        self._state.coverage = event.coverage
+        if path in self._session.analyses:
+            self._session.current = self._session.analyses[path]
+        else:
+            name = event.slide.get("name", path.name)
+            self._session.add(path, Analysis(self._session.viewer, event, name))
+
+    def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
+        seconds = time.monotonic() - self._stage_started
+        text = progress_text(STAGE_TITLES.get(stage, stage), done, total, unit, seconds)
+        phase = self._state.progress.phase
+        if phase is not RunPhase.CANCELLING:
+            phase = RunPhase.RUNNING
+        self._state.progress = Progress(phase, text, done, total)
+
+    def _finish(self, summary: dict[str, Any]) -> None:
+        self._state.coverage = summary["report"].get("coverage")
+        for note in summary.get("notes", []):
+            show_info(note)
+        current = self._session.current
+        if current is not None:
+            current.keeper.sync()
+            current.show_finished()
+        self._end(f"done in {time.monotonic() - self._started:.0f} s")
+
+    def _end(self, text: str) -> None:
+        self._number = -1
+        self._state.progress = Progress(RunPhase.IDLE, text)
+        current = self._session.current
+        if current is not None:
+            current.refresh()
+        self._session.report_wanted.emit()
+
+    def _on_run_panel_run_clicked(self, scope: str) -> None:
+        self.run(Scope(scope))
