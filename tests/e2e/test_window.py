@@ -12,7 +12,7 @@ from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.class_panel import AREA, LOCK, NAME, SOLO
-from napari_fddm.plugin.necrosis_panel import percent
+from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide

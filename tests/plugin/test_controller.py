@@ -16,7 +16,7 @@ from napari_fddm.pipeline.engine_messages import (
     RunFinished,
 )
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.plugin.necrosis_panel import NO_RESULT
+from napari_fddm.plugin.definition_table import NO_RESULT
 from napari_fddm.plugin.state import RunPhase, Scope
 from tests.support.controllers import URI
 from tests.support.stores import GEOMETRIES, random_labels, refine_all

@@ -14,7 +14,7 @@ from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
 from napari_fddm.plugin.class_panel import AREA
-from napari_fddm.plugin.necrosis_panel import NO_RESULT
+from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
@@ -22,6 +22,14 @@ from tests.support.definitions import OWN
 from tests.support.stores import GEOMETRIES
 
 pytestmark = pytest.mark.gui
+
+
+def rates_of(panel):
+    """What the table of definitions shows: rate and grade by title."""
+    table = panel.definition_table
+    return dict(
+        [table.item(row, c).text() for c in (TITLE, RATE)] for row in range(table.rowCount())
+    )
 
 
 def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
@@ -136,6 +144,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         analysis.layer.paint((y, 5), 2)
         share = np.count_nonzero(part == 3) / part.size
         assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+        assert panel.definition_table.item(0, BED_RATE).text().startswith(f"{100 * share:.1f} %")
 
     # It is in the store, comes back with it, and goes when its layer is deleted.
     assert analysis.keeper.flush()
@@ -170,11 +179,11 @@ def test_definitions_of_the_users_own_can_be_chosen(own_file, tmp_path, qtbot):
     bench = Bench(tmp_path, qtbot)
     refined_halves(bench)
     panel = bench.panels.necrosis
-    assert "necrosis and hemorrhage: 50.0 %" in panel.others_label.text()
+    assert rates_of(panel)["necrosis and hemorrhage"] == "50.0 % · II"
     panel.definition_box.setCurrentIndex(panel.definition_box.findData("with-hemorrhage"))
     assert panel.rate_label.text() == "50.0 %"
     assert "(NC + HC) / (VT + NC + HC)" in panel.rate_label.toolTip()
-    assert "FDDM" in panel.others_label.text()
+    assert "FDDM: all but viable tumor" in rates_of(panel)
     bench.controller.close()
 
 
@@ -200,8 +209,8 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
     bench.controller.reporting.refresh()
 
     def shown() -> str:
-        labels = (panel.rate_label, panel.grade_label, panel.detail_label, panel.others_label)
-        texts = [label.text() for label in labels]
+        labels = (panel.rate_label, panel.grade_label, panel.detail_label)
+        texts = [label.text() for label in labels] + list(rates_of(panel))
         texts += [panel.bed_label.text() if panel.bed_label.isVisibleTo(panel) else ""]
         rows = bench.panels.classes.rows
         texts += [rows.item(row, AREA).text() for row in range(rows.rowCount())]

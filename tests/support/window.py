@@ -12,7 +12,7 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
-from napari_fddm.plugin.necrosis_panel import percent
+from napari_fddm.plugin.definition_table import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

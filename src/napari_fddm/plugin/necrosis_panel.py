@@ -1,4 +1,8 @@
-"""The necrosis panel: the rate large, and what it rests on."""
+"""The necrosis panel: the rate large, and what it rests on.
+
+Its head is a widget of its own, so that the dock can keep it in sight while the rest
+scrolls: the rate must be seen while the brush moves.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.core.necrosis import DEFINITIONS
+from napari_fddm.plugin.definition_table import NO_RESULT, DefinitionTable, percent
 from napari_fddm.plugin.run_panel import narrow
 
 if TYPE_CHECKING:
@@ -25,7 +30,6 @@ if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
 
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
-NO_RESULT = "–"
 GOOD_RESPONSE = 0.9
 
 
@@ -63,8 +67,7 @@ class NecrosisPanel(QWidget):
         self.set_definitions(tuple(DEFINITIONS.values()))
         self.detail_label = QLabel()
         self.detail_label.setWordWrap(True)
-        self.others_label = QLabel()
-        self.others_label.setWordWrap(True)
+        self.definition_table = DefinitionTable()
         self.estimate_box = QCheckBox("My estimate first")
         self.estimate_box.setToolTip(
             "Hide the computed rate and the areas until you have entered your own estimate; "
@@ -105,34 +108,36 @@ class NecrosisPanel(QWidget):
         self.set_estimate(None, asking=False)
 
     def _lay_out(self) -> None:
-        title = QLabel("Necrosis rate")
+        self.head = QWidget()
         top = QHBoxLayout()
         top.addWidget(self.rate_label)
         top.addWidget(self.grade_label, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        head = QHBoxLayout()
-        head.addWidget(title, 1)
-        head.addWidget(self.estimate_box)
         asking = QHBoxLayout()
         asking.addWidget(self.estimate_spin)
         asking.addWidget(self.estimate_button, 1)
-        layout.addLayout(head)
-        layout.addLayout(top)
-        layout.addLayout(asking)
-        layout.addWidget(self.estimate_label)
+        head = QVBoxLayout(self.head)
+        head.setContentsMargins(9, 0, 9, 0)  # as wide as what scrolls above it
+        head.setSpacing(4)
+        head.addLayout(top)
+        head.addLayout(asking)
+        head.addWidget(self.definition_box)
+        head.addWidget(self.detail_label)
+        head.addWidget(QLabel(RESEARCH_ONLY))
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.outline_button)
+        buttons.addWidget(self.export_button)
         for widget in (
-            self.definition_box,
-            self.detail_label,
-            self.others_label,
+            self.estimate_box,
+            self.estimate_label,
+            self.definition_table,
             self.bed_label,
             self.badge_label,
-            QLabel(RESEARCH_ONLY),
-            self.outline_button,
-            self.export_button,
-            self.saved_label,
         ):
             layout.addWidget(widget)
+        layout.addLayout(buttons)
+        layout.addWidget(self.saved_label)
 
     def set_definitions(self, definitions: Sequence[NecrosisDefinition]) -> None:
         """Offer definitions; each says its formula and where it comes from."""
@@ -152,20 +157,16 @@ class NecrosisPanel(QWidget):
         self.outline_button.setEnabled(corrected is not None)
         if corrected is None or automatic is None:
             self.rate_label.setText(NO_RESULT)
-            for label in (self.grade_label, self.detail_label, self.others_label):
-                label.clear()
+            self.grade_label.clear()
+            self.detail_label.clear()
+            self.definition_table.set_report(None)
             return
         main = corrected.main
         self.rate_label.setText(percent(main.rate))
         self.rate_label.setToolTip(f"{main.definition.formula}\n{main.definition.source}")
         self.grade_label.setText(_grade_text(corrected))
         self.detail_label.setText(_detail_text(corrected, automatic))
-        self.others_label.setText(
-            "\n".join(
-                f"{r.definition.title}: {percent(r.rate)}" + (f" ({r.reason})" if r.reason else "")
-                for r in corrected.results[1:]
-            )
-        )
+        self.definition_table.set_report(corrected)
 
     def set_estimate(self, rate: float | None, *, asking: bool) -> None:
         """Ask for the reader's own estimate, or show it."""
@@ -178,6 +179,7 @@ class NecrosisPanel(QWidget):
     def set_bed_report(self, report: NecrosisReport | None) -> None:
         """Show the rate inside the outlined tumor bed; None without an outline."""
         self.bed_label.setVisible(report is not None)
+        self.definition_table.set_bed_report(report)
         if report is not None:
             main = report.main
             grade = f"Huvos {main.huvos}" if main.huvos else main.reason
@@ -207,11 +209,6 @@ class NecrosisPanel(QWidget):
 
     def _on_definition_box_changed(self, _index: int) -> None:
         self.definition_chosen.emit(self.definition_box.currentData())
-
-
-def percent(rate: float | None) -> str:
-    """Return a rate as a reader sees it; a dash where there is none."""
-    return NO_RESULT if rate is None else f"{100 * rate:.1f} %"
 
 
 def _grade_text(report: NecrosisReport) -> str:

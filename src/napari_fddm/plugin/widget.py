@@ -1,4 +1,4 @@
-"""The dock widget: its panels from top to bottom, as the job goes."""
+"""The dock widget: its panels from top to bottom, as the job goes; the rate stays in sight."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ class FddmWidget(QWidget):
         needed = content.minimumSizeHint().width() + (bar.sizeHint().width() if bar else 0)
         self.setMinimumWidth(max(MIN_WIDTH, needed))
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.setContentsMargins(0, 0, 0, 6)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(_line())
+        outer.addWidget(self.panels.necrosis.head)
 
 
 def _line() -> QFrame:
