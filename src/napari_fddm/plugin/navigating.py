@@ -98,7 +98,8 @@ class Navigating(QObject):
 
     def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
         self._view.set_slide(slide.shape if slide is not None else None)
-        self._on_anything_changed()
+        self.follow()
+        self._on_anything_changed()  # the camera may not have come yet
         if slide is None:
             return
         layer = self._layer
