@@ -15,6 +15,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -51,8 +52,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="fddm-panning-") as name:
         for slide in chosen.slides or [SYNTHETIC, *written_slides(Path(name))]:
             for mode in ("off", "on"):
+                # A configuration of its own: napari would write the setting into the user's.
+                own = {**os.environ, "NAPARI_CONFIG": str(Path(name) / "napari" / "settings.yaml")}
                 done = subprocess.run(
-                    [*RUN, mode, slide], capture_output=True, text=True, check=True
+                    [*RUN, mode, slide], capture_output=True, text=True, check=True, env=own
                 )
                 found = json.loads(done.stdout.splitlines()[-1])
                 title = slide if slide.startswith("synthetic") else Path(slide).name
