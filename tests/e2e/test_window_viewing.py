@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from qtpy.QtCore import QPoint, Qt
 
+from napari_fddm.core.geometry import Region
 from napari_fddm.core.geometry import Window as Cells
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.layout import StoreGeometries
@@ -36,7 +37,7 @@ def folder(tmp_path):
         label = np.full((80, 60, 3), 230, np.uint8)
         label[10:70:8, 8:52] = 40
         with tifffile.TiffWriter(folder / f"case {number}.svs") as writer:
-            pixels = slide.read_region(slide.extent, MPP)
+            pixels = slide.read_region(Region(0, 0, *SHAPE), MPP)
             writer.write(pixels, description=words, tile=(256, 256), compression="jpeg", **plain)
             writer.write(pixels[::10, ::10], description=words, **plain)
             writer.write(label, description="Aperio\nlabel 60x80", subfiletype=1, **plain)
