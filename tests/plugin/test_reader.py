@@ -10,7 +10,9 @@ from napari_fddm.plugin.reader import get_reader
 from napari_fddm.plugin.sample_data import synthetic_slide
 from napari_fddm.plugin.slides import displayed_region, info_of_layer
 from napari_fddm.slides.synthetic import SyntheticSlide
-from tests.support.slides import stained, write_tiff
+from napari_fddm.slides.tiff_level import TiffLevel
+from tests.support.data import WSI
+from tests.support.slides import stained, write_svs, write_tiff
 from tests.support.stores import make, random_labels, refine_all
 
 
@@ -97,3 +99,75 @@ def test_the_displayed_region_is_in_level_0_pixels(slide_path):
     assert region.y == pytest.approx(10 * factor)
     assert region.height == pytest.approx(100 * factor)
     assert region.x_end == 1100
+
+
+def refuse_to_decode(monkeypatch):
+    import openslide
+
+    def fail(*_args, **_options):
+        raise AssertionError("a pixel was read")
+
+    monkeypatch.setattr(TiffLevel, "read_tile", fail)
+    monkeypatch.setattr(openslide.OpenSlide, "read_region", fail)
+
+
+def test_opening_decodes_nothing(tmp_path, monkeypatch):
+    path = write_svs(tmp_path / "s.svs", [stained(640, 640), stained(160, 160)])
+    refuse_to_decode(monkeypatch)
+    (levels, _, _) = get_reader(str(path))(str(path))[0]
+    assert [level.shape[:2] for level in levels] == [(640, 640), (160, 160)]
+
+
+real = pytest.mark.skipif(not WSI.exists(), reason="needs the real slides")
+
+
+@real
+@pytest.mark.parametrize(
+    "name",
+    [
+        "svs/CMU-1-Small-Region.svs",
+        "ndpi/test3-DAPI-2-(387).ndpi",
+        "dicom/CMU-1-Small-Region",
+        "osteosarcoma-mosaics/Case-3_mosaic.tif",
+    ],
+)
+def test_opening_a_real_slide_decodes_nothing(name, monkeypatch):
+    # Pyramids of image libraries are not here: where their sizes leave it open how the
+    # levels lie on one another, pixels have to decide (`PyramidSlide._measure_scales`).
+    path = str(WSI / name)
+    refuse_to_decode(monkeypatch)
+    ((levels, options, _),) = get_reader(path)(path)
+    assert levels[0].ndim == 3
+    assert options["units"] == ("um", "um")
+
+
+@real
+def test_any_file_of_a_dicom_series_opens_the_series():
+    folder = WSI / "dicom" / "CMU-1-Small-Region"
+    ((_, options, _),) = get_reader(str(folder))(str(folder))
+    whole = options["metadata"]["napari_fddm"]["info"]
+    files = [path for path in folder.glob("*.dcm") if path.is_file()]
+    assert len(files) > 1
+    for path in files:
+        ((levels, options, _),) = get_reader(str(path))(str(path))
+        assert options["metadata"]["napari_fddm"]["info"].fingerprint == whole.fingerprint
+        assert levels[0].shape[:2] == whole.shape
+
+
+def test_an_omezarr_folder_is_a_slide(tmp_path):
+    import zarr
+
+    path = tmp_path / "image.ome.zarr"
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    image = stained(300, 200).transpose(2, 0, 1)
+    group.create_array("0", data=image, chunks=(3, 100, 100))
+    axes = [{"name": "c", "type": "channel"}] + [
+        {"name": name, "type": "space", "unit": "micrometer"} for name in "yx"
+    ]
+    scale = {"type": "scale", "scale": [1.0, 0.5, 0.5]}
+    datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+    multiscales = [{"axes": axes, "datasets": datasets, "name": "image"}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+    ((levels, options, _),) = get_reader(str(path))(str(path))
+    assert options["scale"] == pytest.approx((0.5, 0.5))
+    assert np.array_equal(np.asarray(levels[0][:50]), image[:, :50].transpose(1, 2, 0))

@@ -204,3 +204,14 @@ def test_threads_and_closing(tmp_path: Path) -> None:
         list(results)
     with pytest.raises(SlideError, match="closed"):
         slide.read_level(0, 0, 0, 8, 8)
+
+
+def test_strips_are_viewed_in_square_chunks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    image = noise(1100, 1300)
+    strips = {"openslide.level[0].tile-height": "8", "openslide.level[0].tile-width": "1300"}
+    slide = open_canvas(monkeypatch, tmp_path, Canvas([rgba(image)], strips))
+    level = slide.as_dask()[0]
+    assert level.chunksize == (512, 512, 3)
+    np.testing.assert_array_equal(level[500:530, 510:520].compute(), image[500:530, 510:520])

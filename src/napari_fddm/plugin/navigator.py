@@ -167,9 +167,7 @@ class Navigator(QWidget):
         self.map = Minimap()
         self.readout = QLabel()
         self.readout.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        font = self.readout.font()
-        font.setPointSizeF(1.3 * font.pointSizeF())
-        self.readout.setFont(font)
+        self.readout.setStyleSheet("font-size: 12pt; font-weight: bold")
         self.buttons = {power: _button(power) for power in MAGNIFICATIONS}
         for power, button in self.buttons.items():
             button.clicked.connect(lambda _checked=False, p=power: self._on_button_clicked(p))
