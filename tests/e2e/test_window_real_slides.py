@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ from qtpy.QtCore import Qt
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.data import WSI
 from tests.support.window import Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
