@@ -31,6 +31,7 @@ class Canvas:
         self.dimensions = levels[0].shape[1::-1]
         self.level_dimensions = tuple(a.shape[1::-1] for a in levels)
         self.level_downsamples = tuple(levels[0].shape[0] / a.shape[0] for a in levels)
+        self.associated_images: dict[str, Image.Image] = {}
         self.reads: list[tuple[tuple[int, int], int, tuple[int, int]]] = []
 
     def read_region(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -33,6 +33,10 @@ class Slide(Protocol):
         Stable identity of the content, so that a moved file is recognized.
     warnings : sequence of str
         What a user should know about this file.
+    properties : mapping of str to str
+        What the scanner wrote about it; may name a patient.
+    associated : sequence of str
+        Names of the images beside the pyramid; those may show a patient's name.
     """
 
     @property
@@ -63,6 +67,26 @@ class Slide(Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """See the attributes of the class."""
+        ...
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """See the attributes of the class."""
+        ...
+
+    @property
+    def associated(self) -> Sequence[str]:
+        """See the attributes of the class."""
+        ...
+
+    def read_associated(self, name: str) -> RgbImage:
+        """Read one of the images beside the pyramid, (h, w, 3) uint8.
+
+        Raises
+        ------
+        SlideError
+            If there is no such image or it cannot be decoded.
+        """
         ...
 
     def read_region(self, region: Region, mpp: float) -> RgbImage:

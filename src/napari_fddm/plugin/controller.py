@@ -11,6 +11,9 @@ from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.navigating import Navigating
+from napari_fddm.plugin.opening import SlideOpening
+from napari_fddm.plugin.properties import Properties
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.running import Running
 from napari_fddm.plugin.saving import Saving
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.workers import Runs
-
-EARLIER = "This slide has an analysis: Run FDDM shows it and goes on with it."
 
 
 class Controller(QObject):
@@ -72,6 +73,9 @@ class Controller(QObject):
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
         link = session.connections.add
         link(state.slide_changed, self._on_state_slide_changed)
+        self.navigating = Navigating(session, panels, self)
+        self.opening = SlideOpening(session, panels, self.running, self)
+        self.properties = Properties(session, panels, self)
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)
         link(viewer.layers.events.inserted, self._on_viewer_layers_changed)
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
@@ -114,6 +118,9 @@ class Controller(QObject):
         self.reporting.stop()
         self.bed.settle()
         self.session.connections.close()
+        self.navigating.close()
+        self.opening.close()
+        self.properties.close()
         self.running.close()
         self.session.close()
 
@@ -157,5 +164,4 @@ class Controller(QObject):
         self.panels.slide.set_slide(slide)
         self.panels.run.set_slide(slide)
         if not self.state.busy:
-            found = slide is not None and self.session.store_path(slide).exists()
-            self.state.progress = Progress(text=EARLIER if found else "")
+            self.state.progress = Progress()

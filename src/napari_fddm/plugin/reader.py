@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import FddmError
+from napari_fddm.plugin.folder import is_slide, is_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
     PathLike = str | Sequence[str]
     ReaderFunction = Callable[[PathLike], list[LayerData]]
 
-SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".tif", ".tiff", ".dcm", ".vms", ".vmu")
-SMALL_FILE = 256 * 1024
-"""A TIFF below this is no slide; it is left to napari's own reader."""
-
 
 def get_reader(path: PathLike) -> ReaderFunction | None:
     """Return a reading function, or None quickly for what is not a slide.
+
+    Only names, sizes and first bytes are looked at. A folder is offered by napari
+    whatever its name is: it is ours if it holds an OME-Zarr or a DICOM slide.
 
     Parameters
     ----------
@@ -31,13 +31,9 @@ def get_reader(path: PathLike) -> ReaderFunction | None:
     if not isinstance(path, str):
         return None
     place = Path(path)
-    if place.is_dir():
-        return read_store if (place / "fddm").is_dir() else None
-    if not place.name.lower().endswith(SLIDE_SUFFIXES) or not place.is_file():
-        return None
-    if place.suffix.lower() in (".tif", ".tiff") and place.stat().st_size < SMALL_FILE:
-        return None
-    return read_slide
+    if is_store(place):
+        return read_store
+    return read_slide if is_slide(place) else None
 
 
 def read_slide(path: PathLike) -> list[LayerData]:
@@ -52,7 +48,7 @@ def read_slide(path: PathLike) -> list[LayerData]:
     from napari_fddm.slides.opening import open_slide
 
     uri = str(path)
-    return [slide_layer_data(open_slide(uri), uri)]
+    return [slide_layer_data(open_slide(uri, look=False), uri)]
 
 
 def read_store(path: PathLike) -> list[LayerData]:

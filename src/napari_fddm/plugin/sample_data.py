@@ -16,4 +16,4 @@ def synthetic_slide() -> list[LayerData]:
     from napari_fddm.plugin.slides import slide_layer_data
     from napari_fddm.slides.opening import open_slide
 
-    return [slide_layer_data(open_slide(SAMPLE_URI), SAMPLE_URI)]
+    return [slide_layer_data(open_slide(SAMPLE_URI, look=False), SAMPLE_URI)]

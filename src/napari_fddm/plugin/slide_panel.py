@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QDoubleSpinBox,
+    QFormLayout,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from napari_fddm.core.geometry import Mpp
@@ -13,7 +22,8 @@ from napari_fddm.core.geometry import Mpp
 if TYPE_CHECKING:
     from napari_fddm.plugin.state import SlideInfo
 
-NO_SLIDE = "none: File ▸ Open, or drop one here"
+NO_SLIDE = "none: Open… below, or drop one here"
+BACK, ON = -1, 1
 
 
 class SlidePanel(QWidget):
@@ -23,9 +33,22 @@ class SlidePanel(QWidget):
     -------
     mpp_typed
         Another pixel size was given.
+    open_file_clicked, open_folder_clicked
+        A slide shall be chosen and opened.
+    step_clicked : int
+        `BACK` or `ON`: another slide of the same folder is wanted.
+    properties_clicked
+        What the file says about itself is wanted.
+    earlier_clicked
+        The analysis that exists shall be shown.
     """
 
     mpp_typed = Signal()
+    open_file_clicked = Signal()
+    open_folder_clicked = Signal()
+    step_clicked = Signal(int)
+    properties_clicked = Signal()
+    earlier_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -33,10 +56,24 @@ class SlidePanel(QWidget):
         self.size_label = QElidingLabel()
         self.warning_label = QLabel()
         self.warning_label.setWordWrap(True)
-        self.warning_label.hide()
         self.mpp_box = _mpp_box()
+        self.open_button, self.folder_button = QPushButton("Open…"), QPushButton("Folder…")
+        self.open_button.setToolTip("Open a slide file.")
+        self.folder_button.setToolTip("Open an OME-Zarr or a folder with a DICOM slide.")
+        self.back_button, self.on_button = QPushButton("◀"), QPushButton("▶")
+        self.properties_button = QPushButton("Properties…")
+        self.properties_button.setToolTip(
+            "Levels, pixel size and what the scanner wrote into the file; macro and label image "
+            "on request."
+        )
+        self.earlier_label = QLabel()
+        self.earlier_label.setWordWrap(True)
+        self.earlier_button = QPushButton("Show it")
+        self.earlier_button.setToolTip("Show the stored classes and corrections, without a run.")
+        self.earlier_notice = QFrame()
+        self._warnings: list[str] = []
         self._lay_out()
-        self.mpp_box.valueChanged.connect(self._on_mpp_box_changed)
+        self._connect()
         self.set_slide(None)
 
     def _lay_out(self) -> None:
@@ -45,16 +82,42 @@ class SlidePanel(QWidget):
         self._form.addRow("Slide", self.slide_label)
         self._form.addRow("Size", self.size_label)
         self._form.addRow("µm per pixel", self.mpp_box)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.open_button, 1)
+        buttons.addWidget(self.folder_button, 1)
+        buttons.addWidget(self.back_button)
+        buttons.addWidget(self.on_button)
+        buttons.addWidget(self.properties_button, 1)
+        notice = QHBoxLayout(self.earlier_notice)
+        notice.setContentsMargins(0, 0, 0, 0)
+        notice.addWidget(self.earlier_label, 1)
+        notice.addWidget(self.earlier_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._form)
+        layout.addLayout(buttons)
         layout.addWidget(self.warning_label)
+        layout.addWidget(self.earlier_notice)
+
+    def _connect(self) -> None:
+        self.mpp_box.valueChanged.connect(self._on_mpp_box_changed)
+        self.open_button.clicked.connect(self.open_file_clicked)
+        self.folder_button.clicked.connect(self.open_folder_clicked)
+        self.back_button.clicked.connect(lambda: self.step_clicked.emit(BACK))
+        self.on_button.clicked.connect(lambda: self.step_clicked.emit(ON))
+        self.properties_button.clicked.connect(self.properties_clicked)
+        self.earlier_button.clicked.connect(self.earlier_clicked)
 
     @property
     def mpp(self) -> float | None:
         """What the user typed as µm per pixel; None where the slide knows it or nothing was."""
         value = float(self.mpp_box.value())
         return value if self.mpp_box.isVisibleTo(self) and value > 0 else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is told about the slide's file."""
+        return tuple(self._warnings)
 
     def set_slide(self, info: SlideInfo | None) -> None:
         """Show a slide."""
@@ -63,9 +126,45 @@ class SlidePanel(QWidget):
         self.slide_label.setToolTip(tip)
         self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
-        text = "\n".join(info.warnings) if info else ""
-        self.warning_label.setText(text)
-        self.warning_label.setVisible(bool(text))
+        self._warnings = list(info.warnings) if info else []
+        self._show_warnings()
+        self.set_earlier("")
+        self.set_neighbors(None, None)
+        self.properties_button.setEnabled(info is not None)
+
+    def add_warning(self, text: str) -> None:
+        """Tell one more thing about the slide's file; nothing where it is empty or told."""
+        if text and text not in self._warnings:
+            self._warnings.append(text)
+            self._show_warnings()
+
+    def set_neighbors(self, back: str | None, on: str | None, reason: str = "") -> None:
+        """Say which slides lie before and after this one in its folder, None for none.
+
+        Parameters
+        ----------
+        back, on : str or None
+            Names.
+        reason : str
+            Why there is none.
+        """
+        ends = (
+            (self.back_button, back, "first", "Previous"),
+            (self.on_button, on, "last", "Next"),
+        )
+        for button, name, end, title in ends:
+            button.setEnabled(name is not None)
+            why = reason or f"this is the {end} slide of its folder"
+            button.setToolTip(f"{title} slide of the folder: {name or why}.")
+
+    def set_earlier(self, text: str) -> None:
+        """Offer an analysis that exists, in words; "" for none."""
+        self.earlier_label.setText(text)
+        self.earlier_notice.setVisible(bool(text))
+
+    def _show_warnings(self) -> None:
+        self.warning_label.setText("\n".join(self._warnings))
+        self.warning_label.setVisible(bool(self._warnings))
 
     def _on_mpp_box_changed(self, _value: float) -> None:
         self.mpp_typed.emit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.geometry import Region
+from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.state import SlideInfo
 from napari_fddm.slides.opening import local_place
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from napari.layers import Image, Layer
-
-    from napari_fddm.core.protocols import Slide
 
 LayerData = tuple[Any, dict[str, Any], str]
 
@@ -56,6 +55,17 @@ def info_of_layer(layer: Layer | None) -> SlideInfo | None:
     return info if isinstance(info, SlideInfo) else None
 
 
+def slide_of_layer(layer: Layer | None) -> Slide | None:
+    """Return the open slide behind a layer, or None, also for layers from elsewhere."""
+    slide = layer.metadata.get(METADATA, {}).get("slide") if layer is not None else None
+    return slide if isinstance(slide, Slide) else None
+
+
+def layer_of(layers: Iterable[Layer], slide: SlideInfo) -> Image | None:
+    """Return the layer that shows a slide, or None."""
+    return next((layer for layer in layers if info_of_layer(layer) == slide), None)
+
+
 def displayed_region(layer: Image) -> Region:
     """Return the part of a multiscale layer that the canvas shows, level-0 px."""
     shape = layer.data[0].shape[:2]
@@ -69,7 +79,5 @@ def displayed_region(layer: Image) -> Region:
 
 def viewport_of(layers: Iterable[Layer], slide: SlideInfo) -> Region | None:
     """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer."""
-    for layer in layers:
-        if info_of_layer(layer) == slide:
-            return displayed_region(layer)
-    return None
+    layer = layer_of(layers, slide)
+    return displayed_region(layer) if layer is not None else None

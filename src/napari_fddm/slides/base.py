@@ -23,6 +23,7 @@ from napari_fddm.core.resample import (
     bin_average,
 )
 from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.extras import WithExtras
 from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
 
-class PyramidSlide(ABC):
+class PyramidSlide(WithExtras, ABC):
     """Base of all slides; satisfies `napari_fddm.core.protocols.Slide`.
 
     Subclasses implement `_read_level` (thread-safe) and may extend `close`.

@@ -42,7 +42,7 @@ DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
+def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True) -> Slide:
     """Open a slide of any supported format.
 
     Parameters
@@ -53,6 +53,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
+    look : bool
+        Whether to look at some pixels for `dark_ground`; a window does that later, in a
+        thread.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         return open_synthetic(path, mpp=mpp)
     place, spec_mpp = _split_spec(path)
     slide = _open_place(place, spec_mpp if mpp is None else mpp)
-    note = dark_ground(slide)
+    note = dark_ground(slide) if look else ""
     if note:
         slide.add_warning(note)
     return slide

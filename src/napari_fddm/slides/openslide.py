@@ -19,7 +19,7 @@ from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_te
 from napari_fddm.slides.tiff_level import onto_white
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from openslide import OpenSlide
@@ -74,6 +74,8 @@ class OpenSlideSlide(PyramidSlide):
         binned = properties.get("openslide.vendor") in _SCANNERS
         super().__init__(info, shapes, tile=_tile(properties), binned=binned)
         self._downsamples = tuple(handle.level_downsamples)
+        self._properties = properties
+        self._associated = tuple(sorted(handle.associated_images))
         self._path = path
         self._swap_lock = threading.Lock()
         # A reader keeps its own reference: the C handle is freed with the last of them,
@@ -85,6 +87,33 @@ class OpenSlideSlide(PyramidSlide):
         """Let go of the file; reading afterwards raises SlideError."""
         super().close()
         self._handle = None
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """OpenSlide's properties; vendor ones may name a patient."""
+        return self._properties
+
+    @property
+    def associated(self) -> Sequence[str]:
+        """OpenSlide's associated images."""
+        return self._associated
+
+    def read_associated(self, name: str) -> RgbImage:
+        """Read one of the associated images; see the base class."""
+        handle = self._handle
+        if handle is None or name not in self._associated:
+            self._refuse_if_closed()
+            return super().read_associated(name)
+        from openslide import OpenSlideError
+
+        try:
+            rgba = np.asarray(handle.associated_images[name])
+        except OpenSlideError as error:
+            self._replace(handle)
+            raise SlideError(
+                f"the {name} image of {self.name} cannot be decoded: {error}."
+            ) from error
+        return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         handle = self._handle

@@ -22,6 +22,7 @@ from napari_fddm.core.geometry import LevelInfo, MapGeometry, Mpp, Region
 from napari_fddm.slides._layout import TissueLayout
 from napari_fddm.slides._noise import SampleGrid, subseed
 from napari_fddm.slides._painting import Painter
+from napari_fddm.slides.extras import WithExtras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +104,7 @@ class _Reading:
             yield slice(begin, min(begin + _BLOCK, self.inside.stop))
 
 
-class SyntheticSlide:
+class SyntheticSlide(WithExtras):
     """A deterministic procedural slide that implements the `Slide` protocol.
 
     The same arguments give the same bytes; a tile read alone equals the same pixels of

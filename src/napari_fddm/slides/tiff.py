@@ -13,9 +13,11 @@ from napari_fddm.core.errors import SlideError
 from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import resolve_mpp
+from napari_fddm.slides.tiff_extras import read_image
 from napari_fddm.slides.tiff_file import read_structure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_fddm.core.protocols import RgbImage
@@ -57,6 +59,8 @@ class TiffSlide(PyramidSlide):
             binned=structure.is_scanner,
         )
         self._tiff_levels = structure.levels
+        self._path, self._properties = path, structure.properties
+        self._associated = structure.associated
         self._file = path.open("rb")
         # A viewer drops its layers without saying so: the file goes with the slide.
         weakref.finalize(self, self._file.close)
@@ -70,6 +74,23 @@ class TiffSlide(PyramidSlide):
         with self._file_lock:
             self._file.close()
         self._cache.clear()
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Aperio's fields and some TIFF tags; may name a patient."""
+        return self._properties
+
+    @property
+    def associated(self) -> Sequence[str]:
+        """Images of the file that are no level of the slide."""
+        return tuple(self._associated)
+
+    def read_associated(self, name: str) -> RgbImage:
+        """Read one of the images beside the pyramid; see the base class."""
+        self._refuse_if_closed()
+        if name not in self._associated:
+            return super().read_associated(name)
+        return read_image(self._path, self._associated[name], name)
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         source = self._tiff_levels[level]

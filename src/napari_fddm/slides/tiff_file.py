@@ -16,10 +16,11 @@ from napari_fddm.slides.mpp import (
     claim_from_ome,
     claim_from_resolution,
 )
+from napari_fddm.slides.tiff_extras import associated_series, tiff_properties
 from napari_fddm.slides.tiff_level import NotBrightfieldError, TiffLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MAX_UNTILED_BYTES = 1 << 30
@@ -37,13 +38,16 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 class TiffStructure:
     """A TIFF slide's levels, finest first, and what it says about itself.
 
-    `is_scanner` tells files that a scanner wrote, not an image library.
+    `is_scanner` tells files that a scanner wrote, not an image library; `properties` are what
+    it says about the slide, `associated` the series of other images by name.
     """
 
     levels: tuple[TiffLevel, ...]
     claims: tuple[MppClaim | None, ...]
     warnings: tuple[str, ...]
     is_scanner: bool
+    properties: Mapping[str, str]
+    associated: Mapping[str, int]
 
 
 def read_structure(path: Path) -> TiffStructure:
@@ -88,7 +92,14 @@ def _structure(file: Any, path: Path) -> TiffStructure:
     warnings += [note for note in notes if note]
     claims = _claims(file, levels[0].page, number)
     is_scanner = bool(file.is_svs or file.is_ndpi or file.is_scn or file.is_bif)
-    return TiffStructure(tuple(levels), claims, tuple(warnings), is_scanner)
+    return TiffStructure(
+        tuple(levels),
+        claims,
+        tuple(warnings),
+        is_scanner,
+        tiff_properties(file, levels[0].page),
+        associated_series(file, number),
+    )
 
 
 def _largest_series(file: Any, name: str) -> tuple[Any, int]:

@@ -1,0 +1,93 @@
+"""What to tell of an analysis before it is opened: when, how much, how often corrected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from napari_fddm.interop.files import read_json
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.eventlog import EventLog
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSummary:
+    """A store in few words.
+
+    Attributes
+    ----------
+    path : Path
+        The store.
+    when : datetime or None
+        When a run last wrote into it, local time; None where it does not say.
+    coverage : float or None
+        Share of the slide's tissue that was analyzed, 0–1.
+    complete : bool
+        Whether the last run came to its end.
+    edits : int
+        Corrections in its log, undone ones included.
+    """
+
+    path: Path
+    when: datetime | None
+    coverage: float | None
+    complete: bool
+    edits: int
+
+    @property
+    def text(self) -> str:
+        """The same as a sentence."""
+        facts = [f"{self.when:%Y-%m-%d %H:%M}"] if self.when is not None else []
+        if self.coverage is not None:
+            facts.append(f"{self.coverage:.0%} of the tissue")
+        elif not self.complete:
+            facts.append("not complete")
+        if self.edits:
+            facts.append("1 edit" if self.edits == 1 else f"{self.edits} edits")
+        else:
+            facts.append("no edits")
+        return f"This slide has an analysis ({', '.join(facts)})."
+
+
+def summarize_store(path: Path) -> StoreSummary | None:
+    """Read what a store says about itself; no map is touched.
+
+    Parameters
+    ----------
+    path : Path
+        Where a store may be.
+
+    Returns
+    -------
+    StoreSummary or None
+        None where there is none.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    if not layout.is_our_store(path):
+        return None
+    about = read_json(path / layout.OURS / layout.PROVENANCE)
+    run = read_json(path / layout.OURS / layout.RUN)
+    coverage = about.get("run", {}).get("coverage")
+    edits = sum(1 for _ in EventLog(path / layout.OURS / layout.EVENTS).records("edit"))
+    return StoreSummary(
+        path,
+        _local(about.get("updated", about.get("created"))),
+        float(coverage) if isinstance(coverage, int | float) else None,
+        bool(run.get("complete", False)),
+        edits,
+    )
+
+
+def _local(text: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(text)).astimezone()
+    except ValueError:
+        return None

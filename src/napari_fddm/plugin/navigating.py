@@ -1,0 +1,147 @@
+"""Minimap and magnification: follows the camera, moves it, has the small picture read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_fddm.plugin.background import Background
+from napari_fddm.plugin.navigator import NO_MPP
+from napari_fddm.plugin.slides import layer_of, slide_of_layer
+from napari_fddm.plugin.viewport import center_on, pixels_per_canvas_pixel, shown_region, zoom_to
+from napari_fddm.slides.base import PyramidSlide
+from napari_fddm.slides.opening import dark_ground
+from napari_fddm.slides.overview import read_overview
+
+if TYPE_CHECKING:
+    from napari.layers import Image
+
+    from napari_fddm.core.protocols import RgbImage, Slide
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.state import SlideInfo
+
+OBJECTIVE_UM = 10.0
+"""µm per pixel at 1×: scanners make 0.25 µm with an objective of 40×, 0.5 µm with 20×."""
+LONGEST = 512
+"""Longer side of the small picture, px: enough for a screen with a device pixel ratio of 2."""
+FOLLOW_MS = 30
+"""The frame follows the camera at most this often."""
+
+
+class Navigating(QObject):
+    """Connects the navigator with the camera and the slide in front.
+
+    Parameters
+    ----------
+    session : Session
+        Its viewer's camera is shown and moved.
+    panels : Panels
+        The navigator; the slide panel knows a typed pixel size and shows warnings.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(self, session: Session, panels: Panels, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer, self._state = session.viewer, session.state
+        self._view, self._slide_panel = panels.navigator, panels.slide
+        self._background = Background("overview", self)
+        self._pictures: dict[str, tuple[RgbImage | None, str]] = {}
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(FOLLOW_MS)
+        link = session.connections.add
+        link(self._timer.timeout, self.follow)
+        link(self._view.moved, self._on_view_moved)
+        link(self._view.magnification_clicked, self._on_view_magnification_clicked)
+        link(panels.slide.mpp_typed, self._on_anything_changed)
+        link(self._state.slide_changed, self._on_state_slide_changed)
+        camera = self._viewer.scene.camera.events
+        for event in (camera.center, camera.zoom, self._viewer.canvas.events.size):
+            link(event, self._on_anything_changed)
+        link(self._viewer.dims.events.ndisplay, self._on_anything_changed)
+
+    def follow(self) -> None:
+        """Show where the camera is."""
+        slide, layer = self._state.slide, self._layer
+        if slide is None or layer is None or self._viewer.dims.ndisplay != 2:
+            self._view.map.set_view(None)
+            self._view.set_magnification(None, "no slide is in the view")
+            return
+        self._view.map.set_view(shown_region(self._viewer, layer))
+        mpp = self._mpp(slide)
+        if mpp is None:
+            self._view.set_magnification(None, NO_MPP)
+            return
+        um = pixels_per_canvas_pixel(self._viewer, layer) * mpp / self._screen_pixels
+        self._view.set_magnification(OBJECTIVE_UM / um)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._timer.stop()
+        self._background.close()
+
+    @property
+    def _layer(self) -> Image | None:
+        slide = self._state.slide
+        return layer_of(self._viewer.layers, slide) if slide is not None else None
+
+    @property
+    def _screen_pixels(self) -> float:
+        """Screen pixels along a canvas pixel."""
+        return float(self._view.devicePixelRatioF())
+
+    def _mpp(self, slide: SlideInfo) -> float | None:
+        return slide.mpp or self._slide_panel.mpp
+
+    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+        self._view.set_slide(slide.shape if slide is not None else None)
+        self.follow()
+        self._on_anything_changed()  # the camera may not have come yet
+        if slide is None:
+            return
+        layer = self._layer
+        opened = slide_of_layer(layer)
+        if slide.fingerprint in self._pictures:
+            self._show(slide.fingerprint)
+        elif opened is not None:
+            self._background.do(
+                lambda: self._read(opened), lambda found: self._on_read(slide.fingerprint, found)
+            )
+
+    def _read(self, slide: Slide) -> tuple[RgbImage | None, str]:
+        """Read the small picture and look at its ground; in the thread."""
+        picture = read_overview(slide, LONGEST, lambda: self._background.closed)
+        return picture, dark_ground(slide) if isinstance(slide, PyramidSlide) else ""
+
+    def _on_read(self, fingerprint: str, found: tuple[RgbImage | None, str]) -> None:
+        self._pictures[fingerprint] = found
+        self._show(fingerprint)
+
+    def _show(self, fingerprint: str) -> None:
+        slide = self._state.slide
+        if slide is None or slide.fingerprint != fingerprint:
+            return  # late, of a slide that is no longer in front
+        picture, warning = self._pictures[fingerprint]
+        if picture is not None:
+            self._view.map.set_image(picture)
+        self._slide_panel.add_warning(warning)
+
+    def _on_view_moved(self, y: float, x: float) -> None:
+        layer = self._layer
+        if layer is not None:
+            center_on(self._viewer, layer, y, x)
+
+    def _on_view_magnification_clicked(self, power: int) -> None:
+        slide, layer = self._state.slide, self._layer
+        mpp = self._mpp(slide) if slide is not None else None
+        if layer is not None and mpp is not None:
+            um = OBJECTIVE_UM / power * self._screen_pixels  # per canvas pixel
+            zoom_to(self._viewer, layer, um / mpp)
+            self.follow()
+
+    def _on_anything_changed(self, _event: Any = None) -> None:
+        if not self._timer.isActive():
+            self._timer.start()

@@ -1,0 +1,273 @@
+"""Opening slides: dialogs, the next one of a folder, and the analysis one already has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QFileDialog
+
+from napari_fddm.core.errors import FddmError, SlideError
+from napari_fddm.pipeline.layout import default_store_path
+from napari_fddm.pipeline.summary import summarize_store
+from napari_fddm.plugin.background import Background
+from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
+from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.slide_panel import ON
+from napari_fddm.plugin.slides import layer_of, slide_layer_data
+from napari_fddm.slides.opening import open_slide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image
+    from qtpy.QtWidgets import QWidget
+
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.pipeline.summary import StoreSummary
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.running import Running
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.state import SlideInfo
+
+FILTER = "Slides ({});;All files (*)".format(
+    " ".join(f"*{suffix} *{suffix.upper()}" for suffix in SLIDE_SUFFIXES)
+)
+FOLDER_TITLE = "Open an OME-Zarr, or a folder with one DICOM slide"
+
+
+class SlideOpening(QObject):
+    """Opens slides and says what lies around the one in front.
+
+    Parameters
+    ----------
+    session : Session
+        Its viewer gets the slides.
+    panels : Panels
+        The slide panel asks.
+    running : Running
+        Shows an analysis without a run.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(self, session: Session, panels: Panels, running: Running, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._viewer, self._state = session, session.viewer, session.state
+        self._panel, self._running = panels.slide, running
+        self._background = Background("slides", self)
+        self._around: tuple[Sequence[Path], Sequence[Path]] = ([], [])
+        self._earlier: StoreSummary | None = None
+        link = session.connections.add
+        link(self._panel.open_file_clicked, self._on_panel_open_file_clicked)
+        link(self._panel.open_folder_clicked, self._on_panel_open_folder_clicked)
+        link(self._panel.step_clicked, self._on_panel_step_clicked)
+        link(self._panel.earlier_clicked, self._on_panel_earlier_clicked)
+        link(self._state.slide_changed, self._on_state_slide_changed)
+        link(self._state.progress_changed, self._on_state_progress_changed)
+        link(session.added, self._on_session_added)
+        link(session.removed, self._on_session_removed)
+        link(self._background.failed, self._on_background_failed)
+
+    def open(self, path: Path) -> None:
+        """Open a slide beside what is shown, or an analysis without a run."""
+        if is_store(path):
+            self._running.open_store(path)
+            return
+        self._background.do(lambda: _opened(path), self._add)
+
+    def step(self, direction: int) -> None:
+        """Show another slide of the folder in place of this one.
+
+        Parameters
+        ----------
+        direction : int
+            `slide_panel.BACK` or `slide_panel.ON`.
+        """
+        slide = self._state.slide
+        if slide is None or self._state.busy:
+            return
+        queue = self._around[1 if direction == ON else 0]
+        self._panel.set_neighbors(None, None, "the next one is being opened")
+        self._background.do(
+            lambda: _first_other(queue, slide.fingerprint),
+            lambda found: self._replace(slide, found),
+            self._on_step_failed,
+        )
+
+    def close(self) -> None:
+        """Stop looking and opening."""
+        self._background.close()
+
+    def _add(self, found: tuple[Slide, str]) -> Image:
+        slide, uri = found
+        data, options, _ = slide_layer_data(slide, uri)
+        layer = self._viewer.add_image(data, **options)
+        self._viewer.reset_view(layers=[layer])
+        return layer
+
+    def _replace(self, old: SlideInfo, found: tuple[Slide, str, Sequence[str]]) -> None:
+        slide, uri, skipped = found
+        layer = layer_of(self._viewer.layers, old)
+        if self._state.slide != old or self._state.busy or layer is None:
+            slide.close()  # something else was begun meanwhile
+            self._show_around()
+            return
+        analysis = self._session.analysis_of(old)
+        if analysis is not None and not analysis.keeper.flush():
+            slide.close()
+            self._show_around()
+            show_error("The corrections are still being written. Try again in a moment.")
+            return
+        for note in skipped:
+            show_info(note)
+        # Taken away first: slides with and without a pixel size do not go together.
+        place = self._viewer.layers.index(layer)
+        mine = [analysis.layer, analysis.patch_layer, analysis.refined_layer] if analysis else []
+        mine += [
+            other
+            for other in self._viewer.layers
+            if other.metadata.get(METADATA, {}).get("of") == old.fingerprint
+        ]
+        for gone in (*mine, layer):
+            if gone in self._viewer.layers:
+                self._viewer.layers.remove(gone)
+        new = self._add((slide, uri))
+        below = min(place, len(self._viewer.layers) - 1)
+        self._viewer.layers.move(self._viewer.layers.index(new), below)
+        self._viewer.layers.selection.active = new
+
+    def _show_around(self) -> None:
+        slide = self._state.slide
+        if slide is None:
+            self._panel.set_neighbors(None, None, "no slide is open")
+        elif slide.local_path is None:
+            self._panel.set_neighbors(None, None, "this one lies in no folder")
+        elif self._state.busy:
+            self._panel.set_neighbors(None, None, "a run is going on")
+        else:
+            back, on = (paths[0].name if paths else None for paths in self._around)
+            self._panel.set_neighbors(back, on)
+
+    def _look_around(self, slide: SlideInfo) -> None:
+        path = slide.local_path
+        if path is not None:
+            self._background.do(
+                lambda: neighbors(path), lambda found: self._on_around(slide, found)
+            )
+        if self._session.analysis_of(slide) is None:
+            self._background.do(
+                lambda: summarize_store(default_store_path(path, slide.fingerprint)),
+                lambda found: self._on_earlier(slide, found),
+                lambda error: self._on_earlier_failed(slide, error),
+            )
+
+    # Answers ------------------------------------------------------------------
+
+    def _on_around(self, slide: SlideInfo, found: tuple[list[Path], list[Path]]) -> None:
+        if slide == self._state.slide:
+            self._around = found
+            self._show_around()
+
+    def _on_earlier(self, slide: SlideInfo, found: StoreSummary | None) -> None:
+        if slide == self._state.slide and self._session.analysis_of(slide) is None:
+            self._earlier = found
+            self._panel.set_earlier(found.text if found is not None else "")
+
+    def _on_earlier_failed(self, slide: SlideInfo, error: FddmError) -> None:
+        if slide == self._state.slide:
+            self._panel.add_warning(f"this slide's analysis cannot be read: {error}")
+
+    def _on_step_failed(self, error: FddmError) -> None:
+        self._show_around()
+        show_error(str(error))
+
+    def _on_background_failed(self, error: FddmError) -> None:
+        show_error(str(error))
+
+    # Signals ------------------------------------------------------------------
+
+    def _on_panel_open_file_clicked(self) -> None:
+        for path in choose_files(self._panel, self._folder):
+            self.open(path)
+
+    def _on_panel_open_folder_clicked(self) -> None:
+        path = choose_folder(self._panel, self._folder)
+        if path is not None:
+            self.open(path)
+
+    @property
+    def _folder(self) -> str:
+        """Where to begin: the folder of the slide in front."""
+        slide = self._state.slide
+        path = slide.local_path if slide is not None else None
+        return str(path.parent) if path is not None else ""
+
+    def _on_panel_step_clicked(self, direction: int) -> None:
+        self.step(direction)
+
+    def _on_panel_earlier_clicked(self) -> None:
+        if self._earlier is not None:
+            self._running.open_store(self._earlier.path)
+
+    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+        self._around, self._earlier = ([], []), None
+        if slide is not None:
+            self._look_around(slide)
+        self._show_around()
+
+    def _on_state_progress_changed(self, _progress: Any) -> None:
+        self._show_around()
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        slide = self._state.slide
+        if slide is not None and slide.fingerprint == analysis.fingerprint:
+            self._panel.set_earlier("")
+
+    def _on_session_removed(self, _analysis: Analysis) -> None:
+        slide = self._state.slide
+        if slide is not None:
+            self._look_around(slide)
+
+
+def choose_files(parent: QWidget | None, folder: str = "") -> list[Path]:
+    """Ask for slide files; none where the dialog is cancelled."""
+    names, _ = QFileDialog.getOpenFileNames(parent, "Open slide", folder, FILTER)
+    return [Path(name) for name in names]
+
+
+def choose_folder(parent: QWidget | None, folder: str = "") -> Path | None:
+    """Ask for the folder of an OME-Zarr or a DICOM slide."""
+    name = QFileDialog.getExistingDirectory(parent, FOLDER_TITLE, folder)
+    return Path(name) if name else None
+
+
+def _opened(path: Path) -> tuple[Slide, str]:
+    return open_slide(path, look=False), str(path)
+
+
+def _first_other(queue: Sequence[Path], fingerprint: str) -> tuple[Slide, str, list[str]]:
+    """Open the first that can be opened and is another slide, e.g. no file of the same series.
+
+    Raises
+    ------
+    SlideError
+        If there is none.
+    """
+    skipped: list[str] = []
+    for path in queue:
+        try:
+            slide = open_slide(path, look=False)
+        except FddmError as error:
+            skipped.append(f"skipped: {error}")
+            continue
+        if slide.fingerprint != fingerprint:
+            return slide, str(path), skipped
+        slide.close()
+    raise SlideError(
+        "there is no other slide in this direction that can be opened.",
+        hint=" ".join(skipped),
+    )

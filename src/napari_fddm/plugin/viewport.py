@@ -1,0 +1,67 @@
+"""What the canvas shows of a slide, and moving there: canvas, world and level-0 pixels.
+
+napari's camera speaks of world units per canvas pixel, a slide of level-0 pixels.
+Canvas pixels are logical ones: on a screen with a device pixel ratio of 2 each is
+2 × 2 screen pixels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.geometry import Region
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image
+
+_HALF_PIXEL = 0.5
+"""napari's coordinates are those of pixel centers, ours of pixel edges."""
+
+
+def world_per_pixel(viewer: ViewerModel, layer: Image) -> float:
+    """Return the length of a level-0 pixel in world units.
+
+    These are the layer's own, unless another layer made napari choose finer ones.
+    """
+    size = abs(float(layer.scale[-1]))
+    units = viewer.layers.extent.units
+    if units is None or units[-1] == layer.units[-1]:
+        return size
+    ratio = (1.0 * layer.units[-1]).to(units[-1]).magnitude
+    return size * float(ratio)
+
+
+def pixels_per_canvas_pixel(viewer: ViewerModel, layer: Image) -> float:
+    """Return how many level-0 pixels a canvas pixel is wide."""
+    return 1.0 / (float(viewer.scene.camera.zoom) * world_per_pixel(viewer, layer))
+
+
+def shown_region(viewer: ViewerModel, layer: Image) -> Region:
+    """Return what the canvas shows, level-0 px; it may reach beyond the slide."""
+    scale = pixels_per_canvas_pixel(viewer, layer)
+    height, width = (float(n) * scale for n in viewer.canvas.viewbox_size(viewer.layers))
+    size = world_per_pixel(viewer, layer)
+    y, x = (
+        (float(center) - float(start) * size / abs(float(step))) / size + _HALF_PIXEL
+        for center, start, step in zip(
+            viewer.scene.camera.center[-2:], layer.translate[-2:], layer.scale[-2:], strict=True
+        )
+    )
+    return Region(y - height / 2, x - width / 2, height, width)
+
+
+def center_on(viewer: ViewerModel, layer: Image, y: float, x: float) -> None:
+    """Move the middle of the canvas to a place, level-0 px (edge coordinates)."""
+    size = world_per_pixel(viewer, layer)
+    place = [
+        (n - _HALF_PIXEL) * size + float(start) * size / abs(float(step))
+        for n, start, step in zip((y, x), layer.translate[-2:], layer.scale[-2:], strict=True)
+    ]
+    camera = viewer.scene.camera
+    camera.center = (float(camera.center[0]), *place)
+
+
+def zoom_to(viewer: ViewerModel, layer: Image, pixels: float) -> None:
+    """Let a canvas pixel be so many level-0 pixels wide; the center stays."""
+    viewer.scene.camera.zoom = 1.0 / (pixels * world_per_pixel(viewer, layer))
