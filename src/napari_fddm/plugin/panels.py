@@ -9,6 +9,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.signoff_panel import SignOffPanel
 from napari_fddm.plugin.slide_panel import SlidePanel
 
 if TYPE_CHECKING:
@@ -29,12 +30,15 @@ class Panels:
         What the brush paints and how the classes look.
     necrosis : NecrosisPanel
         The rate.
+    signing : SignOffPanel
+        Who stands for it.
     """
 
     slide: SlidePanel
     run: RunPanel
     classes: ClassPanel
     necrosis: NecrosisPanel
+    signing: SignOffPanel
 
     @classmethod
     def build(cls, parent: QWidget | None = None) -> Panels:
@@ -44,6 +48,7 @@ class Panels:
             run=RunPanel(parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
             necrosis=NecrosisPanel(parent),
+            signing=SignOffPanel(parent),
         )
 
     def in_order(self) -> tuple[QWidget, ...]:
