@@ -31,6 +31,14 @@ class Painter:
         self.labels[window.slices] = value
         return self.counter.update(self.labels, window, tool)
 
+    def spray(self, y, x, value, tool="paint"):
+        """Change so many single cells that the record needs disk space of its own."""
+        window = Window(y, x, 150, 150)
+        part = self.labels[window.slices]
+        chosen = np.random.default_rng(y + x + value).random(part.shape) < 0.5
+        part[chosen] = (part[chosen] + value) % 7 + 1
+        return self.counter.update(self.labels, window, tool)
+
 
 def stored(path):
     with AnalysisStore.open(path) as store:

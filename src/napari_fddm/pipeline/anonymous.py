@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 REMOVED = "…"
 _PATH = re.compile(
-    r"(?:[A-Za-z]:[\\/]|\\\\|(?<![\w.:/])/)[^\s'\",;]+|\b[a-z][a-z0-9+.-]*://[^\s'\",;]+"
+    r"(?:[A-Za-z]:[\\/]|\\\\|(?<![\w.:/])/|\b[a-z][a-z0-9+.-]*://)[^'\",;:\n]+", re.IGNORECASE
 )
+"""Absolute paths and addresses, up to the next mark: folders have spaces in their names."""
 _SHORT = 3
 """Names up to this length are ordinary words or numbers as often as not; a file name is
 taken out with its suffix all the same."""
