@@ -148,7 +148,7 @@ class CorrectedLabels(Labels):
         return super()._mode_setter_helper(mode)
 
     def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
-        """Write cells, undoably; every tool does it through here."""
+        """Write cells, undoably; eraser and scripts do it through here."""
         if self._locked:
             self.refused.emit(self._locked)
         else:
@@ -245,6 +245,9 @@ class CorrectedLabels(Labels):
         **kwargs: Any,
     ) -> None:
         # Brush, fill and polygon of napari all come through here.
+        if self._locked:
+            self.refused.emit(self._locked)
+            return
         if self.protected:
             mask = mask & self._free(self.data[slice_key])
         super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)
