@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
@@ -9,6 +12,9 @@ from qtpy.QtCore import Qt
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.data import WSI
 from tests.support.window import Window
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -30,13 +36,15 @@ def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
     window.let_go()
 
 
-def file_of(name: str) -> str:
+def copy_of(name: str, folder: Path) -> str:
+    """Return a copy of a slide's file: its store will lie beside it."""
     place = WSI / SLIDES[name]
     if not place.exists():
-        pytest.skip(
-            f"{SLIDES[name]} is not here: set NAPARI_FDDM_DATA to the folder of real slides"
-        )
-    return str(next(place.glob("*.dcm")) if place.is_dir() else place)
+        pytest.skip(f"{SLIDES[name]} is not here: NAPARI_FDDM_DATA names the folder of slides")
+    copy = folder / place.name
+    if place.is_dir():
+        return str(next(shutil.copytree(place, copy).glob("*.dcm")))
+    return str(shutil.copyfile(place, copy))
 
 
 def middle_of_tissue(window: Window) -> tuple[float, float]:
@@ -55,7 +63,7 @@ def middle_of_tissue(window: Window) -> tuple[float, float]:
 
 @pytest.mark.parametrize("name", SLIDES)
 def test_a_real_slide_is_run_corrected_exported_and_opened_again(window, name, tmp_path, qtbot):
-    window.viewer.open(file_of(name), plugin="napari-fddm")
+    window.viewer.open(copy_of(name, tmp_path), plugin="napari-fddm")
     slide = window.widget.state.slide
     assert slide is not None
     assert slide.mpp is not None

@@ -152,11 +152,18 @@ def export(
     out: Annotated[Path, typer.Option("-o", "--out", help="OME-Zarr to write.")],
     version: Annotated[str, typer.Option(help="Of OME-Zarr: 0.5, or 0.4 for zarr 2.")] = "0.5",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier export.")] = False,
+    with_name: Annotated[
+        bool,
+        typer.Option(
+            "--with-name",
+            help="Keep the names of slide and readers; otherwise the slide's fingerprint alone.",
+        ),
+    ] = False,
 ) -> None:
     """Write a validated OME-Zarr copy of a store."""
     from napari_fddm.cli.stores import export_store
 
-    export_store(store, out, version=version, overwrite=overwrite)
+    export_store(store, out, version=version, overwrite=overwrite, with_name=with_name)
 
 
 @app.command()

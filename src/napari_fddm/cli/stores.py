@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from napari_fddm.core.signoff import SignOff
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -37,6 +39,9 @@ def rate_text(report: dict[str, Any]) -> str:
         for name, result in report["definitions"].items()
     ]
     lines.append(f"from the {report['label']} labels{covered}; research use only, not a diagnosis")
+    signed = report.get("sign_off")
+    if signed is not None:
+        lines.append(SignOff(**signed).title)
     return "\n".join(lines + [f"note: {note}" for note in report["notes"]])
 
 
@@ -46,11 +51,13 @@ def _one_rate(result: dict[str, Any]) -> str:
     return f"{result['rate']:.1%} (Huvos {result['huvos']}), {result['formula']}"
 
 
-def export_store(path: Path, out: Path, *, version: str, overwrite: bool) -> None:
-    """Write a validated copy of a store."""
+def export_store(
+    path: Path, out: Path, *, version: str, overwrite: bool, with_name: bool = False
+) -> None:
+    """Write a validated copy of a store; without names unless asked."""
     from napari_fddm.pipeline.export import export_version
     from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
-        export_version(store, out, version=version, overwrite=overwrite)
+        export_version(store, out, version=version, overwrite=overwrite, with_name=with_name)
     typer.echo(f"exported as OME-Zarr {version} and validated: {out}")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry, Window
+    from napari_fddm.core.signoff import SignOff
 
 STAGE_TITLES = {
     "tissue": "finding tissue",
@@ -48,6 +49,10 @@ class AnalysisOpened:
         The outline a pathologist drew, (y, x) in level-0 px; may be empty.
     estimate : float or None
         The rate that a reader estimated, in [0, 1].
+    sign_off : SignOff or None
+        Who signed it off, if it is locked.
+    last_seq : int or None
+        Number of the newest record of the event log that this follows from.
     """
 
     store: str
@@ -62,6 +67,8 @@ class AnalysisOpened:
     device: str = ""
     tumor_bed: tuple[npt.NDArray[np.float64], ...] = ()
     estimate: float | None = None
+    sign_off: SignOff | None = None
+    last_seq: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class AutomaticMaps:
         """
         with self._mutex:
             if self._lock is None:
-                self._lock = claim(self._path / layout.OURS / "run.lock", self._path)
+                self._lock = claim(self._path / layout.OURS / layout.RUN_LOCK, self._path)
             if not self._unfinished:
                 self._mark(complete=False)
                 self._unfinished = True

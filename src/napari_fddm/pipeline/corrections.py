@@ -8,6 +8,7 @@ the run it was derived from, and what does not match is derived again.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,10 @@ from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import bounding
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.eventlog import EventLog
+from napari_fddm.pipeline.signoff import refuse_signed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -69,6 +72,8 @@ class Corrections:
         self._synced_path = path / layout.OURS / layout.SYNCED
         self._basis: dict[str, _Basis] = {}
         self._dirty: dict[str, list[Window]] = {}
+        self._begun = False
+        self._logged: deque[tuple[str, Edit, int]] = deque()  # but not in their maps yet
         self.log = EventLog(path / layout.OURS / layout.EVENTS)
 
     @property
@@ -86,8 +91,9 @@ class Corrections:
             If another program is editing.
         """
         with self._mutex:
-            if not self.log.writing:
-                self.log.acquire()
+            self.log.acquire()
+            if not self._begun:
+                self._begun = True
                 stored = self._stored_basis()
                 self._basis = {k: b for k, b in stored.items() if b == self._due(k)}
                 self.sync()
@@ -144,16 +150,59 @@ class Corrections:
             except StoreError:
                 self.log.defer("edit", **fields)
                 raise
+            refuse_signed(self.log)
             basis = self._basis.pop(layer, None)
             record = self.log.append("edit", **fields)
-            if basis is None:
-                self._derive(layer)
-                return
-            block = self._read(layer, edit.window)
-            block[edit.mask()] = edit.after
-            ome_zarr.write_label_window(self._group(layer), edit.window, block)
-            self._dirty.setdefault(layer, []).append(edit.window)
-            self._basis[layer] = basis | {"seq": record["seq"]}
+            if basis is not None:
+                self._basis[layer] = basis
+            self._logged.append((layer, edit, int(record["seq"])))
+            self.apply_logged()
+
+    def log_edits(self, edits: Sequence[Edit], layer: str, reader: str) -> None:
+        """Log edits durably, all or none, and leave their map to `apply_logged`.
+
+        It waits for nothing but the log: neither for a map that is derived nor for a
+        copy that is made in another thread.
+
+        Raises
+        ------
+        StoreError
+            If an edit does not fit or they cannot be written; nothing is kept.
+        """
+        for edit in edits:
+            self._check(edit, layer)
+        self.log.acquire()
+        refuse_signed(self.log)
+        fields = [{"layer": layer, "reader": reader, "edit": e.to_record()} for e in edits]
+        records = self.log.extend([("edit", f) for f in fields])
+        self._logged.extend(
+            (layer, edit, int(record["seq"])) for edit, record in zip(edits, records, strict=True)
+        )
+
+    def apply_logged(self) -> None:
+        """Write into the maps what is in the log already.
+
+        Raises
+        ------
+        StoreError
+            If a map cannot be written. It is derived again from the log later.
+        """
+        with self._mutex:
+            self.begin()
+            while self._logged:
+                layer, edit, seq = self._logged[0]
+                basis = self._basis.pop(layer, None)
+                if basis is None:
+                    self._derive(layer)
+                elif basis["seq"] < seq:
+                    block = self._read(layer, edit.window)
+                    block[edit.mask()] = edit.after
+                    ome_zarr.write_label_window(self._group(layer), edit.window, block)
+                    self._dirty.setdefault(layer, []).append(edit.window)
+                    self._basis[layer] = basis | {"seq": seq}
+                else:  # the map was derived after this edit
+                    self._basis[layer] = basis
+                self._logged.popleft()
 
     def write(self, window: Window, labels: Labels, layer: str, tool: str, reader: str) -> None:
         """Write part of a map; what differs from the stored one is logged as an edit."""
@@ -165,6 +214,7 @@ class Corrections:
         moved = Window(inside.y - window.y, inside.x - window.x, inside.height, inside.width)
         with self._mutex:
             self.begin()
+            refuse_signed(self.log)
             if not self._is_current(layer):
                 self._derive(layer)
             before = self._read(layer, inside)
@@ -207,14 +257,16 @@ class Corrections:
             if not self.log.writing and not self.log.pending:
                 return
             try:
-                self.begin()
                 self.log.flush()
+                self.apply_logged()
                 for layer in self.layers:
                     if layer not in self._basis:
                         self._derive(layer)
                 self._settle()
             finally:
                 self._basis.clear()
+                self._logged.clear()
+                self._begun = False
                 self.log.close()
 
     def _derive(self, layer: str) -> None:
@@ -235,8 +287,10 @@ class Corrections:
     def _is_current(self, layer: str) -> bool:
         if not self.log.writing:
             return self._stored_basis().get(layer) == self._due(layer)
-        basis = self._basis.get(layer)  # if there, every edit of ours is in the map
-        return basis is not None and basis["automatic"] == self._automatic.revision
+        basis = self._basis.get(layer)  # if there, every edit of ours but `_logged` is in the map
+        if basis is None or any(name == layer for name, _, _ in tuple(self._logged)):
+            return False
+        return bool(basis["automatic"] == self._automatic.revision)
 
     def _due(self, layer: str) -> _Basis:
         return {"seq": self._last_edit(layer), "automatic": self._automatic.revision}

@@ -45,9 +45,8 @@ def write_estimate(
     """
     if not 0.0 <= rate <= 1.0:
         raise ConfigError(f"an estimate must be 0 to 100 %, got {100 * rate:g} %.")
-    store.begin_edits()
     fields = {"definition": definition, "rate": rate, "rate_seen": rate_seen}
-    store.log.append(KIND, layer=layer, reader=reader, **fields)
+    store.append_record(KIND, layer=layer, reader=reader, **fields)
 
 
 def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:

@@ -20,7 +20,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import storage_errors, sync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class EventLog:
         self._pending: list[dict[str, Any]] = []
         self._last_seq = 0
         self._size = 0
+        self._newest: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
         """Return the log itself; leaving the block closes it."""
@@ -122,6 +123,32 @@ class EventLog:
             self.flush()
             return record
 
+    def extend(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+        """Write several records with one fsync, or none of them.
+
+        Unlike with `append`, nothing is kept here when that fails: the caller has
+        them still.
+
+        Parameters
+        ----------
+        events : sequence of (kind, fields)
+            As `append` takes them.
+
+        Raises
+        ------
+        StoreError
+            If they, or what was pending before, cannot be written.
+        """
+        with self._mutex:
+            kept = len(self._pending)
+            try:
+                records = [self.defer(kind, **fields) for kind, fields in events]
+                self.flush()
+            except BaseException:
+                del self._pending[kept:]
+                raise
+            return records
+
     def defer(self, kind: str, /, **fields: Any) -> dict[str, Any]:
         """Keep one record in memory until the next append, `flush` or `close`.
 
@@ -159,6 +186,7 @@ class EventLog:
                 _write_at(self.path, self._size, data)
             self._size += len(data)
             self._last_seq += len(self._pending)
+            self._newest |= {r["kind"]: r for r in self._pending if r["kind"] != "edit"}
             self._pending.clear()
 
     def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
@@ -182,6 +210,22 @@ class EventLog:
         for number, record in enumerate(tuple(self._pending), seq + 1):
             if kind is None or record["kind"] == kind:
                 yield record | {"seq": number}
+
+    def newest(self, *kinds: str) -> dict[str, Any] | None:
+        """Return the last stored record of these kinds (not "edit"); None without one.
+
+        It reads the file only while this log does not hold the lock.
+
+        Raises
+        ------
+        StoreError
+            If the log is damaged.
+        """
+        with self._mutex:
+            if not self.writing:
+                self._survey()
+            found = [self._newest[kind] for kind in kinds if kind in self._newest]
+        return max(found, key=lambda record: int(record["seq"]), default=None)
 
     def edits(self, layer: str) -> Iterator[Edit]:
         """Iterate over the edits of a label layer, oldest first.
@@ -222,8 +266,11 @@ class EventLog:
     def _survey(self) -> tuple[int, int]:
         """Return the last number and the size of the file up to the last whole line."""
         seq, size = 0, 0
+        self._newest.clear()
         for record, end in self._stored():
             seq, size = int(record["seq"]), end
+            if record["kind"] != "edit":
+                self._newest[record["kind"]] = record
         return seq, size
 
     def _stored(self) -> Iterator[tuple[dict[str, Any], int]]:
@@ -310,11 +357,14 @@ def _write_at(path: Path, size: int, data: bytes) -> None:
     """Append to the first ``size`` bytes of a file, dropping torn ones behind them."""
     new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
-    with os.fdopen(handle, "r+b") as file:
-        file.truncate(size)
-        file.seek(size)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        os.ftruncate(handle, size)
+        os.lseek(handle, size, os.SEEK_SET)
+        left = memoryview(data)
+        while left:
+            left = left[os.write(handle, left) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     if new:
         sync_folder(path.parent)

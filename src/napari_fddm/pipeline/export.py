@@ -8,8 +8,9 @@ import uuid
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ngff04, ozx
+from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.pipeline.anonymous import anonymize
 from napari_fddm.pipeline.layout import is_our_store
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ _TRANSIENT = (".lock", ".part", ".partial")
 
 
 def export_version(
-    store: AnalysisStore, destination: Path, *, version: str = ngff.VERSION, overwrite: bool = False
+    store: AnalysisStore,
+    destination: Path,
+    *,
+    version: str = ngff.VERSION,
+    overwrite: bool = False,
+    with_name: bool = False,
+    change: Callable[[AnalysisStore], object] | None = None,
 ) -> None:
     """Write a complete, validated copy of a store as one version of OME-Zarr.
 
@@ -38,6 +45,10 @@ def export_version(
         overview and the labels only.
     overwrite : bool
         Replace an older export of ours. Nothing else is ever replaced.
+    with_name : bool
+        Keep the names of slide and readers, see `pipeline.anonymous`.
+    change : callable, optional
+        Gets the copy, open for writing, before it is checked.
 
     Raises
     ------
@@ -45,8 +56,11 @@ def export_version(
         If the version is unknown, the destination is taken or impossible, or the copy
         is not valid.
     """
+    store.log.flush()
     if version == ngff.VERSION:
-        store.export(destination, overwrite=overwrite)
+        export_store(
+            store.path, destination, overwrite=overwrite, with_name=with_name, change=change
+        )
         return
     if version != ngff04.VERSION or destination.suffix == ozx.SUFFIX:
         raise StoreError(
@@ -58,7 +72,7 @@ def export_version(
     _check_vacancy(destination, overwrite=overwrite)
     finished, converted = _beside(destination), _beside(destination)
     try:
-        store.export(finished)
+        export_store(store.path, finished, with_name=with_name, change=change)
         ngff04.write_v04(finished, converted)
         ngff04.validate_v04(converted)
         _check_vacancy(destination, overwrite=overwrite)
@@ -66,6 +80,46 @@ def export_version(
     finally:
         shutil.rmtree(finished, ignore_errors=True)
         shutil.rmtree(converted, ignore_errors=True)
+
+
+def export_store(
+    source: Path,
+    destination: Path,
+    *,
+    overwrite: bool = False,
+    with_name: bool = False,
+    change: Callable[[AnalysisStore], object] | None = None,
+) -> None:
+    """Write a complete, validated copy of a store; see `export_copy`.
+
+    Parameters
+    ----------
+    source : Path
+        The store's folder.
+    destination : Path
+        Folder or ``.ozx`` file to create.
+    overwrite : bool
+        Replace an older store of ours.
+    with_name : bool
+        Keep the names of slide and readers.
+    change : callable, optional
+        Gets the copy, open for writing, before it is checked.
+    """
+
+    def complete(path: Path) -> None:
+        from napari_fddm.pipeline.store import AnalysisStore
+
+        if not with_name:
+            anonymize(path, source)
+        with AnalysisStore.open(path, "r+") as copy:
+            if not copy.complete:
+                copy.finish(complete=False)
+            copy.sync()
+            if change is not None:
+                change(copy)
+        ome_zarr.validate(path)
+
+    export_copy(source, destination, complete, overwrite=overwrite)
 
 
 def export_copy(

@@ -111,7 +111,7 @@ def remove_forgotten(path: Path) -> None:
 
 def _check_idle(path: Path) -> None:
     """Refuse a store that a run or an editor is writing into."""
-    for name in ("run.lock", f"{layout.EVENTS}.lock"):
+    for name in (layout.RUN_LOCK, f"{layout.EVENTS}.lock"):
         claim(path / layout.OURS / name, path).release()
 
 

@@ -31,7 +31,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
 from napari_fddm.interop.files import read_json, storage_errors, write_json
-from napari_fddm.interop.ome_zarr import create_image, create_labels
+from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
 from napari_fddm.pipeline.cellmaps import N_FEATURES
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
 READER_PREFIX = "reader-"
 OURS = "fddm"
 PROVENANCE, RUN, SYNCED, EVENTS = "provenance.json", "run.json", "synced.json", "events.jsonl"
+RUN_LOCK = "run.lock"
 
 _CHUNK = CELLS_PER_REGION
 """Cells (or tiles) per side of a chunk: a refined region replaces at most four."""
@@ -170,6 +171,26 @@ def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: 
     root.update_attributes(
         {ngff.BLOCK: {**block, "schema": SCHEMA, **grids, "classes": ngff.table_block(table)}}
     )
+
+
+def open_root(path: Path, mode: str) -> zarr.Group:
+    """Open a store's root group.
+
+    Raises
+    ------
+    StoreError
+        If there is no folder or it is no OME-Zarr 0.5.
+    """
+    with storage_errors("open", path):
+        if not path.exists():
+            raise StoreError(f"{path} does not exist.", hint="Check the path or run the analysis.")
+        if path.is_file():
+            raise StoreError(
+                f"{path} is a file, not an analysis.",
+                hint=f"Run the slide first; its analysis is a folder whose name ends with "
+                f"{SUFFIX}.",
+            )
+    return open_group(path, mode=mode)
 
 
 def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:

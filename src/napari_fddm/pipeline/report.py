@@ -11,12 +11,14 @@ from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.estimates import read_estimate
+from napari_fddm.pipeline.signoff import read_sign_off
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fddm.core.necrosis import NecrosisDefinition
+    from napari_fddm.core.signoff import SignOff
     from napari_fddm.pipeline.store import AnalysisStore
 
 
@@ -29,6 +31,9 @@ AREAS = (
     "unreadable_tiles",
 )
 """Of the last run that ended, see `pipeline.accounting.account`; None before."""
+
+
+CHANGED_SINCE = "the corrected labels are not those that were signed off"
 
 
 def compute_store_report(
@@ -92,6 +97,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         Where a run is about to go on, in words.
     """
     run = store.provenance
+    last_seq = store.log.last_seq  # before the labels: they may be newer, never older
     return AnalysisOpened(
         str(store.path),
         store.geometries.tile,
@@ -105,6 +111,8 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         device,
         read_tumor_bed(store),
         read_estimate(store),
+        read_sign_off(store),
+        last_seq,
     )
 
 
@@ -121,6 +129,7 @@ def store_report(
     )
     run = store.provenance
     slide = store.slide_info
+    signed = read_sign_off(store)
     return {
         "slide": slide.get("name"),
         "mpp": slide.get("mpp"),
@@ -129,7 +138,8 @@ def store_report(
         **report.to_json(),
         **{key: run.get(key) for key in AREAS},
         "reader_estimate": read_estimate(store),
-        "notes": _cautions(store, label) + list(run.get("notes", [])),
+        "sign_off": signed.to_json() if signed is not None else None,
+        "notes": _cautions(store, label, signed) + list(run.get("notes", [])),
         "research_use_only": True,
         "provenance": {
             k: run.get(k)
@@ -148,7 +158,7 @@ def store_report(
     }
 
 
-def _cautions(store: AnalysisStore, label: str) -> list[str]:
+def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[str]:
     """Return what a reader of the rate must know before believing it."""
     run = store.provenance
     found = []
@@ -159,4 +169,6 @@ def _cautions(store: AnalysisStore, label: str) -> list[str]:
         found.append("nothing is refined yet: these are the classes of whole tiles")
     if not run.get("model", {}).get("real_tissue", True):
         found.append("the model never saw real tissue: on a real slide its classes mean nothing")
+    if signed is not None and not signed.intact:
+        found.append(f"{CHANGED_SINCE} ({signed.title})")
     return found

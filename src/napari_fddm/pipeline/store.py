@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
-from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.files import read_json, write_json
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.automatic import AutomaticMaps
 from napari_fddm.pipeline.corrections import Corrections
 from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.export import export_copy
+from napari_fddm.pipeline.export import export_store
+from napari_fddm.pipeline.signoff import LOCKED_KINDS, refuse_signed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
-    import zarr
 
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.edits import Edit
@@ -65,7 +65,7 @@ class AnalysisStore:
         self.path = path
         self.mode = mode
         self._closed = False
-        root = _open_root(path, mode)
+        root = layout.open_root(path, mode)
         self.geometries, self.table = layout.read_header(root.attrs.get(ngff.BLOCK), path)
         layout.check_arrays(root, path, self.geometries, len(self.table))
         self._about = read_json(path / layout.OURS / layout.PROVENANCE)
@@ -82,9 +82,7 @@ class AnalysisStore:
         table: ClassTable,
         provenance: Provenance | Mapping[str, Any],
     ) -> Self:
-        """Create an empty store and open it for writing.
-
-        It appears whole or not at all: it is built beside its place and renamed.
+        """Create an empty store, whole or not at all, and open it for writing.
 
         Parameters
         ----------
@@ -181,8 +179,10 @@ class AnalysisStore:
         ------
         StoreBusyError
             If another run is writing into this store.
+        SignedOffError
+            If it is signed off.
         """
-        self._require_writing()
+        self._require_running()
         self._maps.begin()
 
     def begin_edits(self) -> None:
@@ -198,7 +198,7 @@ class AnalysisStore:
 
     def write_overview(self, window: Window, rgb: Labels) -> None:
         """Write part of the overview, (h, w, 3) of uint8; ``window`` in label cells."""
-        self._require_writing()
+        self._require_running()
         self._maps.write_overview(window, rgb)
 
     def write_tiles(
@@ -209,14 +209,14 @@ class AnalysisStore:
         features: Probs,
     ) -> None:
         """Write classified tiles and mark them done; see `AutomaticMaps.write_tiles`."""
-        self._require_writing()
+        self._require_running()
         self._maps.write_tiles(rows_cols, patch_probs, cell_probs, features)
 
     def write_refined(
         self, window: Window, labels: Labels, cell_window: Window, probs: Probs
     ) -> None:
         """Write a refined part and mark its cells; see `AutomaticMaps.write_refined`."""
-        self._require_writing()
+        self._require_running()
         self._maps.write_refined(window, labels, cell_window, probs)
 
     def finish(self, *, complete: bool = True) -> None:
@@ -291,6 +291,29 @@ class AnalysisStore:
         self._require_writing()
         self._corrections.append_edit(edit, layer, reader)
 
+    def log_edits(
+        self, edits: Sequence[Edit], *, layer: str = layout.CORRECTED, reader: str = ""
+    ) -> None:
+        """Log edits durably, for `apply_logged` to write; see `Corrections.log_edits`."""
+        self._require_writing()
+        self._corrections.log_edits(edits, layer, reader)
+
+    def apply_logged(self) -> None:
+        """Write logged edits into their maps; see `Corrections.apply_logged`."""
+        self._require_writing()
+        self._corrections.apply_logged()
+
+    def append_record(self, kind: str, /, **fields: Any) -> dict[str, Any]:
+        """Log something else durably and return it; where that fails, nothing is kept.
+
+        What would change a signed analysis raises a SignedOffError.
+        """
+        self._require_writing()
+        self.log.acquire()
+        if kind in LOCKED_KINDS:
+            refuse_signed(self.log)
+        return self.log.extend([(kind, fields)])[0]
+
     def write_corrected(
         self,
         window: Window,
@@ -308,35 +331,30 @@ class AnalysisStore:
         self._corrections.write(window, labels, layer, tool, reader)
 
     def validate(self) -> None:
-        """Check the store against the OME-Zarr 0.5 specification.
-
-        Raises
-        ------
-        StoreError
-            Naming the part that fails.
-        """
+        """Check the store against the OME-Zarr 0.5 specification; see `ome_zarr.validate`."""
         ome_zarr.validate(self.path)
 
-    def export(self, destination: Path, *, overwrite: bool = False) -> None:
-        """Write a complete, validated copy of this store.
+    def export(
+        self, destination: Path, *, overwrite: bool = False, with_name: bool = False
+    ) -> None:
+        """Write a complete, validated copy of this store, without names unless asked.
 
         Parameters
         ----------
         destination : Path
             Folder to create, or file if it ends with ``.ozx``; it appears
             whole or not at all.
-        overwrite : bool
-            Replace an older store of ours. Nothing else is ever replaced.
+        overwrite, with_name : bool
+            See `export_store`.
 
         Raises
         ------
         StoreError
-            If the destination is taken or the copy is not valid; see
-            `export_copy`.
+            If the destination is taken or the copy is not valid.
         """
         self._require_open()
         self.log.flush()
-        export_copy(self.path, destination, _complete_copy, overwrite=overwrite)
+        export_store(self.path, destination, overwrite=overwrite, with_name=with_name)
 
     def close(self) -> None:
         """Wrap up what was written and give the locks back; closing twice is fine.
@@ -362,37 +380,19 @@ class AnalysisStore:
         if self._closed:
             raise StoreError(f"{self.path} is closed.", hint="Open the analysis again.")
 
+    def _require_running(self) -> None:
+        self._require_writing()
+        if not self._maps.unfinished:
+            refuse_signed(self.log)
+
     def _require_writing(self) -> None:
         self._require_open()
         if self.mode != "r+":
             raise StoreError(f"{self.path} is open for reading only.", hint='Use mode="r+".')
 
 
-def _complete_copy(path: Path) -> None:
-    with AnalysisStore.open(path, "r+") as copy:
-        if not copy.complete:
-            copy.finish(complete=False)
-        copy.sync()
-    ome_zarr.validate(path)
-
-
-def _open_root(path: Path, mode: Mode) -> zarr.Group:
-    with storage_errors("open", path):
-        if not path.exists():
-            raise StoreError(f"{path} does not exist.", hint="Check the path or run the analysis.")
-        if path.is_file():
-            raise StoreError(
-                f"{path} is a file, not an analysis.",
-                hint=f"Run the slide first; its analysis is a folder whose name ends with "
-                f"{layout.SUFFIX}.",
-            )
-    return ome_zarr.open_group(path, mode=mode)
-
-
 def _plain(provenance: Provenance | Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(provenance, Provenance):
-        return provenance.to_json()
-    return dict(provenance)
+    return provenance.to_json() if isinstance(provenance, Provenance) else dict(provenance)
 
 
 def _now() -> str:

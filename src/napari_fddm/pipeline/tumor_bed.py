@@ -41,9 +41,8 @@ def write_tumor_bed(
     StoreError
         If the log cannot be written.
     """
-    store.begin_edits()
     corners = [np.round(polygon, DECIMALS).tolist() for polygon in polygons]
-    store.log.append(KIND, layer=layer, reader=reader, polygons=corners)
+    store.append_record(KIND, layer=layer, reader=reader, polygons=corners)
 
 
 def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[Polygon, ...]:

@@ -9,9 +9,9 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
+from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
-from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
-from napari_fddm.plugin.workers import StoreKeeper
+from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
+    from napari_fddm.core.edits import Edit
     from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
@@ -63,11 +64,17 @@ class Analysis:
         viewer.add_layer(self.refined_layer)
         viewer.add_layer(self.layer)
         self.sync = LabelSync(self.layer, self.label_map, len(OSTEOSARCOMA))
-        self.keeper = StoreKeeper(self.store_path)
+        self.keeper = StoreKeeper(
+            self.store_path, fingerprint=self.fingerprint, seq=opened.last_seq
+        )
         self.sync.edited.connect(self.keeper.append)
+        for layer in self.layers:
+            layer.metadata[METADATA]["store"] = str(self.store_path)
         self._stale: set[Labels] = set()
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate = opened.estimate
+        self.sign_off = opened.sign_off
+        self.update_lock()
         self.rate_seen = False
 
     @property
@@ -164,8 +171,43 @@ class Analysis:
         areas = ClassAreas.from_counts(counts, self.geometry.cell_mm2)
         return necrosis_report(areas, definition=definition, definitions=definitions)
 
-    def close(self) -> None:
-        """Write what waits and let go of layer and store."""
+    @property
+    def locked(self) -> str:
+        """Why nothing may be changed; empty if it may."""
+        if self.keeper.state.locked:
+            return self.keeper.state.locked
+        return f"{self.sign_off.title}; unlock it to change it" if self.sign_off else ""
+
+    def update_lock(self, instead: str = "") -> None:
+        """Lock or unlock the corrected layer as things stand now, or for another reason."""
+        self.layer.locked = instead or self.locked
+
+    def take_stored(self, opened: AnalysisOpened) -> None:
+        """Take what another program made of the analysis meanwhile."""
+        self.sync.take_stored(opened.corrected)
+        self.set_tumor_bed(opened.tumor_bed)
+        self.estimate, self.sign_off = opened.estimate, opened.sign_off
+        self.update_lock()
+
+    def take_rescued(self, edits: Sequence[Edit], place: Path) -> bool:
+        """Repeat strokes of a window that could not save them; False while it is locked.
+
+        They go the way of every stroke; the file goes when they are in the log.
+        """
+        if self.locked:
+            return False
+        self.sync.repeat(edits)
+        self.keeper.do(lambda _store: place.unlink(missing_ok=True))
+        return True
+
+    def close(self) -> str:
+        """Write what waits and let go of layer and store.
+
+        Returns
+        -------
+        str
+            What could not be kept in the store; empty if all is.
+        """
         self.sync.edited.disconnect(self.keeper.append)
         self.sync.close()
-        self.keeper.close()
+        return self.keeper.close()

@@ -54,11 +54,19 @@ class TumorBed(QObject):
         link(self._state.report_changed, self._on_state_report_changed)
         link(self._viewer.layers.events.removed, self._on_viewer_layers_removed)
         link(session.added, self._on_session_added)
+        link(session.locked, self._on_session_locked)
+        link(session.settling, self.settle)
 
     def _on_session_added(self, analysis: Analysis) -> None:
         slide = self._slide_of(analysis)
         if analysis.tumor_bed and slide is not None and self._drawing(analysis) is None:
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
+        self._on_session_locked(analysis)
+
+    def _on_session_locked(self, analysis: Analysis) -> None:
+        layer = self._drawing(analysis)
+        if layer is not None:
+            layer.editable = not analysis.locked
 
     def settle(self) -> None:
         """Count and store now what was drawn, e.g. before closing."""
@@ -82,6 +90,9 @@ class TumorBed(QObject):
         slide = self._slide_of(analysis) if analysis is not None else None
         if analysis is None or slide is None:
             return
+        if analysis.locked:
+            analysis.layer.refused.emit(analysis.locked)
+            return
         layer = self._drawing(analysis)
         if layer is None:
             layer = new_drawing(ROLE, slide, COLOR)
@@ -97,6 +108,8 @@ class TumorBed(QObject):
 
     def _on_timer_timeout(self) -> None:
         for analysis in self._session.analyses.values():
+            if analysis.locked:
+                continue
             layer = self._drawing(analysis)
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):

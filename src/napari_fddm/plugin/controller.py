@@ -10,6 +10,7 @@ from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
+from napari_fddm.plugin.exporting import Exporting
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
 from napari_fddm.plugin.opening import SlideOpening
@@ -19,6 +20,7 @@ from napari_fddm.plugin.running import Running
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
+from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
 
@@ -69,7 +71,9 @@ class Controller(QObject):
         self.scope = ScopeChooser(session, panels, self)
         self.brush = Brush(session, panels.classes)
         self.bed = TumorBed(session, panels.necrosis, self)
-        self.saving = Saving(session, panels.necrosis)
+        self.saving = Saving(session, panels.necrosis, self)
+        self.exporting = Exporting(session, panels.necrosis, self)
+        self.signing = Signing(session, panels.signing, self)
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
         link = session.connections.add
         link(state.slide_changed, self._on_state_slide_changed)
@@ -108,7 +112,7 @@ class Controller(QObject):
 
     def export(self, destination: Path) -> None:
         """Write a validated OME-Zarr of the current analysis, in the background."""
-        self.saving.export(destination)
+        self.exporting.export(destination)
 
     def close(self) -> None:
         """Undo every connection, stop the engine, write what waits."""
@@ -123,6 +127,8 @@ class Controller(QObject):
         self.properties.close()
         self.running.close()
         self.session.close()
+        self.exporting.close()
+        self.saving.close()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close together with the dock widget or the whole window."""

@@ -15,6 +15,8 @@ from napari_fddm.core.outlines import InsideCounter
 from napari_fddm.plugin.connections import Connections
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from napari_fddm.core.maps import LabelMap
@@ -118,6 +120,21 @@ class LabelSync:
         self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
         self._tally += self._tally_of(window) - before
+
+    def take_stored(self, labels: npt.NDArray[np.uint8]) -> None:
+        """Take the labels that another program left, without calling it an edit."""
+        self.label_map.labels[...] = labels
+        self._counter.update_all(self.label_map.labels)
+        self._tally = _Tally.of(self.label_map.labels, self.label_map.automatic)
+        self.layer.forget_history()  # its steps start from labels that are gone
+        self.layer.refresh()
+
+    def repeat(self, edits: Sequence[Edit]) -> None:
+        """Make edits again that were made before, as if by hand."""
+        for edit in edits:
+            edit.apply(self.label_map.labels)
+        self._take(self._counter.update_all(self.label_map.labels, "rescue"))
+        self.layer.refresh()
 
     def close(self) -> None:
         """Stop listening."""

@@ -32,6 +32,8 @@ METADATA = "napari_fddm"
 """Key of our block in ``layer.metadata``; layers are never looked up by name."""
 OPACITY = 0.5
 BRUSH_CELLS = 15
+HARMLESS_MODES = ("pan_zoom", "transform", "pick")
+"""Modes in which nothing is painted."""
 
 
 def placement(geometry: MapGeometry) -> dict[str, Any]:
@@ -81,15 +83,19 @@ class CorrectedLabels(Labels):
         says nothing.
     excluding_changed : psygnal signal of bool
         After `excluding` was set to another value.
+    refused : psygnal signal of str
+        Somebody tried to change the locked layer; gives the reason.
     """
 
     history_loaded = Signal()
+    refused = Signal(str)
     excluding_changed = Signal(bool)
 
     def __init__(self, label_map: LabelMap, table: ClassTable, name: str) -> None:
         self._table_values = frozenset((NOT_ANALYZED, *table.values))
         self._label_map = label_map
         self._excluding = False
+        self._locked = ""
         self.protected: frozenset[int] = frozenset()
         super().__init__(
             label_map.labels,
@@ -124,6 +130,31 @@ class CorrectedLabels(Labels):
             self.excluding_changed.emit(value)
 
     @property
+    def locked(self) -> str:
+        """Why no tool, undo or key may change the labels; empty if they may."""
+        return self._locked
+
+    @locked.setter
+    def locked(self, reason: str) -> None:
+        self._locked = reason
+        self._reset_editable()
+
+    def _reset_editable(self) -> None:
+        self.editable = not self._locked  # napari asks again whenever the data is replaced
+
+    def _mode_setter_helper(self, mode: Any) -> Any:
+        if self._locked and str(mode) not in HARMLESS_MODES:
+            self.refused.emit(self._locked)
+        return super()._mode_setter_helper(mode)
+
+    def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
+        """Write cells, undoably; eraser and scripts do it through here."""
+        if self._locked:
+            self.refused.emit(self._locked)
+        else:
+            super().data_setitem(indices, value, refresh)
+
+    @property
     def _type_string(self) -> str:
         # napari derives it from the class name, and saving then writes nothing.
         return "labels"
@@ -136,8 +167,15 @@ class CorrectedLabels(Labels):
             )
 
     def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
+        if self._locked:
+            self.refused.emit(self._locked)
+            return
         super()._load_history(before, after, undoing)
         self.history_loaded.emit()
+
+    def forget_history(self) -> None:
+        """Leave nothing to undo."""
+        self._reset_history()
 
     def paint(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
         """Paint a disk of the brush's size; label 0 restores the automatic labels."""
@@ -207,6 +245,9 @@ class CorrectedLabels(Labels):
         **kwargs: Any,
     ) -> None:
         # Brush, fill and polygon of napari all come through here.
+        if self._locked:
+            self.refused.emit(self._locked)
+            return
         if self.protected:
             mask = mask & self._free(self.data[slice_key])
         super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)

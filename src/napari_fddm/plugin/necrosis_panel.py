@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
 GOOD_RESPONSE = 0.9
+WARNING_STYLE = "color: #ff6b5e; font-weight: bold;"
+"""Readable on napari's dark and light themes."""
 
 
 class NecrosisPanel(QWidget):
@@ -95,8 +97,12 @@ class NecrosisPanel(QWidget):
         self.badge_label.setStyleSheet("color: #e0a000;")
         self.badge_label.hide()
         self.saved_label = QLabel()
-        self.export_button = QPushButton("Export OME-Zarr…")
+        self.saved_label.setWordWrap(True)
+        self.export_button = QPushButton("Export…")
         self.export_button.setObjectName("export")
+        self.export_button.setToolTip(
+            "Write a copy for other programs, by default without the slide's name."
+        )
         self.export_button.setEnabled(False)
         self._lay_out()
         self.definition_box.currentIndexChanged.connect(self._on_definition_box_changed)
@@ -197,9 +203,11 @@ class NecrosisPanel(QWidget):
         self.badge_label.setText(text)
         self.badge_label.setVisible(bool(text))
 
-    def set_saved(self, text: str) -> None:
-        """Say whether the strokes are on the disk."""
+    def set_saved(self, text: str, tip: str, *, warning: bool = False) -> None:
+        """Say whether the strokes are on the disk, with the reason as a tooltip."""
         self.saved_label.setText(text)
+        self.saved_label.setToolTip(tip)
+        self.saved_label.setStyleSheet(WARNING_STYLE if warning else "")
 
     def _on_estimate_spin_changed(self, value: float) -> None:
         self.estimate_button.setEnabled(value >= 0)

@@ -10,6 +10,7 @@ from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.navigator import Navigator
 from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
+from napari_fddm.plugin.signoff_panel import SignOffPanel
 from napari_fddm.plugin.slide_panel import SlidePanel
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Panels:
         What the brush paints and how the classes look.
     necrosis : NecrosisPanel
         The rate.
+    signing : SignOffPanel
+        Who stands for it.
     """
 
     slide: SlidePanel
@@ -39,6 +42,7 @@ class Panels:
     run: RunPanel
     classes: ClassPanel
     necrosis: NecrosisPanel
+    signing: SignOffPanel
 
     @classmethod
     def build(cls, parent: QWidget | None = None) -> Panels:
@@ -49,6 +53,7 @@ class Panels:
             run=RunPanel(parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
             necrosis=NecrosisPanel(parent),
+            signing=SignOffPanel(parent),
         )
 
     def in_order(self) -> tuple[QWidget, ...]:

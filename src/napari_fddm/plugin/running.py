@@ -81,6 +81,10 @@ class Running(QObject):
         slide = self._state.slide
         if slide is None or self._state.busy:
             return
+        analysis = self._session.analysis_of(slide)
+        if analysis is not None and analysis.sign_off is not None:
+            show_error(f"{slide.name} is {analysis.sign_off.title}. Unlock it to run it again.")
+            return
         mpp = self._panels.slide.mpp if slide.mpp is None else None
         if slide.mpp is None and mpp is None:
             show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")

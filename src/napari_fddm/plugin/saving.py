@@ -1,23 +1,33 @@
-"""Says whether strokes are on the disk, and exports."""
+"""Says whether strokes are on the disk, and why they cannot be made."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtWidgets import QFileDialog
-
-from napari_fddm.pipeline.layout import SUFFIX
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QMessageBox, QWidget
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_fddm.core.edits import Edit
+    from napari_fddm.core.events import AnalysisOpened
     from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.keeper import Keeping
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
     from napari_fddm.plugin.session import Session
 
+SAVED = "all strokes are on the disk"
+NOT_SAVED = "NOT SAVED: {} in memory only, trying again…"
 
-class Saving:
-    """Carries news of the stores to the necrosis panel, and its wish to export to them.
+log = logging.getLogger(__name__)
+
+
+class Saving(QObject):
+    """Carries news of the stores to the necrosis panel and the layers.
 
     Parameters
     ----------
@@ -25,42 +35,117 @@ class Saving:
         Its analyses are kept by their stores.
     panel : NecrosisPanel
         Shows the news.
+    parent : QObject
+        The owner.
     """
 
-    def __init__(self, session: Session, panel: NecrosisPanel) -> None:
+    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
+        super().__init__(parent)
         self._session, self._panel = session, panel
-        session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
+        self._before: dict[Analysis, Keeping] = {}
+        self._links: dict[Analysis, _Link] = {}
         session.connections.add(session.added, self._on_session_added)
+        session.connections.add(session.removed, self._on_session_removed)
+        session.connections.add(session.current_changed, self._on_session_current_changed)
+        session.unsaved.connect(self._on_session_unsaved)  # also when the window has closed
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.keeper.failed.connect(self._on_keeper_failed)
-        analysis.keeper.saved.connect(self._on_keeper_saved)
-        analysis.keeper.exported.connect(self._on_keeper_exported)
+        self._links[analysis] = _Link(self, analysis)
+        self._before[analysis] = analysis.keeper.state
+        analysis.keeper.begin()
 
-    def export(self, destination: Path) -> None:
-        """Write a validated OME-Zarr of the analysis in front, in the background."""
-        analysis = self._session.current
-        if analysis is not None:
-            analysis.keeper.export(destination)
+    def _on_session_removed(self, analysis: Analysis) -> None:
+        self._before.pop(analysis, None)
+        self._links.pop(analysis, None)
 
-    def _on_keeper_failed(self, error: Exception) -> None:
-        self._panel.set_saved("NOT SAVED: strokes are kept in memory only")
+    def close(self) -> None:
+        """Let go of every analysis."""
+        self._before.clear()
+        self._links.clear()
+
+    def _on_session_current_changed(self, _analysis: Analysis | None) -> None:
+        self._show()
+
+    def take_state(self, analysis: Analysis, state: Keeping) -> None:
+        """Show how well an analysis is kept; a problem is said once, and so is its end."""
+        before = self._before.get(analysis)
+        if before is None:
+            return
+        self._before[analysis] = state
+        if state.problem and not before.problem:
+            show_error(f"Not saved: {state.problem} Your strokes stay in memory.")
+        elif before.problem and not state.problem and not state.locked:
+            show_info("Saved again: all strokes are on the disk.")
+        if state.locked != before.locked:
+            analysis.update_lock()
+            self._session.locked.emit(analysis)
+            show_info(
+                f"Read-only: {state.locked}." if state.locked else "The analysis can be edited now."
+            )
+        self._show()
+
+    def take_stored(self, analysis: Analysis, opened: AnalysisOpened) -> None:
+        """Show what another program made of an analysis."""
+        analysis.take_stored(opened)
+        self._session.locked.emit(analysis)
+        self._session.report_wanted.emit()
+
+    def take_rescued(self, analysis: Analysis, edits: Sequence[Edit], place: Path) -> None:
+        """Bring back what an earlier window could not save."""
+        if analysis.take_rescued(edits, place):
+            show_info("Strokes that an earlier window could not save were brought back.")
+        else:
+            show_info(f"Strokes of an earlier window wait in {place}: {analysis.locked}.")
+
+    def take_failure(self, analysis: Analysis, error: Exception) -> None:
+        """Say what did not work, and free a layer that waited for it."""
         show_error(str(error))
+        analysis.update_lock()
 
-    def _on_keeper_saved(self, waiting: int) -> None:
-        text = f"saving, {waiting} strokes waiting…" if waiting else "all strokes are on the disk"
-        self._panel.set_saved(text)
-
-    def _on_keeper_exported(self, path: str) -> None:
-        show_info(f"Exported {path}")
-
-    def _on_panel_export_clicked(self) -> None:
+    def _show(self) -> None:
         analysis = self._session.current
         if analysis is None:
+            self._panel.set_saved("", "")
             return
-        name = analysis.store_path.name.removesuffix(SUFFIX)
-        chosen, _ = QFileDialog.getSaveFileName(
-            self._panel, "Export OME-Zarr", f"{name}.ome.zarr", "OME-Zarr (*.ome.zarr)"
-        )
-        if chosen:
-            self.export(Path(chosen))
+        state = analysis.keeper.state
+        if state.locked:
+            self._panel.set_saved(f"Read-only: {state.locked}", state.problem, warning=True)
+        elif state.problem:
+            counted = "1 stroke" if state.waiting == 1 else f"{state.waiting} strokes"
+            self._panel.set_saved(NOT_SAVED.format(counted), state.problem, warning=True)
+        else:
+            self._panel.set_saved(SAVED, f"In {analysis.store_path}")
+
+    def _on_session_unsaved(self, said: str) -> None:
+        log.error("%s", said)
+        warn(self._panel.window(), said)
+
+
+def warn(window: QWidget | None, text: str) -> None:
+    """Show a loss of work such that a closing window waits until it was read."""
+    QMessageBox.warning(window, "Not saved", text)
+
+
+class _Link(QObject):
+    """The signals of one keeper, with the analysis they are about."""
+
+    def __init__(self, saving: Saving, analysis: Analysis) -> None:
+        super().__init__()
+        self._saving, self._analysis = saving, analysis
+        keeper = analysis.keeper
+        keeper.changed.connect(self._on_keeper_changed)
+        keeper.failed.connect(self._on_keeper_failed)
+        keeper.reread.connect(self._on_keeper_reread)
+        keeper.rescued.connect(self._on_keeper_rescued)
+
+    def _on_keeper_changed(self, state: Keeping) -> None:
+        self._saving.take_state(self._analysis, state)
+
+    def _on_keeper_failed(self, error: Exception) -> None:
+        self._saving.take_failure(self._analysis, error)
+
+    def _on_keeper_reread(self, opened: AnalysisOpened) -> None:
+        self._saving.take_stored(self._analysis, opened)
+
+    def _on_keeper_rescued(self, edits: Sequence[Edit], place: Path) -> None:
+        self._saving.take_rescued(self._analysis, edits, place)

@@ -43,12 +43,21 @@ class Session:
         After another analysis, or none, came to the front.
     report_wanted : psygnal signal
         Somebody changed what the shown numbers follow from.
+    locked : psygnal signal of Analysis
+        After an analysis became read-only, or free again.
+    settling : psygnal signal
+        What was drawn shall be stored now.
+    unsaved : psygnal signal of str
+        An analysis was closed and could not keep something; says what and where it is.
     """
 
     added = Signal(object)
     removed = Signal(object)
     current_changed = Signal(object)
     report_wanted = Signal()
+    locked = Signal(object)
+    settling = Signal()
+    unsaved = Signal(str)
 
     def __init__(self, viewer: Viewer, state: PluginState) -> None:
         self.viewer, self.state = viewer, state
@@ -98,12 +107,17 @@ class Session:
                 if self.current is analysis:
                     self.current = None
                 self.removed.emit(analysis)
-                analysis.close()
+                self._close(analysis)
 
     def close(self) -> None:
         """Undo every connection, write what waits, let go of every analysis."""
         self.connections.close()
         for analysis in self.analyses.values():
-            analysis.close()
+            self._close(analysis)
         self.analyses.clear()
         self._current = None
+
+    def _close(self, analysis: Analysis) -> None:
+        said = analysis.close()
+        if said:
+            self.unsaved.emit(said)

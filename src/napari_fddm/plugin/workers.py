@@ -1,22 +1,18 @@
-"""The two threads beside the window: one supervises the engine, one keeps the store.
+"""The threads beside the window that supervise the engine and open stores.
 
-Both hand their answers to the main thread through Qt signals, and both are joined
+They hand their answers to the main thread through Qt signals; the engine's is joined
 when the widget closes.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_fddm.core.edits import combined
 from napari_fddm.core.errors import FddmError
 from napari_fddm.pipeline.engine_client import EngineClient
 
@@ -24,10 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_fddm.core.edits import Edit
-    from napari_fddm.pipeline.store import AnalysisStore
-
-log = logging.getLogger(__name__)
 
 JOIN_SECONDS = 5.0
 
@@ -175,122 +167,3 @@ class StoreOpener(QObject):
                 self.opened.emit(opened_event(store))
         except FddmError as error:
             self.failed.emit(error)
-
-
-class StoreKeeper(QObject):
-    """Writes strokes and exports through one thread that owns the open store.
-
-    Every edit is durable when its turn has passed. What arrives while the disk is at
-    work is written as one edit per tool, so a fast brush does not outrun it.
-
-    Signals
-    -------
-    failed : object
-        The error of a write; editing goes on in memory.
-    saved : int
-        Number of edits still waiting.
-    exported : str
-        Where a copy was written.
-    """
-
-    failed = Signal(object)
-    saved = Signal(int)
-    exported = Signal(str)
-
-    def __init__(self, path: Path, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self.path = path
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fddm-store")
-        self._store: AnalysisStore | None = None
-        self._waiting: list[Edit] = []
-        self._mutex = threading.Lock()
-
-    def append(self, edit: Edit) -> None:
-        """Log an edit and write it into the corrected map."""
-        with self._mutex:
-            self._waiting.append(edit)
-        self._submit(self._append_waiting)
-
-    def do(self, job: Callable[[AnalysisStore], object]) -> None:
-        """Let a job write something else into the store, e.g. an outline."""
-
-        def work() -> None:
-            job(self._open())
-            self.saved.emit(len(self._waiting))
-
-        self._submit(work)
-
-    def sync(self) -> None:
-        """Bring the stored corrected map onto the labels of a run that has ended."""
-        self._submit(lambda: self._open().sync())
-
-    def export(self, destination: Path) -> None:
-        """Write a validated copy."""
-
-        def work() -> None:
-            store = self._open()
-            store.sync()
-            store.export(destination)
-            self.exported.emit(str(destination))
-
-        self._submit(work)
-
-    def flush(self, timeout: float = JOIN_SECONDS) -> bool:
-        """Wait until everything queued so far is written; False if that takes longer."""
-        done = threading.Event()
-        self._submit(done.set)
-        return done.wait(timeout)
-
-    def close(self) -> None:
-        """Write what waits, close the store, end the thread."""
-        self._submit(self._close_store)
-        self._pool.shutdown(wait=True)
-
-    def _append_waiting(self) -> None:
-        store = self._open()  # where this fails, the edits go on waiting
-        with self._mutex:
-            batch, self._waiting = self._waiting, []
-        problem: FddmError | None = None
-        for _, group in groupby(batch, key=lambda edit: edit.tool):
-            edit = combined(list(group))
-            try:
-                if edit is not None:
-                    store.append_edit(edit)
-            except FddmError as error:  # the log keeps the record and tries it again
-                problem = error
-        if problem is not None:
-            raise problem
-        self.saved.emit(len(self._waiting))
-
-    def _open(self) -> AnalysisStore:
-        if self._store is None:
-            from napari_fddm.pipeline.store import AnalysisStore
-
-            self._store = AnalysisStore.open(self.path, "r+")
-            self._store.begin_edits()
-        return self._store
-
-    def _close_store(self) -> None:
-        try:
-            if self._waiting:
-                self._append_waiting()
-        finally:
-            if self._store is not None:
-                store, self._store = self._store, None
-                store.close()
-
-    def _submit(self, work: Callable[[], object]) -> None:
-        def guarded() -> None:
-            try:
-                work()
-            except FddmError as error:
-                log.warning("%s", error)
-                self.failed.emit(error)
-
-        future: Future[None] = self._pool.submit(guarded)
-        future.add_done_callback(_log_bug)
-
-
-def _log_bug(future: Future[None]) -> None:
-    if not future.cancelled() and (error := future.exception()) is not None:
-        log.error("the store's thread hit a bug", exc_info=error)

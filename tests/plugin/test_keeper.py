@@ -8,7 +8,7 @@ import pytest
 from napari_fddm.core.edits import ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.plugin.workers import StoreKeeper
+from napari_fddm.plugin.keeper import StoreKeeper
 from tests.support.stores import SHAPE, make
 
 pytestmark = pytest.mark.gui
@@ -29,6 +29,14 @@ class Painter:
     def stroke(self, y, x, value, tool="paint"):
         window = Window(y, x, 9, 9)
         self.labels[window.slices] = value
+        return self.counter.update(self.labels, window, tool)
+
+    def spray(self, y, x, value, tool="paint"):
+        """Change so many single cells that the record needs disk space of its own."""
+        window = Window(y, x, 150, 150)
+        part = self.labels[window.slices]
+        chosen = np.random.default_rng(y + x + value).random(part.shape) < 0.5
+        part[chosen] = (part[chosen] + value) % 7 + 1
         return self.counter.update(self.labels, window, tool)
 
 
@@ -61,9 +69,10 @@ def test_strokes_wait_while_another_program_edits(store_path, qtbot):
     keeper, painter = StoreKeeper(store_path), Painter()
     with AnalysisStore.open(store_path, "r+") as rival:
         rival.begin_edits()
-        with qtbot.waitSignal(keeper.failed, timeout=10_000) as failure:
+        with qtbot.waitSignal(keeper.changed, timeout=10_000) as change:
             keeper.append(painter.stroke(5, 5, 3))
-        assert "by another program" in str(failure.args[0])
+        assert "another window or program" in change.args[0].locked
+        assert change.args[0].waiting == 1
     keeper.append(painter.stroke(20, 20, 4))
     assert keeper.flush()
     assert np.array_equal(stored(store_path)[0], painter.labels)

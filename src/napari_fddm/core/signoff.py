@@ -1,0 +1,55 @@
+"""A reader's signature under an analysis, as everything that shows or keeps it knows it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """Who signed what.
+
+    Attributes
+    ----------
+    reader : str
+        Name or initials.
+    time : str
+        ISO 8601, UTC.
+    definition : str
+        The necrosis definition that was shown large.
+    rates : mapping of str to float or None
+        Rate by definition, in [0, 1]; None where there is none.
+    coverage : float or None
+        Share of the slide's tissue that was analyzed, in [0, 1].
+    labels_sha256 : str
+        Of the corrected labels that were signed.
+    intact : bool
+        Whether the corrected labels are still those.
+    """
+
+    reader: str
+    time: str
+    definition: str
+    rates: Mapping[str, float | None]
+    coverage: float | None
+    labels_sha256: str
+    intact: bool = True
+
+    @property
+    def when(self) -> str:
+        """Date and time where the reader is now."""
+        return datetime.fromisoformat(self.time).astimezone().strftime("%Y-%m-%d %H:%M")
+
+    @property
+    def title(self) -> str:
+        """Say who signed and when."""
+        return f"signed off by {self.reader} on {self.when}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,90 @@
+"""Exports the analysis in front: a dialog asks, the store's thread writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari.utils.notifications import show_info
+from qtpy.QtCore import QObject
+
+from napari_fddm.pipeline.layout import SUFFIX
+from napari_fddm.plugin.export_dialog import ExportDialog, ExportFormat
+
+if TYPE_CHECKING:
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.session import Session
+
+FINGERPRINT_DIGITS = 12
+"""Enough of a fingerprint to tell the slides of a study apart."""
+
+
+class Exporting(QObject):
+    """Carries wishes of dialog and panel to the keeper, and its news back.
+
+    Parameters
+    ----------
+    session : Session
+        Its analysis in front is exported.
+    panel : NecrosisPanel
+        Has the button.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._panel = session, panel
+        self.dialog: ExportDialog | None = None
+        session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
+        session.connections.add(session.added, self._on_session_added)
+
+    def export(
+        self, destination: Path, form: ExportFormat = ExportFormat.V05, *, with_name: bool = False
+    ) -> None:
+        """Write a validated copy of the analysis in front, in the background."""
+        analysis = self._session.current
+        if analysis is not None:
+            analysis.keeper.export(destination, version=form.version, with_name=with_name)
+
+    def close(self) -> None:
+        """Take the dialog away."""
+        if self.dialog is not None:
+            self.dialog.close()
+            self.dialog.deleteLater()
+            self.dialog = None
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        analysis.keeper.exported.connect(self._on_keeper_exported)
+        analysis.keeper.failed.connect(self._on_keeper_failed)
+
+    def _on_panel_export_clicked(self) -> None:
+        analysis = self._session.current
+        if analysis is None:
+            return
+        if self.dialog is None:
+            self.dialog = ExportDialog(self._panel)
+            self.dialog.export_wanted.connect(self._on_dialog_export_wanted)
+        place = analysis.store_path
+        self.dialog.propose(
+            Path.home(),
+            plain=f"analysis-{analysis.fingerprint[:FINGERPRINT_DIGITS]}",
+            named=place.name.removesuffix(SUFFIX),
+        )
+        self.dialog.show()
+        self.dialog.raise_()
+
+    def _on_dialog_export_wanted(self, place: str, form: str, with_name: bool) -> None:
+        if self.dialog is not None:
+            self.dialog.set_busy(True)
+        self.export(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
+
+    def _on_keeper_exported(self, path: str) -> None:
+        show_info(f"Exported {path}")
+        if self.dialog is not None:
+            self.dialog.set_status(f"Done: {path}")
+
+    def _on_keeper_failed(self, error: Exception) -> None:
+        if self.dialog is not None and self.dialog.progress.isVisible():
+            self.dialog.set_status(str(error))

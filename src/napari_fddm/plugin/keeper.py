@@ -1,0 +1,366 @@
+"""Keeps what a person did to an analysis: in order, on the disk, within two seconds.
+
+Two threads share the open store. One writes the event log and waits for nothing else,
+so that neither a label map that is derived again nor an export holds a stroke back;
+the other does all that takes long. What cannot be written stays in memory, is tried
+again every few seconds and, when the window closes before it worked, goes into a file
+of its own (`pipeline.rescue`).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_fddm.core.edits import Edit, combined
+from napari_fddm.core.errors import FddmError, StoreError
+from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.plugin.lanes import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    Job = Callable[[AnalysisStore], object]
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+"""What failed is tried again this often: free space is noticed within two seconds."""
+FLUSH_SECONDS = 5.0
+"""A closing window waits this long for the event log, then writes a rescue file."""
+STORE_SECONDS = 60.0
+"""And this long for label maps and exports; the maps follow from the log in any case."""
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+BUSY = "another window or program is editing this analysis; it can be edited here when that closes"
+READ_ONLY = (
+    "this analysis lies in a folder that cannot be written, so corrections cannot be kept: "
+    "export it to a folder of yours and open the copy"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How well an analysis is kept.
+
+    Attributes
+    ----------
+    waiting : int
+        Edits and records that are in memory only.
+    problem : str
+        Why they cannot be written; empty while they can.
+    locked : str
+        Why nothing may be changed here; empty if it may.
+    """
+
+    waiting: int = 0
+    problem: str = ""
+    locked: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Something else to write into the log; if ``lasting``, until it works."""
+
+    run: Job
+    lasting: bool
+
+
+class StoreKeeper(QObject):
+    """Writes strokes, records and exports of one store.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    fingerprint : str
+        Of the slide; edits that were rescued for it are found. Empty looks for none.
+    seq : int or None
+        Number of the newest record of the log that the caller knows of. If there are
+        others when editing begins, `reread` tells.
+
+    Signals
+    -------
+    changed : object
+        A new `Keeping`.
+    failed : object
+        The error of an export or of a job that is not tried again.
+    reread : object
+        An `AnalysisOpened`: another program had changed the store.
+    rescued : object, object
+        Edits of an earlier window, and the file to remove once they are logged.
+    exported : str
+        Where a copy was written.
+    """
+
+    changed = Signal(object)
+    failed = Signal(object)
+    reread = Signal(object)
+    rescued = Signal(object, object)
+    exported = Signal(str)
+
+    def __init__(
+        self,
+        path: Path,
+        parent: QObject | None = None,
+        *,
+        fingerprint: str = "",
+        seq: int | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.path = path
+        self._fingerprint, self._seq = fingerprint, seq
+        self._store: AnalysisStore | None = None
+        self._items: list[Edit | _Job] = []
+        self._mutex = threading.Lock()
+        self._state = Keeping()
+        self._begun = False
+        self._log_lane = Lane("fddm-log", self._tick, RETRY_SECONDS)
+        self._lane = Lane("fddm-store")
+
+    @property
+    def state(self) -> Keeping:
+        """How well the analysis is kept now."""
+        return self._state
+
+    def begin(self) -> None:
+        """Take the editor's lock, or find out why not."""
+        self._log_lane.submit(self._work)
+
+    def append(self, edit: Edit) -> None:
+        """Log an edit, and write it into the corrected map a little later."""
+        self._put(edit)
+
+    def do(self, job: Job) -> None:
+        """Let a job log something else, e.g. an outline; tried until the disk takes it."""
+        self._put(_Job(job, lasting=True))
+
+    def ask(self, job: Job) -> None:
+        """Let a job log something once everything before is logged; `failed` if not."""
+        self._put(_Job(job, lasting=False))
+
+    def sync(self) -> None:
+        """Bring the stored corrected map onto the labels of a run that has ended."""
+        self._submit(lambda: self._open().sync())
+
+    def export(self, destination: Path, *, version: str = "0.5", with_name: bool = False) -> None:
+        """Write a validated copy, with the edits that the store itself could not take yet."""
+
+        def work() -> None:
+            from napari_fddm.pipeline.export import export_version
+            from napari_fddm.pipeline.store import AnalysisStore
+
+            with self._mutex:
+                unsaved = _joined([item for item in self._items if isinstance(item, Edit)])
+
+            def add(copy: AnalysisStore) -> None:
+                copy.log_edits(unsaved)
+                copy.apply_logged()
+
+            # Opened for reading: that works in a folder that cannot be written, too.
+            with AnalysisStore.open(self.path) as store:
+                export_version(
+                    store,
+                    destination,
+                    version=version,
+                    with_name=with_name,
+                    change=add if unsaved else None,
+                )
+            self.exported.emit(str(destination))
+
+        self._log_lane.submit(lambda: self._submit(work))
+
+    def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
+        """Wait until everything so far is in log and map; False if it is not by then."""
+        self._log_lane.submit(self._work)
+        if not self._log_lane.flush(timeout) or self._items:
+            return False
+        return self._lane.flush(timeout)
+
+    def close(self, timeout: float = FLUSH_SECONDS) -> str:
+        """Write what waits, close the store, end the threads.
+
+        Returns
+        -------
+        str
+            What is not in the store, and where it is instead; empty if all is.
+        """
+        self._log_lane.submit(self._work)
+        in_time = self._log_lane.flush(timeout)
+        with self._mutex:
+            left = list(self._items)
+        said = self._rescue(left) if left else ""
+        if in_time:
+            self._log_lane.close()
+            self._lane.submit(self._close_store)
+        else:  # the disk hangs: do not hang with it
+            self._log_lane.close(0.0)
+        self._lane.close(STORE_SECONDS if in_time else 0.0)
+        return said
+
+    # In the thread of the log ---------------------------------------------------
+
+    def _tick(self) -> None:
+        if self._items or self._state.locked:
+            self._work()
+
+    def _work(self) -> None:
+        try:
+            store = self._open()
+            store.log.acquire()
+            store.log.flush()
+            self._write_items(store)
+            self._meet(store)
+        except FddmError as error:
+            self._drop_asked(error)
+            self._say_failed(error)
+        else:
+            self._say(Keeping())
+
+    def _write_items(self, store: AnalysisStore) -> None:
+        while True:
+            with self._mutex:
+                items = list(self._items)
+            if not items:
+                return
+            if isinstance(items[0], _Job):
+                self._run_job(items[0], store)
+                continue
+            edits = [
+                e for e in takewhile(lambda i: isinstance(i, Edit), items) if isinstance(e, Edit)
+            ]
+            joined = _joined(edits)
+            try:
+                store.log_edits(joined)
+            except FddmError:
+                self._replace_first(len(edits), joined)  # one of each tool, to save memory
+                raise
+            self._replace_first(len(edits), ())
+            self._submit(store.apply_logged, quiet=True)
+            self._say(replace(self._state, waiting=len(self._items)))
+
+    def _run_job(self, job: _Job, store: AnalysisStore) -> None:
+        try:
+            job.run(store)
+        except FddmError as error:
+            if job.lasting and isinstance(error.__cause__, OSError):
+                raise
+            self._replace_first(1, ())
+            self.failed.emit(error)
+        else:
+            self._replace_first(1, ())
+
+    def _meet(self, store: AnalysisStore) -> None:
+        """Once: look for what others did to the store, and for rescued edits."""
+        if self._begun:
+            return
+        from napari_fddm.pipeline.report import opened_event
+        from napari_fddm.pipeline.rescue import find_rescues, read_rescue
+
+        if self._state.locked or self._seq not in (None, store.log.last_seq):
+            self.reread.emit(opened_event(store))
+        self._begun = True
+        for path in find_rescues(self._fingerprint) if self._fingerprint else ():
+            try:
+                self.rescued.emit(read_rescue(path, store.geometries.label.shape), path)
+            except StoreError as error:
+                self.failed.emit(error)
+
+    def _say_failed(self, error: FddmError) -> None:
+        locked = ""
+        if not self._begun and isinstance(error, StoreBusyError):
+            locked = BUSY
+        elif not self._begun and getattr(error.__cause__, "errno", None) in _FORBIDDEN:
+            locked = READ_ONLY
+        waiting = len(self._items)
+        problem = str(error) if waiting or not locked else ""
+        if problem != self._state.problem:
+            log.warning("%s", error)
+        self._say(Keeping(waiting, problem, locked))
+
+    def _say(self, state: Keeping) -> None:
+        if state != self._state:
+            self._state = state
+            self.changed.emit(state)
+
+    def _drop_asked(self, error: FddmError) -> None:
+        with self._mutex:
+            asked = [i for i in self._items if isinstance(i, _Job) and not i.lasting]
+            self._items = [i for i in self._items if i not in asked]
+        for _ in asked:
+            self.failed.emit(error)
+
+    def _replace_first(self, count: int, others: Sequence[Edit]) -> None:
+        with self._mutex:
+            self._items[:count] = others
+
+    # In the thread of the store -------------------------------------------------
+
+    def _submit(self, work: Callable[[], object], *, quiet: bool = False) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except FddmError as error:
+                log.warning("%s", error)
+                if not quiet:  # else the log has it, and the map is derived again later
+                    self.failed.emit(error)
+
+        self._lane.submit(guarded)
+
+    def _close_store(self) -> None:
+        if self._store is None:
+            return
+        store, self._store = self._store, None
+        try:
+            store.close()
+        except FddmError as error:  # the log has everything; the map is derived again
+            log.warning("%s", error)
+
+    # In any thread --------------------------------------------------------------
+
+    def _put(self, item: Edit | _Job) -> None:
+        with self._mutex:
+            self._items.append(item)
+        self._log_lane.submit(self._work)
+
+    def _open(self) -> AnalysisStore:
+        from napari_fddm.pipeline.store import AnalysisStore
+
+        with self._mutex:
+            if self._store is None:
+                self._store = AnalysisStore.open(self.path, "r+")
+            return self._store
+
+    def _rescue(self, left: Sequence[Edit | _Job]) -> str:
+        from napari_fddm.pipeline.rescue import write_rescue
+
+        edits = _joined([item for item in left if isinstance(item, Edit)])
+        lost = sum(isinstance(item, _Job) for item in left)
+        said = [f"NOT SAVED in {self.path}: {self._state.problem or 'the disk does not answer.'}"]
+        if edits:
+            try:
+                place = write_rescue(edits, self._fingerprint, self.path)
+            except StoreError as error:
+                said.append(str(error))
+            else:
+                said.append(
+                    f"The strokes are kept in {place} and come back when the slide is opened again."
+                )
+        if lost:
+            said.append(f"Outlines, estimates or other entries that are lost: {lost}.")
+        return " ".join(said)
+
+
+def _joined(edits: Sequence[Edit]) -> list[Edit]:
+    """Return one edit for each run of edits with the same tool."""
+    groups = (combined(list(group)) for _, group in groupby(edits, key=lambda edit: edit.tool))
+    return [edit for edit in groups if edit is not None]

@@ -1,0 +1,123 @@
+"""A copy tells neither the slide's name nor where it lay nor who read it, unless asked."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.geometry import Window
+from napari_fddm.interop import ome_zarr
+from napari_fddm.pipeline.export import export_version
+from napari_fddm.pipeline.report import compute_store_report, store_report
+from napari_fddm.pipeline.signoff import sign_off
+from napari_fddm.pipeline.store import AnalysisStore
+from tests.support.stores import make, random_labels, refine_all, stroke
+
+SLIDE = "Mueller_Anna S24-1234.svs"
+PRIVATE = ("mueller", "s24-1234", "ward7", "drzett", "mask-of")
+
+
+@pytest.fixture
+def private(tmp_path, rng):
+    """A store whose every text names the patient, a folder or a reader."""
+    folder = tmp_path / "Ward7"
+    path = folder / f"{SLIDE}.fddm.ome.zarr"
+    slide = {"name": SLIDE, "fingerprint": "0123456789abcdef", "mpp": 0.5}
+    provenance = {
+        "slide": slide,
+        "config": {"seed": 1, "tissue": str(folder / "mask-of-mueller.png"), "stage": "refined"},
+        "tissue": {"method": "mask", "name": "mask-of-mueller.png", "sha256": "12"},
+        "model": {"id": "fddm-small"},
+        "notes": [f"{SLIDE} is coarse", f"kept as {folder}/older", "of mueller_anna s24-1234"],
+        "unreadable": {"tiles": [[1, 2]], "reason": f"cannot read {folder / SLIDE}: damaged"},
+    }
+    labels = random_labels(rng)
+    with make(path, slide_info=slide, provenance=provenance) as store:
+        refine_all(store, labels)
+        store.update_provenance(provenance)
+        store.finish()
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_edit(stroke(labels, Window(3, 3, 40, 40), 3), reader="DrZett")
+        store.log.append("note", text=f"see {SLIDE}", reader="DrZett", file=r"C:\Ward7\x y.svs")
+        store.log.append("note", text=f"file://{folder}/a.json", reader="DrYpsilon")
+        sign_off(store, "DrZett", compute_store_report(store))
+    return path, labels
+
+
+def texts(place):
+    """Every file's name and content, in small letters."""
+    if place.is_file():
+        with zipfile.ZipFile(place) as archive:
+            return {n.lower(): archive.read(n).lower() for n in archive.namelist()}
+    files = (p for p in place.rglob("*") if p.is_file())
+    return {str(p.relative_to(place)).lower(): p.read_bytes().lower() for p in files}
+
+
+def told(place):
+    words = [word.encode() for word in PRIVATE]
+    return [
+        (name, word)
+        for name, content in texts(place).items()
+        for word in words
+        if word in content or word in name.encode()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "version"), [("c.ome.zarr", "0.5"), ("c.ome.zarr", "0.4"), ("c.ozx", "0.5")]
+)
+def test_a_copy_tells_no_name(private, tmp_path, name, version):
+    path, _ = private
+    assert {word.decode() for _, word in told(path)} == set(PRIVATE)
+    out = tmp_path / "out" / name
+    with AnalysisStore.open(path) as store:
+        export_version(store, out, version=version)
+    assert told(out) == []
+    assert b"fddm" in b"".join(texts(out).values())
+
+
+def test_a_nameless_copy_is_valid_and_the_same_analysis(private, tmp_path):
+    path, labels = private
+    out = tmp_path / "c.ome.zarr"
+    with AnalysisStore.open(path) as store:
+        store.export(out)
+        whole = store_report(store)
+    ome_zarr.validate(out)
+    with AnalysisStore.open(out) as copy:
+        report = store_report(copy)
+        assert np.array_equal(copy.labels("corrected"), labels)
+        assert np.array_equal(copy.replay_corrected(), labels)
+        assert copy.slide_info == {
+            "name": "slide 0123456789ab",
+            "fingerprint": "0123456789abcdef",
+            "mpp": 0.5,
+        }
+        assert copy.provenance["model"] == {"id": "fddm-small"}
+        assert copy.provenance["config"] == {"seed": 1, "tissue": "mask", "stage": "refined"}
+        readers = [record.get("reader") for record in copy.log.records()]
+    assert report["definitions"] == whole["definitions"]
+    assert report["sign_off"]["intact"] is True
+    assert readers == ["reader 1", "reader 1", "reader 2", "reader 1"]
+
+
+def test_with_the_name_everything_is_copied(private, tmp_path):
+    path, _ = private
+    out = tmp_path / "c.ome.zarr"
+    with AnalysisStore.open(path) as store:
+        store.export(out, with_name=True)
+        assert store.slide_info["name"] == SLIDE
+        with AnalysisStore.open(out) as copy:
+            assert copy.slide_info == store.slide_info
+            assert list(copy.log.records()) == list(store.log.records())
+
+
+def test_the_store_itself_keeps_its_names(private, tmp_path):
+    path, _ = private
+    with AnalysisStore.open(path) as store:
+        store.export(tmp_path / "c.ome.zarr")
+        assert store.slide_info["name"] == SLIDE
+    shutil.rmtree(tmp_path / "c.ome.zarr")
+    assert {word.decode() for _, word in told(path)} == set(PRIVATE)

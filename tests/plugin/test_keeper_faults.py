@@ -1,0 +1,286 @@
+"""Strokes on full and read-only disks, beside rivals, and after crashes."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.pipeline import layout, rescue
+from napari_fddm.pipeline.report import compute_store_report
+from napari_fddm.pipeline.signoff import sign_off
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin import keeper as keeper_module
+from napari_fddm.plugin.keeper import StoreKeeper
+from tests.plugin.test_keeper import Painter, stored
+from tests.support.disks import Faults, small_disk
+from tests.support.leaks import leftovers
+from tests.support.stores import SHAPE, make
+
+pytestmark = pytest.mark.gui
+
+FINGERPRINT = "abc"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tmp_path):
+    """Retry soon, and rescue into a folder of the test."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(keeper_module, "RETRY_SECONDS", 0.1)
+
+
+class FaultyDisk:
+    def __init__(self, faults):
+        self._faults = faults
+
+    def fill(self):
+        self._faults.on = True
+
+    def free(self):
+        self._faults.on = False
+
+
+@pytest.fixture(params=["real", "write", "fsync"])
+def disk_and_store(request, tmp_path, monkeypatch):
+    """A disk that can be filled, and a store on it."""
+    folder = tmp_path / "disk"
+    if request.param == "real":
+        with small_disk(folder) as disk:
+            make(folder / "s.fddm.ome.zarr").close()
+            yield disk, folder / "s.fddm.ome.zarr"
+    else:
+        folder.mkdir()
+        make(folder / "s.fddm.ome.zarr").close()
+        yield FaultyDisk(Faults(monkeypatch, folder, request.param)), folder / "s.fddm.ome.zarr"
+
+
+class Watched:
+    """A keeper, everything it says, and strokes for it."""
+
+    def __init__(self, path, **options):
+        self.keeper = StoreKeeper(path, fingerprint=FINGERPRINT, **options)
+        self.painter, self.states, self.failures = Painter(), [], []
+        self.keeper.changed.connect(self.states.append)
+        self.keeper.failed.connect(self.failures.append)
+        self._places = itertools.count()
+
+    def paint(self, value=3, tool="paint"):
+        place = next(self._places)
+        self.keeper.append(self.painter.spray(5 * place % 100, 7 * place % 100, value, tool))
+
+    @property
+    def problems(self):
+        return [state.problem for state in self.states if state.problem]
+
+
+def wait_for(qtbot, watched, condition):
+    qtbot.waitUntil(lambda: bool(condition(watched.keeper.state)), timeout=10_000)
+
+
+def test_a_full_disk_is_said_at_once_and_nothing_is_lost(disk_and_store, qtbot):
+    disk, path = disk_and_store
+    watched = Watched(path)
+    watched.paint()
+    assert watched.keeper.flush()
+    disk.fill()
+    for i in range(6):
+        watched.paint(2 + i % 3)
+        wait_for(qtbot, watched, lambda state: state.problem)
+    assert "disk is full" in watched.keeper.state.problem
+    assert watched.keeper.state.waiting > 0
+    disk.free()
+    wait_for(qtbot, watched, lambda state: not state.problem and not state.waiting)
+    assert watched.keeper.flush()
+    assert np.array_equal(stored(path)[0], watched.painter.labels)
+    assert watched.keeper.close() == ""
+    assert leftovers(path) == {}
+
+
+def test_closing_on_a_full_disk_leaves_a_rescue_file_that_comes_back(disk_and_store, qtbot):
+    disk, path = disk_and_store
+    first = Watched(path)
+    first.paint()
+    assert first.keeper.flush()
+    kept = first.painter.labels.copy()
+    disk.fill()
+    first.paint(5)
+    first.paint(6, "erase")
+    said = first.keeper.close()
+    (place,) = rescue.find_rescues(FINGERPRINT)
+    assert "NOT SAVED" in said
+    assert str(place) in said
+    disk.free()
+
+    second = Watched(path)
+    with qtbot.waitSignal(second.keeper.rescued, timeout=10_000) as found:
+        second.keeper.begin()
+    edits, file = found.args
+    assert file == place
+    for edit in edits:
+        edit.apply(kept)
+    assert np.array_equal(kept, first.painter.labels)
+    second.keeper.close()
+
+
+def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, monkeypatch):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    watched = Watched(path)
+    watched.paint()
+    assert watched.keeper.flush()
+    answers = keeper_module.threading.Event()
+    monkeypatch.setattr(AnalysisStore, "log_edits", lambda *_, **__: answers.wait())
+    watched.paint(4)
+    said = watched.keeper.close(timeout=0.3)
+    answers.set()
+    assert "does not answer" in said
+    assert rescue.find_rescues(FINGERPRINT)
+
+
+def test_where_nothing_can_be_written_the_loss_is_said(tmp_path, monkeypatch):
+    (tmp_path / "data").write_text("no folder")
+    (tmp_path / "temporary").write_text("no folder")
+    painter = Painter()
+    with pytest.raises(StoreError, match="could not be written anywhere"):
+        rescue.write_rescue([painter.stroke(1, 1, 2)], FINGERPRINT, tmp_path / "store")
+
+
+def test_rescued_strokes_of_another_grid_are_refused_and_kept(tmp_path):
+    place = rescue.write_rescue([Painter().stroke(1, 1, 2)], FINGERPRINT, tmp_path / "store")
+    with pytest.raises(StoreError, match="another size"):
+        rescue.read_rescue(place, (SHAPE[0] + 1, SHAPE[1]))
+    place.write_text("{}\nnothing\n")
+    with pytest.raises(StoreError, match="cannot be read"):
+        rescue.read_rescue(place, SHAPE)
+    assert place.exists()
+
+
+def test_a_read_only_store_says_so_and_can_be_exported(tmp_path, qtbot):
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk.folder / "s.fddm.ome.zarr"
+        make(path).close()
+        disk.set_read_only(True)
+        watched = Watched(path)
+        watched.keeper.begin()
+        wait_for(qtbot, watched, lambda state: "cannot be written" in state.locked)
+        assert watched.problems == []
+        with qtbot.waitSignal(watched.keeper.exported, timeout=60_000):
+            watched.keeper.export(tmp_path / "copy.ome.zarr")
+        disk.set_read_only(False)
+        wait_for(qtbot, watched, lambda state: not state.locked)
+        watched.keeper.close()
+        assert leftovers(path) == {}
+
+
+def test_a_disk_that_becomes_read_only_keeps_strokes_in_memory(tmp_path, qtbot, monkeypatch):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    faults = Faults(monkeypatch, tmp_path, "write", errno.EROFS)
+    watched = Watched(path)
+    watched.paint()
+    assert watched.keeper.flush()
+    faults.on = True
+    watched.paint(4)
+    wait_for(qtbot, watched, lambda state: "ead-only" in state.problem)
+    assert not watched.keeper.state.locked
+    faults.on = False
+    wait_for(qtbot, watched, lambda state: not state.waiting)
+    watched.keeper.close()
+    assert np.array_equal(stored(path)[0], watched.painter.labels)
+
+
+def test_the_second_keeper_waits_and_then_sees_what_the_first_left(tmp_path, qtbot):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    first, second = Watched(path), Watched(path, seq=0)
+    first.paint()
+    assert first.keeper.flush()
+    second.keeper.begin()
+    wait_for(qtbot, second, lambda state: "another window" in state.locked)
+    first.paint(6)
+    with qtbot.waitSignal(second.keeper.reread, timeout=10_000) as seen:
+        first.keeper.close()
+    assert np.array_equal(seen.args[0].corrected, first.painter.labels)
+    wait_for(qtbot, second, lambda state: not state.locked)
+    second.keeper.close()
+    assert leftovers(path) == {}
+
+
+def test_edits_made_before_the_lock_was_ours_are_told_from_the_log(tmp_path, qtbot):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_edit(Painter().stroke(3, 3, 4))
+    late = Watched(path, seq=0)  # read before that edit
+    with qtbot.waitSignal(late.keeper.reread, timeout=10_000) as seen:
+        late.keeper.begin()
+    assert seen.args[0].corrected.any()
+    late.keeper.close()
+
+
+def test_a_long_job_of_the_store_holds_no_stroke_back(tmp_path, qtbot):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    watched = Watched(path)
+    go_on = keeper_module.threading.Event()
+    watched.keeper._lane.submit(go_on.wait)  # an export, say
+    watched.paint()
+    wait_for(qtbot, watched, lambda _: AnalysisStore.open(path).log.last_seq == 1)
+    assert np.array_equal(stored(path)[0], watched.painter.labels)
+    go_on.set()
+    watched.keeper.close()
+
+
+def test_an_export_holds_what_a_full_disk_did_not_take(disk_and_store, tmp_path, qtbot):
+    disk, path = disk_and_store
+    watched = Watched(path)
+    disk.fill()
+    watched.paint(5)
+    wait_for(qtbot, watched, lambda state: state.problem)
+    copy = tmp_path / "stick" / "copy.ome.zarr"
+    with qtbot.waitSignal(watched.keeper.exported, timeout=60_000):
+        watched.keeper.export(copy)
+    assert np.array_equal(stored(copy)[0], watched.painter.labels)
+    disk.free()
+    watched.keeper.close()
+
+
+def test_an_outline_is_tried_again_and_a_signature_is_not(disk_and_store, qtbot):
+    disk, path = disk_and_store
+    watched = Watched(path)
+    watched.keeper.begin()
+    assert watched.keeper.flush()
+    disk.fill()
+    watched.keeper.do(lambda store: store.append_record("note", text="outline"))
+    watched.keeper.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    qtbot.waitUntil(lambda: bool(watched.failures), timeout=10_000)
+    disk.free()
+    wait_for(qtbot, watched, lambda state: not state.waiting)
+    watched.keeper.close()
+    with AnalysisStore.open(path) as store:
+        assert [record["kind"] for record in store.log.records()] == ["note"]
+
+
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_crash_between_log_and_map_loses_nothing(tmp_path, torn):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    painter = Painter()
+    store = AnalysisStore.open(path, "r+")
+    store.log_edits([painter.stroke(5, 5, 3), painter.stroke(30, 30, 4, "fill")])
+    store.log._lock.release()  # as if the process had died: the map is behind the log
+    if torn:
+        with (path / layout.OURS / layout.EVENTS).open("ab") as file:
+            file.write(b'{"seq":3,"time":"2026-01-01T00:00:00.000+00:00","kind":"ed')
+    watched = Watched(path)
+    watched.painter = painter
+    assert np.array_equal(stored(path)[0], painter.labels)
+    watched.paint(6)
+    watched.keeper.close()
+    labels, tools = stored(path)
+    assert np.array_equal(labels, painter.labels)
+    assert tools == ["paint", "fill", "paint"]
