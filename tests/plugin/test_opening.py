@@ -11,6 +11,7 @@ from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.layout import default_store_path
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.drawing import new_drawing
 from napari_fddm.plugin.opening import FILTER
 from napari_fddm.plugin.state import Scope
@@ -145,6 +146,9 @@ def test_the_analysis_goes_with_its_slide_and_no_stroke_is_lost(bench, folder, q
     bench.controller.current.layer.data_setitem((np.array([4, 5]), np.array([6, 6])), 2)
     other = bench.viewer.add_points([[0.0, 0.0]], name="mine")
     bench.viewer.add_layer(new_drawing("region to analyze", slide, "red"))
+    bench.panels.necrosis.outline_clicked.emit()
+    corners = np.array([[20.0, 20.0], [20.0, 90.0], [80.0, 90.0]])
+    bench.viewer.layers[-1].add_polygons(corners)
     bench.viewer.layers.selection.active = bench.viewer.layers[0]
     go(bench, bench.panels.slide.on_button, "2.svs", qtbot)
     assert [layer.name for layer in bench.viewer.layers] == ["2.svs", "mine"]
@@ -152,6 +156,8 @@ def test_the_analysis_goes_with_its_slide_and_no_stroke_is_lost(bench, folder, q
     assert bench.controller.current is None
     with AnalysisStore.open(bench.store) as store:
         assert (store.replay_corrected()[[4, 5], [6, 6]] == 2).all()
+        (outline,) = read_tumor_bed(store)
+    assert np.allclose(outline, corners + 0.5)
 
 
 def test_strokes_that_cannot_be_written_in_time_keep_the_slide(bench, folder, qtbot, errors):
@@ -164,7 +170,7 @@ def test_strokes_that_cannot_be_written_in_time_keep_the_slide(bench, folder, qt
     bench.controller.current.keeper.flush = lambda: False
     bench.panels.slide.on_button.click()
     qtbot.waitUntil(lambda: bool(errors))
-    assert "still being written" in errors[0]
+    assert "not saved yet" in errors[0]
     assert bench.state.slide == slide
     assert bench.controller.current is not None
 

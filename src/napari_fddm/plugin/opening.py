@@ -117,15 +117,17 @@ class SlideOpening(QObject):
             self._show_around()
             return
         analysis = self._session.analysis_of(old)
+        self._session.settling.emit()
         if analysis is not None and not analysis.keeper.flush():
             slide.close()
             self._show_around()
-            show_error("The corrections are still being written. Try again in a moment.")
+            show_error(f"The corrections are not saved yet, so {old.name} stays. Try again.")
             return
         for note in skipped:
             show_info(note)
         # Taken away first: slides with and without a pixel size do not go together.
         place = self._viewer.layers.index(layer)
+        # The analysis before its outlines: else their going would count as a deletion.
         mine = [analysis.layer, analysis.patch_layer, analysis.refined_layer] if analysis else []
         mine += [
             other
