@@ -122,7 +122,7 @@ def test_the_lock_comes_back_and_changed_labels_are_told(window, bench, qtbot, t
     sign(window, qtbot)
     window.controller.close()
     again = Viewer(qtbot, bench.store)
-    assert "signed off by A. Bee" in again.analysis.layer.locked
+    assert "signed off by A. Bee" in again.analysis.layer.lock_reason
     assert "WARNING" not in again.panels.signing.state_label.text()
     labels = np.zeros(again.analysis.layer.data.shape, np.uint8)
     again.controller.close()
@@ -156,7 +156,7 @@ def test_nobody_signs_a_rate_that_is_hidden(window, told):
     window.panels.signing.sign_confirmed.emit("A. Bee")
     assert "estimate first" in told[-1]
     assert window.analysis.sign_off is None
-    assert not window.analysis.layer.locked
+    assert not window.analysis.layer.lock_reason
 
 
 def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbot, told):
@@ -164,7 +164,7 @@ def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbo
     assert window.analysis.keeper.flush()
     second = Viewer(qtbot, bench.store)
     analysis = second.analysis
-    qtbot.waitUntil(lambda: bool(analysis.layer.locked), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(analysis.layer.lock_reason), timeout=10_000)
     assert any("another window" in text for text in told)
     assert "Read-only" in second.panels.necrosis.saved_label.text()
     assert not second.panels.signing.button.isEnabled()
@@ -172,7 +172,7 @@ def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbo
     assert not analysis.layer.data[90, 90]
     window.analysis.layer.data_setitem((np.array([30]), np.array([30])), 5)
     window.controller.close()
-    qtbot.waitUntil(lambda: not analysis.layer.locked, timeout=10_000)
+    qtbot.waitUntil(lambda: not analysis.layer.lock_reason, timeout=10_000)
     assert analysis.layer.data[30, 30] == 5  # what the first did meanwhile
     assert analysis.sync.counts[5] == 1
     assert not analysis.layer._undo_history

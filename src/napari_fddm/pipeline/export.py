@@ -207,7 +207,7 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise StoreError(
             f"{destination} exists already.",
-            hint="Choose another name, or replace it with --overwrite.",
+            hint="Choose another name; on the command line --overwrite replaces it.",
         )
     ours = is_our_store(destination) or ngff04.is_v04_export(destination)
     if not (ours or _is_our_file(destination)):

@@ -180,7 +180,7 @@ class Analysis:
 
     def update_lock(self, instead: str = "") -> None:
         """Lock or unlock the corrected layer as things stand now, or for another reason."""
-        self.layer.locked = instead or self.locked
+        self.layer.lock_reason = instead or self.locked
 
     def take_stored(self, opened: AnalysisOpened) -> None:
         """Take what another program made of the analysis meanwhile."""

@@ -95,7 +95,7 @@ class CorrectedLabels(Labels):
         self._table_values = frozenset((NOT_ANALYZED, *table.values))
         self._label_map = label_map
         self._excluding = False
-        self._locked = ""
+        self._lock_reason = ""
         self.protected: frozenset[int] = frozenset()
         super().__init__(
             label_map.labels,
@@ -130,27 +130,27 @@ class CorrectedLabels(Labels):
             self.excluding_changed.emit(value)
 
     @property
-    def locked(self) -> str:
+    def lock_reason(self) -> str:
         """Why no tool, undo or key may change the labels; empty if they may."""
-        return self._locked
+        return self._lock_reason
 
-    @locked.setter
-    def locked(self, reason: str) -> None:
-        self._locked = reason
+    @lock_reason.setter
+    def lock_reason(self, reason: str) -> None:
+        self._lock_reason = reason
         self._reset_editable()
 
     def _reset_editable(self) -> None:
-        self.editable = not self._locked  # napari asks again whenever the data is replaced
+        self.editable = not self._lock_reason  # napari asks again whenever the data is replaced
 
     def _mode_setter_helper(self, mode: Any) -> Any:
-        if self._locked and str(mode) not in HARMLESS_MODES:
-            self.refused.emit(self._locked)
+        if self._lock_reason and str(mode) not in HARMLESS_MODES:
+            self.refused.emit(self._lock_reason)
         return super()._mode_setter_helper(mode)
 
     def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
         """Write cells, undoably; eraser and scripts do it through here."""
-        if self._locked:
-            self.refused.emit(self._locked)
+        if self._lock_reason:
+            self.refused.emit(self._lock_reason)
         else:
             super().data_setitem(indices, value, refresh)
 
@@ -167,8 +167,8 @@ class CorrectedLabels(Labels):
             )
 
     def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
-        if self._locked:
-            self.refused.emit(self._locked)
+        if self._lock_reason:
+            self.refused.emit(self._lock_reason)
             return
         super()._load_history(before, after, undoing)
         self.history_loaded.emit()
@@ -245,8 +245,8 @@ class CorrectedLabels(Labels):
         **kwargs: Any,
     ) -> None:
         # Brush, fill and polygon of napari all come through here.
-        if self._locked:
-            self.refused.emit(self._locked)
+        if self._lock_reason:
+            self.refused.emit(self._lock_reason)
             return
         if self.protected:
             mask = mask & self._free(self.data[slice_key])

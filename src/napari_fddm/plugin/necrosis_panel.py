@@ -134,11 +134,13 @@ class NecrosisPanel(QWidget):
             self.bed_label,
             self.badge_label,
             QLabel(RESEARCH_ONLY),
-            self.outline_button,
-            self.export_button,
-            self.saved_label,
         ):
             layout.addWidget(widget)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.outline_button, 2)
+        buttons.addWidget(self.export_button, 1)
+        layout.addLayout(buttons)
+        layout.addWidget(self.saved_label)
 
     def set_definitions(self, definitions: Sequence[NecrosisDefinition]) -> None:
         """Offer definitions; each says its formula and where it comes from."""
