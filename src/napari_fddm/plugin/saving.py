@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.session import Session
 
 SAVED = "all strokes are on the disk"
-NOT_SAVED = "NOT SAVED: {} in memory only, trying again…"
+NOT_SAVED = "NOT SAVED: {} in memory, retrying…"
 
 log = logging.getLogger(__name__)
 
