@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -121,3 +123,14 @@ def test_the_store_itself_keeps_its_names(private, tmp_path):
         assert store.slide_info["name"] == SLIDE
     shutil.rmtree(tmp_path / "c.ome.zarr")
     assert {word.decode() for _, word in told(path)} == set(PRIVATE)
+
+
+def test_the_command_line_exports_without_names_unless_asked(private, tmp_path):
+    path, _ = private
+    plain, named = tmp_path / "plain.ome.zarr", tmp_path / "named.ome.zarr"
+    command = [sys.executable, "-m", "napari_fddm", "export", str(path), "-o"]
+    subprocess.run([*command, str(plain)], check=True, capture_output=True)
+    subprocess.run([*command, str(named), "--with-name"], check=True, capture_output=True)
+    assert told(plain) == []
+    with AnalysisStore.open(named) as copy:
+        assert copy.slide_info["name"] == SLIDE

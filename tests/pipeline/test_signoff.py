@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,13 +12,18 @@ import pytest
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.fresh import holds_corrections
 from napari_fddm.pipeline.report import compute_store_report, opened_event, store_report
 from napari_fddm.pipeline.signoff import SignedOffError, labels_sha256, sign_off, signed_off, unlock
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import write_tumor_bed
+from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, drain
 from tests.support.stores import WHOLE, refine_all, stroke
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def sign(store, reader="A. Bee"):
@@ -122,3 +129,23 @@ def test_the_command_line_says_the_signature(signed):
     assert given.title in text
     said = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout
     assert json.loads(said)["sign_off"]["reader"] == "A. Bee"
+
+
+def test_a_run_is_refused_in_one_sentence_and_fresh_keeps_the_signed_one(
+    model: CountingModel, whole: Path, tmp_path: Path
+):
+    path = shutil.copytree(whole, tmp_path / "s.fddm.ome.zarr")
+    with AnalysisStore.open(path, "r+") as store:
+        sign(store)
+    with pytest.raises(SignedOffError, match=r"signed off by A\. Bee") as caught:
+        next(analyze(WatchedSlide(PIXELS), store=path, model=model, config=CONFIG))
+    assert "--fresh" in caught.value.hint
+    with AnalysisStore.open(path) as store:
+        assert store.complete
+    run = analyze(WatchedSlide(PIXELS), store=path, model=model, config=CONFIG, fresh=True)
+    _, result = drain(run)
+    (kept,) = (p for p in tmp_path.iterdir() if p != path)
+    assert str(kept) in " ".join(result.notes)
+    with AnalysisStore.open(kept) as store, AnalysisStore.open(path) as new:
+        assert signed_off(store.log).reader == "A. Bee"
+        assert signed_off(new.log) is None

@@ -284,3 +284,16 @@ def test_a_crash_between_log_and_map_loses_nothing(tmp_path, torn):
     labels, tools = stored(path)
     assert np.array_equal(labels, painter.labels)
     assert tools == ["paint", "fill", "paint"]
+
+
+def test_a_damaged_log_is_said_before_anybody_paints(tmp_path, qtbot):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    events = path / layout.OURS / layout.EVENTS
+    events.write_text('{"seq":7}\n{"seq":8}\n')
+    watched = Watched(path)
+    watched.keeper.begin()
+    wait_for(qtbot, watched, lambda state: "damaged" in state.problem)
+    events.unlink()  # somebody restores it: noticed without a stroke
+    wait_for(qtbot, watched, lambda state: not state.problem)
+    watched.keeper.close()

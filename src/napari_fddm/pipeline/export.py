@@ -148,14 +148,41 @@ def export_copy(
         the disk fails; the destination is then as it was.
     """
     _check_places(source, destination)
+
+    def build(copy: Path) -> None:
+        with storage_errors("export to", destination):
+            _copy_tree(source, copy)
+        check(copy)
+        _remove_transient(copy)
+
+    put_in_place(build, destination, overwrite=overwrite)
+
+
+def put_in_place(
+    build: Callable[[Path], None], destination: Path, *, overwrite: bool = False
+) -> None:
+    """Build an OME-Zarr beside its destination and rename it, packed if it is one file.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the folder at the path it gets.
+    destination : Path
+        Folder or ``.ozx`` file to create; it appears whole or not at all.
+    overwrite : bool
+        Replace an older store of ours. Nothing else is ever replaced.
+
+    Raises
+    ------
+    StoreError
+        If the destination is taken or the disk fails; it is then as it was.
+    """
     _check_vacancy(destination, overwrite=overwrite)
     copy, packed = _beside(destination), _beside(destination)
     try:
         with storage_errors("export to", destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
-            _copy_tree(source, copy)
-        check(copy)
-        _remove_transient(copy)
+        build(copy)
         if destination.suffix == ozx.SUFFIX:
             ozx.write_ozx(copy, packed)
         _check_vacancy(destination, overwrite=overwrite)
@@ -180,7 +207,7 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
     if not overwrite:
         raise StoreError(
             f"{destination} exists already.",
-            hint="Choose another name, or replace it with --overwrite.",
+            hint="Choose another name; on the command line --overwrite replaces it.",
         )
     ours = is_our_store(destination) or ngff04.is_v04_export(destination)
     if not (ours or _is_our_file(destination)):

@@ -150,7 +150,8 @@ class StoreKeeper(QObject):
 
     def sync(self) -> None:
         """Bring the stored corrected map onto the labels of a run that has ended."""
-        self._submit(lambda: self._open().sync())
+        if not self._state.locked:  # else the program that edits it does so
+            self._submit(lambda: self._open().sync())
 
     def export(self, destination: Path, *, version: str = "0.5", with_name: bool = False) -> None:
         """Write a validated copy, with the edits that the store itself could not take yet."""
@@ -210,7 +211,7 @@ class StoreKeeper(QObject):
     # In the thread of the log ---------------------------------------------------
 
     def _tick(self) -> None:
-        if self._items or self._state.locked:
+        if self._items or self._state != Keeping():
             self._work()
 
     def _work(self) -> None:

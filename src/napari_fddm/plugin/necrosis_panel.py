@@ -132,8 +132,8 @@ class NecrosisPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
-        buttons.addWidget(self.outline_button)
-        buttons.addWidget(self.export_button)
+        buttons.addWidget(self.outline_button, 2)
+        buttons.addWidget(self.export_button, 1)
         for widget in (
             self.estimate_box,
             self.estimate_label,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import FddmError
+from napari_fddm.interop.files import read_json
+from napari_fddm.interop.ngff import BLOCK
 from napari_fddm.plugin.folder import is_slide, is_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_fddm.interop.label_files import Place
     from napari_fddm.plugin.slides import LayerData
 
     PathLike = str | Sequence[str]
@@ -33,7 +36,49 @@ def get_reader(path: PathLike) -> ReaderFunction | None:
     place = Path(path)
     if is_store(place):
         return read_store
+    if place.suffix.lower() == ".ozx" or (place.is_dir() and _has_our_labels(place)):
+        return read_labels
     return read_slide if is_slide(place) else None
+
+
+def read_labels(path: PathLike) -> list[LayerData]:
+    """Open what our writers wrote, and any export of ours that is a single file.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    from napari_fddm.interop.label_files import read_label_file
+    from napari_fddm.plugin.colors import class_colormap
+    from napari_fddm.plugin.layers import METADATA
+
+    image, labels = read_label_file(Path(str(path)))
+
+    def placed(name: str, place: Place) -> dict[str, Any]:
+        unit = "um" if place.unit else "pixel"
+        where = {"scale": place.scale, "translate": place.translate, "units": (unit, unit)}
+        return {"name": name, **where, "axis_labels": ("y", "x")}
+
+    colors = {"rgb": image.data.ndim == 3}
+    layers: list[LayerData] = [(image.data, placed("image", image.place) | colors, "image")]
+    for name, drawn in labels.items():
+        options = placed(name, drawn.place)
+        if drawn.table is not None:
+            block = {"role": "stored", "label": name}
+            options |= {"colormap": class_colormap(drawn.table), "opacity": 0.5}
+            options["metadata"] = {METADATA: block}
+        layers.append((drawn.data, options, "labels"))
+    return layers
+
+
+def _has_our_labels(place: Path) -> bool:
+    try:
+        attributes = read_json(place / "zarr.json").get("attributes", {})
+    except FddmError:
+        return False
+    block = attributes.get(BLOCK) if isinstance(attributes, dict) else None
+    return isinstance(block, dict) and block.get("kind") == "labels"
 
 
 def read_slide(path: PathLike) -> list[LayerData]:

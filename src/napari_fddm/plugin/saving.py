@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.session import Session
 
 SAVED = "all strokes are on the disk"
-NOT_SAVED = "NOT SAVED: {} in memory only, trying again…"
+NOT_SAVED = "NOT SAVED: {}, retrying…"
 
 log = logging.getLogger(__name__)
 
@@ -111,14 +111,20 @@ class Saving(QObject):
         if state.locked:
             self._panel.set_saved(f"Read-only: {state.locked}", state.problem, warning=True)
         elif state.problem:
-            counted = "1 stroke" if state.waiting == 1 else f"{state.waiting} strokes"
-            self._panel.set_saved(NOT_SAVED.format(counted), state.problem, warning=True)
+            self._panel.set_saved(_not_saved(state.waiting), state.problem, warning=True)
         else:
             self._panel.set_saved(SAVED, f"In {analysis.store_path}")
 
     def _on_session_unsaved(self, said: str) -> None:
         log.error("%s", said)
         warn(self._panel.window(), said)
+
+
+def _not_saved(waiting: int) -> str:
+    if not waiting:
+        return NOT_SAVED.format("strokes cannot be kept")
+    counted = "1 stroke" if waiting == 1 else f"{waiting} strokes"
+    return NOT_SAVED.format(f"{counted} in memory")
 
 
 def warn(window: QWidget | None, text: str) -> None:

@@ -46,11 +46,11 @@ class SignOffPanel(QWidget):
         self.confirm_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
         self.cancel_button.setToolTip("Leave everything as it is.")
-        self.asking = QWidget()
+        self.resting, self.asking = QWidget(), QWidget()  # one in the place of the other
         self._signed = False
         self._lay_out()
         self.button.clicked.connect(self._on_button_clicked)
-        self.cancel_button.clicked.connect(self.asking.hide)
+        self.cancel_button.clicked.connect(self._rest)
         self.confirm_button.clicked.connect(self._on_confirmed)
         self.reader_edit.returnPressed.connect(self._on_confirmed)
         self.reader_edit.textChanged.connect(self._on_reader_edit_changed)
@@ -58,7 +58,8 @@ class SignOffPanel(QWidget):
         self.set_enabled(False)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout()
+        row = QHBoxLayout(self.resting)
+        row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.state_label, 1)
         row.addWidget(self.button)
         asking = QHBoxLayout(self.asking)
@@ -68,7 +69,7 @@ class SignOffPanel(QWidget):
         asking.addWidget(self.cancel_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addLayout(row)
+        layout.addWidget(self.resting)
         layout.addWidget(self.asking)
         self.asking.hide()
 
@@ -81,7 +82,7 @@ class SignOffPanel(QWidget):
         """Allow signing or unlocking, or not while there is nothing to sign."""
         self.button.setEnabled(enabled)
         if not enabled:
-            self.asking.hide()
+            self._rest()
 
     def set_sign_off(self, signed: SignOff | None) -> None:
         """Show who signed, or that nobody did."""
@@ -94,9 +95,14 @@ class SignOffPanel(QWidget):
         self.button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
         self.confirm_button.setText("Unlock" if self._signed else "Sign off")
         self.confirm_button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
+        self._rest()
+
+    def _rest(self) -> None:
         self.asking.hide()
+        self.resting.show()
 
     def _on_button_clicked(self) -> None:
+        self.resting.hide()
         self.asking.show()
         self.reader_edit.setFocus()
         self.reader_edit.selectAll()
@@ -107,5 +113,5 @@ class SignOffPanel(QWidget):
     def _on_confirmed(self) -> None:
         name = self.reader_edit.text().strip()
         if name and not self.asking.isHidden():
-            self.asking.hide()
+            self._rest()
             (self.unlock_confirmed if self._signed else self.sign_confirmed).emit(name)
