@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, changed_rows, combined, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import ClassAreas, count_labels, necrosis_report
@@ -176,20 +176,18 @@ def test_counts_handed_out_cannot_damage_the_counter():
     assert counter.counts[1] == 9
 
 
-def test_erased_cells_get_the_automatic_label_and_excluded_ones_stay():
-    automatic = np.full((4, 4), 3, np.uint8)
-    labels = automatic.copy()
-    labels[0, 0] = 0  # excluded earlier
-    labels[1] = 2  # corrected earlier
-    counter = ShadowCounter(labels, N)
-    labels[0:2, 0:2] = 0  # what napari writes for an eraser stroke
-    values = counter.restored(labels, automatic, Window(-1, -1, 3, 3))
-    assert values.tolist() == [[0, 3], [3, 3]]
-    assert labels[0, 1] == 0
-    labels[0:2, 0:2] = values
-    edit = counter.update(labels, Window(-1, -1, 3, 3), tool="erase")
-    assert edit is not None
-    assert edit.transitions == {(2, 3): 2}
+@pytest.mark.parametrize("shape", [(1, 1), (7, 13), (3, 400_003)])
+def test_rows_without_a_change_are_left_out_and_no_change_is_missed(shape):
+    rng = np.random.default_rng(0)
+    old = rng.integers(0, 8, shape).astype(np.uint8)
+    assert changed_rows(old, old.copy()).is_empty
+    for y, x in {(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)}:
+        new = old.copy()
+        new[y, x] = 9
+        window = changed_rows(old, new)
+        assert window.y <= y < window.y + window.height
+        assert changed_rows(old[:, ::-1], new[:, ::-1]) == window
+
 
 
 def test_count_labels_counts_beyond_one_block():

@@ -11,6 +11,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import count_labels
+from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import CorrectedLabels
 
@@ -56,7 +57,7 @@ def perform(operation, label_map, layer, sync):
         layer.data[y:, x] = value
         layer.refresh()
     elif name == "exclude":
-        layer.excluding = not layer.excluding
+        layer.toggle(Action.EXCLUDE)
     elif name == "lock":
         layer.protected = layer.protected ^ {values[0]}
     elif name == "hide":

@@ -18,6 +18,7 @@ from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,7 @@ class Controller(QObject):
         self.appearance = Appearance(session, panels.classes)
         self.scope = ScopeChooser(session, panels, self)
         self.brush = Brush(session, panels.classes)
+        self.tooling = Tooling(session, panels.tools, self)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis)
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
@@ -113,6 +115,7 @@ class Controller(QObject):
         self._closed = True
         self.reporting.stop()
         self.bed.settle()
+        self.tooling.close()
         self.session.connections.close()
         self.running.close()
         self.session.close()

@@ -10,6 +10,7 @@ from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
 from napari_fddm.plugin.slide_panel import SlidePanel
+from napari_fddm.plugin.tool_panel import ToolPanel
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -25,6 +26,8 @@ class Panels:
         What is looked at.
     run : RunPanel
         What shall be analyzed, and how far that is.
+    tools : ToolPanel
+        What the hand does.
     classes : ClassPanel
         What the brush paints and how the classes look.
     necrosis : NecrosisPanel
@@ -33,6 +36,7 @@ class Panels:
 
     slide: SlidePanel
     run: RunPanel
+    tools: ToolPanel
     classes: ClassPanel
     necrosis: NecrosisPanel
 
@@ -42,6 +46,7 @@ class Panels:
         return cls(
             slide=SlidePanel(parent),
             run=RunPanel(parent),
+            tools=ToolPanel(OSTEOSARCOMA, parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
             necrosis=NecrosisPanel(parent),
         )
