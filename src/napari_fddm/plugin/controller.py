@@ -10,6 +10,7 @@ from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
+from napari_fddm.plugin.excluded import Excluded
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.running import Running
@@ -68,6 +69,7 @@ class Controller(QObject):
         self.appearance = Appearance(session, panels.classes)
         self.scope = ScopeChooser(session, panels, self)
         self.brush = Brush(session, panels.classes)
+        self.excluded = Excluded(session)
         self.tooling = Tooling(session, panels.tools, self)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis)

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QMessageBox,
-    QToolButton,
+    QPushButton,
     QVBoxLayout,
     QWidget,
 )
@@ -130,7 +130,7 @@ class ToolPanel(QWidget):
             row = QHBoxLayout()
             row.setSpacing(3)
             for widget in widgets:
-                row.addWidget(widget, 1 if isinstance(widget, QToolButton) else 0)
+                row.addWidget(widget, 1 if isinstance(widget, QPushButton) else 0)
             layout.addLayout(row)
         row.addStretch(1)
 
@@ -192,24 +192,24 @@ class ToolPanel(QWidget):
         self.source_chosen.emit(self.source_box.currentData())
 
 
-def _button(text: str, key: str, tip: str, *, checkable: bool = True) -> QToolButton:
-    button = QToolButton()
+def _button(text: str, key: str, tip: str, *, checkable: bool = True) -> QPushButton:
+    button = QPushButton()
     short = f" {key}" if len(key) == 1 else ""
     button.setText(text + short)
     button.setToolTip(f"{tip} Key: {key}" if key else tip)
     button.setCheckable(checkable)
-    button.setMinimumHeight(24)
+    button.setMinimumWidth(1)  # the layout gives them equal shares; no text is that wide
     return button
 
 
-def _exclusive(parent: QWidget, buttons: Iterable[QToolButton]) -> QButtonGroup:
+def _exclusive(parent: QWidget, buttons: Iterable[QPushButton]) -> QButtonGroup:
     group = QButtonGroup(parent)
     for button in buttons:
         group.addButton(button)
     return group
 
 
-def _mark(group: QButtonGroup, wanted: QToolButton | None) -> None:
+def _mark(group: QButtonGroup, wanted: QPushButton | None) -> None:
     group.setExclusive(False)  # else the last one could not be let go
     for button in group.buttons():
         button.setChecked(button is wanted)
