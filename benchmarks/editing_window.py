@@ -22,7 +22,6 @@ from qtpy.QtWidgets import QApplication
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.events import AnalysisOpened
-from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.store import AnalysisStore
@@ -33,6 +32,8 @@ from napari_fddm.plugin.widget import FddmWidget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from napari_fddm.core.geometry import MapGeometry
 
 LARGE, SMALL = 12_500, 1_000
 BRUSH = 500
@@ -51,6 +52,7 @@ class Desk:
         self.viewer = napari.Viewer(show=True)
         self.widget = FddmWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget)
+        self.widget.controller.worker.close()  # an engine that warms up takes the processor
         grid = TileGrid((side * 8, side * 8), 0.5, 1.0)
         geometries = StoreGeometries.of_grid(grid, 8.0)
         store = folder / f"{side}.fddm.ome.zarr"
@@ -91,24 +93,26 @@ class Desk:
             for step in range(STEPS):
                 value = 2 + step % 5
                 plain.append(self._move(self.plain, step, value))
-                before = self.widget.panels.necrosis.rate_label.text()
                 ours.append(self._move(self.analysis.layer, step, value))
-                self._check(before)
+                QApplication.processEvents()
         return plain, ours
 
     def undos(self) -> list[float]:
-        """Return ms from undo until the rate has its old text."""
+        """Return ms from undo until the rate is shown."""
         found, layer = [], self.analysis.layer
-        shown = self.widget.panels.necrosis.set_reports
+        times: list[float] = []
+
+        def note(_reports: object) -> None:
+            times.append(time.perf_counter())
+
+        self.widget.state.report_changed.connect(note)  # after the panel, which came first
         for number in range(UNDOS):
             layer.paint((300 + 40 * number, 400), 7)
-            times: list[float] = []
-            self.widget.state.report_changed.connect(lambda _, t=times: t.append(time.perf_counter()))
+            times.clear()
             started = time.perf_counter()
             layer.undo()
             found.append(1000 * (times[0] - started))
             QApplication.processEvents()
-        assert shown is not None
         return found
 
     def close(self) -> None:
@@ -118,23 +122,24 @@ class Desk:
 
     def _move(self, layer: Labels, step: int, value: int) -> float:
         start = 260 + (step * STEP_CELLS) % (self.side - 520)
-        last, point = (float(self.side // 2), float(start)), (
-            float(self.side // 2),
-            float(start + STEP_CELLS),
+        last, point = (
+            (float(self.side // 2), float(start)),
+            (
+                float(self.side // 2),
+                float(start + STEP_CELLS),
+            ),
         )
         started = time.perf_counter()
         layer._draw(value, last, point)
         return 1000 * (time.perf_counter() - started)
 
-    def _check(self, _before: str) -> None:
-        counts = self.analysis.sync.counts
-        assert counts.sum() == self.analysis.layer.data.size
-
 
 def _labels(geometry: MapGeometry) -> np.ndarray:
     rng = np.random.default_rng(0)
     small = rng.integers(1, 8, tuple(-(-n // 50) for n in geometry.shape)).astype(np.uint8)
-    return np.kron(small, np.ones((50, 50), np.uint8))[: geometry.shape[0], : geometry.shape[1]].copy()
+    return np.kron(small, np.ones((50, 50), np.uint8))[
+        : geometry.shape[0], : geometry.shape[1]
+    ].copy()
 
 
 def main() -> None:
@@ -152,7 +157,8 @@ def figures() -> Iterator[str]:
             plain, ours = desk.strokes()
             extra = [mine - theirs for mine, theirs in zip(ours, plain, strict=True)]
             added[side] = (statistics.median(extra), float(np.percentile(extra, 95)))
-            yield f"{side}: plain {statistics.median(plain):.1f} ms, ours {statistics.median(ours):.1f} ms"
+            medians = (statistics.median(plain), statistics.median(ours))
+            yield "{}: plain {:.1f} ms, ours {:.1f} ms".format(side, *medians)
             if side == LARGE:
                 undo = statistics.median(desk.undos())
             desk.close()
@@ -160,7 +166,7 @@ def figures() -> Iterator[str]:
     yield "| | figure | bar |"
     yield "|---|---|---|"
     yield f"| stroke → rate, own time, p95 | {added[LARGE][1]:.1f} ms | ≤ {BAR_STROKE_MS:.0f} ms |"
-    yield f"| the same, {LARGE} against {SMALL} cells a side, medians | {ratio:.2f} | ≤ {BAR_RATIO} |"
+    yield f"| the same, {LARGE} against {SMALL} cells a side | {ratio:.2f} | ≤ {BAR_RATIO} |"
     yield f"| undo → rate, median | {undo:.0f} ms | ≤ {BAR_UNDO_MS:.0f} ms |"
 
 

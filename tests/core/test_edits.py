@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.edits import Edit, ShadowCounter, changed_rows, combined, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import ClassAreas, count_labels, necrosis_report
@@ -174,20 +174,6 @@ def test_counts_handed_out_cannot_damage_the_counter():
     counter = ShadowCounter(np.ones((3, 3), np.uint8), N)
     counter.counts[:] = 0
     assert counter.counts[1] == 9
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (7, 13), (3, 400_003)])
-def test_rows_without_a_change_are_left_out_and_no_change_is_missed(shape):
-    rng = np.random.default_rng(0)
-    old = rng.integers(0, 8, shape).astype(np.uint8)
-    assert changed_rows(old, old.copy()).is_empty
-    for y, x in {(0, 0), (shape[0] - 1, shape[1] - 1), (shape[0] // 2, shape[1] // 3)}:
-        new = old.copy()
-        new[y, x] = 9
-        window = changed_rows(old, new)
-        assert window.y <= y < window.y + window.height
-        assert changed_rows(old[:, ::-1], new[:, ::-1]) == window
-
 
 
 def test_count_labels_counts_beyond_one_block():

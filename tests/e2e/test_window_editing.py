@@ -196,7 +196,7 @@ def test_lasso_fill_and_relabel(window, monkeypatch):
 
     # Corners and a double click; restoring.
     window.key(Qt.Key.Key_E)
-    for corner in ((-80, -80), (80, -80), (80, 80)):
+    for corner in ((-80, -80), (80, -80), (80, 80), (-80, 80)):
         window.click(corner)
     window.qtbot.mouseDClick(window.canvas, LEFT, pos=window.place((-80, 80)))
     assert [window.value_at(p) for p in ((-40, 0), (40, 0), (130, 0))] == [3, 2, 5]

@@ -51,69 +51,98 @@ def build():
     return label_map, layer, LabelSync(layer, label_map, 7)
 
 
-def perform(operation, label_map, layer, sync):
-    name, *values = operation
-    if name == "paint":
-        point, value, layer.brush_size = values
-        layer.paint(point, value)
-    elif name == "fill":
-        layer.fill(*values)
-    elif name == "polygon":
-        layer.paint_polygon(np.array(values[0], float), values[1])
-    elif name == "setitem":
-        (y, x), value = values
-        layer.data_setitem((np.array([y]), np.array([x])), value)
-    elif name == "write":
-        (y, x), value = values
-        layer.data[y:, x] = value
-        layer.refresh()
-    elif name == "action":
-        layer.action = values[0]
-    elif name == "from":
-        layer.relabel_source = values[0]
-    elif name == "stroke":  # what napari does while the mouse is dragged
-        points, layer.mode = values
-        with layer.block_history():
-            for last, point in pairwise([points[0], *points]):
-                layer._draw(0 if layer.mode == "erase" else layer.selected_label, last, point)
-    elif name == "lasso":  # the right button, ended at its start or by Escape
-        points, completed = values
-        layer._begin_stroke()
+def paint(layer, point, value, size):
+    layer.brush_size = size
+    layer.paint(point, value)
+
+
+def set_cell(layer, place, value):
+    layer.data_setitem(tuple(np.array([n]) for n in place), value)
+
+
+def write(layer, place, value):
+    layer.data[place[0] :, place[1]] = value
+    layer.refresh()
+
+
+def stroke(layer, points, mode):
+    """Do what napari does while the mouse is dragged."""
+    layer.mode = mode
+    with layer.block_history():
         for last, point in pairwise([points[0], *points]):
-            layer._draw(layer.selected_label, last, point)
-        if completed:
-            layer.paint_polygon(points, layer.selected_label)
-            layer._commit_stroke()
-        else:
-            layer._abort_stroke()
-    elif name == "held key":
-        layer.stroke_action = Action.RESTORE
-        layer.paint(*values)
-        layer.stroke_action = None
-    elif name == "silent write":
-        (y, x), value = values
-        layer.data[y:, x] = value
-        sync.audit()
-    elif name == "replace":
-        new = layer.data.copy()
-        new[::3] = values[0]
-        layer.data = new
-    elif name == "bed":
-        (y, x), wanted = values
-        mask = np.zeros(SHAPE, bool)
-        mask[y:, x:] = True
-        sync.set_bed(mask if wanted else None)
-    elif name == "lock":
-        layer.protected = layer.protected ^ {values[0]}
-    elif name == "hide":
-        layer.visible = not layer.visible
-    elif name == "run":
-        (y, x), value = values
-        window = Window(y, x, SHAPE[0] - y, SHAPE[1] - x)
-        sync.put_automatic(window, np.full((window.height, window.width), value, np.uint8))
-        layer.refresh()
+            layer._draw(0 if layer.mode == "erase" else layer.selected_label, last, point)
+
+
+def lasso(layer, points, completed):
+    """Draw with the right button and end at the start or by Escape."""
+    layer._begin_stroke()
+    for last, point in pairwise([points[0], *points]):
+        layer._draw(layer.selected_label, last, point)
+    if completed:
+        layer.paint_polygon(points, layer.selected_label)
+        layer._commit_stroke()
     else:
-        getattr(layer, name)()
+        layer._abort_stroke()
+
+
+def hold_key(layer, point, value):
+    layer.stroke_action = Action.RESTORE
+    layer.paint(point, value)
+    layer.stroke_action = None
+
+
+def replace(layer, value):
+    new = layer.data.copy()
+    new[::3] = value
+    layer.data = new
+
+
+ON_LAYER = {
+    "paint": paint,
+    "fill": lambda layer, *values: layer.fill(*values),
+    "polygon": lambda layer, points, value: layer.paint_polygon(np.array(points, float), value),
+    "setitem": set_cell,
+    "write": write,
+    "stroke": stroke,
+    "lasso": lasso,
+    "held key": hold_key,
+    "replace": replace,
+    "action": lambda layer, action: setattr(layer, "action", action),
+    "from": lambda layer, value: setattr(layer, "relabel_source", value),
+    "lock": lambda layer, value: setattr(layer, "protected", layer.protected ^ {value}),
+    "hide": lambda layer: setattr(layer, "visible", not layer.visible),
+    "undo": lambda layer: layer.undo(),
+    "redo": lambda layer: layer.redo(),
+    "reset": lambda layer: layer.reset(),
+}
+
+
+def write_silently(layer, sync, place, value):
+    layer.data[place[0] :, place[1]] = value
+    sync.audit()
+
+
+def run(layer, sync, place, value):
+    window = Window(*place, SHAPE[0] - place[0], SHAPE[1] - place[1])
+    sync.put_automatic(window, np.full((window.height, window.width), value, np.uint8))
+    layer.refresh()
+
+
+def outline(_layer, sync, place, wanted):
+    mask = np.zeros(SHAPE, bool)
+    mask[place[0] :, place[1] :] = True
+    sync.set_bed(mask if wanted else None)
+
+
+ON_SYNC = {"silent write": write_silently, "run": run, "bed": outline}
+
+
+def perform(operation, layer, sync):
+    name, *values = operation
+    if name in ON_SYNC:
+        ON_SYNC[name](layer, sync, *values)
+    else:
+        ON_LAYER[name](layer, *values)
 
 
 def check(label_map, layer, sync, bed):
@@ -140,7 +169,7 @@ def test_counts_and_share_equal_a_recount_and_edits_replay(operations):
     for operation in operations:
         untouched = label_map.labels == label_map.automatic
         before = layer.data.copy()
-        perform(operation, label_map, layer, sync)
+        perform(operation, layer, sync)
         if operation[0] in ("paint", "fill", "polygon", "stroke", "lasso", "held key", "reset"):
             safe = np.isin(before, list(layer.protected))
             assert np.array_equal(layer.data[safe], before[safe])

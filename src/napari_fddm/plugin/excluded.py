@@ -7,7 +7,7 @@ is excluded; each edit and each window of a run updates the cells that it touche
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
@@ -43,10 +43,11 @@ class ExcludedMarks(Labels):
 
     def __init__(self, geometry: MapGeometry, name: str) -> None:
         clear = (0.0, 0.0, 0.0, 0.0)
+        colors: dict[int | None, Any] = {None: clear, 0: clear, **COLORS}
         super().__init__(
             np.zeros(geometry.shape, np.uint8),  # takes no memory before it is written
             name=name,
-            colormap=DirectLabelColormap(color_dict={None: clear, 0: clear, **COLORS}),
+            colormap=DirectLabelColormap(color_dict=colors),
             metadata={METADATA: {"role": "excluded"}},
             **placement(geometry),
         )
