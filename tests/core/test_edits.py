@@ -176,22 +176,6 @@ def test_counts_handed_out_cannot_damage_the_counter():
     assert counter.counts[1] == 9
 
 
-def test_erased_cells_get_the_automatic_label_and_excluded_ones_stay():
-    automatic = np.full((4, 4), 3, np.uint8)
-    labels = automatic.copy()
-    labels[0, 0] = 0  # excluded earlier
-    labels[1] = 2  # corrected earlier
-    counter = ShadowCounter(labels, N)
-    labels[0:2, 0:2] = 0  # what napari writes for an eraser stroke
-    values = counter.restored(labels, automatic, Window(-1, -1, 3, 3))
-    assert values.tolist() == [[0, 3], [3, 3]]
-    assert labels[0, 1] == 0
-    labels[0:2, 0:2] = values
-    edit = counter.update(labels, Window(-1, -1, 3, 3), tool="erase")
-    assert edit is not None
-    assert edit.transitions == {(2, 3): 2}
-
-
 def test_count_labels_counts_beyond_one_block():
     values = np.resize(np.arange(N + 1, dtype=np.uint8), 3_000_001)
     assert count_labels(values, N).tolist() == recount(values)

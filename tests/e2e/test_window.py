@@ -11,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.class_panel import AREA, LOCK, NAME, SOLO
 from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.slides import slide_layer_data
@@ -172,7 +173,7 @@ def test_draw_a_region_exclude_and_protect(window, qtbot):
     other = 2 if common != 2 else 3
     window.click_class(common - 1, LOCK)
     window.click_class(other - 1, NAME)
-    assert not layer.excluding
+    assert layer.action is Action.PAINT
     window.drag([(-60, -40), (0, 0), (60, 40)])
     assert np.array_equal(layer.data == common, before == common)
     window.click_class(common - 1, LOCK)

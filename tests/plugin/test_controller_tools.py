@@ -13,6 +13,7 @@ from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
+from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.class_panel import AREA
 from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
 from napari_fddm.plugin.state import Scope
@@ -59,9 +60,9 @@ def test_panel_and_layer_agree_on_what_the_brush_does(bench):
     panel.class_clicked.emit(4)
     assert (layer.selected_label, layer.mode, marked()) == (4, "paint", [3])
     panel.exclude_clicked.emit()
-    assert layer.excluding
+    assert layer.action is Action.EXCLUDE
     assert marked() == [7]
-    layer.excluding = False
+    layer.action = Action.PAINT
     assert marked() == [3]
     panel.rows.selectRow(0)
     panel.lock_clicked.emit(1)
@@ -80,7 +81,7 @@ def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
     bench.answer(RegionRefined(window, labels, 1, 1))
     bench.controller.reporting.refresh()
     assert bench.panels.necrosis.rate_label.text() == "50.0 %"
-    layer.excluding = True
+    layer.action = Action.EXCLUDE
     layer.fill((0, 0), 3)
     assert bench.panels.necrosis.rate_label.text() == "0.0 %"
     shown = float(bench.panels.classes.rows.item(7, AREA).text())

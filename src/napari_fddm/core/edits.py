@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.comparing import changed_window
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
@@ -199,7 +200,8 @@ def difference(old: Labels, new: Labels, window: Window, tool: str = "paint") ->
     """
     _check_map(new, (old.shape[0], old.shape[1]))
     window = window.clipped((old.shape[0], old.shape[1]))
-    before, after = old[window.slices], new[window.slices]
+    # A copy is read row by row once; the steps that follow then stay in the cache.
+    before, after = (np.ascontiguousarray(a[window.slices]) for a in (old, new))
     return edit_of_window(before, after, window, (old.shape[0], old.shape[1]), tool)
 
 
@@ -312,39 +314,15 @@ class ShadowCounter:
             return None
         gained = count_labels(edit.after, self._n_classes)
         self._counts += gained - count_labels(edit.before, self._n_classes)
-        edit.apply(self._shadow)
+        part = edit.window.slices
+        self._shadow[part] = labels[part]
         return edit
 
     def update_all(self, labels: Labels, tool: str = "paint") -> Edit | None:
         """Take over every change of the map, as `update` does for a window."""
-        return self.update(labels, Window(0, 0, *self.shape), tool)
-
-    def restored(self, labels: Labels, automatic: Labels, window: Window) -> Labels:
-        """Return a window in which erased cells have their automatic label again.
-
-        Erased is what is 0 now and was not 0 at the last update: napari erases
-        by writing 0, which would silently leave the denominator (DESIGN section
-        6.10). Cells that were excluded before stay excluded.
-
-        Parameters
-        ----------
-        labels, automatic : array of uint8, shape (H, W)
-            The map as it is now and what the model said.
-        window : Window
-            Where somebody erased; may hang over the border.
-
-        Returns
-        -------
-        array of uint8, shape of the clipped window
-            New values; ``labels`` itself is not changed.
-        """
         _check_map(labels, self.shape)
-        _check_map(automatic, self.shape)
-        part = window.clipped(self.shape).slices
-        values: Labels = labels[part].copy()
-        erased = (values == 0) & (self._shadow[part] != 0)
-        values[erased] = automatic[part][erased]
-        return values
+        window = changed_window(self._shadow, labels)
+        return None if window.is_empty else self.update(labels, window, tool)
 
 
 def _runs_of(changed: npt.NDArray[np.bool_], window: Window, columns: int) -> tuple[Runs, Runs]:

@@ -198,17 +198,18 @@ def count_labels(values: npt.NDArray[np.uint8], n_classes: int) -> npt.NDArray[n
     ConfigError
         If a value beyond the classes occurs.
     """
-    counts = np.zeros(256, np.int64)
+    counts = np.zeros(n_classes + 1, np.int64)
     flat = values.reshape(-1)
     for start in range(0, flat.size, _COUNT_BLOCK):
-        counts += np.bincount(flat[start : start + _COUNT_BLOCK], minlength=256)
-    if counts[n_classes + 1 :].any():
-        strange = (np.flatnonzero(counts[n_classes + 1 :]) + n_classes + 1).tolist()
+        block = flat[start : start + _COUNT_BLOCK]  # stays in the cache for the few passes
+        counts += [np.count_nonzero(block == value) for value in range(n_classes + 1)]
+    if counts.sum() != flat.size:
+        strange = np.unique(flat[flat > n_classes]).tolist()
         raise ConfigError(
             f"the label map holds the values {strange}, but the classes end at {n_classes}.",
             hint="Paint with the classes of the table only.",
         )
-    return counts[: n_classes + 1]
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.plugin.actions import Action
+
 if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.class_panel import ClassPanel
@@ -36,14 +38,14 @@ class Brush:
     def _on_session_added(self, analysis: Analysis) -> None:
         analysis.layer.protected = self._state.locked
         analysis.layer.events.selected_label.connect(self._on_layer_changed)
-        analysis.layer.excluding_changed.connect(self._on_layer_changed)
+        analysis.layer.action_changed.connect(self._on_layer_changed)
 
     def show(self) -> None:
         """Mark in the panel what the brush of the analysis in front paints."""
         analysis = self._session.current
         if analysis is None:
             self._panel.set_selected(0)
-        elif analysis.layer.excluding:
+        elif analysis.layer.action is Action.EXCLUDE:
             self._panel.set_excluding()
         else:
             self._panel.set_selected(int(analysis.layer.selected_label))
@@ -54,22 +56,20 @@ class Brush:
     def _on_panel_class_clicked(self, value: int) -> None:
         analysis = self._session.current
         if analysis is not None:
-            analysis.layer.selected_label = value
-            analysis.layer.excluding = False
+            analysis.layer.paint_class(value)
             self._take_up(analysis)
 
     def _on_panel_exclude_clicked(self) -> None:
         analysis = self._session.current
         if analysis is not None:
-            analysis.layer.excluding = True
+            analysis.layer.action = Action.EXCLUDE
             self._take_up(analysis)
 
     def _on_panel_icon_clicked(self, _value: int) -> None:
         self.show()  # the click has marked the row, but the brush stays as it was
 
     def _take_up(self, analysis: Analysis) -> None:
-        if analysis.layer.mode not in ("paint", "fill", "polygon"):
-            analysis.layer.mode = "paint"
+        analysis.layer.take_up()
         self._session.viewer.layers.selection.active = analysis.layer
         self.show()
 

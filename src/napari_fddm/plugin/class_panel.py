@@ -11,13 +11,16 @@ from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
+    QPushButton,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_fddm.core.class_guide import CLASS_GUIDE
 from napari_fddm.plugin import icons
+from napari_fddm.plugin.class_guide import ClassGuide
 from napari_fddm.plugin.display import PALETTE_TITLES, ClassDisplay
 from napari_fddm.plugin.run_panel import narrow
 
@@ -77,18 +80,23 @@ class ClassPanel(QWidget):
             self.palette_box.addItem(title, palette.value)
         self.outline_box = QCheckBox("Outlines")
         self.outline_box.setToolTip("Draw the borders of the classes, so that the cells show.")
+        self.guide_button = QPushButton("Class guide")
+        self.guide_button.setToolTip("What belongs to which class, and where that is written.")
+        self._guide: ClassGuide | None = None
         self._lay_out()
         self.set_display(ClassDisplay())
         self.set_locked(frozenset())
         self.rows.cellClicked.connect(self._on_rows_cell_clicked)
         self.palette_box.activated.connect(self._on_palette_box_activated)
         self.outline_box.toggled.connect(self.outline_toggled)
+        self.guide_button.clicked.connect(self._on_guide_button_clicked)
 
     def _fill(self) -> None:
         for index, tissue in enumerate(self._classes):
             name = QTableWidgetItem(tissue.name)
             role = tissue.role.value.replace("_", " ")
-            name.setToolTip(f"{tissue.short}: {tissue.name} ({role})")
+            words = CLASS_GUIDE[index].text
+            name.setToolTip(f"<p>{tissue.short}: {tissue.name} ({role}). {words}</p>")
             key = QTableWidgetItem(str(tissue.value))
             key.setToolTip(f"Press {tissue.value} to paint {tissue.name}.")
             eye, solo, lock = (QTableWidgetItem() for _ in range(3))
@@ -99,7 +107,7 @@ class ClassPanel(QWidget):
         name = QTableWidgetItem("excluded by hand")
         name.setToolTip(
             "A fold, pen, bone dust, a section that is there twice: not analyzed, in no sum. "
-            "The eraser brings it back."
+            "Hatched on the slide. Restore brings it back."
         )
         key = QTableWidgetItem("X")
         key.setToolTip("Press X to exclude with the brush, X again to paint classes.")
@@ -121,6 +129,7 @@ class ClassPanel(QWidget):
         options = QHBoxLayout()
         options.addWidget(self.palette_box, 1)
         options.addWidget(self.outline_box)
+        options.addWidget(self.guide_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.rows)
@@ -132,9 +141,14 @@ class ClassPanel(QWidget):
         for index, tissue in enumerate(self._classes):
             mm2 = areas.mm2(tissue.short) if areas else 0.0
             known = areas is not None and total > 0
-            self.rows.item(index, AREA).setText(f"{mm2:.2f}" if known else "–")
-            self.rows.item(index, SHARE).setText(f"{mm2 / total:.1%}" if known else "–")
-        self.rows.item(self._exclude_row, AREA).setText(f"{excluded_mm2:.2f}" if areas else "–")
+            self._write(index, AREA, f"{mm2:.2f}" if known else "–")
+            self._write(index, SHARE, f"{mm2 / total:.1%}" if known else "–")
+        self._write(self._exclude_row, AREA, f"{excluded_mm2:.2f}" if areas else "–")
+
+    def _write(self, row: int, column: int, text: str) -> None:
+        item = self.rows.item(row, column)
+        if item.text() != text:  # else Qt measures the columns anew at each move of the brush
+            item.setText(text)
 
     def set_selected(self, value: int) -> None:
         """Mark the class that is in the brush; 0 marks none."""
@@ -162,6 +176,7 @@ class ClassPanel(QWidget):
             lit = display.solo == tissue.value
             self.rows.item(index, SOLO).setIcon(icons.spot(ink, lit=lit))
             self.rows.item(index, KEY).setIcon(icons.swatch(display.rgb(tissue), shown=shown))
+        self.rows.item(self._exclude_row, KEY).setIcon(icons.hatch())
         self.palette_box.setCurrentIndex(self.palette_box.findData(display.palette.value))
         blocked = self.outline_box.blockSignals(True)
         self.outline_box.setChecked(display.outline)
@@ -195,6 +210,12 @@ class ClassPanel(QWidget):
             return
         signals = {EYE: self.eye_clicked, SOLO: self.solo_clicked, LOCK: self.lock_clicked}
         signals.get(column, self.class_clicked).emit(self._classes.values[row])
+
+    def _on_guide_button_clicked(self) -> None:
+        if self._guide is None:
+            self._guide = ClassGuide(self._classes, self)
+        self._guide.show()
+        self._guide.raise_()
 
     def _on_palette_box_activated(self, _index: int) -> None:
         self.palette_chosen.emit(self.palette_box.currentData())

@@ -10,6 +10,7 @@ from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
+from napari_fddm.plugin.excluded import Excluded
 from napari_fddm.plugin.exporting import Exporting
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
@@ -23,6 +24,7 @@ from napari_fddm.plugin.session import Session
 from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,6 +72,8 @@ class Controller(QObject):
         self.appearance = Appearance(session, panels.classes)
         self.scope = ScopeChooser(session, panels, self)
         self.brush = Brush(session, panels.classes)
+        self.excluded = Excluded(session)
+        self.tooling = Tooling(session, panels.tools, self)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis, self)
         self.exporting = Exporting(session, panels.necrosis, self)
@@ -121,6 +125,7 @@ class Controller(QObject):
         self._closed = True
         self.reporting.stop()
         self.bed.settle()
+        self.tooling.close()
         self.session.connections.close()
         self.navigating.close()
         self.opening.close()

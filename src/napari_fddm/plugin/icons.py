@@ -37,6 +37,22 @@ def swatch(rgb: tuple[int, int, int], *, shown: bool = True) -> QIcon:
     return _icon(draw)
 
 
+def hatch() -> QIcon:
+    """Return a hatched square: excluded."""
+
+    def draw(painter: QPainter) -> None:
+        box = QRectF(1.5, 1.5, SIZE_PX - 3, SIZE_PX - 3)
+        painter.fillRect(box, QColor(160, 160, 160))
+        painter.setPen(QPen(QColor(40, 40, 40), 1.2))
+        for x in (5, 10, 15, 20):
+            painter.drawLine(
+                QPointF(max(2, x - 12), min(14, x)), QPointF(min(14, x), max(2, x - 12))
+            )
+        painter.drawRect(box)
+
+    return _icon(draw)
+
+
 def eye(color: QColor, *, opened: bool) -> QIcon:
     """Return an eye; closed it is struck through."""
 

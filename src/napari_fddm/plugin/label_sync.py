@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
@@ -50,8 +50,9 @@ class LabelSync:
     Parameters
     ----------
     layer : CorrectedLabels
-        The layer; edits made by brush, fill, polygon, undo, redo and by code that
-        calls ``refresh`` are seen.
+        The layer. Edits made by its tools, undo, redo and by code that calls ``refresh``
+        are seen at once; what other code writes into the array without a word is seen by
+        `audit`, and by whatever happens next at that place or everywhere.
     label_map : LabelMap
         What the layer shows.
     n_classes : int
@@ -61,9 +62,12 @@ class LabelSync:
     ----------
     edited : psygnal signal of Edit
         After each change a person (or another plugin) made.
+    touched : psygnal signal of Window
+        After the labels inside a window changed, by a person or by the model.
     """
 
     edited = Signal(Edit)
+    touched = Signal(Window)
 
     def __init__(self, layer: CorrectedLabels, label_map: LabelMap, n_classes: int) -> None:
         self.layer = layer
@@ -74,9 +78,8 @@ class LabelSync:
         self._tally = _Tally.of(label_map.labels, label_map.automatic)
         self._bed: InsideCounter | None = None
         self._connections = Connections()
-        self._connections.add(layer.events.labels_update, self._on_layer_labels_update)
-        self._connections.add(layer.events.set_data, self._on_layer_set_data)
-        self._connections.add(layer.history_loaded, self._on_layer_history_loaded)
+        self._connections.add(layer.cells_written, self._on_layer_cells_written)
+        self._connections.add(layer.rewritten, self._on_layer_rewritten)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -106,11 +109,13 @@ class LabelSync:
 
     def set_bed(self, mask: npt.NDArray[np.bool_] | None) -> None:
         """Count inside a mask of the map as well, or no longer (None)."""
+        self.audit()  # else what nobody has seen yet would be counted twice
         labels = self.label_map.labels
         self._bed = InsideCounter(labels, mask, self._n_classes) if mask is not None else None
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
         """Take new labels of the model without calling it an edit."""
+        self._look(window, "write")  # what nobody has seen yet is an edit, not the model's
         before, counted = self._tally_of(window), self._count_automatic(window)
         if self._bed is not None:
             self._bed.add(-self._bed.counted(self.label_map.labels, window))
@@ -120,14 +125,23 @@ class LabelSync:
         self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
         self._tally += self._tally_of(window) - before
+        self.touched.emit(window)
+
+    def audit(self) -> None:
+        """Take over what other code wrote into the array without calling ``refresh``."""
+        self._take(self._counter.update_all(self.layer.data, "write"))
 
     def take_stored(self, labels: npt.NDArray[np.uint8]) -> None:
         """Take the labels that another program left, without calling it an edit."""
         self.label_map.labels[...] = labels
-        self._counter.update_all(self.label_map.labels)
+        change = self._counter.update_all(self.label_map.labels)
+        if change is not None and self._bed is not None:
+            self._bed.apply(change)
         self._tally = _Tally.of(self.label_map.labels, self.label_map.automatic)
         self.layer.forget_history()  # its steps start from labels that are gone
         self.layer.refresh()
+        if change is not None:
+            self.touched.emit(change.window)
 
     def repeat(self, edits: Sequence[Edit]) -> None:
         """Make edits again that were made before, as if by hand."""
@@ -140,16 +154,14 @@ class LabelSync:
         """Stop listening."""
         self._connections.close()
 
-    def _on_layer_labels_update(self, event: Any) -> None:
-        height, width = event.data.shape[:2]
-        y, x = (int(n) for n in event.offset)
-        self._take(self._counter.update(self.layer.data, Window(y, x, height, width), self._tool))
+    def _on_layer_cells_written(self, window: Window) -> None:
+        self._look(window, self.layer.doing)
 
-    def _on_layer_set_data(self, event: Any = None) -> None:
-        self._take(self._counter.update_all(self.layer.data, "write"))
+    def _on_layer_rewritten(self, tool: str) -> None:
+        self._take(self._counter.update_all(self.layer.data, tool))
 
-    def _on_layer_history_loaded(self) -> None:
-        self._take(self._counter.update_all(self.layer.data, "undo"))
+    def _look(self, window: Window, tool: str) -> None:
+        self._take(self._counter.update(self.layer.data, window, tool))
 
     def _tally_of(self, window: Window) -> _Tally:
         part = window.slices
@@ -157,10 +169,6 @@ class LabelSync:
 
     def _count_automatic(self, window: Window) -> npt.NDArray[np.int64]:
         return count_labels(self.label_map.automatic[window.slices], self._n_classes)
-
-    @property
-    def _tool(self) -> str:
-        return "exclude" if self.layer.excluding else str(self.layer.mode)
 
     def _take(self, edit: Edit | None) -> None:
         if edit is None:
@@ -170,3 +178,4 @@ class LabelSync:
         if self._bed is not None:
             self._bed.apply(edit)
         self.edited.emit(edit)
+        self.touched.emit(edit.window)

@@ -7,18 +7,29 @@ that are no class, and an erasing brush brings back what the model said: 0 means
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from napari.layers import Labels
+from napari.layers.labels._labels_constants import Mode
 from napari.layers.labels.labels import WrongSelectedLabelError
 from psygnal import Signal
-from scipy import ndimage
-from skimage.draw import polygon2mask
 
 from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
+from napari_fddm.plugin.actions import (
+    TOOL_OF_MODE,
+    Action,
+    Tool,
+    bind_keys,
+    draw_lasso,
+    draw_or_restore,
+    mode_of,
+    pick_class,
+)
 from napari_fddm.plugin.colors import class_colormap
+from napari_fddm.plugin.locked_labels import LockableLabels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +43,8 @@ METADATA = "napari_fddm"
 """Key of our block in ``layer.metadata``; layers are never looked up by name."""
 OPACITY = 0.5
 BRUSH_CELLS = 15
-HARMLESS_MODES = ("pan_zoom", "transform", "pick")
-"""Modes in which nothing is painted."""
+_AUTOMATIC = -1
+"""Stands for "what the model said" on its way through napari's tools."""
 
 
 def placement(geometry: MapGeometry) -> dict[str, Any]:
@@ -62,7 +73,7 @@ def automatic_layer(
     return layer
 
 
-class CorrectedLabels(Labels):
+class CorrectedLabels(LockableLabels):
     """The label map that a pathologist corrects.
 
     Parameters
@@ -76,26 +87,44 @@ class CorrectedLabels(Labels):
 
     Attributes
     ----------
+    classes : tuple of int
+        The values that may be painted.
     protected : frozenset of int
-        Classes whose cells no hand tool changes: brush, fill, polygon, eraser.
-    history_loaded : psygnal signal
-        After an undo or redo, also while the layer is hidden, when napari itself
-        says nothing.
-    excluding_changed : psygnal signal of bool
-        After `excluding` was set to another value.
-    refused : psygnal signal of str
-        Somebody tried to change the locked layer; gives the reason.
+        Classes whose cells no hand tool changes: brush, fill, lasso, whatever they do.
+    stroke_action : Action or None
+        What the stroke that is being drawn does instead of `action`.
+    action_changed : psygnal signal of Action
+        After `action` was set to another value.
+    source_changed : psygnal signal of int
+        After `relabel_source` was set to another value.
+    cells_written : psygnal signal of Window
+        After cells were written inside a window, also while the layer is hidden.
+    rewritten : psygnal signal of str
+        Anything may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (by
+        other code that called ``refresh``). Also while the layer is hidden, when napari
+        itself says nothing.
     """
 
-    history_loaded = Signal()
-    refused = Signal(str)
-    excluding_changed = Signal(bool)
+    action_changed = Signal(Action)
+    source_changed = Signal(int)
+    cells_written = Signal(Window)
+    rewritten = Signal(str)
+
+    _drag_modes: ClassVar[dict[Mode, Any]] = Labels._drag_modes | {
+        Mode.PICK: pick_class,
+        Mode.PAINT: draw_or_restore,
+        Mode.FILL: draw_or_restore,
+        Mode.ERASE: draw_or_restore,
+        Mode.POLYGON: draw_lasso,
+    }
 
     def __init__(self, label_map: LabelMap, table: ClassTable, name: str) -> None:
-        self._table_values = frozenset((NOT_ANALYZED, *table.values))
+        self.classes = table.values
         self._label_map = label_map
-        self._excluding = False
-        self._lock_reason = ""
+        self._action = Action.PAINT
+        self.stroke_action: Action | None = None
+        self._relabel_source = NOT_ANALYZED
+        self._doing: str | None = None
         self.protected: frozenset[int] = frozenset()
         super().__init__(
             label_map.labels,
@@ -107,133 +136,152 @@ class CorrectedLabels(Labels):
         )
         self.brush_size = BRUSH_CELLS
         self.selected_label = table.values[1]
-        for tissue in table:
-            self.bind_key(str(tissue.value), self._class_key(tissue.value), overwrite=True)
-        self.bind_key("c", _toggle_visible, overwrite=True)
-        self.bind_key("x", _toggle_excluding, overwrite=True)
-        self.bind_key("g", _use_polygon, overwrite=True)  # napari's own key for it is 3
-        self.events.selected_label.connect(self._on_selected_label)
+        bind_keys(self)
 
     @property
-    def excluding(self) -> bool:
-        """Whether brush, fill and polygon exclude cells instead of giving them a class.
+    def data(self) -> npt.NDArray[np.uint8]:
+        """Label values, uint8 of shape (H, W). Other values are written into the same array.
+
+        Code that writes into it must call ``refresh``: numpy says nothing.
+        """
+        return np.asarray(self._data)
+
+    @data.setter
+    def data(self, values: npt.ArrayLike) -> None:
+        if self._refuses():
+            return
+        new = np.asarray(values)
+        if new.shape != self.data.shape or not np.isin(new, (NOT_ANALYZED, *self.classes)).all():
+            raise ConfigError(
+                f"corrected labels are {self.data.shape} cells of the classes {self.classes}; "
+                f"got {new.shape}, or values that are no class.",
+                hint="Add the array as a layer of its own.",
+            )
+        self.data[...] = new
+        self.refresh()
+
+    @property
+    def action(self) -> Action:
+        """What a tool does to the cells it touches.
 
         What is excluded (a fold, pen, bone dust, a section that is there twice) is
-        "not analyzed" and leaves every sum at once. The eraser brings it back.
+        "not analyzed" and leaves every sum at once; restoring brings it back.
         """
-        return self._excluding
+        return self._action
 
-    @excluding.setter
-    def excluding(self, value: bool) -> None:
-        if value != self._excluding:
-            self._excluding = value
-            self.excluding_changed.emit(value)
-
-    @property
-    def lock_reason(self) -> str:
-        """Why no tool, undo or key may change the labels; empty if they may."""
-        return self._lock_reason
-
-    @lock_reason.setter
-    def lock_reason(self, reason: str) -> None:
-        self._lock_reason = reason
-        self._reset_editable()
-
-    def _reset_editable(self) -> None:
-        self.editable = not self._lock_reason  # napari asks again whenever the data is replaced
-
-    def _mode_setter_helper(self, mode: Any) -> Any:
-        if self._lock_reason and str(mode) not in HARMLESS_MODES:
-            self.refused.emit(self._lock_reason)
-        return super()._mode_setter_helper(mode)
-
-    def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
-        """Write cells, undoably; eraser and scripts do it through here."""
-        if self._lock_reason:
-            self.refused.emit(self._lock_reason)
+    @action.setter
+    def action(self, value: Action) -> None:
+        if self.tool is None:
+            self._set_action(value)
         else:
-            super().data_setitem(indices, value, refresh)
+            self.take_up(action=value)
 
     @property
-    def _type_string(self) -> str:
-        # napari derives it from the class name, and saving then writes nothing.
-        return "labels"
+    def tool(self) -> Tool | None:
+        """What is in the hand; None while the mouse moves the view."""
+        return TOOL_OF_MODE.get(self._mode)
 
-    def _validate_label_in_range(self, label: int) -> None:
-        if int(label) not in self._table_values:
-            highest = max(self._table_values)
-            raise WrongSelectedLabelError(
-                dtype=self.data.dtype, value=label, lower_bound=NOT_ANALYZED, upper_bound=highest
-            )
+    @property
+    def relabel_source(self) -> int:
+        """The class that relabeling changes; 0: any."""
+        return self._relabel_source
 
-    def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
-        if self._lock_reason:
-            self.refused.emit(self._lock_reason)
+    @relabel_source.setter
+    def relabel_source(self, value: int) -> None:
+        if value != self._relabel_source:
+            self._validate_label_in_range(value)
+            self._relabel_source = value
+            self.source_changed.emit(value)
+
+    @property
+    def doing(self) -> str:
+        """The name of what changes the labels now, for the event log."""
+        if self._doing is not None:
+            return self._doing
+        action = self.stroke_action or self.action
+        return str(self.mode) if action is Action.PAINT else str(action)
+
+    def take_up(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
+        """Take a tool, an action or both; what is not named stays, a brush if there is none."""
+        wanted = action or self.action
+        self.mode = mode_of(tool or self.tool or Tool.BRUSH, wanted)
+        self._set_action(wanted)  # after the mode, which sets one of its own
+
+    def toggle(self, action: Action) -> None:
+        """Begin or end an action; a brush is laid away for relabeling, which needs a patch."""
+        if self.action is action:
+            self.action = Action.PAINT
             return
-        super()._load_history(before, after, undoing)
-        self.history_loaded.emit()
+        patch = action is Action.RELABEL and self.tool in (None, Tool.BRUSH)
+        self.take_up(tool=Tool.FILL if patch else None, action=action)
 
-    def forget_history(self) -> None:
-        """Leave nothing to undo."""
-        self._reset_history()
+    def paint_class(self, value: int) -> None:
+        """Select a class and paint it, or relabel into it; ends excluding and restoring."""
+        self.selected_label = value
+        if self.action is not Action.RELABEL:
+            self.action = Action.PAINT
+
+    @property
+    def selected_label(self) -> int:
+        """The class in the brush. 0 is not one: what erases is an action."""
+        return int(self._selected_label)
+
+    @selected_label.setter
+    def selected_label(self, value: int) -> None:
+        if value not in self.classes:
+            self.events.selected_label()  # napari's box shows what is selected again
+            raise self._no_class(value)
+        changed = value != self.selected_label
+        Labels.selected_label.fset(self, value)
+        if changed and self.action in (Action.EXCLUDE, Action.RESTORE):
+            self.action = Action.PAINT
+
+    def swap_selected_and_background_labels(self) -> None:
+        """Restore, or paint the class again: what napari does with its background label."""
+        self.toggle(Action.RESTORE)
 
     def paint(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
-        """Paint a disk of the brush's size; label 0 restores the automatic labels."""
-        if new_label != NOT_ANALYZED:
-            super().paint(coord, self._painted(new_label), refresh)
-            return
-        radius = self.brush_size // 2 + 0.5
-        y, x = (round(float(c)) for c in coord)
-        reach = int(radius)
-        window = Window(y - reach, x - reach, 2 * reach + 1, 2 * reach + 1).clipped(self.data.shape)
-        rows = np.arange(window.y, window.y + window.height)[:, None] - y
-        cols = np.arange(window.x, window.x + window.width)[None, :] - x
-        self._restore(window, rows**2 + cols**2 <= radius**2, refresh)
+        """Touch a disk of the brush's size; label 0 restores the automatic labels."""
+        super().paint(coord, self._meant(new_label), refresh)
 
     def paint_polygon(self, points: Any, new_label: int) -> None:
-        """Fill a polygon; label 0 restores the automatic labels within it."""
-        if new_label != NOT_ANALYZED:
-            super().paint_polygon(points, self._painted(new_label))
-            return
-        corners = np.asarray(points, dtype=float)
-        low = np.floor(corners.min(axis=0)).astype(int)
-        high = np.ceil(corners.max(axis=0)).astype(int) + 1
-        window = Window(int(low[0]), int(low[1]), *(int(n) for n in high - low))
-        inside = polygon2mask((window.height, window.width), corners - low)
-        clipped = window.clipped(self.data.shape)
-        offset = Window(clipped.y - window.y, clipped.x - window.x, clipped.height, clipped.width)
-        self._restore(clipped, inside[offset.slices], refresh=True)
+        """Touch a polygon; label 0 restores the automatic labels within it."""
+        super().paint_polygon(points, self._meant(new_label))
 
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
-        """Fill the connected patch under a point; label 0 restores the automatic labels."""
-        if new_label != NOT_ANALYZED:
-            super().fill(coord, self._painted(new_label), refresh)
-            return
-        y, x = (round(float(c)) for c in coord)
-        height, width = self.data.shape
-        if not (0 <= y < height and 0 <= x < width):
-            return
-        parts, _ = ndimage.label(self.data == self.data[y, x])
-        self._restore(Window(0, 0, height, width), parts == parts[y, x], refresh)
+        """Touch the connected patch under a point; label 0 restores the automatic labels."""
+        super().fill(coord, self._meant(new_label), refresh)
 
-    def _restore(self, window: Window, mask: npt.NDArray[np.bool_], refresh: bool) -> None:
-        """Write the automatic labels where the mask of a window is set, undoably."""
-        if window.is_empty:
-            return
-        rows, cols = np.nonzero(mask)
-        index = (rows + window.y, cols + window.x)
-        changed = self.data[index] != self._label_map.automatic[index]
-        changed &= self._free(self.data[index])
-        index = (index[0][changed], index[1][changed])
-        if index[0].size:
-            self.data_setitem(index, self._label_map.automatic[index], refresh)
+    def reset(self) -> None:
+        """Bring the model's labels back everywhere but in locked classes, undoably."""
+        self._doing = "reset"
+        try:
+            everywhere = tuple(slice(0, n) for n in self.data.shape)
+            self._restore(everywhere, np.ones((1, 1), np.bool_), refresh=True)
+        finally:
+            self._doing = None
 
-    def _painted(self, label: int) -> int:
-        return NOT_ANALYZED if self.excluding else label
+    def refresh(self, event: Any = None, **parts: Any) -> None:
+        """Say that anything may have changed, then draw."""
+        if parts.get("data_displayed", True):
+            # First: drawing the whole map takes longer than counting.
+            self.rewritten.emit(self._doing or "write")
+        super().refresh(event, **parts)
 
-    def _free(self, values: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-        """Return which values are of no locked class."""
-        free = np.ones(256, bool)
+    def _meant(self, label: int) -> int:
+        """Return the label that napari's tools write for one that was asked for."""
+        self._validate_label_in_range(label)
+        action = self.stroke_action or self.action
+        if label == NOT_ANALYZED or action is Action.RESTORE:
+            return _AUTOMATIC
+        return NOT_ANALYZED if action is Action.EXCLUDE else label
+
+    def _free(self, values: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.bool_]:
+        """Return which values a tool may change."""
+        free = np.ones(256, np.bool_)
+        if self.action is Action.RELABEL and label != _AUTOMATIC:
+            free[:] = self.relabel_source == NOT_ANALYZED
+            free[self.relabel_source] = self.relabel_source != NOT_ANALYZED
         free[list(self.protected)] = False
         return np.asarray(free[values])
 
@@ -241,39 +289,81 @@ class CorrectedLabels(Labels):
         self,
         slice_key: tuple[slice, ...],
         mask: npt.NDArray[np.bool_],
-        *args: Any,
-        **kwargs: Any,
+        new_label: int,
+        dims_to_paint: list[int],
+        refresh: bool = True,
+        region_data: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        # Brush, fill and polygon of napari all come through here.
-        if self._lock_reason:
-            self.refused.emit(self._lock_reason)
+        # Brush, fill, polygon and the right-drag lasso of napari all come through here.
+        if new_label == _AUTOMATIC:
+            self._restore(slice_key, mask, refresh)
             return
+        if self.protected or self.action is Action.RELABEL:
+            mask = mask & self._free(self.data[slice_key], new_label)
+        super()._paint_region_with_mask(
+            slice_key, mask, new_label, dims_to_paint, refresh, region_data
+        )
+
+    def _restore(
+        self, slice_key: tuple[slice, ...], mask: npt.NDArray[np.bool_], refresh: bool
+    ) -> None:
+        """Write the automatic labels where the mask of a region is set, undoably."""
+        now, said = self.data[slice_key], self._label_map.automatic[slice_key]
+        changed = mask & (now != said)
         if self.protected:
-            mask = mask & self._free(self.data[slice_key])
-        super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)
+            changed &= self._free(now, _AUTOMATIC)
+        rows, cols = (n.astype(np.int32) for n in np.nonzero(changed))  # kept for undo
+        if rows.size:
+            y, x = (part.start for part in slice_key)
+            self.data_setitem((rows + y, cols + x), said[changed], refresh)
 
-    def _on_selected_label(self, _event: Any = None) -> None:
-        self.excluding = False
+    def _mode_setter_helper(self, mode_in: Mode | str) -> Any:
+        mode = super()._mode_setter_helper(mode_in)
+        if mode != self._mode:  # napari has the right-drag lasso for painting alone
+            self._overlays["brush_stroke"].enabled = TOOL_OF_MODE.get(mode) is Tool.BRUSH
+        if mode is Mode.ERASE:
+            self._set_action(Action.RESTORE)
+        elif mode is Mode.PAINT:
+            self._set_action(Action.PAINT)
+        return mode
 
-    def _class_key(self, value: int) -> Any:
-        def select(layer: CorrectedLabels) -> None:
-            layer.selected_label = value
-            layer.excluding = False
+    def _set_action(self, value: Action) -> None:
+        if value is not self._action:
+            self._action = value
+            self.action_changed.emit(value)
 
-        select.__doc__ = f"Select class {value}."
-        return select
+    def _partial_labels_refresh(self) -> None:
+        touched = self._updated_slice
+        super()._partial_labels_refresh()
+        if touched is not None:
+            (y, y_end), (x, x_end) = ((part.start, part.stop) for part in touched)
+            self.cells_written.emit(Window(int(y), int(x), int(y_end - y), int(x_end - x)))
 
+    def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
+        self._doing = "undo" if undoing else "redo"
+        try:
+            super()._load_history(before, after, undoing)
+        finally:
+            self._doing = None
 
-def _toggle_visible(layer: CorrectedLabels) -> None:
-    """Show or hide the corrected labels."""
-    layer.visible = not layer.visible
+    def _abort_stroke(self) -> None:
+        self._doing = "abort"
+        try:
+            super()._abort_stroke()
+        finally:
+            self._doing = None
 
+    def _validate_label_in_range(self, label: int) -> None:
+        if label != _AUTOMATIC and int(label) not in (NOT_ANALYZED, *self.classes):
+            raise self._no_class(label)
 
-def _toggle_excluding(layer: CorrectedLabels) -> None:
-    """Exclude cells with the brush, or paint classes again."""
-    layer.excluding = not layer.excluding
+    def _no_class(self, value: int) -> WrongSelectedLabelError:
+        low, high = min(self.classes), max(self.classes)
+        return WrongSelectedLabelError(
+            dtype=self.data.dtype, value=value, lower_bound=low, upper_bound=high
+        )
 
-
-def _use_polygon(layer: CorrectedLabels) -> None:
-    """Paint by drawing polygons."""
-    layer.mode = "polygon"
+    @property
+    def _type_string(self) -> str:
+        # napari derives it from the class name, and saving then writes nothing.
+        return "labels"

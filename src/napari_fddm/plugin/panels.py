@@ -12,6 +12,7 @@ from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
 from napari_fddm.plugin.signoff_panel import SignOffPanel
 from napari_fddm.plugin.slide_panel import SlidePanel
+from napari_fddm.plugin.tool_panel import ToolPanel
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -29,6 +30,8 @@ class Panels:
         Where on it one is, and how near.
     run : RunPanel
         What shall be analyzed, and how far that is.
+    tools : ToolPanel
+        What the hand does.
     classes : ClassPanel
         What the brush paints and how the classes look.
     necrosis : NecrosisPanel
@@ -40,6 +43,7 @@ class Panels:
     slide: SlidePanel
     navigator: Navigator
     run: RunPanel
+    tools: ToolPanel
     classes: ClassPanel
     necrosis: NecrosisPanel
     signing: SignOffPanel
@@ -51,6 +55,7 @@ class Panels:
             slide=SlidePanel(parent),
             navigator=Navigator(parent),
             run=RunPanel(parent),
+            tools=ToolPanel(OSTEOSARCOMA, parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
             necrosis=NecrosisPanel(parent),
             signing=SignOffPanel(parent),

@@ -1,0 +1,80 @@
+"""A Labels layer that can be locked: after a sign-off, or while another window edits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Labels
+from psygnal import Signal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+HARMLESS_MODES = ("pan_zoom", "transform", "pick")
+"""Modes in which nothing is painted."""
+
+
+class LockableLabels(Labels):
+    """Refuses every tool, undo and script while there is a reason to.
+
+    napari's ``editable`` alone stops neither keys nor code.
+
+    Attributes
+    ----------
+    refused : psygnal signal of str
+        Somebody tried to change the locked layer; gives the reason.
+    """
+
+    refused = Signal(str)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._lock_reason = ""
+        super().__init__(*args, **kwargs)
+
+    @property
+    def lock_reason(self) -> str:
+        """Why no tool, undo or key may change the labels; empty if they may."""
+        return self._lock_reason
+
+    @lock_reason.setter
+    def lock_reason(self, reason: str) -> None:
+        self._lock_reason = reason
+        self._reset_editable()
+
+    def forget_history(self) -> None:
+        """Leave nothing to undo."""
+        self._reset_history()
+
+    def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
+        """Write cells, undoably; tools that restore and scripts do it through here."""
+        if not self._refuses():
+            super().data_setitem(indices, value, refresh)
+
+    def _refuses(self) -> bool:
+        """Return whether the layer is locked, and say so."""
+        if self._lock_reason:
+            self.refused.emit(self._lock_reason)
+        return bool(self._lock_reason)
+
+    def _reset_editable(self) -> None:
+        self.editable = not self._lock_reason  # napari asks again whenever the data is replaced
+
+    def _mode_setter_helper(self, mode_in: Any) -> Any:
+        if str(mode_in) not in HARMLESS_MODES:
+            self._refuses()
+        return super()._mode_setter_helper(mode_in)
+
+    def _paint_region_with_mask(
+        self,
+        slice_key: tuple[slice, ...],
+        mask: npt.NDArray[np.bool_],
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if not self._refuses():
+            super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)
+
+    def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
+        if not self._refuses():
+            super()._load_history(before, after, undoing)

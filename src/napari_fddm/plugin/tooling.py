@@ -1,0 +1,175 @@
+"""Keeps the tool panel, napari's own buttons and the layer in front the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_fddm.plugin.actions import Action, Tool
+from napari_fddm.plugin.connections import Connections
+
+if TYPE_CHECKING:
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.layers import CorrectedLabels
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.tool_panel import ToolPanel
+
+SLIDER_CELLS = 500
+"""napari's own slider ends at 40 cells unless a larger brush was seen; 2 mm in steps of 4 µm."""
+AUDIT_MS = 500
+"""When the hand has rested for this long, what other code wrote unannounced is looked for."""
+
+
+class Tooling(QObject):
+    """Carries tools, actions and the brush's size between panel and layer.
+
+    Parameters
+    ----------
+    session : Session
+        Its analysis in front is edited.
+    panel : ToolPanel
+        Asks for changes and shows them.
+    parent : QObject
+        The owner.
+    """
+
+    def __init__(self, session: Session, panel: ToolPanel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._session, self._panel = session, panel
+        self._front = Connections()
+        self._screen_px: float | None = None
+        self._following_zoom = False
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(AUDIT_MS)
+        link = session.connections.add
+        link(self._timer.timeout, self._on_timer_timeout)
+        link(panel.tool_clicked, self._on_panel_tool_clicked)
+        link(panel.action_clicked, self._on_panel_action_clicked)
+        link(panel.undo_clicked, self._on_panel_undo_clicked)
+        link(panel.redo_clicked, self._on_panel_redo_clicked)
+        link(panel.reset_clicked, self._on_panel_reset_clicked)
+        link(panel.size_typed, self._on_panel_size_typed)
+        link(panel.following_toggled, self._on_panel_following_toggled)
+        link(panel.source_chosen, self._on_panel_source_chosen)
+        link(session.viewer.scene.camera.events.zoom, self._on_camera_zoom)
+        link(session.added, self._on_session_added)
+        link(session.current_changed, self._on_session_current_changed)
+
+    def close(self) -> None:
+        """Let go of the layer in front."""
+        self._timer.stop()
+        self._front.close()
+
+    @property
+    def _layer(self) -> CorrectedLabels | None:
+        return self._session.current.layer if self._session.current is not None else None
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        size = analysis.layer.brush_size
+        for cells in (SLIDER_CELLS, size):  # napari's slider grows to the largest it has seen
+            analysis.layer.brush_size = cells
+
+    def _on_session_current_changed(self, analysis: Analysis | None) -> None:
+        self._front.close()
+        self._panel.set_enabled(analysis is not None)
+        if analysis is None:
+            return
+        layer = analysis.layer
+        self._front.add(layer.events.mode, self._on_layer_changed)
+        self._front.add(layer.action_changed, self._on_layer_changed)
+        self._front.add(layer.source_changed, self._on_layer_changed)
+        self._front.add(layer.events.brush_size, self._on_layer_brush_size)
+        self._front.add(analysis.sync.edited, self._on_analysis_edited)
+        self._on_layer_changed()
+        self._on_layer_brush_size()
+
+    def _on_layer_changed(self, _event: Any = None) -> None:
+        layer = self._layer
+        if layer is not None:
+            self._panel.set_tool(layer.tool)
+            self._panel.set_action(layer.action)
+            self._panel.set_source(layer.relabel_source)
+
+    def _on_layer_brush_size(self, _event: Any = None) -> None:
+        layer = self._layer
+        if layer is None:
+            return
+        cell = _cell_um(layer)
+        self._panel.set_size(layer.brush_size * cell, 2 * cell)
+        if self._screen_px is not None and not self._following_zoom:
+            self._screen_px = layer.brush_size * cell * self._zoom
+
+    @property
+    def _zoom(self) -> float:
+        return float(self._session.viewer.scene.camera.zoom)
+
+    def _on_camera_zoom(self, _event: Any = None) -> None:
+        layer = self._layer
+        if layer is None or self._screen_px is None:
+            return
+        self._following_zoom = True
+        try:
+            layer.brush_size = _cells(layer, self._screen_px / self._zoom)
+        finally:
+            self._following_zoom = False
+
+    def _on_panel_following_toggled(self, wanted: bool) -> None:
+        layer = self._layer
+        self._screen_px = None
+        if wanted and layer is not None:
+            self._screen_px = layer.brush_size * _cell_um(layer) * self._zoom
+
+    def _on_panel_size_typed(self, um: float) -> None:
+        layer = self._layer
+        if layer is not None:
+            layer.brush_size = _cells(layer, um)
+
+    def _on_panel_tool_clicked(self, name: str) -> None:
+        self._take_up(tool=Tool(name))
+
+    def _on_panel_action_clicked(self, name: str) -> None:
+        layer, action = self._layer, Action(name)
+        if layer is not None and action is Action.RELABEL and layer.action is not action:
+            layer.toggle(action)  # which changes the tool if it has to
+        self._take_up(action=action)
+
+    def _take_up(self, tool: Tool | None = None, action: Action | None = None) -> None:
+        layer = self._layer
+        if layer is not None:
+            layer.take_up(tool=tool, action=action)
+            self._session.viewer.layers.selection.active = layer
+        self._on_layer_changed()  # a click on the marked button has changed nothing
+
+    def _on_panel_source_chosen(self, value: int) -> None:
+        if self._layer is not None:
+            self._layer.relabel_source = value
+
+    def _on_panel_undo_clicked(self) -> None:
+        if self._layer is not None:
+            self._layer.undo()
+
+    def _on_panel_redo_clicked(self) -> None:
+        if self._layer is not None:
+            self._layer.redo()
+
+    def _on_panel_reset_clicked(self) -> None:
+        if self._layer is not None:
+            self._layer.reset()
+
+    def _on_analysis_edited(self, _edit: Any) -> None:
+        self._timer.start()
+
+    def _on_timer_timeout(self) -> None:
+        if self._session.current is not None:
+            self._session.current.sync.audit()
+
+
+def _cell_um(layer: CorrectedLabels) -> float:
+    return float(min(abs(layer.scale)))
+
+
+def _cells(layer: CorrectedLabels, um: float) -> int:
+    """Return the brush size that is nearest to a diameter, at least one cell."""
+    return max(1, round(um / _cell_um(layer)))
