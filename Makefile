@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint bench screenshots clean system-libraries
+.PHONY: demo test lint bench docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -24,7 +24,12 @@ lint: $(STAMP)
 
 screenshots: $(STAMP) system-libraries
 	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small \
-		$(BIN)/python -m pytest tests/e2e/test_window.py -m gui -k "reopen or cancel or draw_a or outline"
+		$(BIN)/python -m pytest tests/e2e -m gui
+
+# The site, in site/. SCREENSHOTS=1 makes the pictures of the window again first.
+docs: $(STAMP) $(if $(SCREENSHOTS),screenshots)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,docs]"
+	$(BIN)/python -m mkdocs build --strict
 
 bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
@@ -41,4 +46,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 clean:
-	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-output site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
+from xml.etree import ElementTree
 
+import dask.array
 import pytest
+from napari._app_model.constants import MenuId
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
+
+from napari_fddm.plugin.sample_data import large_synthetic_slide, synthetic_slide
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -27,6 +33,29 @@ def test_every_python_name_resolves(manifest):
     assert len(names) >= 3
     for name in names:
         assert callable(import_python_name(name))
+
+
+def test_it_tells_the_hub_what_the_hub_shows(manifest):
+    assert 3 <= len(manifest.display_name) <= 90
+    assert manifest.visibility == "public"
+    assert manifest.categories
+    assert manifest.on_activate is None
+    package, _, name = manifest.icon.partition(":")
+    icon = ElementTree.fromstring(resources.files(package).joinpath(name).read_bytes())  # noqa: S314 - our own file
+    assert icon.tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_it_adds_to_menus_that_take_plugins_only(manifest):
+    assert manifest.contributions.menus
+    assert set(manifest.contributions.menus) <= {str(menu) for menu in MenuId.contributables()}
+
+
+@pytest.mark.parametrize(("sample", "side_mm"), [(synthetic_slide, 4), (large_synthetic_slide, 20)])
+def test_the_samples_are_lazy_slides_of_two_sizes(sample, side_mm):
+    ((pyramid, options, kind),) = sample()
+    assert kind == "image"
+    assert all(isinstance(level, dask.array.Array) for level in pyramid)
+    assert pyramid[0].shape[0] * options["scale"][0] / 1000 == pytest.approx(side_mm, rel=0.05)
 
 
 def test_the_manifest_at_the_top_is_the_packaged_one():

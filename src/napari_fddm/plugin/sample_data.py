@@ -1,4 +1,4 @@
-"""Sample data: a synthetic slide, made on the fly, nothing downloaded."""
+"""Sample data: synthetic slides in two sizes, made on the fly, nothing downloaded."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.slides import LayerData
 
 SAMPLE_URI = "synthetic:8192x8192?seed=7&mpp=0.5"
-"""A 4 mm slide with all seven classes."""
+"""A 4 mm slide with all seven classes: analyzed as a whole within minutes."""
+LARGE_SAMPLE_URI = "synthetic:40000x40000?seed=3&mpp=0.5"
+"""A slide as large as a scanned one, 20 mm."""
 
 
 def synthetic_slide() -> list[LayerData]:
     """Return the synthetic sample slide as a lazy pyramid."""
+    return _sample(SAMPLE_URI)
+
+
+def large_synthetic_slide() -> list[LayerData]:
+    """Return the large synthetic sample slide as a lazy pyramid."""
+    return _sample(LARGE_SAMPLE_URI)
+
+
+def _sample(uri: str) -> list[LayerData]:
     from napari_fddm.plugin.slides import slide_layer_data
     from napari_fddm.slides.opening import open_slide
 
-    return [slide_layer_data(open_slide(SAMPLE_URI, look=False), SAMPLE_URI)]
+    return [slide_layer_data(open_slide(uri, look=False), uri)]
