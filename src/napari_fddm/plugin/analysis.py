@@ -11,6 +11,7 @@ from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_repor
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
+from napari_fddm.plugin.slides import placement_of
 from napari_fddm.plugin.workers import StoreKeeper
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Analysis:
     """
 
     def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
+        place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
         self.viewer = viewer
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
@@ -47,16 +49,17 @@ class Analysis:
             opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
         )
         self.patch_layer = automatic_layer(
-            self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}"
+            self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}", place
         )
         self.refined_layer = automatic_layer(
             self.label_map.automatic,
             opened.label_geometry,
             OSTEOSARCOMA,
             f"refined classes — {slide_name}",
+            place,
         )
         self.layer = CorrectedLabels(
-            self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}"
+            self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}", place
         )
         self.refined_layer.visible = False
         viewer.add_layer(self.patch_layer)

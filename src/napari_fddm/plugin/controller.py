@@ -10,6 +10,7 @@ from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
+from napari_fddm.plugin.images import ForeignImages
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.running import Running
@@ -69,16 +70,20 @@ class Controller(QObject):
         self.brush = Brush(session, panels.classes)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis)
-        self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
+        self.images = ForeignImages(session, self)
+        self.running = Running(
+            session, panels, self.scope.region, images=self.images, parent=self, worker=worker
+        )
         link = session.connections.add
         link(state.slide_changed, self._on_state_slide_changed)
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)
         link(viewer.layers.events.inserted, self._on_viewer_layers_changed)
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
+        link(self.images.changed, self._on_viewer_selection_changed)
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
-        self.running.worker.warm_up()
+        self.running.worker.warm_up(self.state.model_name)
 
     @property
     def current(self) -> Analysis | None:
@@ -115,6 +120,7 @@ class Controller(QObject):
         self.bed.settle()
         self.session.connections.close()
         self.running.close()
+        self.images.close()
         self.session.close()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
@@ -136,6 +142,7 @@ class Controller(QObject):
 
     def _on_viewer_selection_changed(self, _event: Any = None) -> None:
         layer = self.viewer.layers.selection.active
+        self.images.look_at(layer)
         info = info_of_layer(layer)
         for analysis in self.session.analyses.values():
             if layer in analysis.layers:
@@ -145,6 +152,8 @@ class Controller(QObject):
             known = [i for i in map(info_of_layer, self.viewer.layers) if i is not None]
             info = self.state.slide if self.state.slide in known else next(reversed(known), None)
         self.state.slide = info
+        if info is None:
+            self.panels.slide.set_refusal(self.images.refusal(layer))
 
     def _on_viewer_layers_changed(self, _event: Any = None) -> None:
         self.session.drop_hidden()

@@ -19,6 +19,7 @@ from skimage.draw import polygon2mask
 from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
 from napari_fddm.core.geometry import Window
 from napari_fddm.plugin.colors import class_colormap
+from napari_fddm.plugin.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,18 +35,25 @@ OPACITY = 0.5
 BRUSH_CELLS = 15
 
 
-def placement(geometry: MapGeometry) -> dict[str, Any]:
-    """Return the keyword arguments that lay a map over its slide, in µm."""
-    return {
-        "scale": geometry.scale,
-        "translate": geometry.translate,
-        "units": ("um", "um"),
-        "axis_labels": ("y", "x"),
-    }
+def placement(geometry: MapGeometry, place: Placement | None = None) -> dict[str, Any]:
+    """Return the keyword arguments that lay a map over its slide.
+
+    Parameters
+    ----------
+    geometry : MapGeometry
+        The map.
+    place : Placement, optional
+        Where the slide lies; by default in µm, its first pixel at 0.
+    """
+    return (place or Placement.of_slide(geometry.mpp)).of_map(geometry)
 
 
 def automatic_layer(
-    labels: npt.NDArray[np.uint8], geometry: MapGeometry, table: ClassTable, name: str
+    labels: npt.NDArray[np.uint8],
+    geometry: MapGeometry,
+    table: ClassTable,
+    name: str,
+    place: Placement | None = None,
 ) -> Labels:
     """Return a layer of what the model says; the brush cannot change it."""
     layer = Labels(
@@ -54,7 +62,7 @@ def automatic_layer(
         colormap=class_colormap(table),
         opacity=OPACITY,
         metadata={METADATA: {"role": "automatic"}},
-        **placement(geometry),
+        **placement(geometry, place),
     )
     layer.editable = False
     return layer
@@ -71,6 +79,8 @@ class CorrectedLabels(Labels):
         The values that may be painted.
     name : str
         Shown in the layer list.
+    place : Placement, optional
+        Where the slide lies.
 
     Attributes
     ----------
@@ -86,7 +96,9 @@ class CorrectedLabels(Labels):
     history_loaded = Signal()
     excluding_changed = Signal(bool)
 
-    def __init__(self, label_map: LabelMap, table: ClassTable, name: str) -> None:
+    def __init__(
+        self, label_map: LabelMap, table: ClassTable, name: str, place: Placement | None = None
+    ) -> None:
         self._table_values = frozenset((NOT_ANALYZED, *table.values))
         self._label_map = label_map
         self._excluding = False
@@ -97,7 +109,7 @@ class CorrectedLabels(Labels):
             colormap=class_colormap(table),
             opacity=OPACITY,
             metadata={METADATA: {"role": "corrected"}},
-            **placement(label_map.geometry),
+            **placement(label_map.geometry, place),
         )
         self.brush_size = BRUSH_CELLS
         self.selected_label = table.values[1]
