@@ -15,6 +15,7 @@ from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, p
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.placement import Placement
 from napari_fddm.slides.pixel_server import PixelServer
+from napari_fddm.slides.served import KEPT
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -50,9 +51,12 @@ class ForeignImages(QObject):
     -------
     changed
         A layer became a slide, was refused, or lies elsewhere now.
+    lost : str
+        The layer whose pixels a run reads is gone; in words.
     """
 
     changed = Signal()
+    lost = Signal(str)
     _examined = Signal(object, object)
 
     def __init__(self, session: Session, parent: QObject) -> None:
@@ -175,7 +179,9 @@ class ForeignImages(QObject):
         if known is None:
             return
         if self._server is not None and self._server[1] is known:
-            self._server[0].stop(f"The layer {known.layer.name} was deleted while it was analyzed.")
+            reason = f"The layer {known.layer.name} was deleted while it was analyzed."
+            self._server[0].stop(reason)
+            self.lost.emit(f"{reason} {KEPT}")
         self._forget(known)
 
     def _forget(self, known: _Known) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
-from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.errors import ConfigError, PixelsGoneError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -81,6 +81,7 @@ class Running(QObject):
         link(self._opener.opened, self._on_opener_opened)
         link(self._opener.failed, self._on_opener_failed)
         link(session.removed, self._on_session_removed)
+        link(images.lost, self._on_images_lost)
 
     def run(self, scope: Scope) -> None:
         """Analyze the chosen slide; does nothing while a run is going on."""
@@ -141,6 +142,8 @@ class Running(QObject):
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._end("")
+            if isinstance(error, PixelsGoneError):
+                return  # said when the layer went
         show_error(str(error))
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
@@ -154,6 +157,11 @@ class Running(QObject):
     def _on_session_removed(self, _analysis: Analysis) -> None:
         if self._session.current is None:
             self.cancel()
+
+    def _on_images_lost(self, reason: str) -> None:
+        # A cancel ends the run after this batch; batches that were read ahead would go on.
+        show_error(reason)
+        self.cancel()
 
     def _take_event(self, event: Event) -> None:
         current = self._session.current
