@@ -29,7 +29,7 @@ class FakeWorker:
     def __init__(self):
         self.requests, self.cancelled, self.closed, self.warm = [], 0, 0, 0
 
-    def warm_up(self):
+    def warm_up(self, model):
         self.warm += 1
 
     def start(self, **request):

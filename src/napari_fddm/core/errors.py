@@ -58,3 +58,7 @@ class EngineError(FddmError):
 
 class RunCancelledError(FddmError):
     """A run was cancelled by the user; finished work is kept."""
+
+
+class PixelsGoneError(FddmError):
+    """The window no longer gives the pixels of a layer: nothing more can be read."""

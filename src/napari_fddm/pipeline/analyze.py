@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.events import Event
+    from napari_fddm.core.geometry import YX
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.classify import UnreadableTiles
@@ -89,6 +90,7 @@ def analyze(
     config: AnalysisConfig | None = None,
     region: Region | None = None,
     fresh: bool = False,
+    focus: YX | None = None,
 ) -> Generator[Event, None, AnalysisResult]:
     """Classify a slide, refine it, and write everything into a working store.
 
@@ -112,6 +114,9 @@ def analyze(
     fresh : bool
         Start over where a store exists. One with corrections is not lost: it is
         renamed, with the date.
+    focus : tuple of float
+        (y, x), level-0 px: tiles are classified in the order of their distance from
+        here; by default from the middle of the region. Results do not depend on it.
 
     Yields
     ------
@@ -138,7 +143,7 @@ def analyze(
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config, region, fresh=fresh)
+    run = _Run(slide, Path(store), model, config, region, fresh=fresh, focus=focus)
     with closing(run.store):
         return (yield from run.events())
 
@@ -155,6 +160,7 @@ class _Run:
         region: Region | None,
         *,
         fresh: bool = False,
+        focus: YX | None = None,
     ) -> None:
         mpp = require_mpp(slide)
         if model.card.classes != OSTEOSARCOMA.shorts:
@@ -166,7 +172,7 @@ class _Run:
             raise WeightsError(
                 f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
             )
-        self.slide, self.model, self.config = slide, model, config
+        self.slide, self.model, self.config, self.focus = slide, model, config, focus
         self.grid = TileGrid(slide.levels[0].shape, mpp, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
         self.notes: list[str] = []
@@ -280,9 +286,12 @@ class _Run:
         wanted = self._needed_tiles() & tissue.tiles_to_analyze(self.grid.geometry)
         already = int(np.count_nonzero(wanted & self.maps.analyzed))
         wanted &= ~self.maps.analyzed
-        center = np.array([tiles.y + tiles.height / 2, tiles.x + tiles.width / 2])
+        center = (tiles.y + tiles.height / 2, tiles.x + tiles.width / 2)
+        if self.focus is not None:
+            cell = self.grid.geometry.cell
+            center = (self.focus[0] / cell, self.focus[1] / cell)
         places = np.argwhere(wanted)
-        nearest = np.argsort(((places + 0.5 - center) ** 2).sum(axis=1), kind="stable")
+        nearest = np.argsort(((places + 0.5 - np.array(center)) ** 2).sum(axis=1), kind="stable")
         indices = [(int(r), int(c)) for r, c in places[nearest]]
         stage = classify_events(
             self.slide,

@@ -22,6 +22,7 @@ from napari_fddm.core.errors import EngineError
 from napari_fddm.pipeline.engine_messages import (
     CancelRequest,
     EngineReady,
+    PreloadRequest,
     RunCancelled,
     RunEvent,
     RunFailed,
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from multiprocessing.connection import Connection
 
-    from napari_fddm.core.geometry import Region
+    from napari_fddm.core.geometry import YX, Region
     from napari_fddm.pipeline.engine_messages import Reply, Request
+    from napari_fddm.slides.served import PixelSource
 
 POLL_SECONDS = 0.05
 JOIN_SECONDS = 5.0
@@ -156,13 +158,14 @@ class EngineClient:
 
     def run(
         self,
-        slide: str,
+        slide: str | PixelSource,
         store: str,
         *,
         mpp: float | None = None,
         model: str = "fddm-small",
         config: dict[str, Any] | None = None,
         region: Region | None = None,
+        focus: YX | None = None,
     ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
@@ -177,7 +180,9 @@ class EngineClient:
         self.start()
         if self.ready is None:
             yield from self.until_ready()
-        request = RunRequest(next(self._ids), slide, mpp, model, dict(config or {}), region, store)
+        request = RunRequest(
+            next(self._ids), slide, mpp, model, dict(config or {}), region, store, focus
+        )
         self._send(request)
         finished = False
         try:
@@ -194,6 +199,16 @@ class EngineClient:
         finally:
             if not finished and self.running:
                 self._send(CancelRequest(request.run_id))
+
+    def preload(self, model: str, config: dict[str, Any] | None = None) -> None:
+        """Let an engine that is ready load a model before a run needs it.
+
+        Raises
+        ------
+        EngineError
+            If the process died.
+        """
+        self._send(PreloadRequest(model, dict(config or {})))
 
     def until_ready(self) -> Generator[Answer | None, bool | None]:
         """Yield None about 20 times a second, then the engine's `EngineReady`."""

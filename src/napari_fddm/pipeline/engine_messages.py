@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fddm.core.events import Event
-    from napari_fddm.core.geometry import Region
+    from napari_fddm.core.geometry import YX, Region
+    from napari_fddm.slides.served import PixelSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class RunRequest:
     ----------
     run_id : int
         Marks every answer; late answers of another run are dropped.
-    slide : str
-        What `open_slide` takes: a path or ``synthetic:…``.
+    slide : str or PixelSource
+        What `open_slide` takes, a path or ``synthetic:…``; or who serves the pixels.
     mpp : float or None
         The user's µm per level-0 px, where the slide does not say it.
     model : str
@@ -30,15 +31,34 @@ class RunRequest:
         What to analyze, level-0 px; None for the whole slide.
     store : str
         Folder of the working store.
+    focus : tuple of float or None
+        (y, x), level-0 px, where the user looks: tiles near it come first.
     """
 
     run_id: int
-    slide: str
+    slide: str | PixelSource
     mpp: float | None
     model: str
     config: dict[str, Any]
     region: Region | None
     store: str
+    focus: YX | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreloadRequest:
+    """Load a model while the user looks at the slide; what is wrong with it, a run says.
+
+    Attributes
+    ----------
+    model : str
+        Id or folder.
+    config : dict
+        Fields of `AnalysisConfig`; the device and the batch size matter.
+    """
+
+    model: str
+    config: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +73,7 @@ class ShutdownRequest:
     """End the process after the batch it is in."""
 
 
-Request = RunRequest | CancelRequest | ShutdownRequest
+Request = RunRequest | PreloadRequest | CancelRequest | ShutdownRequest
 
 
 @dataclass(frozen=True, slots=True)

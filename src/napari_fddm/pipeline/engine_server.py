@@ -8,6 +8,7 @@ a second one reads requests, so that a cancel is seen between two batches.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -17,10 +18,15 @@ from contextlib import closing
 from multiprocessing.connection import Client
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fddm.core.errors import EngineError, FddmError
+from napari_fddm.core.resample import WHITE
+from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.pipeline.engine_messages import (
     CancelRequest,
     EngineReady,
+    PreloadRequest,
     Reply,
     Request,
     RunCancelled,
@@ -34,7 +40,9 @@ from napari_fddm.pipeline.engine_messages import (
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.slides.served import PixelSource
 
 
 class EngineServer:
@@ -48,7 +56,7 @@ class EngineServer:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._requests: queue.Queue[RunRequest | None] = queue.Queue()
+        self._requests: queue.Queue[RunRequest | PreloadRequest | None] = queue.Queue()
         self._cancelled: set[int] = set()
         self._stop = threading.Event()
         self._model: tuple[tuple[str, str], LoadedModel] | None = None
@@ -64,7 +72,10 @@ class EngineServer:
             return
         self._send(EngineReady(device, time.monotonic() - started))
         while (request := self._requests.get()) is not None:
-            self._run(request)
+            if isinstance(request, PreloadRequest):
+                self._preload(request)
+            else:
+                self._run(request)
 
     def _listen(self) -> None:
         while True:
@@ -72,7 +83,7 @@ class EngineServer:
                 message: Request = self._connection.recv()
             except (EOFError, OSError):
                 message = ShutdownRequest()
-            if isinstance(message, RunRequest):
+            if isinstance(message, RunRequest | PreloadRequest):
                 self._requests.put(message)
             elif isinstance(message, CancelRequest):
                 self._cancelled.add(message.run_id)
@@ -96,13 +107,17 @@ class EngineServer:
     def _analyze(self, request: RunRequest) -> Reply:
         from napari_fddm.core.config import load_config
         from napari_fddm.pipeline.analyze import analyze
-        from napari_fddm.slides.opening import open_slide
 
         config = load_config(**request.config)
         model = self._load(request.model, config.device)
-        with open_slide(request.slide, mpp=request.mpp) as slide:
+        with open_source(request.slide, request.mpp) as slide:
             run = analyze(
-                slide, model=model, config=config, store=request.store, region=request.region
+                slide,
+                model=model,
+                config=config,
+                store=request.store,
+                region=request.region,
+                focus=request.focus,
             )
             with closing(run):
                 while True:
@@ -113,6 +128,15 @@ class EngineServer:
                     except StopIteration as stop:
                         return RunFinished(request.run_id, stop.value.to_json())
                     self._send(RunEvent(request.run_id, event))
+
+    def _preload(self, request: PreloadRequest) -> None:
+        """Load a model and classify a batch of glass: the first one costs more than the next."""
+        from napari_fddm.core.config import load_config
+
+        with contextlib.suppress(FddmError):  # a run with this model says it
+            config = load_config(**request.config)
+            model = self._load(request.model, config.device)
+            model.classify(np.full((config.batch_size, TILE_PX, TILE_PX, 3), WHITE, np.uint8))
 
     def _load(self, model: str, device: str) -> LoadedModel:
         from napari_fddm.models.bundle import load_model
@@ -128,6 +152,17 @@ class EngineServer:
         except (BrokenPipeError, ConnectionError, OSError):
             self._stop.set()
             self._requests.put(None)
+
+
+def open_source(source: str | PixelSource, mpp: float | None) -> Slide:
+    """Open a slide by its path or from the process that holds its pixels."""
+    if isinstance(source, str):
+        from napari_fddm.slides.opening import open_slide
+
+        return open_slide(source, mpp=mpp)
+    from napari_fddm.slides.served import ServedSlide
+
+    return ServedSlide(source, mpp=mpp)
 
 
 def warm_up() -> str:

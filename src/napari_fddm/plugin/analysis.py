@@ -12,6 +12,7 @@ from napari_fddm.core.outlines import outline_mask
 from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
+from napari_fddm.plugin.slides import placement_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,8 @@ class Analysis:
     """
 
     def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
-        self.viewer = viewer
+        place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
+        self.viewer, self.place = viewer, place
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry
@@ -48,16 +50,17 @@ class Analysis:
             opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
         )
         self.patch_layer = automatic_layer(
-            self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}"
+            self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}", place
         )
         self.refined_layer = automatic_layer(
             self.label_map.automatic,
             opened.label_geometry,
             OSTEOSARCOMA,
             f"refined classes — {slide_name}",
+            place,
         )
         self.layer = CorrectedLabels(
-            self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}"
+            self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}", place
         )
         self.refined_layer.visible = False
         viewer.add_layer(self.patch_layer)

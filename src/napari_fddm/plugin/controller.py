@@ -12,6 +12,7 @@ from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.excluded import Excluded
 from napari_fddm.plugin.exporting import Exporting
+from napari_fddm.plugin.images import ForeignImages
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
 from napari_fddm.plugin.opening import SlideOpening
@@ -78,7 +79,10 @@ class Controller(QObject):
         self.saving = Saving(session, panels.necrosis, self)
         self.exporting = Exporting(session, panels.necrosis, self)
         self.signing = Signing(session, panels.signing, self)
-        self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
+        self.images = ForeignImages(session, self)
+        self.running = Running(
+            session, panels, self.scope.region, images=self.images, parent=self, worker=worker
+        )
         link = session.connections.add
         link(state.slide_changed, self._on_state_slide_changed)
         self.navigating = Navigating(session, panels, self)
@@ -87,10 +91,11 @@ class Controller(QObject):
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)
         link(viewer.layers.events.inserted, self._on_viewer_layers_changed)
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
+        link(self.images.changed, self._on_viewer_selection_changed)
         self._window: QWidget | None = None
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
-        self.running.worker.warm_up()
+        self.running.worker.warm_up(self.state.model_name)
 
     @property
     def current(self) -> Analysis | None:
@@ -131,6 +136,7 @@ class Controller(QObject):
         self.opening.close()
         self.properties.close()
         self.running.close()
+        self.images.close()
         self.session.close()
         self.exporting.close()
         self.saving.close()
@@ -154,6 +160,7 @@ class Controller(QObject):
 
     def _on_viewer_selection_changed(self, _event: Any = None) -> None:
         layer = self.viewer.layers.selection.active
+        self.images.look_at(layer)
         info = info_of_layer(layer)
         for analysis in self.session.analyses.values():
             if layer in analysis.layers:
@@ -163,6 +170,8 @@ class Controller(QObject):
             known = [i for i in map(info_of_layer, self.viewer.layers) if i is not None]
             info = self.state.slide if self.state.slide in known else next(reversed(known), None)
         self.state.slide = info
+        if info is None:
+            self.panels.slide.set_refusal(self.images.refusal(layer))
 
     def _on_viewer_layers_changed(self, _event: Any = None) -> None:
         self.session.drop_hidden()

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,6 +99,4 @@ def _polygon(data: Any, kind: str) -> Polygon | None:
 
 
 def _placement(slide: SlideInfo) -> dict[str, Any]:
-    if slide.mpp is None:
-        return {}
-    return {"scale": (slide.mpp, slide.mpp), "units": ("um", "um"), "axis_labels": ("y", "x")}
+    return (slide.placement or Placement.of_slide(slide.mpp)).options

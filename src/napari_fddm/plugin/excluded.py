@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.placement import Placement
     from napari_fddm.plugin.session import Session
 
 HATCH_CELLS, LINE_CELLS = 8, 2
@@ -39,9 +40,11 @@ class ExcludedMarks(Labels):
         Of the corrected labels.
     name : str
         Shown in the layer list.
+    place : Placement, optional
+        Where the slide lies.
     """
 
-    def __init__(self, geometry: MapGeometry, name: str) -> None:
+    def __init__(self, geometry: MapGeometry, name: str, place: Placement | None = None) -> None:
         clear = (0.0, 0.0, 0.0, 0.0)
         colors: dict[int | None, Any] = {None: clear, 0: clear, **COLORS}
         super().__init__(
@@ -49,7 +52,7 @@ class ExcludedMarks(Labels):
             name=name,
             colormap=DirectLabelColormap(color_dict=colors),
             metadata={METADATA: {"role": "excluded"}},
-            **placement(geometry),
+            **placement(geometry, place),
         )
 
     def _reset_editable(self) -> None:
@@ -109,7 +112,7 @@ class Excluded:
 
     def _make(self, analysis: Analysis) -> ExcludedMarks:
         layers = self._viewer.layers
-        marks = ExcludedMarks(analysis.geometry, "excluded by hand")
+        marks = ExcludedMarks(analysis.geometry, "excluded by hand", analysis.place)
         self._marks[analysis] = marks
         active = layers.selection.active
         layers.insert(layers.index(analysis.layer), marks)  # below what is painted

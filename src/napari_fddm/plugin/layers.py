@@ -30,6 +30,7 @@ from napari_fddm.plugin.actions import (
 )
 from napari_fddm.plugin.colors import class_colormap
 from napari_fddm.plugin.locked_labels import LockableLabels
+from napari_fddm.plugin.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +48,25 @@ _AUTOMATIC = -1
 """Stands for "what the model said" on its way through napari's tools."""
 
 
-def placement(geometry: MapGeometry) -> dict[str, Any]:
-    """Return the keyword arguments that lay a map over its slide, in µm."""
-    return {
-        "scale": geometry.scale,
-        "translate": geometry.translate,
-        "units": ("um", "um"),
-        "axis_labels": ("y", "x"),
-    }
+def placement(geometry: MapGeometry, place: Placement | None = None) -> dict[str, Any]:
+    """Return the keyword arguments that lay a map over its slide.
+
+    Parameters
+    ----------
+    geometry : MapGeometry
+        The map.
+    place : Placement, optional
+        Where the slide lies; by default in µm, its first pixel at 0.
+    """
+    return (place or Placement.of_slide(geometry.mpp)).of_map(geometry)
 
 
 def automatic_layer(
-    labels: npt.NDArray[np.uint8], geometry: MapGeometry, table: ClassTable, name: str
+    labels: npt.NDArray[np.uint8],
+    geometry: MapGeometry,
+    table: ClassTable,
+    name: str,
+    place: Placement | None = None,
 ) -> Labels:
     """Return a layer of what the model says; the brush cannot change it."""
     layer = Labels(
@@ -67,7 +75,7 @@ def automatic_layer(
         colormap=class_colormap(table),
         opacity=OPACITY,
         metadata={METADATA: {"role": "automatic"}},
-        **placement(geometry),
+        **placement(geometry, place),
     )
     layer.editable = False
     return layer
@@ -84,6 +92,8 @@ class CorrectedLabels(LockableLabels):
         The values that may be painted.
     name : str
         Shown in the layer list.
+    place : Placement, optional
+        Where the slide lies.
 
     Attributes
     ----------
@@ -118,7 +128,9 @@ class CorrectedLabels(LockableLabels):
         Mode.POLYGON: draw_lasso,
     }
 
-    def __init__(self, label_map: LabelMap, table: ClassTable, name: str) -> None:
+    def __init__(
+        self, label_map: LabelMap, table: ClassTable, name: str, place: Placement | None = None
+    ) -> None:
         self.classes = table.values
         self._label_map = label_map
         self._action = Action.PAINT
@@ -132,7 +144,7 @@ class CorrectedLabels(LockableLabels):
             colormap=class_colormap(table),
             opacity=OPACITY,
             metadata={METADATA: {"role": "corrected"}},
-            **placement(label_map.geometry),
+            **placement(label_map.geometry, place),
         )
         self.brush_size = BRUSH_CELLS
         self.selected_label = table.values[1]

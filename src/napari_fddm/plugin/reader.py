@@ -115,7 +115,12 @@ def read_store(path: PathLike) -> list[LayerData]:
         layers: list[LayerData] = [
             (
                 store.overview(),
-                {"name": f"overview — {name}", "rgb": True, **placement(geometry)},
+                {
+                    "name": f"overview — {name}",
+                    "rgb": True,
+                    "metadata": {METADATA: {"role": "overview"}},
+                    **placement(geometry),
+                },
                 "image",
             )
         ]

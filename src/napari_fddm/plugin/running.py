@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
-from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.errors import ConfigError, PixelsGoneError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -20,6 +20,7 @@ from napari_fddm.core.events import (
 )
 from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.plugin.analysis import Analysis
+from napari_fddm.plugin.slides import focus_of
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
+    from napari_fddm.plugin.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
@@ -44,6 +46,8 @@ class Running(QObject):
         The run panel asks; the slide panel knows a typed pixel size.
     region_of : callable
         Returns the part of a slide that a `Scope` means; raises ConfigError.
+    images : ForeignImages
+        Gives the pixels of layers that have no file of their own.
     parent : QObject
         The owner.
     worker : Runs
@@ -56,10 +60,12 @@ class Running(QObject):
         panels: Panels,
         region_of: Callable[[SlideInfo, Scope], Region | None],
         *,
+        images: ForeignImages,
         parent: QObject,
         worker: Runs | None = None,
     ) -> None:
         super().__init__(parent)
+        self._images = images
         self._session, self._state, self._panels = session, session.state, panels
         self._region_of = region_of
         self.worker: Runs = worker if worker is not None else EngineWorker(self)
@@ -75,6 +81,7 @@ class Running(QObject):
         link(self._opener.opened, self._on_opener_opened)
         link(self._opener.failed, self._on_opener_failed)
         link(session.removed, self._on_session_removed)
+        link(images.lost, self._on_images_lost)
 
     def run(self, scope: Scope) -> None:
         """Analyze the chosen slide; does nothing while a run is going on."""
@@ -85,8 +92,8 @@ class Running(QObject):
         if analysis is not None and analysis.sign_off is not None:
             show_error(f"{slide.name} is {analysis.sign_off.title}. Unlock it to run it again.")
             return
-        mpp = self._panels.slide.mpp if slide.mpp is None else None
-        if slide.mpp is None and mpp is None:
+        typed = self._panels.slide.mpp if slide.mpp is None else None
+        if slide.mpp is None and typed is None:
             show_error(f"{slide.name} does not say how large its pixels are. Type µm per pixel.")
             return
         try:
@@ -96,13 +103,15 @@ class Running(QObject):
             return
         self._started = time.monotonic()
         self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
+        source, known = self._images.source(slide)
         self._number = self.worker.start(
-            slide=slide.uri,
+            slide=source,
             store=str(self._session.store_path(slide)),
-            mpp=mpp,
+            mpp=typed if typed is not None else known,
             model=self._state.model_name,
             config=dict(self._panels.run.config),
             region=region,
+            focus=focus_of(self._session.viewer.layers, slide),
         )
 
     def cancel(self) -> None:
@@ -137,6 +146,8 @@ class Running(QObject):
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._end("")
+            if isinstance(error, PixelsGoneError):
+                return  # said when the layer went
         show_error(str(error))
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
@@ -150,6 +161,11 @@ class Running(QObject):
     def _on_session_removed(self, _analysis: Analysis) -> None:
         if self._session.current is None:
             self.cancel()
+
+    def _on_images_lost(self, reason: str) -> None:
+        # A cancel ends the run after this batch; batches that were read ahead would go on.
+        show_error(reason)
+        self.cancel()
 
     def _take_event(self, event: Event) -> None:
         current = self._session.current
@@ -202,6 +218,7 @@ class Running(QObject):
 
     def _end(self, text: str) -> None:
         self._number = -1
+        self._images.release()
         self._state.progress = Progress(RunPhase.IDLE, text)
         current = self._session.current
         if current is not None:

@@ -122,7 +122,8 @@ class SlidePanel(QWidget):
     def set_slide(self, info: SlideInfo | None) -> None:
         """Show a slide."""
         self.slide_label.setText(info.name if info else NO_SLIDE)
-        tip = f"{info.uri}\npixel size from: {info.mpp_source}" if info else ""
+        place = (info.uri or "the pixels of this layer") if info else ""
+        tip = f"{place}\npixel size from: {info.mpp_source}" if info else ""
         self.slide_label.setToolTip(tip)
         self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
@@ -165,6 +166,11 @@ class SlidePanel(QWidget):
     def _show_warnings(self) -> None:
         self.warning_label.setText("\n".join(self._warnings))
         self.warning_label.setVisible(bool(self._warnings))
+
+    def set_refusal(self, text: str) -> None:
+        """Say why the selected layer is no slide; only where no other slide is shown."""
+        self.warning_label.setText(text)
+        self.warning_label.setVisible(bool(text))
 
     def _on_mpp_box_changed(self, _value: float) -> None:
         self.mpp_typed.emit()

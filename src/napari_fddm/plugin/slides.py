@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.placement import Placement
 from napari_fddm.plugin.state import SlideInfo
 from napari_fddm.slides.opening import local_place
 
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
     from napari.layers import Image, Layer
 
+    from napari_fddm.core.geometry import YX
+
 LayerData = tuple[Any, dict[str, Any], str]
 
 
 def slide_info(slide: Slide, uri: str) -> SlideInfo:
     """Collect what the plugin needs to know of an open slide."""
-    path = local_place(uri)
+    path = local_place(uri) if uri else None
     return SlideInfo(
         name=slide.name,
         uri=uri,
@@ -67,11 +70,13 @@ def layer_of(layers: Iterable[Layer], slide: SlideInfo) -> Image | None:
 
 
 def displayed_region(layer: Image) -> Region:
-    """Return the part of a multiscale layer that the canvas shows, level-0 px."""
-    shape = layer.data[0].shape[:2]
-    downsample = layer.downsample_factors[layer.data_level]
+    """Return the part of an image layer that the canvas shows, level-0 px."""
+    finest = layer.data[0] if layer.multiscale else layer.data
+    shape = finest.shape[:2] if layer.rgb else finest.shape[-2:]
+    downsample = layer.downsample_factors[layer.data_level] if layer.multiscale else (1, 1)
     (y0, x0), (y1, x1) = (
-        [float(corner[i] * downsample[i]) for i in (0, 1)] for corner in layer.corner_pixels
+        [float(corner[i] * downsample[i]) for i in (-2, -1)]
+        for corner in layer.corner_pixels[:, -2:]
     )
     shown = Region(y0, x0, max(0.0, y1 - y0), max(0.0, x1 - x0))
     return shown.intersection(Region(0, 0, *shape))
@@ -81,3 +86,20 @@ def viewport_of(layers: Iterable[Layer], slide: SlideInfo) -> Region | None:
     """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer."""
     layer = layer_of(layers, slide)
     return displayed_region(layer) if layer is not None else None
+
+
+def focus_of(layers: Iterable[Layer], slide: SlideInfo) -> YX | None:
+    """Return the middle of what the canvas shows of a slide, level-0 px; None if it shows none."""
+    shown = viewport_of(layers, slide)
+    if shown is None or shown.is_empty:
+        return None
+    return (shown.y + shown.height / 2, shown.x + shown.width / 2)
+
+
+def placement_of(layers: Iterable[Layer], fingerprint: str) -> Placement | None:
+    """Return where the slide of a fingerprint lies; None if it is no layer."""
+    for layer in layers:
+        info = info_of_layer(layer)
+        if info is not None and info.fingerprint == fingerprint:
+            return info.placement or Placement.of_slide(info.mpp)
+    return None

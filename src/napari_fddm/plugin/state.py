@@ -13,6 +13,7 @@ from napari_fddm.plugin.display import ClassDisplay
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
+    from napari_fddm.plugin.placement import Placement
 
 
 class RunPhase(StrEnum):
@@ -41,7 +42,8 @@ class SlideInfo:
     name : str
         What to call it.
     uri : str
-        What the engine opens: a path or ``synthetic:…``.
+        What the engine opens: a path or ``synthetic:…``; empty where the window serves
+        the pixels of a layer.
     path : str or None
         Its file, where it has one: the store lies beside it.
     fingerprint : str
@@ -54,6 +56,8 @@ class SlideInfo:
         Where that was found.
     warnings : tuple of str
         What the user should know about the file.
+    placement : Placement or None
+        Where its layer lies; None where our own reader placed it.
     """
 
     name: str
@@ -64,6 +68,7 @@ class SlideInfo:
     mpp: float | None
     mpp_source: str
     warnings: tuple[str, ...] = ()
+    placement: Placement | None = None
 
     @property
     def local_path(self) -> Path | None:

@@ -30,8 +30,8 @@ class Runs(Protocol):
     answered: Any
     failed: Any
 
-    def warm_up(self) -> None:
-        """Make ready for the first run."""
+    def warm_up(self, model: str) -> None:
+        """Make ready for the first run, which probably uses this model."""
         ...
 
     def start(self, **request: Any) -> int:
@@ -73,9 +73,9 @@ class EngineWorker(QObject):
         """Whether the thread is at work."""
         return self._thread is not None and self._thread.is_alive()
 
-    def warm_up(self) -> None:
-        """Start the engine so that the first run need not wait for its imports."""
-        self._spawn(0, self._warm_up)
+    def warm_up(self, model: str) -> None:
+        """Start the engine so that the first run need wait for no imports and no model."""
+        self._spawn(0, lambda: self._warm_up(model))
 
     def start(self, **request: Any) -> int:
         """Start a run; arguments as `EngineClient.run`. Returns its number."""
@@ -115,7 +115,7 @@ class EngineWorker(QObject):
         self._thread = threading.Thread(target=target, name="fddm-engine-worker", daemon=True)
         self._thread.start()
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, model: str) -> None:
         self._client.start()
         # napari imports it with the first labels layer; there it would stop the window.
         importlib.import_module("pandas")
@@ -124,6 +124,7 @@ class EngineWorker(QObject):
                 self.answered.emit(0, answer)
             if self._cancel.is_set():
                 return
+        self._client.preload(model)
 
     def _run(self, number: int, request: dict[str, Any]) -> None:
         with closing(self._client.run(**request)) as answers:

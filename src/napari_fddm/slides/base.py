@@ -143,6 +143,11 @@ class PyramidSlide(WithExtras, ABC):
         return self._levels
 
     @property
+    def scales(self) -> tuple[Scale, ...]:
+        """Level-0 pixels per pixel of each level along y and x."""
+        return self._scales
+
+    @property
     def mpp(self) -> Mpp:
         """Micrometers per level-0 pixel and where that was found."""
         return self._info.mpp
