@@ -12,22 +12,25 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import ConfigError, WeightsError
+from napari_fddm.core.errors import ConfigError, StoreError, WeightsError
 from napari_fddm.core.events import (
     StageDone,
     StageStarted,
     TileBatch,
 )
 from napari_fddm.core.geometry import Region, Window
+from napari_fddm.core.provenance import mask_identity
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import accounting
 from napari_fddm.pipeline.accounting import Unreadable
+from napari_fddm.pipeline.carry import carry_corrections, carry_tiles, why_corrections_do_not_fit
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
+from napari_fddm.pipeline.model_cards import check_classes
 from napari_fddm.pipeline.refine import (
     RefinedMap,
     Refiner,
@@ -89,6 +92,7 @@ def analyze(
     config: AnalysisConfig | None = None,
     region: Region | None = None,
     fresh: bool = False,
+    revise: bool = False,
 ) -> Generator[Event, None, AnalysisResult]:
     """Classify a slide, refine it, and write everything into a working store.
 
@@ -112,6 +116,9 @@ def analyze(
     fresh : bool
         Start over where a store exists. One with corrections is not lost: it is
         renamed, with the date.
+    revise : bool
+        Start over likewise, but carry corrections, tumor bed, estimates and notes over,
+        and take the classified tiles where they are those that the new settings would give.
 
     Yields
     ------
@@ -138,7 +145,7 @@ def analyze(
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config, region, fresh=fresh)
+    run = _Run(slide, Path(store), model, config, region, fresh=fresh, revise=revise)
     with closing(run.store):
         return (yield from run.events())
 
@@ -155,13 +162,10 @@ class _Run:
         region: Region | None,
         *,
         fresh: bool = False,
+        revise: bool = False,
     ) -> None:
         mpp = require_mpp(slide)
-        if model.card.classes != OSTEOSARCOMA.shorts:
-            raise WeightsError(
-                f"the model {model.card.id!r} has the classes {', '.join(model.card.classes)}; "
-                f"only {', '.join(OSTEOSARCOMA.shorts)} can be analyzed."
-            )
+        check_classes(model.card)
         if config.stage is StageName.REFINED and not model.can_refine:
             raise WeightsError(
                 f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
@@ -183,7 +187,8 @@ class _Run:
                 f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
                 f"{self.grid.analysis_mpp:g}: detail it needs is missing"
             )
-        self.store = self._open_store(path, fresh=fresh)
+        self._tissue_mask: TissueMask | None = None
+        self.store = self._open_store(path, fresh=fresh, revise=revise)
         self.unreadable = Unreadable.stored(self.store.provenance)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:
@@ -204,14 +209,18 @@ class _Run:
             raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
-    def _open_store(self, path: Path, *, fresh: bool) -> AnalysisStore:
+    def _open_store(self, path: Path, *, fresh: bool, revise: bool) -> AnalysisStore:
         remove_forgotten(path)
         if not path.exists():
             return self._create_store(path)
-        if fresh:
-            kept = replace_store(path, lambda place: self._create_store(place).close())
+        if fresh or revise:
+            build = self._build_revised if revise else self._build_empty
+            kept = replace_store(path, lambda place: build(path, place))
             if kept is not None:
-                self.notes.append(f"the earlier analysis holds corrections; it is kept as {kept}")
+                carried = "; they were carried over" if revise else ""
+                self.notes.append(
+                    f"the earlier analysis holds corrections{carried}; it is kept as {kept}"
+                )
         store = AnalysisStore.open(path, "r+")
         try:
             store.check_compatible(self.provenance)
@@ -223,6 +232,35 @@ class _Run:
             store.close()
             raise
         return store
+
+    def _build_empty(self, _old: Path, place: Path) -> None:
+        self._create_store(place).close()
+
+    def _build_revised(self, old_path: Path, place: Path) -> None:
+        """Create a store at ``place`` with what outlasts the new settings."""
+        geometries = StoreGeometries.of_grid(self.grid, self.config.label_mpp)
+        with AnalysisStore.open(old_path) as old:
+            problem = why_corrections_do_not_fit(old, geometries, self.provenance)
+            if problem and old.holds_corrections:
+                raise StoreError(
+                    f"the corrections of {old_path} cannot be carried over: {problem}.",
+                    hint="Start over with --fresh: the earlier analysis is kept with them.",
+                )
+            with self._create_store(place) as new:
+                if not problem:
+                    carry_corrections(old, new)
+                if self.provenance.classifies_as(old.provenance):
+                    same = mask_identity(self.provenance.to_json()) == mask_identity(old.provenance)
+                    tissue = None if same else self._find_tissue()
+                    selected = tissue.tiles_to_analyze(self.grid.geometry) if tissue else None
+                    carry_tiles(old, new, selected)
+
+    def _find_tissue(self) -> TissueMask:
+        if self._tissue_mask is None:
+            self._tissue_mask = tissue_of_slide(
+                self.slide, self.grid, self.config.tissue, self.mask
+            )
+        return self._tissue_mask
 
     def _create_store(self, path: Path) -> AnalysisStore:
         return AnalysisStore.create(
@@ -263,7 +301,7 @@ class _Run:
     def _tissue(self) -> Generator[Event, None, TissueMask]:
         started = time.monotonic()
         yield StageStarted("tissue", 0)
-        tissue = tissue_of_slide(self.slide, self.grid, self.config.tissue, self.mask)
+        tissue = self._find_tissue()
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
 

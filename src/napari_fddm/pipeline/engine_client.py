@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.geometry import Region
-    from napari_fddm.pipeline.engine_messages import Reply, Request
+    from napari_fddm.pipeline.engine_messages import Existing, Reply, Request
 
 POLL_SECONDS = 0.05
 JOIN_SECONDS = 5.0
@@ -163,6 +163,7 @@ class EngineClient:
         model: str = "fddm-small",
         config: dict[str, Any] | None = None,
         region: Region | None = None,
+        existing: Existing = "resume",
     ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
@@ -177,7 +178,9 @@ class EngineClient:
         self.start()
         if self.ready is None:
             yield from self.until_ready()
-        request = RunRequest(next(self._ids), slide, mpp, model, dict(config or {}), region, store)
+        request = RunRequest(
+            next(self._ids), slide, mpp, model, dict(config or {}), region, store, existing
+        )
         self._send(request)
         finished = False
         try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
+
+Existing = Literal["resume", "revise", "fresh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class RunRequest:
         What to analyze, level-0 px; None for the whole slide.
     store : str
         Folder of the working store.
+    existing : {"resume", "revise", "fresh"}
+        What to do with a store that exists, see `pipeline.analyze.analyze`.
     """
 
     run_id: int
@@ -39,6 +43,7 @@ class RunRequest:
     config: dict[str, Any]
     region: Region | None
     store: str
+    existing: Existing = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,13 @@ class EngineReady:
         What it will run on, in words.
     seconds : float
         How long the start took.
+    devices : tuple of str
+        What a run may ask for here: "cpu", "cuda" …
     """
 
     device: str
     seconds: float
+    devices: tuple[str, ...] = ("cpu",)
 
 
 @dataclass(frozen=True, slots=True)

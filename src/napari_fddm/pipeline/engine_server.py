@@ -58,11 +58,11 @@ class EngineServer:
         threading.Thread(target=self._listen, name="fddm-requests", daemon=True).start()
         started = time.monotonic()
         try:
-            device = warm_up()
+            device, devices = warm_up()
         except FddmError as error:
             self._send(RunFailed(-1, error))
             return
-        self._send(EngineReady(device, time.monotonic() - started))
+        self._send(EngineReady(device, time.monotonic() - started, devices))
         while (request := self._requests.get()) is not None:
             self._run(request)
 
@@ -102,7 +102,13 @@ class EngineServer:
         model = self._load(request.model, config.device)
         with open_slide(request.slide, mpp=request.mpp) as slide:
             run = analyze(
-                slide, model=model, config=config, store=request.store, region=request.region
+                slide,
+                model=model,
+                config=config,
+                store=request.store,
+                region=request.region,
+                fresh=request.existing == "fresh",
+                revise=request.existing == "revise",
             )
             with closing(run):
                 while True:
@@ -130,16 +136,16 @@ class EngineServer:
             self._requests.put(None)
 
 
-def warm_up() -> str:
-    """Import what a run needs and return the device in words."""
+def warm_up() -> tuple[str, tuple[str, ...]]:
+    """Import what a run needs; return the device in words, and those that are there."""
     import diffusers  # noqa: F401
     import peft  # noqa: F401
     import timm  # noqa: F401
 
-    from napari_fddm.models.device import choose_device
+    from napari_fddm.models.device import available_devices, choose_device
     from napari_fddm.pipeline import analyze  # noqa: F401
 
-    return choose_device().title
+    return choose_device().title, available_devices()
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from napari_fddm.core.errors import StoreError
+from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
@@ -151,21 +151,35 @@ class AnalysisStore:
         """The event log; append notes with ``log.append``, edits with `append_edit`."""
         return self._corrections.log
 
+    @property
+    def holds_corrections(self) -> bool:
+        """Whether a person's work is in it.
+
+        Raises
+        ------
+        StoreError
+            If the event log is damaged.
+        """
+        return self.edit_layers != [layout.CORRECTED] or self.log.last_seq > 0
+
     def check_compatible(self, provenance: Provenance) -> None:
         """Make sure that a run continues what is stored.
 
         Raises
         ------
-        StoreError
+        SettingsDifferError
             Naming what differs: slide, weights or settings.
         """
         asked = Provenance(**json.loads(json.dumps(_plain(provenance))))
         differences = asked.differences(self.provenance)
         if differences:
-            raise StoreError(
+            raise SettingsDifferError(
                 f"{self.path} was made with other settings ({'; '.join(differences)}).",
-                hint="Repeat them to go on, choose another store with -o, or start over with "
-                "--fresh.",
+                hint="Repeat them to go on, choose another store with -o, start over with --fresh, "
+                "or with --revise, which carries your corrections over.",
+                changes=tuple(asked.changes(self.provenance)),
+                stored=self.provenance,
+                corrected=self.holds_corrections,
             )
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
