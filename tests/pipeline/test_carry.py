@@ -143,7 +143,7 @@ def test_a_failure_while_carrying_leaves_the_old_store(
     def fail(*_: Any) -> int:
         raise StoreError("the disk is full.")
 
-    monkeypatch.setattr("napari_fddm.pipeline.analyze.carry_tiles", fail)
+    monkeypatch.setattr("napari_fddm.pipeline.carry.carry_tiles", fail)
     before = sorted(p.name for p in corrected.parent.iterdir())
     with pytest.raises(StoreError, match="disk is full"):
         revise(corrected, model, steps=2)

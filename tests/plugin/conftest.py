@@ -8,6 +8,7 @@ from tests.support.controllers import Bench
 @pytest.fixture
 def bench(tmp_path, qtbot, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     bench = Bench(tmp_path, qtbot)
     yield bench
     bench.controller.close()

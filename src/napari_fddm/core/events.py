@@ -48,6 +48,8 @@ class AnalysisOpened:
         The outline a pathologist drew, (y, x) in level-0 px; may be empty.
     estimate : float or None
         The rate that a reader estimated, in [0, 1].
+    refined : bool
+        Whether the labels are refined ones; else they are those of whole tiles.
     """
 
     store: str
@@ -62,6 +64,7 @@ class AnalysisOpened:
     device: str = ""
     tumor_bed: tuple[npt.NDArray[np.float64], ...] = ()
     estimate: float | None = None
+    refined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

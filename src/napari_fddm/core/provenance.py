@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.config import option_name
+from napari_fddm.core.errors import SettingsDifferError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 REFINER_FILE = "refiner.safetensors"
@@ -100,6 +102,27 @@ class Provenance:
             if key not in IRRELEVANT and mine["config"].get(key) != config.get(key)
         ]
         return found
+
+    def require_same(
+        self, stored: dict[str, Any], path: Path, corrected: Callable[[], bool]
+    ) -> None:
+        """Refuse to continue what was made otherwise.
+
+        Raises
+        ------
+        SettingsDifferError
+            Naming what differs.
+        """
+        if changes := self.changes(stored):
+            words = "; ".join(self.differences(stored))
+            raise SettingsDifferError(
+                f"{path} was made with other settings ({words}).",
+                hint="Repeat them to go on, choose another store with -o, start over with --fresh, "
+                "or with --revise, which carries your corrections over.",
+                changes=tuple(changes),
+                stored=stored,
+                corrected=corrected(),
+            )
 
     def classifies_as(self, other: dict[str, Any]) -> bool:
         """Whether the tiles of a stored provenance are, bit for bit, those of this run.

@@ -12,19 +12,18 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import ConfigError, StoreError, WeightsError
+from napari_fddm.core.errors import ConfigError, WeightsError
 from napari_fddm.core.events import (
     StageDone,
     StageStarted,
     TileBatch,
 )
 from napari_fddm.core.geometry import Region, Window
-from napari_fddm.core.provenance import mask_identity
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import accounting
 from napari_fddm.pipeline.accounting import Unreadable
-from napari_fddm.pipeline.carry import carry_corrections, carry_tiles, why_corrections_do_not_fit
+from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
@@ -236,24 +235,12 @@ class _Run:
     def _build_empty(self, _old: Path, place: Path) -> None:
         self._create_store(place).close()
 
-    def _build_revised(self, old_path: Path, place: Path) -> None:
-        """Create a store at ``place`` with what outlasts the new settings."""
-        geometries = StoreGeometries.of_grid(self.grid, self.config.label_mpp)
-        with AnalysisStore.open(old_path) as old:
-            problem = why_corrections_do_not_fit(old, geometries, self.provenance)
-            if problem and old.holds_corrections:
-                raise StoreError(
-                    f"the corrections of {old_path} cannot be carried over: {problem}.",
-                    hint="Start over with --fresh: the earlier analysis is kept with them.",
-                )
-            with self._create_store(place) as new:
-                if not problem:
-                    carry_corrections(old, new)
-                if self.provenance.classifies_as(old.provenance):
-                    same = mask_identity(self.provenance.to_json()) == mask_identity(old.provenance)
-                    tissue = None if same else self._find_tissue()
-                    selected = tissue.tiles_to_analyze(self.grid.geometry) if tissue else None
-                    carry_tiles(old, new, selected)
+    def _build_revised(self, old: Path, place: Path) -> None:
+        with self._create_store(place) as new:
+            carry_over(old, new, self.provenance, self._selected_tiles)
+
+    def _selected_tiles(self) -> npt.NDArray[np.bool_]:
+        return self._find_tissue().tiles_to_analyze(self.grid.geometry)
 
     def _find_tissue(self) -> TissueMask:
         if self._tissue_mask is None:

@@ -13,37 +13,67 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.provenance import mask_identity
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.store import AnalysisStore
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from napari_fddm.core.provenance import Provenance
-    from napari_fddm.pipeline.layout import StoreGeometries
-    from napari_fddm.pipeline.store import AnalysisStore
 
 TILES_AT_ONCE = 4096
 """Tiles that are copied together: about 7 MB of probabilities."""
 
 
-def why_corrections_do_not_fit(
-    old: AnalysisStore, geometries: StoreGeometries, wanted: Provenance
-) -> str:
-    """Say why corrections cannot be carried over, in words; empty if they can.
+def carry_over(
+    old_path: Path,
+    new: AnalysisStore,
+    wanted: Provenance,
+    selected_tiles: Callable[[], npt.NDArray[np.bool_]],
+) -> None:
+    """Fill a new, empty store with what outlasts other settings.
 
     Parameters
     ----------
-    old : AnalysisStore
-        Holds the corrections.
-    geometries : StoreGeometries
-        Of the new store.
+    old_path : Path
+        The analysis that is replaced.
+    new : AnalysisStore
+        Open for writing.
     wanted : Provenance
         Of the new run.
+    selected_tiles : callable
+        Returns which tiles the new tissue mask selects; asked only if the mask changed.
+
+    Raises
+    ------
+    StoreError
+        If corrections do not fit the new label grid, or something cannot be read or
+        written.
     """
+    with AnalysisStore.open(old_path) as old:
+        problem = _misfit(old, new, wanted)
+        if problem and old.holds_corrections:
+            raise StoreError(
+                f"the corrections of {old_path} cannot be carried over: {problem}.",
+                hint="Start over with --fresh: the earlier analysis is kept with them.",
+            )
+        if not problem:
+            carry_corrections(old, new)
+        if wanted.classifies_as(old.provenance):
+            same = mask_identity(wanted.to_json()) == mask_identity(old.provenance)
+            carry_tiles(old, new, None if same else selected_tiles())
+
+
+def _misfit(old: AnalysisStore, new: AnalysisStore, wanted: Provenance) -> str:
+    """Say why corrections cannot be carried over; empty if they can."""
     if old.provenance.get("slide", {}).get("fingerprint") != wanted.slide.get("fingerprint"):
         return "they were drawn on another slide"
-    if old.geometries.label != geometries.label:
+    if old.geometries.label != new.geometries.label:
         return "they lie on another label grid"
     return ""
 

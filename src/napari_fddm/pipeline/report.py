@@ -106,6 +106,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         device,
         read_tumor_bed(store),
         read_estimate(store),
+        bool(store.probability_map("refined").coverage.any()),
     )
 
 

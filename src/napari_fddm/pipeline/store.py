@@ -12,7 +12,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from napari_fddm.core.errors import SettingsDifferError, StoreError
+from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
@@ -171,16 +171,7 @@ class AnalysisStore:
             Naming what differs: slide, weights or settings.
         """
         asked = Provenance(**json.loads(json.dumps(_plain(provenance))))
-        differences = asked.differences(self.provenance)
-        if differences:
-            raise SettingsDifferError(
-                f"{self.path} was made with other settings ({'; '.join(differences)}).",
-                hint="Repeat them to go on, choose another store with -o, start over with --fresh, "
-                "or with --revise, which carries your corrections over.",
-                changes=tuple(asked.changes(self.provenance)),
-                stored=self.provenance,
-                corrected=self.holds_corrections,
-            )
+        asked.require_same(self.provenance, self.path, lambda: self.holds_corrections)
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
         """Replace the stored provenance, e.g. when another device continues a run."""

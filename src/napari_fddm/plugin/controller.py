@@ -9,9 +9,11 @@ from qtpy.QtCore import QEvent, QObject
 from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
+from napari_fddm.plugin.choosing import ModelChooser
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.reporting import Reporting
+from napari_fddm.plugin.revising import Revising
 from napari_fddm.plugin.running import Running
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
@@ -62,6 +64,7 @@ class Controller(QObject):
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
         self._closed = False
+        self.model = ModelChooser(session, panels)
         self.estimate = EstimateFirst(session, panels.necrosis)
         self.reporting = Reporting(session, panels, self._hides, self)
         self.appearance = Appearance(session, panels.classes)
@@ -70,7 +73,9 @@ class Controller(QObject):
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis)
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
+        self.revising = Revising(session, panels, self.running)
         link = session.connections.add
+        link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)
         link(viewer.layers.events.inserted, self._on_viewer_layers_changed)
@@ -113,6 +118,7 @@ class Controller(QObject):
         self._closed = True
         self.reporting.stop()
         self.bed.settle()
+        self.revising.close()
         self.session.connections.close()
         self.running.close()
         self.session.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.model_panel import ModelPanel
 from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
 from napari_fddm.plugin.slide_panel import SlidePanel
@@ -23,6 +24,8 @@ class Panels:
     ----------
     slide : SlidePanel
         What is looked at.
+    model : ModelPanel
+        Which networks look at it.
     run : RunPanel
         What shall be analyzed, and how far that is.
     classes : ClassPanel
@@ -32,6 +35,7 @@ class Panels:
     """
 
     slide: SlidePanel
+    model: ModelPanel
     run: RunPanel
     classes: ClassPanel
     necrosis: NecrosisPanel
@@ -41,6 +45,7 @@ class Panels:
         """Make all of them."""
         return cls(
             slide=SlidePanel(parent),
+            model=ModelPanel(parent),
             run=RunPanel(parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
             necrosis=NecrosisPanel(parent),

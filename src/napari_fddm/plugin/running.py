@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
-from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.errors import ConfigError, SettingsDifferError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
+    from napari_fddm.pipeline.engine_messages import Existing
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
@@ -48,7 +49,14 @@ class Running(QObject):
         The owner.
     worker : Runs
         Runs analyses; an `EngineWorker` by default.
+
+    Signals
+    -------
+    refused : SettingsDifferError
+        The stored analysis was made with other settings than those that are shown.
     """
+
+    refused = Signal(object)
 
     def __init__(
         self,
@@ -65,7 +73,11 @@ class Running(QObject):
         self.worker: Runs = worker if worker is not None else EngineWorker(self)
         self._opener = StoreOpener(self)
         self._number = -1
+        self._request: dict[str, Any] | None = None
+        self._reopen: Path | None = None
         self._started = self._stage_started = 0.0
+        self._before = 0
+        self._stage = ""
         link = session.connections.add
         link(panels.run.run_clicked, self._on_run_panel_run_clicked)
         link(panels.run.cancel_clicked, self.cancel)
@@ -90,15 +102,40 @@ class Running(QObject):
         except ConfigError as error:
             show_error(str(error))
             return
+        self._request = {
+            "slide": slide.uri,
+            "store": str(self._session.store_path(slide)),
+            "mpp": mpp,
+            "region": region,
+        }
+        self._start()
+
+    def run_again(self, existing: Existing) -> None:
+        """Repeat the last request with the model and settings that are shown now.
+
+        Parameters
+        ----------
+        existing : {"resume", "revise", "fresh"}
+            What becomes of the stored analysis. Where it is replaced, its layers go
+            first: what waits is written, and the engine gets the store for itself.
+        """
+        if self._request is None or self._state.busy:
+            return
+        store = Path(self._request["store"])
+        if existing != "resume" and store in self._session.analyses:
+            self._session.analyses[store].remove_layers()
+            self._reopen = store
+        self._start(existing)
+
+    def _start(self, existing: Existing = "resume") -> None:
         self._started = time.monotonic()
         self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
+        self._stage = self._panels.run.config["stage"]
         self._number = self.worker.start(
-            slide=slide.uri,
-            store=str(self._session.store_path(slide)),
-            mpp=mpp,
+            **(self._request or {}),
             model=self._state.model_name,
             config=dict(self._panels.run.config),
-            region=region,
+            existing=existing,
         )
 
     def cancel(self) -> None:
@@ -119,6 +156,7 @@ class Running(QObject):
 
     def _on_worker_answered(self, number: int, answer: object) -> None:
         if isinstance(answer, EngineReady):
+            self._panels.run.set_devices(answer.devices)
             self._state.device = answer.device
             return
         if number != self._number:
@@ -128,11 +166,19 @@ class Running(QObject):
         elif isinstance(answer, RunFinished):
             self._finish(answer.summary)
         elif isinstance(answer, RunCancelled):
+            if self._stage == "patch":
+                self._take_tiles_as_labels()
             self._end("stopped; what was finished is kept")
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._end("")
+            if isinstance(error, SettingsDifferError):
+                self.refused.emit(error)
+                return
+            if self._reopen is not None:  # starting over failed: the earlier one is still there
+                self.open_store(self._reopen)
+                self._reopen = None
         show_error(str(error))
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
@@ -153,11 +199,12 @@ class Running(QObject):
             self._open(event)
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
-            self._tell(event.stage, 0, event.total, event.unit)
+            self._before = event.done
+            self._tell(event.stage, event.done, event.total, event.unit)
         elif isinstance(event, TileBatch):
             self._tell("patch", event.done, event.total, "tiles")
             seconds = time.monotonic() - self._stage_started
-            self._state.tiles_per_second = event.done / max(seconds, 1e-6)
+            self._state.tiles_per_second = (event.done - self._before) / max(seconds, 1e-6)
             if current is not None:
                 current.put_tiles(event)
         elif isinstance(event, RegionRefined):
@@ -167,12 +214,22 @@ class Running(QObject):
         elif isinstance(event, StageDone):
             for note in event.notes:
                 show_info(note)
+            if event.stage == "patch" and self._stage == "patch":
+                self._take_tiles_as_labels()
+
+    def _take_tiles_as_labels(self) -> None:
+        if self._session.current is not None:
+            self._session.current.put_tiles_as_labels()
+            self._session.report_wanted.emit()
 
     def _open(self, event: AnalysisOpened) -> None:
         path = Path(event.store)
-        self._state.model = event.model
+        self._reopen = None
+        if event.device:
+            self._state.device = event.device
         self._state.coverage = event.coverage
         if path in self._session.analyses:
+            self._session.analyses[path].model = event.model
             self._session.current = self._session.analyses[path]
         else:
             name = event.slide.get("name", path.name)
@@ -180,7 +237,9 @@ class Running(QObject):
 
     def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
         seconds = time.monotonic() - self._stage_started
-        text = progress_text(STAGE_TITLES.get(stage, stage), done, total, unit, seconds)
+        text = progress_text(
+            STAGE_TITLES.get(stage, stage), done, total, unit, seconds, self._before
+        )
         phase = self._state.progress.phase
         if phase is not RunPhase.CANCELLING:
             phase = RunPhase.RUNNING
