@@ -13,11 +13,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError, WeightsError
-from napari_fddm.core.events import (
-    StageDone,
-    StageStarted,
-    TileBatch,
-)
+from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import LoadedModel, load_model
@@ -30,12 +26,7 @@ from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.model_cards import check_classes
-from napari_fddm.pipeline.refine import (
-    RefinedMap,
-    Refiner,
-    preload_denoiser,
-    refine_events,
-)
+from napari_fddm.pipeline.refine import RefinedMap, Refiner, preload_denoiser, refine_events
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
@@ -213,8 +204,7 @@ class _Run:
         if not path.exists():
             return self._create_store(path)
         if fresh or revise:
-            build = self._build_revised if revise else self._build_empty
-            kept = replace_store(path, lambda place: build(path, place))
+            kept = replace_store(path, lambda place: self._build(path, place, revise=revise))
             if kept is not None:
                 carried = "; they were carried over" if revise else ""
                 self.notes.append(
@@ -232,12 +222,10 @@ class _Run:
             raise
         return store
 
-    def _build_empty(self, _old: Path, place: Path) -> None:
-        self._create_store(place).close()
-
-    def _build_revised(self, old: Path, place: Path) -> None:
+    def _build(self, old: Path, place: Path, *, revise: bool) -> None:
         with self._create_store(place) as new:
-            carry_over(old, new, self.provenance, self._selected_tiles)
+            if revise:
+                carry_over(old, new, self.provenance, self._selected_tiles)
 
     def _selected_tiles(self) -> npt.NDArray[np.bool_]:
         return self._find_tissue().tiles_to_analyze(self.grid.geometry)

@@ -153,13 +153,7 @@ class AnalysisStore:
 
     @property
     def holds_corrections(self) -> bool:
-        """Whether a person's work is in it.
-
-        Raises
-        ------
-        StoreError
-            If the event log is damaged.
-        """
+        """Whether a person's work is in it; a damaged log raises StoreError."""
         return self.edit_layers != [layout.CORRECTED] or self.log.last_seq > 0
 
     def check_compatible(self, provenance: Provenance) -> None:
