@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_fddm.pipeline.store import AnalysisStore
-from tests.support.window import RUN_MS, Window
+from tests.support.window import RUN_MS, SCREENSHOTS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -72,7 +72,8 @@ def test_own_model_then_other_settings_with_corrections_carried_over(window, tmp
     revising = window.widget.controller.revising
     qtbot.waitUntil(lambda: revising.dialog is not None, timeout=RUN_MS)
     assert "Bridge steps: 1 → 2" in revising.dialog.text.text()
-    window.screenshot("52-other-settings")
+    if SCREENSHOTS:
+        revising.dialog.grab().save(f"{SCREENSHOTS}/52-other-settings.png")
     click(window, revising.dialog.cancel_button)
     assert window.analysis.layer is layer
 

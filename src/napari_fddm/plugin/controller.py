@@ -12,12 +12,14 @@ from napari_fddm.plugin.brush import Brush
 from napari_fddm.plugin.choosing import ModelChooser
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.preferring import Preferring
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.revising import Revising
 from napari_fddm.plugin.running import Running
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
+from napari_fddm.plugin.settings import PluginSettings
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
 
@@ -74,6 +76,7 @@ class Controller(QObject):
         self.saving = Saving(session, panels.necrosis)
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
         self.revising = Revising(session, panels, self.running)
+        self.preferring = Preferring(session, panels, PluginSettings.read())
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
