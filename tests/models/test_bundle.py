@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from napari_fddm.core.cards import DenoiserSettings, LoraSettings
 from napari_fddm.core.errors import ConfigError, WeightsError
 from napari_fddm.models.bundle import (
     ADAPTER_FILE,
@@ -20,8 +21,8 @@ from napari_fddm.models.bundle import (
     with_best_layout,
 )
 from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser, DenoiserSettings
-from napari_fddm.models.lora import LoraSettings, add_lora, lora_state
+from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.lora import add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
 from tests.support.models import TINY
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from napari_fddm.models.denoiser import TISSUE_FEATURES, Denoiser, DenoiserSettings
+from napari_fddm.core.cards import TISSUE_FEATURES, DenoiserSettings
+from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.pipeline.cellmaps import N_FEATURES
 
 SMALL = DenoiserSettings(widths=(8, 16), layers=1)

@@ -8,8 +8,9 @@ from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from napari_fddm.core.cards import LoraSettings
 from napari_fddm.models.classifier import TileClassifier, build_backbone, build_head
-from napari_fddm.models.lora import LoraSettings, add_lora, lora_state, merge_lora
+from napari_fddm.models.lora import add_lora, lora_state, merge_lora
 from tests.support.models import TINY
 
 

@@ -10,16 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from napari_fddm.core.cards import CARD_NAME, read_card, write_card
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
-from napari_fddm.models.weights import (
-    CARD_NAME,
-    check_files,
-    load_tensors,
-    read_card,
-    sha256_of,
-    write_card,
-)
+from napari_fddm.models.weights import check_files, load_tensors, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

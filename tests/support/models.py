@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save_file
 
-from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE, REFINER_FILE
-from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser, DenoiserSettings
-from napari_fddm.models.lora import LoraSettings, add_lora, lora_state
-from napari_fddm.models.weights import (
+from napari_fddm.core.cards import (
     ClassifierCard,
+    DenoiserSettings,
+    LoraSettings,
     ModelCard,
     RefinerCard,
-    sha256_of,
     write_card,
 )
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.provenance import REFINER_FILE
+from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE
+from napari_fddm.models.classifier import TileClassifier, build_backbone
+from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.lora import add_lora, lora_state
+from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.refine import input_scale
 
 if TYPE_CHECKING:

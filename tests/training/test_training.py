@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_fddm.core.cards import DenoiserSettings
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser, DenoiserSettings
+from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.models.lora import add_lora
 from napari_fddm.pipeline.refine import input_scale

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_fddm.core.cards import read_card
 from napari_fddm.core.errors import FddmError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _device() -> Check:
 
 def _weights() -> Check:
     from napari_fddm.models.registry import DEFAULT_MODEL, bundled_models, find_model
-    from napari_fddm.models.weights import check_files, read_card
+    from napari_fddm.models.weights import check_files
 
     try:
         folder = find_model(DEFAULT_MODEL)

@@ -102,6 +102,14 @@ def run(
             "under another name.",
         ),
     ] = True,
+    revise: Annotated[
+        bool,
+        typer.Option(
+            "--revise",
+            help="Start over with other settings and carry corrections over; classified tiles "
+            "are used again where the model and its input are the same.",
+        ),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Analyze a slide."""
@@ -117,6 +125,7 @@ def run(
         definition=definition,
         definitions=definitions,
         fresh=not resume,
+        revise=revise,
         quiet=quiet,
         stage=stage,
         label_mpp=label_mpp,

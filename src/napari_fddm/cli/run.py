@@ -33,6 +33,7 @@ def run_slide(
     definition: str = "fddm",
     definitions: Path | None = None,
     fresh: bool = False,
+    revise: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Analyze a slide into a store, write the report, and return it.
@@ -50,6 +51,8 @@ def run_slide(
 
     config = load_config(**settings)
     check_tissue(config.tissue)
+    if fresh and revise:
+        raise ConfigError("--fresh and --revise exclude each other: choose one.")
     wanted = parse_region(region) if region else None
     own = find_definitions(definitions)
     find_definition(definition, own)
@@ -63,7 +66,15 @@ def run_slide(
         store = out or default_store_path(path, slide.fingerprint)
         from napari_fddm.pipeline.analyze import analyze
 
-        run = analyze(slide, store=store, model=model, config=config, region=wanted, fresh=fresh)
+        run = analyze(
+            slide,
+            store=store,
+            model=model,
+            config=config,
+            region=wanted,
+            fresh=fresh,
+            revise=revise,
+        )
         result = drain(run, quiet=quiet)
     made = _report_of(result.store, definition, own)
     if report is not None:

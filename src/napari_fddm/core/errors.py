@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class FddmError(Exception):
     """Base of every error napari-fddm raises on purpose.
@@ -46,6 +48,59 @@ class WeightsError(FddmError):
 
 class StoreError(FddmError):
     """A working store cannot be created, read or written."""
+
+
+class SettingsDifferError(StoreError):
+    """A run would continue an analysis that was made with other settings.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every error.
+    changes : tuple of Change
+        What differs (`core.provenance`).
+    stored : dict
+        The provenance of the stored analysis.
+    corrected : bool
+        Whether a person's work is in it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        changes: tuple[Any, ...] = (),
+        stored: dict[str, Any] | None = None,
+        corrected: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.changes = changes
+        self.stored = stored or {}
+        self.corrected = corrected
+
+    @property
+    def corrections_fit(self) -> bool:
+        """Whether the new analysis has the same slide and label grid."""
+        return not {change.what for change in self.changes} & {"slide", "mpp", "label_mpp"}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep everything when the error crosses a process border."""
+        return _rebuild_differing, (
+            self.message,
+            self.hint,
+            self.changes,
+            self.stored,
+            self.corrected,
+        )
+
+
+def _rebuild_differing(
+    message: str, hint: str, changes: tuple[Any, ...], stored: dict[str, Any], corrected: bool
+) -> SettingsDifferError:
+    return SettingsDifferError(
+        message, hint=hint, changes=changes, stored=stored, corrected=corrected
+    )
 
 
 class ConfigError(FddmError):

@@ -53,6 +53,8 @@ class AnalysisOpened:
         Who signed it off, if it is locked.
     last_seq : int or None
         Number of the newest record of the event log that this follows from.
+    refined : bool
+        Whether the labels are refined ones; else they are those of whole tiles.
     """
 
     store: str
@@ -69,6 +71,7 @@ class AnalysisOpened:
     estimate: float | None = None
     sign_off: SignOff | None = None
     last_seq: int | None = None
+    refined: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.config import option_name
+from napari_fddm.core.errors import SettingsDifferError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+REFINER_FILE = "refiner.safetensors"
+"""The weights that stage 1 does not use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that decides a result and differs from what is stored.
+
+    Attributes
+    ----------
+    what : str
+        A field of `AnalysisConfig`, "mpp", "model", "weights" or "slide".
+    old, new : str
+        The stored and the wanted value, in words.
+    """
+
+    what: str
+    old: str
+    new: str
+
+    def in_words(self, name: Callable[[str], str]) -> str:
+        """Say it in one line; ``name`` turns a setting into what its user calls it."""
+        if self.what == "slide":
+            return f"the slide is another one or its content changed: {self.old} → {self.new}"
+        if self.what == "weights":
+            return f"the weights of the model {self.new} are others"
+        return f"{name(self.what)} {self.old} → {self.new}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +85,97 @@ class Provenance:
         Device, threads, batch size and versions change results only within a
         tolerance, so they do not count.
         """
+        return [change.in_words(option_name) for change in self.changes(other)]
+
+    def changes(self, other: dict[str, Any]) -> list[Change]:
+        """Return the same as values, for whoever names settings in another way."""
         mine = self.to_json()
         found = [*_of_slide(mine["slide"], other.get("slide", {}))]
         found += _of_model(mine["model"], other.get("model", {}))
         config = other.get("config", {})
-        if _mask_identity(mine) != _mask_identity(other):
+        if mask_identity(mine) != mask_identity(other):
             now, then = (_mask_title(v.get("config", {}), v.get("tissue")) for v in (mine, other))
-            found.append(_changed(option_name("tissue"), then, now))
+            found.append(Change("tissue", then, now))
         found += [
-            _changed(option_name(key), config.get(key), mine["config"].get(key))
+            Change(key, _shown(config.get(key)), _shown(mine["config"].get(key)))
             for key in sorted(set(mine["config"]) | set(config))
             if key not in IRRELEVANT and mine["config"].get(key) != config.get(key)
         ]
         return found
 
+    def require_same(
+        self, stored: dict[str, Any], path: Path, corrected: Callable[[], bool]
+    ) -> None:
+        """Refuse to continue what was made otherwise.
 
+        Raises
+        ------
+        SettingsDifferError
+            Naming what differs.
+        """
+        if changes := self.changes(stored):
+            words = "; ".join(self.differences(stored))
+            raise SettingsDifferError(
+                f"{path} was made with other settings ({words}).",
+                hint="Repeat them to go on, choose another store with -o, start over with --fresh, "
+                "or with --revise, which carries your corrections over.",
+                changes=tuple(changes),
+                stored=stored,
+                corrected=corrected(),
+            )
+
+    def classifies_as(self, other: dict[str, Any]) -> bool:
+        """Whether the tiles of a stored provenance are, bit for bit, those of this run.
+
+        The refiner, its settings, the label grid and the tissue mask play no part in
+        what stage 1 says of a tile; device, precision and batch do (DESIGN section 2).
+        """
+        mine, theirs = (_of_stage_1(value) for value in (self.to_json(), other))
+        return mine == theirs
+
+
+WORDS = frozenset({"licence", "real_tissue", "real_classes", "classes"})
+"""What a card tells people; a model with other words is the same model."""
 IRRELEVANT = frozenset({"device", "batch_size", "stage", "tissue"})
 """Settings that may differ between a run and its continuation; the tissue mask is
 compared by its content."""
 
 
-def _of_slide(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+def _of_slide(mine: dict[str, Any], theirs: dict[str, Any]) -> list[Change]:
     found = []
     if any(mine.get(key) != theirs.get(key) for key in ("fingerprint", "shape")):
         names = (value.get("name", "a slide") for value in (theirs, mine))
-        found.append("the slide is another one or its content changed: {} → {}".format(*names))
+        found.append(Change("slide", *map(str, names)))
     if mine.get("mpp") != theirs.get("mpp"):
-        found.append(_changed(option_name("mpp"), theirs.get("mpp"), mine.get("mpp")))
+        found.append(Change("mpp", _shown(theirs.get("mpp")), _shown(mine.get("mpp"))))
     return found
 
 
-def _of_model(mine: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+def _of_model(mine: dict[str, Any], theirs: dict[str, Any]) -> list[Change]:
     if mine.get("id") != theirs.get("id"):
-        return [_changed(option_name("model"), theirs.get("id"), mine.get("id"))]
-    deciding = (set(mine) | set(theirs)) - {"licence", "real_tissue"}
+        return [Change("model", _shown(theirs.get("id")), _shown(mine.get("id")))]
+    deciding = (set(mine) | set(theirs)) - WORDS
     if any(mine.get(key) != theirs.get(key) for key in deciding):
-        return [f"the weights of the model {mine.get('id')} are others"]
+        return [Change("weights", str(theirs.get("id")), str(mine.get("id")))]
     return []
 
 
-def _mask_identity(run: dict[str, Any]) -> tuple[object, object]:
+def _of_stage_1(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides stage 1 of a run's provenance."""
+    slide, model = run.get("slide", {}), run.get("model", {})
+    files = {k: v for k, v in model.get("files", {}).items() if k != REFINER_FILE}
+    config = run.get("config", {})
+    return (
+        {key: slide.get(key) for key in ("fingerprint", "shape", "mpp")}
+        | {key: model.get(key) for key in ("id", "analysis_mpp", "backbone")}
+        | {key: config.get(key) for key in ("overlap", "blank_filter", "batch_size")}
+        | {key: run.get(key) for key in ("device", "dtype", "threads")}
+        | {"files": files}
+    )
+
+
+def mask_identity(run: dict[str, Any]) -> tuple[object, object]:
+    """Return what tells the tissue masks of two runs apart: method and content."""
     tissue = run.get("tissue") or {"method": run.get("config", {}).get("tissue")}
     return tissue.get("method"), tissue.get("sha256")
 
@@ -101,6 +186,5 @@ def _mask_title(config: dict[str, Any], tissue: dict[str, Any] | None) -> str:
     return str(config.get("tissue"))
 
 
-def _changed(option: str, old: object, new: object) -> str:
-    shown = ("unset" if value is None else str(value) for value in (old, new))
-    return "{} {} → {}".format(option, *shown)
+def _shown(value: object) -> str:
+    return "unset" if value is None else str(value)

@@ -9,22 +9,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_fddm.core.cards import CARD_NAME, ModelCard, first_line, read_card
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
 from napari_fddm.models.hub import HubSource, find_backbone
 from napari_fddm.models.lora import merge_lora
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
-from napari_fddm.models.weights import (
-    CARD_NAME,
-    ModelCard,
-    first_line,
-    load_tensors,
-    read_card,
-    read_tensors,
-    tensors_sha256,
-)
+from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +30,6 @@ if TYPE_CHECKING:
 BACKBONE_FILE = "backbone.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 HEADS_FILE = "heads.safetensors"
-REFINER_FILE = "refiner.safetensors"
 MISFIT = "does not fit the network its card describes"
 
 
@@ -124,6 +117,8 @@ class LoadedModel:
             "analysis_mpp": self.card.analysis_mpp,
             "licence": self.card.licence,
             "real_tissue": self.card.real_tissue,
+            "classes": list(self.card.classes),
+            "real_classes": self.card.model_dump(mode="json")["real_classes"],
         }
         if self.backbone_sha256 is not None:
             source = self.card.classifier.backbone_source

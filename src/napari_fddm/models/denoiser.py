@@ -9,40 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TISSUE_FEATURES = 6
-"""O per cell: mean and standard deviation of red, green and blue."""
-
-
-class DenoiserSettings(BaseModel):
-    """Size of the network.
-
-    Attributes
-    ----------
-    classes : int
-        Channels of x_t, of y and of the output.
-    tissue_features : int
-        Channels of O.
-    condition_channels : int
-        Output channels of τ.
-    widths : tuple of int
-        Channels at each resolution, 64, 32, 16 … cells.
-    layers : int
-        Residual blocks per resolution.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    classes: int = 7
-    tissue_features: int = TISSUE_FEATURES
-    condition_channels: int = 16
-    widths: tuple[int, ...] = (32, 64, 96)
-    layers: int = 2
+    from napari_fddm.core.cards import DenoiserSettings
 
 
 class Denoiser(nn.Module):

@@ -70,6 +70,16 @@ def choose_device(wanted: str = "auto") -> ComputeDevice:
     )
 
 
+def available_devices() -> tuple[str, ...]:
+    """Return what `choose_device` can be asked for on this computer."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return tuple(found)
+
+
 def _best_available() -> str:
     if torch.cuda.is_available():
         return "cuda"

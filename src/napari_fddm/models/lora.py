@@ -4,36 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from pydantic import BaseModel, ConfigDict
-
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
     from torch import nn
 
-ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"
-"""Every attention projection. A *string* is matched whole by peft; the list
-``["qkv", "proj"]`` would also catch the convolution ``patch_embed.proj``."""
-
-
-class LoraSettings(BaseModel):
-    """LoRA hyper-parameters; the defaults are those of FDDM.
-
-    Attributes
-    ----------
-    r : int
-        Rank of the update.
-    lora_alpha : int
-        The update is scaled by ``lora_alpha / r``.
-    target_modules : str
-        Regular expression over module names.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    r: int = 16
-    lora_alpha: int = 32
-    target_modules: str = ATTENTION_LINEARS
+    from napari_fddm.core.cards import LoraSettings
 
 
 def add_lora(backbone: nn.Module, settings: LoraSettings) -> PeftModel:

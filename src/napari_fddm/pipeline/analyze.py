@@ -12,34 +12,28 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import ConfigError, WeightsError
-from napari_fddm.core.events import (
-    StageDone,
-    StageStarted,
-    TileBatch,
-)
+from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline import accounting
 from napari_fddm.pipeline.accounting import Unreadable
+from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
-from napari_fddm.pipeline.refine import (
-    RefinedMap,
-    Refiner,
-    preload_denoiser,
-    refine_events,
-)
+from napari_fddm.pipeline.model_cards import check_classes
+from napari_fddm.pipeline.refine import RefinedMap, Refiner, preload_denoiser, refine_events
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import iter_blocks
 from napari_fddm.pipeline.tile_buffer import TileBuffer
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from napari_fddm.pipeline.tissue_stage import tissue_of_slide
+from napari_fddm.pipeline.wanted import nearest_first, wanted_tiles
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
@@ -90,6 +84,7 @@ def analyze(
     config: AnalysisConfig | None = None,
     region: Region | None = None,
     fresh: bool = False,
+    revise: bool = False,
     focus: YX | None = None,
 ) -> Generator[Event, None, AnalysisResult]:
     """Classify a slide, refine it, and write everything into a working store.
@@ -114,6 +109,9 @@ def analyze(
     fresh : bool
         Start over where a store exists. One with corrections is not lost: it is
         renamed, with the date.
+    revise : bool
+        Start over likewise, but carry corrections, tumor bed, estimates and notes over,
+        and take the classified tiles where they are those that the new settings would give.
     focus : tuple of float
         (y, x), level-0 px: tiles are classified in the order of their distance from
         here; by default from the middle of the region. Results do not depend on it.
@@ -143,7 +141,7 @@ def analyze(
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config, region, fresh=fresh, focus=focus)
+    run = _Run(slide, Path(store), model, config, region, fresh=fresh, revise=revise, focus=focus)
     with closing(run.store):
         return (yield from run.events())
 
@@ -160,14 +158,11 @@ class _Run:
         region: Region | None,
         *,
         fresh: bool = False,
+        revise: bool = False,
         focus: YX | None = None,
     ) -> None:
         mpp = require_mpp(slide)
-        if model.card.classes != OSTEOSARCOMA.shorts:
-            raise WeightsError(
-                f"the model {model.card.id!r} has the classes {', '.join(model.card.classes)}; "
-                f"only {', '.join(OSTEOSARCOMA.shorts)} can be analyzed."
-            )
+        check_classes(model.card)
         if config.stage is StageName.REFINED and not model.can_refine:
             raise WeightsError(
                 f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
@@ -176,7 +171,8 @@ class _Run:
         self.grid = TileGrid(slide.levels[0].shape, mpp, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
         self.notes: list[str] = []
-        self.tiles = self._wanted_tiles(region)
+        self.tiles, clipped = wanted_tiles(self.grid, region)
+        self.notes.extend(clipped)
         self.mask = read_user_mask(config.tissue)
         if self.mask is not None:
             self.mask.check_fits(self.grid.slide_shape, slide.name)
@@ -189,7 +185,8 @@ class _Run:
                 f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
                 f"{self.grid.analysis_mpp:g}: detail it needs is missing"
             )
-        self.store = self._open_store(path, fresh=fresh)
+        self._tissue_mask: TissueMask | None = None
+        self.store = self._open_store(path, fresh=fresh, revise=revise)
         self.unreadable = Unreadable.stored(self.store.provenance)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:
@@ -210,14 +207,17 @@ class _Run:
             raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
-    def _open_store(self, path: Path, *, fresh: bool) -> AnalysisStore:
+    def _open_store(self, path: Path, *, fresh: bool, revise: bool) -> AnalysisStore:
         remove_forgotten(path)
         if not path.exists():
             return self._create_store(path)
-        if fresh:
-            kept = replace_store(path, lambda place: self._create_store(place).close())
+        if fresh or revise:
+            kept = replace_store(path, lambda place: self._build(path, place, revise=revise))
             if kept is not None:
-                self.notes.append(f"the earlier analysis holds corrections; it is kept as {kept}")
+                carried = "; they were carried over" if revise else ""
+                self.notes.append(
+                    f"the earlier analysis holds corrections{carried}; it is kept as {kept}"
+                )
         store = AnalysisStore.open(path, "r+")
         try:
             store.check_compatible(self.provenance)
@@ -229,6 +229,21 @@ class _Run:
             store.close()
             raise
         return store
+
+    def _build(self, old: Path, place: Path, *, revise: bool) -> None:
+        with self._create_store(place) as new:
+            if revise:
+                carry_over(old, new, self.provenance, self._selected_tiles)
+
+    def _selected_tiles(self) -> npt.NDArray[np.bool_]:
+        return self._find_tissue().tiles_to_analyze(self.grid.geometry)
+
+    def _find_tissue(self) -> TissueMask:
+        if self._tissue_mask is None:
+            self._tissue_mask = tissue_of_slide(
+                self.slide, self.grid, self.config.tissue, self.mask
+            )
+        return self._tissue_mask
 
     def _create_store(self, path: Path) -> AnalysisStore:
         return AnalysisStore.create(
@@ -247,29 +262,10 @@ class _Run:
         self.maps.features[:, cell.coverage] = store.tissue_features()[:, cell.coverage]
         self.maps.analyzed[:] = done
 
-    def _wanted_tiles(self, region: Region | None) -> Window:
-        if region is None:
-            return Window(0, 0, *self.grid.shape)
-        tiles = self.grid.window_of(region)
-        height, width = self.grid.slide_shape
-        if tiles.is_empty:
-            raise ConfigError(
-                f"the region {_in_words(region)} is empty or outside the slide of "
-                f"{height} × {width} px.",
-                hint="Regions are y, x, height, width in level-0 pixels.",
-            )
-        inside = region.intersection(Region(0, 0, height, width))
-        if inside != region:
-            self.notes.append(
-                f"the region {_in_words(region)} reaches beyond the slide and was clipped to "
-                f"{_in_words(inside)}"
-            )
-        return tiles
-
     def _tissue(self) -> Generator[Event, None, TissueMask]:
         started = time.monotonic()
         yield StageStarted("tissue", 0)
-        tissue = tissue_of_slide(self.slide, self.grid, self.config.tissue, self.mask)
+        tissue = self._find_tissue()
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
 
@@ -282,17 +278,10 @@ class _Run:
         return needed
 
     def _classify(self, tissue: TissueMask) -> Generator[Event, None, UnreadableTiles]:
-        tiles = self.tiles
         wanted = self._needed_tiles() & tissue.tiles_to_analyze(self.grid.geometry)
         already = int(np.count_nonzero(wanted & self.maps.analyzed))
         wanted &= ~self.maps.analyzed
-        center = (tiles.y + tiles.height / 2, tiles.x + tiles.width / 2)
-        if self.focus is not None:
-            cell = self.grid.geometry.cell
-            center = (self.focus[0] / cell, self.focus[1] / cell)
-        places = np.argwhere(wanted)
-        nearest = np.argsort(((places + 0.5 - np.array(center)) ** 2).sum(axis=1), kind="stable")
-        indices = [(int(r), int(c)) for r, c in places[nearest]]
+        indices = nearest_first(wanted, self.grid, self.tiles, self.focus)
         stage = classify_events(
             self.slide,
             self.grid,
@@ -386,7 +375,3 @@ class _Run:
         if gaps:
             self.notes.append(f"the overview has {len(gaps)} gaps: {gaps[0]}")
         return not gaps
-
-
-def _in_words(region: Region) -> str:
-    return f"{region.y:g} {region.x:g} {region.height:g} {region.width:g}"

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.geometry import YX, Region
-    from napari_fddm.pipeline.engine_messages import Reply, Request
+    from napari_fddm.pipeline.engine_messages import Existing, Reply, Request
     from napari_fddm.slides.served import PixelSource
 
 POLL_SECONDS = 0.05
@@ -166,6 +166,7 @@ class EngineClient:
         config: dict[str, Any] | None = None,
         region: Region | None = None,
         focus: YX | None = None,
+        existing: Existing = "resume",
     ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
@@ -181,7 +182,15 @@ class EngineClient:
         if self.ready is None:
             yield from self.until_ready()
         request = RunRequest(
-            next(self._ids), slide, mpp, model, dict(config or {}), region, store, focus
+            next(self._ids),
+            slide,
+            mpp,
+            model,
+            dict(config or {}),
+            region,
+            store,
+            focus,
+            existing,
         )
         self._send(request)
         finished = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.slides.served import PixelSource
+
+Existing = Literal["resume", "revise", "fresh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class RunRequest:
         Folder of the working store.
     focus : tuple of float or None
         (y, x), level-0 px, where the user looks: tiles near it come first.
+    existing : {"resume", "revise", "fresh"}
+        What to do with a store that exists, see `pipeline.analyze.analyze`.
     """
 
     run_id: int
@@ -43,6 +47,7 @@ class RunRequest:
     region: Region | None
     store: str
     focus: YX | None = None
+    existing: Existing = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,13 @@ class EngineReady:
         What it will run on, in words.
     seconds : float
         How long the start took.
+    devices : tuple of str
+        What a run may ask for here: "cpu", "cuda" …
     """
 
     device: str
     seconds: float
+    devices: tuple[str, ...] = ("cpu",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,11 +66,11 @@ class EngineServer:
         threading.Thread(target=self._listen, name="fddm-requests", daemon=True).start()
         started = time.monotonic()
         try:
-            device = warm_up()
+            device, devices = warm_up()
         except FddmError as error:
             self._send(RunFailed(-1, error))
             return
-        self._send(EngineReady(device, time.monotonic() - started))
+        self._send(EngineReady(device, time.monotonic() - started, devices))
         while (request := self._requests.get()) is not None:
             if isinstance(request, PreloadRequest):
                 self._preload(request)
@@ -118,6 +118,8 @@ class EngineServer:
                 store=request.store,
                 region=request.region,
                 focus=request.focus,
+                fresh=request.existing == "fresh",
+                revise=request.existing == "revise",
             )
             with closing(run):
                 while True:
@@ -165,16 +167,16 @@ def open_source(source: str | PixelSource, mpp: float | None) -> Slide:
     return ServedSlide(source, mpp=mpp)
 
 
-def warm_up() -> str:
-    """Import what a run needs and return the device in words."""
+def warm_up() -> tuple[str, tuple[str, ...]]:
+    """Import what a run needs; return the device in words, and those that are there."""
     import diffusers  # noqa: F401
     import peft  # noqa: F401
     import timm  # noqa: F401
 
-    from napari_fddm.models.device import choose_device
+    from napari_fddm.models.device import available_devices, choose_device
     from napari_fddm.pipeline import analyze  # noqa: F401
 
-    return choose_device().title
+    return choose_device().title, available_devices()
 
 
 def main() -> None:

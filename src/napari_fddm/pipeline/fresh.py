@@ -35,7 +35,7 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
     path : Path
         Place of a store.
     create : callable
-        Creates the new store at the path it gets.
+        Creates the new store at the path it gets; the old one is still in its place then.
 
     Returns
     -------
@@ -79,8 +79,7 @@ def holds_corrections(path: Path) -> bool:
     """Say whether a person's work is in a store; yes, where that cannot be known."""
     try:
         with AnalysisStore.open(path) as store:
-            further = [name for name in store.edit_layers if name != layout.CORRECTED]
-            return bool(further) or store.log.last_seq > 0
+            return store.holds_corrections
     except StoreError:
         return True
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_fddm.core.cards import RefinerCard
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.merging import CellAccumulator, labels_from_cells
@@ -18,7 +19,6 @@ from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid, regions_for
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.diffusion.sampling import region_noise, sample_bridge
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.models.weights import RefinerCard
 
 if TYPE_CHECKING:
     from collections.abc import Generator

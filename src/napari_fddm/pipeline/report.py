@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
@@ -113,6 +114,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         read_estimate(store),
         read_sign_off(store),
         last_seq,
+        bool(store.probability_map("refined").coverage.any()),
     )
 
 
@@ -169,6 +171,8 @@ def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[
         found.append("nothing is refined yet: these are the classes of whole tiles")
     if not run.get("model", {}).get("real_tissue", True):
         found.append("the model never saw real tissue: on a real slide its classes mean nothing")
+    elif unseen := unseen_classes(run.get("model", {})):
+        found.append(f"the model never saw real {', '.join(unseen)}")
     if signed is not None and not signed.intact:
         found.append(f"{CHANGED_SINCE} ({signed.title})")
     return found

@@ -149,22 +149,21 @@ class AnalysisStore:
         """The event log; append notes with ``log.append``, edits with `append_edit`."""
         return self._corrections.log
 
+    @property
+    def holds_corrections(self) -> bool:
+        """Whether a person's work is in it; a damaged log raises StoreError."""
+        return self.edit_layers != [layout.CORRECTED] or self.log.last_seq > 0
+
     def check_compatible(self, provenance: Provenance) -> None:
         """Make sure that a run continues what is stored.
 
         Raises
         ------
-        StoreError
+        SettingsDifferError
             Naming what differs: slide, weights or settings.
         """
         asked = Provenance(**json.loads(json.dumps(_plain(provenance))))
-        differences = asked.differences(self.provenance)
-        if differences:
-            raise StoreError(
-                f"{self.path} was made with other settings ({'; '.join(differences)}).",
-                hint="Repeat them to go on, choose another store with -o, or start over with "
-                "--fresh.",
-            )
+        asked.require_same(self.provenance, self.path, lambda: self.holds_corrections)
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
         """Replace the stored provenance, e.g. when another device continues a run."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.geometry import Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
+from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
 from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
@@ -45,6 +49,7 @@ class Analysis:
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry
+        self._tile_geometry = opened.tile_geometry
         self.patch = opened.patch.copy()
         self.label_map = LabelMap(
             opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
@@ -79,6 +84,8 @@ class Analysis:
         self.sign_off = opened.sign_off
         self.update_lock()
         self.rate_seen = False
+        self.model = opened.model
+        self._shows_tiles = not opened.refined and bool(opened.patch.any())
 
     @property
     def layers(self) -> tuple[Labels, ...]:
@@ -95,8 +102,25 @@ class Analysis:
         self.patch[batch.rows, batch.cols] = batch.labels
         self._stale.add(self.patch_layer)
 
+    def put_tiles_as_labels(self) -> None:
+        """Take the tiles' classes for the labels, unless something is refined.
+
+        The store does the same (`pipeline.automatic`): a run that stops after the tiles
+        has a rate, of the tiles; the two methods are never mixed.
+        """
+        if self.label_map.automatic.any() and not self._shows_tiles:
+            return
+        labels = spread_tiles(self.patch, self._tile_geometry, self.geometry)
+        self.sync.put_automatic(Window(0, 0, *labels.shape), labels)
+        self._shows_tiles = bool(labels.any())
+        self._stale |= {self.refined_layer, self.layer}
+
     def put_region(self, event: RegionRefined) -> None:
         """Take the labels of a refined region; corrected cells keep theirs."""
+        if self._shows_tiles:
+            whole = Window(0, 0, *self.geometry.shape)
+            self.sync.put_automatic(whole, np.zeros(self.geometry.shape, np.uint8))
+            self._shows_tiles = False
         self.sync.put_automatic(event.window, event.labels)
         self._stale |= {self.refined_layer, self.layer}
 
@@ -202,6 +226,12 @@ class Analysis:
         self.sync.repeat(edits)
         self.keeper.do(lambda _store: place.unlink(missing_ok=True))
         return True
+
+    def remove_layers(self) -> None:
+        """Take its layers out of the viewer; the session then closes it."""
+        for layer in self.layers:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
 
     def close(self) -> str:
         """Write what waits and let go of layer and store.

@@ -9,6 +9,7 @@ from qtpy.QtCore import QEvent, QObject
 from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
+from napari_fddm.plugin.choosing import ModelChooser
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.excluded import Excluded
 from napari_fddm.plugin.exporting import Exporting
@@ -16,12 +17,15 @@ from napari_fddm.plugin.images import ForeignImages
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
 from napari_fddm.plugin.opening import SlideOpening
+from napari_fddm.plugin.preferring import Preferring
 from napari_fddm.plugin.properties import Properties
 from napari_fddm.plugin.reporting import Reporting
+from napari_fddm.plugin.revising import Revising
 from napari_fddm.plugin.running import Running
 from napari_fddm.plugin.saving import Saving
 from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
+from napari_fddm.plugin.settings import PluginSettings
 from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
@@ -68,6 +72,7 @@ class Controller(QObject):
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
         self._closed = False
+        self.model = ModelChooser(session, panels)
         self.estimate = EstimateFirst(session, panels.necrosis)
         self.reporting = Reporting(session, panels, self._hides, self)
         self.appearance = Appearance(session, panels.classes)
@@ -83,7 +88,10 @@ class Controller(QObject):
         self.running = Running(
             session, panels, self.scope.region, images=self.images, parent=self, worker=worker
         )
+        self.revising = Revising(session, panels, self.running)
+        self.preferring = Preferring(session, panels, PluginSettings.read())
         link = session.connections.add
+        link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
         self.navigating = Navigating(session, panels, self)
         self.opening = SlideOpening(session, panels, self.running, self)
@@ -131,6 +139,7 @@ class Controller(QObject):
         self.reporting.stop()
         self.bed.settle()
         self.tooling.close()
+        self.revising.close()
         self.session.connections.close()
         self.navigating.close()
         self.opening.close()

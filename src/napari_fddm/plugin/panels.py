@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.plugin.class_panel import ClassPanel
+from napari_fddm.plugin.model_panel import ModelPanel
 from napari_fddm.plugin.navigator import Navigator
 from napari_fddm.plugin.necrosis_panel import NecrosisPanel
 from napari_fddm.plugin.run_panel import RunPanel
@@ -28,6 +29,8 @@ class Panels:
         What is looked at.
     navigator : Navigator
         Where on it one is, and how near.
+    model : ModelPanel
+        Which networks look at it.
     run : RunPanel
         What shall be analyzed, and how far that is.
     tools : ToolPanel
@@ -42,6 +45,7 @@ class Panels:
 
     slide: SlidePanel
     navigator: Navigator
+    model: ModelPanel
     run: RunPanel
     tools: ToolPanel
     classes: ClassPanel
@@ -54,6 +58,7 @@ class Panels:
         return cls(
             slide=SlidePanel(parent),
             navigator=Navigator(parent),
+            model=ModelPanel(parent),
             run=RunPanel(parent),
             tools=ToolPanel(OSTEOSARCOMA, parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
+from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.plugin.definitions import own_definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.panels import Panels
@@ -21,6 +22,16 @@ REFRESH_MS = 200
 SYNTHETIC_BADGE = (
     "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
 )
+
+
+def badge_of(model: Mapping[str, Any]) -> str:
+    """Return the warning about a model that never saw real tissue, of all or some classes."""
+    if not model.get("real_tissue"):
+        return SYNTHETIC_BADGE
+    unseen = unseen_classes(model)
+    if not unseen:
+        return ""
+    return f"The model behind this rate never saw real {', '.join(unseen)}."
 
 
 class Reporting(QObject):
@@ -85,8 +96,7 @@ class Reporting(QObject):
         if current is None:
             self._state.report = (None, None)
         else:
-            text = "" if self._state.model.get("real_tissue") else SYNTHETIC_BADGE
-            self._panels.necrosis.set_badge(text)
+            self._panels.necrosis.set_badge(badge_of(current.model))
             self._schedule()
 
     def _on_state_progress_changed(self, _progress: Any) -> None:

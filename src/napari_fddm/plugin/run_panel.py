@@ -1,10 +1,9 @@
-"""The run panel: model, scope, advanced settings, Run FDDM, progress. Emits intent only."""
+"""The run panel: scope, stage, settings, Run FDDM, progress. Emits intent only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import Container, FloatSlider, SpinBox
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -13,22 +12,25 @@ from qtpy.QtWidgets import (
     QLabel,
     QProgressBar,
     QPushButton,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible, QElidingLabel
+from superqt import QCollapsible
 
-from napari_fddm.core.config import AnalysisConfig
+from napari_fddm.core.config import AnalysisConfig, StageName
+from napari_fddm.plugin import settings_form
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCOPES = {
     Scope.VIEWPORT: "What the window shows",
     Scope.DRAWN: "The drawn region",
     Scope.SLIDE: "The whole slide",
 }
+STAGES = {StageName.REFINED: "Refined", StageName.PATCH: "Tiles only"}
 
 
 class RunPanel(QWidget):
@@ -54,6 +56,7 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._has_slide = False
+        self._slide: SlideInfo | None = None
         self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
             self.scope_box.addItem(title, scope.value)
@@ -61,14 +64,29 @@ class RunPanel(QWidget):
         self.draw_button.setToolTip("Draw a rectangle on the slide and analyze that.")
         self.estimate_label = QLabel()
         self.estimate_label.setWordWrap(True)
-        self.model_label = QElidingLabel("fddm-small (synthetic tissue only)")
-        self.model_label.setToolTip(
-            "The bundled model was trained on procedural slides. On real tissue its classes "
-            "mean nothing until it is trained on slides of your own."
+        default = AnalysisConfig()
+        self.stage_box = narrow(QComboBox())
+        for stage, title in STAGES.items():
+            self.stage_box.addItem(title, stage.value)
+        self.stage_box.setCurrentIndex(self.stage_box.findData(default.stage.value))
+        self.stage_box.setToolTip(
+            "Refined: the bridge draws the borders. Tiles only: one class per tile of 256 µm, "
+            "faster; the rate is then that of whole tiles."
         )
-        self.settings = _settings_form()
+        self.samples_box = QSpinBox()
+        self.samples_box.setRange(1, 64)
+        self.samples_box.setPrefix("samples: ")
+        self.samples_box.setValue(default.samples)
+        self.samples_box.setToolTip("Bridge samples that are averaged per region.")
+        self.settings = settings_form.advanced_settings()
+        self.size_label = QLabel()
+        self.size_label.setWordWrap(True)
         self.advanced = QCollapsible("Advanced")
         self.advanced.addWidget(self.settings.native)
+        self.advanced.addWidget(self.size_label)
+        self.device_label = QLabel("starting the engine…")
+        self.device_label.setToolTip("Where the networks run, and in which precision.")
+        self.device_label.setEnabled(False)  # gray: it is there for who looks for it
         self.run_button = QPushButton("Run FDDM")
         self.run_button.setObjectName("run")
         self.cancel_button = QPushButton("Cancel")
@@ -83,6 +101,8 @@ class RunPanel(QWidget):
         self.run_button.clicked.connect(self._on_run_button_clicked)
         self.draw_button.clicked.connect(self._on_draw_button_clicked)
         self.scope_box.currentIndexChanged.connect(self._on_scope_box_changed)
+        self.stage_box.currentIndexChanged.connect(self._on_stage_box_changed)
+        self.settings["label_mpp"].changed.connect(self._on_label_mpp_changed)
         self.cancel_button.clicked.connect(self.cancel_clicked)
         self.set_slide(None)
         self.set_progress(Progress())
@@ -90,12 +110,15 @@ class RunPanel(QWidget):
     def _lay_out(self) -> None:
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Model", self.model_label)
         scope = QHBoxLayout()
         scope.addWidget(self.scope_box, 1)
         scope.addWidget(self.draw_button)
         form.addRow("Analyze", scope)
         form.addRow("", self.estimate_label)
+        stage = QHBoxLayout()
+        stage.addWidget(self.stage_box, 1)
+        stage.addWidget(self.samples_box)
+        form.addRow("Stage", stage)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
@@ -106,6 +129,7 @@ class RunPanel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.progress_bar)
         layout.addWidget(self.status_label)
+        layout.addWidget(self.device_label)
 
     @property
     def scope(self) -> Scope:
@@ -114,12 +138,44 @@ class RunPanel(QWidget):
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The advanced settings, as fields of `AnalysisConfig`."""
-        return dict(self.settings.asdict())
+        """The settings, as fields of `AnalysisConfig`."""
+        return {
+            "stage": self.stage_box.currentData(),
+            "samples": self.samples_box.value(),
+            **self.settings.asdict(),
+        }
+
+    def set_config(self, config: Mapping[str, Any]) -> None:
+        """Show other settings, e.g. those of an earlier run; stage and device stay."""
+        settings_form.set_values(self.settings, {k: v for k, v in config.items() if k != "device"})
+        if "samples" in config:
+            self.samples_box.setValue(config["samples"])
+
+    def set_can_refine(self, can_refine: bool) -> None:
+        """Offer the refined stage, or only tiles where the model has no refiner."""
+        index = self.stage_box.findData(StageName.REFINED.value)
+        if not can_refine:
+            self.stage_box.setCurrentIndex(self.stage_box.findData(StageName.PATCH.value))
+        elif not self.stage_box.isEnabled():
+            self.stage_box.setCurrentIndex(index)
+        self.stage_box.setEnabled(can_refine)
+
+    def set_device(self, title: str) -> None:
+        """Say where the networks run."""
+        self.device_label.setText(f"runs on {title}")
+
+    def set_devices(self, present: Sequence[str]) -> None:
+        """Offer the devices that this computer has."""
+        box = self.settings["device"]
+        chosen = box.value
+        box.choices = settings_form.device_choices(present)
+        box.value = chosen if chosen in ("auto", *present) else "auto"
 
     def set_slide(self, info: SlideInfo | None) -> None:
         """Without a slide nothing can be run."""
         self._has_slide = info is not None
+        self._slide = info
+        self._on_label_mpp_changed(self.settings["label_mpp"].value)
         self.run_button.setEnabled(info is not None)
         self.draw_button.setEnabled(info is not None)
 
@@ -145,6 +201,16 @@ class RunPanel(QWidget):
         self.scope_box.setCurrentIndex(self.scope_box.findData(Scope.DRAWN.value))
         self.draw_clicked.emit()
 
+    def _on_stage_box_changed(self, _index: int) -> None:
+        self.samples_box.setEnabled(self.stage_box.currentData() == StageName.REFINED.value)
+        self.scope_chosen.emit()
+
+    def _on_label_mpp_changed(self, label_mpp: float) -> None:
+        info, text = self._slide, ""
+        if info is not None and info.mpp is not None:
+            text = settings_form.map_size_text(info.shape, info.mpp, label_mpp)
+        self.size_label.setText(text)
+
     def _on_scope_box_changed(self, _index: int) -> None:
         self.scope_chosen.emit()
 
@@ -154,43 +220,3 @@ def narrow(box: QComboBox) -> QComboBox:
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(12)
     return box
-
-
-def _settings_form() -> Container[Any]:
-    """Return the advanced settings; the names are those of `AnalysisConfig`."""
-    default = AnalysisConfig()
-    return Container(
-        widgets=[
-            SpinBox(
-                name="steps",
-                label="Bridge steps",
-                value=default.steps,
-                min=1,
-                max=100,
-                tooltip="Network calls per region; 1 is the direct refiner.",
-            ),
-            SpinBox(
-                name="samples",
-                label="Samples",
-                value=default.samples,
-                min=1,
-                max=64,
-                tooltip="Bridge samples that are averaged per region.",
-            ),
-            FloatSlider(
-                name="eta",
-                label="Eta",
-                value=default.eta,
-                min=0.0,
-                max=1.0,
-                tooltip="1: exact posterior; 0: without noise.",
-            ),
-            SpinBox(
-                name="seed",
-                label="Seed",
-                value=default.seed,
-                max=2**31 - 1,
-                tooltip="Of the noise.",
-            ),
-        ]
-    )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Signal
 
-from napari_fddm.core.errors import ConfigError, PixelsGoneError
+from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -29,10 +30,33 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
+    from napari_fddm.pipeline.engine_messages import Existing
     from napari_fddm.plugin.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What the last run was asked for.
+
+    Attributes
+    ----------
+    slide : SlideInfo
+        What to analyze.
+    store : Path
+        Where its store lies.
+    mpp : float or None
+        What the user typed, µm per level-0 px.
+    region : Region or None
+        Level-0 px; None for all of it.
+    """
+
+    slide: SlideInfo
+    store: Path
+    mpp: float | None
+    region: Region | None
 
 
 class Running(QObject):
@@ -52,7 +76,14 @@ class Running(QObject):
         The owner.
     worker : Runs
         Runs analyses; an `EngineWorker` by default.
+
+    Signals
+    -------
+    refused : SettingsDifferError
+        The stored analysis was made with other settings than those that are shown.
     """
+
+    refused = Signal(object)
 
     def __init__(
         self,
@@ -71,7 +102,11 @@ class Running(QObject):
         self.worker: Runs = worker if worker is not None else EngineWorker(self)
         self._opener = StoreOpener(self)
         self._number = -1
+        self._request: _Request | None = None
+        self._reopen: Path | None = None
         self._started = self._stage_started = 0.0
+        self._before = 0
+        self._stage = ""
         link = session.connections.add
         link(panels.run.run_clicked, self._on_run_panel_run_clicked)
         link(panels.run.cancel_clicked, self.cancel)
@@ -101,17 +136,43 @@ class Running(QObject):
         except ConfigError as error:
             show_error(str(error))
             return
+        self._request = _Request(slide, self._session.store_path(slide), typed, region)
+        self._start()
+
+    def run_again(self, existing: Existing) -> None:
+        """Repeat the last request with the model and settings that are shown now.
+
+        Parameters
+        ----------
+        existing : {"resume", "revise", "fresh"}
+            What becomes of the stored analysis. Where it is replaced, its layers go
+            first: what waits is written, and the engine gets the store for itself.
+        """
+        if self._request is None or self._state.busy:
+            return
+        store = self._request.store
+        if existing != "resume" and store in self._session.analyses:
+            self._session.analyses[store].remove_layers()
+            self._reopen = store
+        self._start(existing)
+
+    def _start(self, existing: Existing = "resume") -> None:
         self._started = time.monotonic()
         self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
-        source, known = self._images.source(slide)
+        request = self._request
+        if request is None:
+            return
+        self._stage = self._panels.run.config["stage"]
+        source, known = self._images.source(request.slide)
         self._number = self.worker.start(
             slide=source,
-            store=str(self._session.store_path(slide)),
-            mpp=typed if typed is not None else known,
+            store=str(request.store),
+            mpp=request.mpp if request.mpp is not None else known,
             model=self._state.model_name,
             config=dict(self._panels.run.config),
-            region=region,
-            focus=focus_of(self._session.viewer.layers, slide),
+            region=request.region,
+            focus=focus_of(self._session.viewer.layers, request.slide),
+            existing=existing,
         )
 
     def cancel(self) -> None:
@@ -132,6 +193,7 @@ class Running(QObject):
 
     def _on_worker_answered(self, number: int, answer: object) -> None:
         if isinstance(answer, EngineReady):
+            self._panels.run.set_devices(answer.devices)
             self._state.device = answer.device
             return
         if number != self._number:
@@ -141,6 +203,8 @@ class Running(QObject):
         elif isinstance(answer, RunFinished):
             self._finish(answer.summary)
         elif isinstance(answer, RunCancelled):
+            if self._stage == "patch":
+                self._take_tiles_as_labels()
             self._end("stopped; what was finished is kept")
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
@@ -148,6 +212,12 @@ class Running(QObject):
             self._end("")
             if isinstance(error, PixelsGoneError):
                 return  # said when the layer went
+            if isinstance(error, SettingsDifferError):
+                self.refused.emit(error)
+                return
+            if self._reopen is not None:  # starting over failed: the earlier one is still there
+                self.open_store(self._reopen)
+                self._reopen = None
         show_error(str(error))
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
@@ -173,11 +243,12 @@ class Running(QObject):
             self._open(event)
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
-            self._tell(event.stage, 0, event.total, event.unit)
+            self._before = event.done
+            self._tell(event.stage, event.done, event.total, event.unit)
         elif isinstance(event, TileBatch):
             self._tell("patch", event.done, event.total, "tiles")
             seconds = time.monotonic() - self._stage_started
-            self._state.tiles_per_second = event.done / max(seconds, 1e-6)
+            self._state.tiles_per_second = (event.done - self._before) / max(seconds, 1e-6)
             if current is not None:
                 current.put_tiles(event)
         elif isinstance(event, RegionRefined):
@@ -187,12 +258,22 @@ class Running(QObject):
         elif isinstance(event, StageDone):
             for note in event.notes:
                 show_info(note)
+            if event.stage == "patch" and self._stage == "patch":
+                self._take_tiles_as_labels()
+
+    def _take_tiles_as_labels(self) -> None:
+        if self._session.current is not None:
+            self._session.current.put_tiles_as_labels()
+            self._session.report_wanted.emit()
 
     def _open(self, event: AnalysisOpened) -> None:
         path = Path(event.store)
-        self._state.model = event.model
+        self._reopen = None
+        if event.device:
+            self._state.device = event.device
         self._state.coverage = event.coverage
         if path in self._session.analyses:
+            self._session.analyses[path].model = event.model
             self._session.current = self._session.analyses[path]
         else:
             name = event.slide.get("name", path.name)
@@ -200,7 +281,9 @@ class Running(QObject):
 
     def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
         seconds = time.monotonic() - self._stage_started
-        text = progress_text(STAGE_TITLES.get(stage, stage), done, total, unit, seconds)
+        text = progress_text(
+            STAGE_TITLES.get(stage, stage), done, total, unit, seconds, self._before
+        )
         phase = self._state.progress.phase
         if phase is not RunPhase.CANCELLING:
             phase = RunPhase.RUNNING

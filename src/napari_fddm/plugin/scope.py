@@ -51,6 +51,7 @@ class ScopeChooser(QObject):
         link(panels.run.draw_clicked, self._on_panel_draw_clicked)
         link(panels.run.scope_chosen, self._on_anything_changed)
         link(panels.slide.mpp_typed, self._on_anything_changed)
+        link(self._state.model_changed, self._on_anything_changed)
         link(self._state.slide_changed, self._on_anything_changed)
         link(self._state.progress_changed, self._on_anything_changed)
         camera = self._viewer.scene.camera.events
@@ -117,10 +118,13 @@ class ScopeChooser(QObject):
             region = self.region(slide, self._panels.run.scope)
         except ConfigError as error:
             return str(error)
-        grid = TileGrid(slide.shape, mpp, ANALYSIS_MPP)
+        card = self._state.card
+        grid = TileGrid(slide.shape, mpp, card.analysis_mpp if card else ANALYSIS_MPP)
         window = grid.window_of(region if region is not None else Region(0, 0, *slide.shape))
-        # Tiles around a region are classified as well: the refiner reads them.
-        tiles = int(tiles_needed(grid.shape, window).sum())
+        tiles = window.height * window.width
+        if self._panels.run.config["stage"] == "refined":
+            # Tiles around a region are classified as well: the refiner reads them.
+            tiles = int(tiles_needed(grid.shape, window).sum())
         text = f"{tiles} tiles at most" if tiles > 1 else "1 tile"
         if self._state.tiles_per_second:
             seconds = math.ceil(tiles / self._state.tiles_per_second)

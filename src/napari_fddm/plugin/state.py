@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_fddm.plugin.display import ClassDisplay
 
 if TYPE_CHECKING:
+    from napari_fddm.core.cards import ModelCard
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
     from napari_fddm.plugin.placement import Placement
 
@@ -104,7 +105,13 @@ class Progress:
     total: int = 0
 
 
-def progress_text(title: str, done: int, total: int, unit: str, seconds: float) -> str:
+KNOWN_AFTER_S = 2.0
+"""A speed is told after this time: the first batch says little about the others."""
+
+
+def progress_text(
+    title: str, done: int, total: int, unit: str, seconds: float, before: int = 0
+) -> str:
     """Say how far a stage is, how fast, and how long it still takes.
 
     Parameters
@@ -117,10 +124,14 @@ def progress_text(title: str, done: int, total: int, unit: str, seconds: float) 
         "tiles" or "regions".
     seconds : float
         How long the stage has taken so far.
+    before : int
+        Units that earlier runs had done: they took no time of this one.
     """
     if not (total and done):
         return title
-    speed = done / max(seconds, 1e-6)
+    if done <= before or seconds < KNOWN_AFTER_S:
+        return f"{title}: {done} of {total} {unit}"
+    speed = (done - before) / seconds
     time_left = duration_text((total - done) / speed)
     return f"{title}: {done} of {total} {unit}, {speed:.1f}/s, {time_left} left"
 
@@ -135,7 +146,7 @@ class PluginState:
 
     Attributes
     ----------
-    slide_changed, progress_changed, report_changed, device_changed : Signal
+    slide_changed, progress_changed, report_changed, device_changed, model_changed : Signal
     display_changed, locked_changed : Signal
         Emitted after the property of that name was set to another value.
     """
@@ -146,6 +157,7 @@ class PluginState:
     progress_changed = Signal(object)
     report_changed = Signal(object)
     device_changed = Signal(str)
+    model_changed = Signal(str)
 
     def __init__(self) -> None:
         self._slide: SlideInfo | None = None
@@ -158,8 +170,9 @@ class PluginState:
         self.estimate_first = False
         self.definitions: tuple[NecrosisDefinition, ...] = ()
         self.coverage: float | None = None
-        self.model_name = "fddm-small"
-        self.model: dict[str, Any] = {}
+        self._model_name = "fddm-small"
+        self.card: ModelCard | None = None
+        self.devices: tuple[str, ...] = ("cpu",)
         self.tiles_per_second: float | None = None
 
     def hides_rate_of(self, estimate: float | None) -> bool:
@@ -187,6 +200,17 @@ class PluginState:
         if value != self._progress:
             self._progress = value
             self.progress_changed.emit(value)
+
+    @property
+    def model_name(self) -> str:
+        """The model of the next run: a bundled id, a folder or ``hf:owner/name``."""
+        return self._model_name
+
+    @model_name.setter
+    def model_name(self, value: str) -> None:
+        if value != self._model_name:
+            self._model_name = value
+            self.model_changed.emit(value)
 
     @property
     def busy(self) -> bool:

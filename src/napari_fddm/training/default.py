@@ -17,27 +17,21 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from napari_fddm.core.cards import ClassifierCard, ModelCard, RefinerCard, read_card, write_card
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import (
     ADAPTER_FILE,
     BACKBONE_FILE,
     HEADS_FILE,
-    REFINER_FILE,
     LoadedModel,
 )
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
 from napari_fddm.models.lora import add_lora, lora_state
-from napari_fddm.models.weights import (
-    ClassifierCard,
-    ModelCard,
-    RefinerCard,
-    read_card,
-    sha256_of,
-    write_card,
-)
+from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.refine import input_scale
 from napari_fddm.training.classifier import ClassifierTraining, train_classifier
 from napari_fddm.training.evaluate_default import evaluate_maps

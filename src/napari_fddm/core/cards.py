@@ -1,0 +1,240 @@
+"""What a model says of itself: its card, readable without torch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_fddm.core.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CARD_NAME = "card.json"
+TISSUE_FEATURES = 6
+"""O per cell: mean and standard deviation of red, green and blue."""
+
+
+class DenoiserSettings(BaseModel):
+    """Size of the network.
+
+    Attributes
+    ----------
+    classes : int
+        Channels of x_t, of y and of the output.
+    tissue_features : int
+        Channels of O.
+    condition_channels : int
+        Output channels of τ.
+    widths : tuple of int
+        Channels at each resolution, 64, 32, 16 … cells.
+    layers : int
+        Residual blocks per resolution.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classes: int = 7
+    tissue_features: int = TISSUE_FEATURES
+    condition_channels: int = 16
+    widths: tuple[int, ...] = (32, 64, 96)
+    layers: int = 2
+
+
+ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"
+"""Every attention projection. A *string* is matched whole by peft; the list
+``["qkv", "proj"]`` would also catch the convolution ``patch_embed.proj``."""
+
+
+class LoraSettings(BaseModel):
+    """LoRA hyper-parameters; the defaults are those of FDDM.
+
+    Attributes
+    ----------
+    r : int
+        Rank of the update.
+    lora_alpha : int
+        The update is scaled by ``lora_alpha / r``.
+    target_modules : str
+        Regular expression over module names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    r: int = 16
+    lora_alpha: int = 32
+    target_modules: str = ATTENTION_LINEARS
+
+
+class ClassifierCard(BaseModel):
+    """How stage 1 is built and fed.
+
+    Attributes
+    ----------
+    backbone : str
+        timm's name.
+    backbone_options : dict
+        Further arguments of timm's constructor.
+    backbone_source : str or None
+        ``hf:owner/name[@revision]`` of a backbone that each user fetches with their
+        own access; None where the folder holds it.
+    backbone_sha256 : str or None
+        `tensors_sha256` of that backbone: other weights would fit and mean nothing.
+    input_px : int
+        Edge to which a tile is resized.
+    mean, std : tuple of float
+        Normalization.
+    lora : LoraSettings
+        The adapter's shape.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    backbone: str
+    backbone_options: dict[str, Any] = {}
+    backbone_source: str | None = Field(default=None, pattern="^hf:")
+    backbone_sha256: str | None = None
+    input_px: int = Field(gt=0)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    lora: LoraSettings = LoraSettings()
+
+
+class RefinerCard(BaseModel):
+    """How stage 2 is built.
+
+    Attributes
+    ----------
+    denoiser : DenoiserSettings
+        Sizes of the network.
+    num_train_timesteps : int
+        T of the bridge.
+    max_variance : float
+        s of the bridge (ALGORITHM B.1).
+    schedule : {"exact", "bbdm"}
+        How m_t runs; "bbdm" is that of the published code.
+    head : {"softmax", "linear"}
+        Whether the network's output is logits of x̂_0, or regressed as the paper's.
+    prediction_type : {"bridge_difference", "noise", "source_minus_sample"}
+        What a regressed output means.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    denoiser: DenoiserSettings = DenoiserSettings()
+    num_train_timesteps: int = 1000
+    max_variance: float = 0.5
+    schedule: Literal["exact", "bbdm"] = "exact"
+    head: Literal["softmax", "linear"] = "softmax"
+    prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
+        "bridge_difference"
+    )
+
+
+class ModelCard(BaseModel):
+    """What a model is, needs, was trained on, and may be used for.
+
+    Attributes
+    ----------
+    format_version : int
+        Of this layout; newer ones are refused.
+    id, title : str
+        Key and what a user reads.
+    analysis_mpp : float
+        µm per pixel of a tile.
+    classes : tuple of str
+        Abbreviations in the order of channels.
+    files : dict of str to str
+        File name → sha256.
+    trained_on, limits, licence : str
+        In words, for the user.
+    real_tissue : bool
+        Whether any class was learned from real tissue.
+    real_classes : tuple of str or None
+        Which were; None where that is not known class by class.
+    training, metrics : dict
+        Settings of the training and what it measured, with the command.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    id: str
+    title: str
+    analysis_mpp: float = Field(gt=0, allow_inf_nan=False)
+    classes: tuple[str, ...]
+    classifier: ClassifierCard
+    refiner: RefinerCard | None = None
+    files: dict[str, str]
+    trained_on: str
+    limits: str
+    licence: str
+    real_tissue: bool
+    real_classes: tuple[str, ...] | None = None
+    training: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check_real_classes(self) -> ModelCard:
+        unknown = [name for name in self.real_classes or () if name not in self.classes]
+        if unknown:
+            raise ValueError(f"real_classes names {', '.join(unknown)}, which is no class of it")
+        if self.real_classes and not self.real_tissue:
+            raise ValueError("real_classes names classes although real_tissue is false")
+        return self
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read and check a model's card.
+
+    Raises
+    ------
+    WeightsError
+        If the folder holds no card or the card is not one.
+    """
+    path = folder / CARD_NAME
+    try:
+        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(
+            f"{folder} holds no {CARD_NAME}, so it is not a model folder.",
+            hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise WeightsError(
+            f"{path} is not a model card: {where!r}: {first['msg']}.",
+            hint="Was it written by another version of napari-fddm, or by hand?",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a model card: {first_line(error)}") from error
+
+
+def write_card(card: ModelCard, folder: Path) -> None:
+    """Write a card, readable by people."""
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def unseen_classes(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the classes that a model never saw in real tissue, as far as its card says.
+
+    Parameters
+    ----------
+    model : mapping
+        What provenance records of a model: ``real_tissue``, ``classes``, ``real_classes``.
+        A record without them, of an earlier version, names no class.
+    """
+    seen = model.get("real_classes")
+    if seen is None:
+        return ()
+    return tuple(name for name in model.get("classes", ()) if name not in seen)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

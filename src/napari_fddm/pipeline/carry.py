@@ -1,0 +1,143 @@
+"""What a new store takes over from the one that it replaces: corrections and classified tiles.
+
+Everything is written while the new store is still beside the old one (`pipeline.fresh`),
+so a run that is killed here leaves the old one as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.provenance import mask_identity
+from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.store import AnalysisStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.provenance import Provenance
+
+TILES_AT_ONCE = 4096
+"""Tiles that are copied together: about 7 MB of probabilities."""
+
+
+def carry_over(
+    old_path: Path,
+    new: AnalysisStore,
+    wanted: Provenance,
+    selected_tiles: Callable[[], npt.NDArray[np.bool_]],
+) -> None:
+    """Fill a new, empty store with what outlasts other settings.
+
+    Parameters
+    ----------
+    old_path : Path
+        The analysis that is replaced.
+    new : AnalysisStore
+        Open for writing.
+    wanted : Provenance
+        Of the new run.
+    selected_tiles : callable
+        Returns which tiles the new tissue mask selects; asked only if the mask changed.
+
+    Raises
+    ------
+    StoreError
+        If corrections do not fit the new label grid, or something cannot be read or
+        written.
+    """
+    with AnalysisStore.open(old_path) as old:
+        problem = _misfit(old, new, wanted)
+        if problem and old.holds_corrections:
+            raise StoreError(
+                f"the corrections of {old_path} cannot be carried over: {problem}.",
+                hint="Start over with --fresh: the earlier analysis is kept with them.",
+            )
+        if not problem:
+            carry_corrections(old, new)
+        if wanted.classifies_as(old.provenance):
+            same = mask_identity(wanted.to_json()) == mask_identity(old.provenance)
+            carry_tiles(old, new, None if same else selected_tiles())
+
+
+def _misfit(old: AnalysisStore, new: AnalysisStore, wanted: Provenance) -> str:
+    """Say why corrections cannot be carried over; empty if they can."""
+    if old.provenance.get("slide", {}).get("fingerprint") != wanted.slide.get("fingerprint"):
+        return "they were drawn on another slide"
+    if old.geometries.label != new.geometries.label:
+        return "they lie on another label grid"
+    return ""
+
+
+def carry_corrections(old: AnalysisStore, new: AnalysisStore) -> None:
+    """Copy the event log, and make the maps of further readers.
+
+    A corrected map is then the new automatic labels with every logged edit.
+
+    Raises
+    ------
+    StoreError
+        If that cannot be read or written.
+    """
+    if old.log.path.exists():
+        with storage_errors("carry corrections to", new.path):
+            shutil.copyfile(old.log.path, new.log.path)
+            with new.log.path.open("rb+") as file:
+                os.fsync(file.fileno())
+            sync_folder(new.log.path.parent)
+    for layer in old.edit_layers:
+        if layer != layout.CORRECTED:
+            new.add_reader(layer.removeprefix(layout.READER_PREFIX))
+
+
+def carry_tiles(
+    old: AnalysisStore, new: AnalysisStore, selected: npt.NDArray[np.bool_] | None
+) -> int:
+    """Copy classified tiles and return how many there are.
+
+    Parameters
+    ----------
+    old, new : AnalysisStore
+        Stores of one slide and one tile grid.
+    selected : array of bool, shape of the tile grid
+        The tiles that the new tissue mask analyzes; None for all.
+
+    Raises
+    ------
+    StoreError
+        If that cannot be read or written.
+    """
+    if old.geometries.tile != new.geometries.tile or old.geometries.cell != new.geometries.cell:
+        raise StoreError(f"{old.path} has other tiles than the new analysis.")
+    patch, cell = old.probability_map("patch"), old.probability_map("cell")
+    features = old.tissue_features()
+    wanted = patch.coverage if selected is None else patch.coverage & selected
+    index = np.argwhere(wanted)
+    edge = old.geometries.cells_per_tile
+    for first in range(0, len(index), TILES_AT_ONCE):
+        places = index[first : first + TILES_AT_ONCE]
+        rows, cols = places.T
+        new.write_tiles(
+            places,
+            np.moveaxis(patch.probs[:, rows, cols], 1, 0),
+            _blocks(cell.probs, places, edge),
+            _blocks(features, places, edge),
+        )
+    return len(index)
+
+
+def _blocks(
+    array: npt.NDArray[np.floating], places: npt.NDArray[np.int64], edge: int
+) -> npt.NDArray[np.floating]:
+    """Return the square blocks of some tiles, from (c, H, W) to (n, c, edge, edge)."""
+    tiled = array.reshape(len(array), array.shape[1] // edge, edge, -1, edge)
+    return tiled[:, places[:, 0], :, places[:, 1]]  # split indices put n in front

@@ -1,0 +1,115 @@
+"""What a model says of itself before a run, and whether it can be run: without loading it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from napari_fddm.core.cards import ModelCard, read_card
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.errors import WeightsError
+from napari_fddm.interop.files import write_json
+from napari_fddm.models.hub import PREFIX, HubSource
+from napari_fddm.models.registry import bundled_models, find_model
+
+KNOWN_FILE = "models.json"
+KNOWN_FOLDERS = 8
+"""Folders of the user's that are offered again; the one used longest ago goes first."""
+
+
+def bundled() -> list[str]:
+    """Return the ids of the models that come with napari-fddm."""
+    return bundled_models()
+
+
+def look_up(model: str) -> ModelCard | None:
+    """Return a model's card; None for one on the hub, whose card comes with its files.
+
+    Parameters
+    ----------
+    model : str
+        Id of a bundled model, a folder, or ``hf:owner/name[@revision]``.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such model, its card cannot be read, a file that the card lists
+        is missing, or it was made for other classes.
+    """
+    if model.startswith(PREFIX):
+        HubSource.parse(model)
+        return None
+    folder = find_model(model)
+    card = read_card(folder)
+    check_classes(card)
+    missing = sorted(name for name in card.files if not (folder / name).is_file())
+    if missing:
+        raise WeightsError(
+            f"{folder} lacks {', '.join(missing)}.", hint="Copy the whole model folder again."
+        )
+    return card
+
+
+def check_classes(card: ModelCard) -> None:
+    """Refuse a model of other classes than the analysis knows.
+
+    Raises
+    ------
+    WeightsError
+        Naming both.
+    """
+    if card.classes != OSTEOSARCOMA.shorts:
+        raise WeightsError(
+            f"the model {card.id!r} has the classes {', '.join(card.classes)}; "
+            f"only {', '.join(OSTEOSARCOMA.shorts)} can be analyzed."
+        )
+
+
+def known_folders() -> list[str]:
+    """Return the model folders and hub models that were chosen before, the latest first."""
+    try:
+        stored = json.loads(_known_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # a list of shortcuts: where it is unreadable, it starts anew
+    kept = stored.get("models", []) if isinstance(stored, dict) else []
+    return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or Path(m).is_dir())]
+
+
+def remember(model: str) -> None:
+    """Offer a folder or hub model again the next time.
+
+    Raises
+    ------
+    StoreError
+        If the list cannot be written.
+    """
+    models = [model, *(m for m in known_folders() if m != model)][:KNOWN_FOLDERS]
+    path = _known_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"models": models})
+
+
+def find_stored(record: dict[str, object]) -> str | None:
+    """Return which of the models at hand made a result; None if it is none of them.
+
+    Parameters
+    ----------
+    record : dict
+        ``model`` of a run's provenance.
+    """
+    for model in (*bundled_models(), *known_folders()):
+        if model.startswith(PREFIX):
+            continue
+        try:
+            card = look_up(model)
+        except WeightsError:
+            continue  # it is broken, so it is not the one
+        if card is not None and card.id == record.get("id") and card.files == record.get("files"):
+            return model
+    return None
+
+
+def _known_path() -> Path:
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("napari-fddm", appauthor=False)) / KNOWN_FILE

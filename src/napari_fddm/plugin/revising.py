@@ -1,0 +1,94 @@
+"""What happens when the settings of a run differ from those of the stored analysis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_fddm.pipeline.model_cards import find_stored
+from napari_fddm.plugin.differing_dialog import DifferingDialog
+from napari_fddm.plugin.settings_form import TITLES
+
+if TYPE_CHECKING:
+    from napari_fddm.core.errors import SettingsDifferError
+    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.running import Running
+    from napari_fddm.plugin.session import Session
+
+CARRY = "Start over with the new settings, my corrections are carried over"
+SET_ASIDE = "Start over with the new settings, without my corrections"
+START_OVER = "Start over with the new settings"
+
+
+class Revising:
+    """Asks the user, then runs again as they chose.
+
+    Parameters
+    ----------
+    session : Session
+        Its state knows the slide.
+    panels : Panels
+        The run panel shows the earlier settings again when they are taken up.
+    running : Running
+        Refuses, and runs.
+    """
+
+    def __init__(self, session: Session, panels: Panels, running: Running) -> None:
+        self._session, self._panels, self._running = session, panels, running
+        self.dialog: DifferingDialog | None = None
+        session.connections.add(running.refused, self._on_running_refused)
+
+    def close(self) -> None:
+        """Close the question, if it is still open."""
+        if self.dialog is not None:
+            self.dialog.reject()
+
+    def _on_running_refused(self, error: SettingsDifferError) -> None:
+        carries = error.corrected and error.corrections_fit
+        start_over = (CARRY if carries else SET_ASIDE) if error.corrected else START_OVER
+        model = find_stored(error.stored.get("model", {}))
+        dialog = DifferingDialog(
+            "\n".join(f"• {change.in_words(_title)}" for change in error.changes),
+            start_over,
+            _fate(error),
+            _why_not_on(error, model),
+            self._panels.run,
+        )
+        dialog.revise_clicked.connect(lambda: self._start_over(error))
+        dialog.go_on_clicked.connect(lambda: self._go_on(error, model))
+        dialog.destroyed.connect(self._forget)
+        self.dialog = dialog
+        dialog.open()
+
+    def _start_over(self, error: SettingsDifferError) -> None:
+        fits = not error.corrected or error.corrections_fit
+        self._running.run_again("revise" if fits else "fresh")
+
+    def _go_on(self, error: SettingsDifferError, model: str | None) -> None:
+        if model is not None:
+            self._session.state.model_name = model
+        self._panels.run.set_config(error.stored.get("config", {}))
+        self._running.run_again("resume")
+
+    def _forget(self) -> None:
+        self.dialog = None
+
+
+def _title(what: str) -> str:
+    return f"{TITLES.get(what, what)}:"
+
+
+def _fate(error: SettingsDifferError) -> str:
+    if not error.corrected:
+        return "It has no corrections. Starting over replaces it."
+    kept = "Starting over keeps it with your corrections, under a name with the date."
+    if error.corrections_fit:
+        return kept
+    return f"{kept} They do not fit the new grid, so they cannot be carried over."
+
+
+def _why_not_on(error: SettingsDifferError, model: str | None) -> str:
+    if {change.what for change in error.changes} & {"slide", "mpp"}:
+        return "It was made of another slide or pixel size."
+    if model is None:
+        return "The model that it was made with is not among those listed: choose its folder."
+    return ""

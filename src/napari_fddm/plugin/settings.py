@@ -1,0 +1,58 @@
+"""The plugin's settings in napari's preferences, typed. Read when a widget opens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+from napari.settings import get_plugin_settings
+
+from napari_fddm.core.config import AnalysisConfig
+from napari_fddm.plugin.display import Palette
+from napari_fddm.plugin.layers import BRUSH_CELLS
+
+PLUGIN, SECTION = "napari-fddm", "window"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSettings:
+    """What a user prefers; the names are those of ``configurations`` in napari.yaml.
+
+    Attributes
+    ----------
+    palette : Palette
+        Colors of the classes at the start.
+    outlines : bool
+        Whether classes are outlined instead of filled at the start.
+    estimate_first : bool
+        Whether the reader's own estimate comes first.
+    definition : str
+        The necrosis definition that is shown large.
+    label_mpp : float
+        Label grid, µm per cell.
+    brush_size : int
+        Brush at the start, cells.
+    export_slide_name : bool
+        Whether exports may carry the slide's file name.
+    """
+
+    palette: Palette = Palette.SAFE
+    outlines: bool = False
+    estimate_first: bool = False
+    definition: str = "fddm"
+    label_mpp: float = AnalysisConfig().label_mpp
+    brush_size: int = BRUSH_CELLS
+    export_slide_name: bool = False
+
+    @classmethod
+    def read(cls) -> Self:
+        """Return what napari's preferences say now.
+
+        Defaults where napari does not know the plugin, as in a bare viewer model.
+        """
+        try:
+            stored = getattr(get_plugin_settings(PLUGIN), SECTION)
+        except KeyError:
+            return cls()
+        values = {field.name: getattr(stored, field.name) for field in fields(cls)}
+        return cls(**values | {"palette": Palette(values["palette"])})

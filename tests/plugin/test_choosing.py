@@ -1,0 +1,116 @@
+"""Choosing a model: what is offered, what its card says, what is refused and how."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from napari_fddm.core.cards import read_card
+from napari_fddm.models.registry import bundled_folder
+from napari_fddm.plugin.choosing import ON_THE_HUB, in_words, whole_text
+from napari_fddm.plugin.reporting import SYNTHETIC_BADGE, badge_of
+from tests.support.controllers import Bench
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "my model"))
+
+
+def edit_card(folder: Path, **values: object) -> None:
+    path = folder / "card.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def offered(bench) -> list[str]:
+    box = bench.panels.model.model_box
+    return [box.itemText(i) for i in range(box.count()) if box.itemText(i)]
+
+
+def test_the_bundled_model_is_chosen_and_described_at_first(bench):
+    assert offered(bench) == ["fddm-small (bundled)", "Folder…", "From the hub…"]
+    text = bench.panels.model.card_label.text()
+    assert "7 classes, 1 µm/px" in text
+    assert "synthetic" in text
+    assert "never use it for a diagnosis" in text
+
+
+def test_a_folder_is_taken_for_the_next_run_and_offered_again(bench, folder, tmp_path, qtbot):
+    bench.controller.model.choose(str(folder))
+    assert offered(bench)[1] == "my model (folder)"
+    assert "for tests" in bench.panels.model.card_label.text()
+    bench.start()
+    assert bench.worker.requests[-1]["model"] == str(folder)
+    other = Bench(tmp_path / "b", qtbot)
+    assert "my model (folder)" in offered(other)
+    other.controller.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda f: shutil.rmtree(f), "there is no model"),
+        (lambda f: (f / "card.json").unlink(), "holds no card.json"),
+        (lambda f: (f / "card.json").write_text("{"), "is not a model card"),
+        (lambda f: (f / "heads.safetensors").unlink(), "lacks heads.safetensors"),
+        (lambda f: edit_card(f, classes=["A", "B"]), "has the classes A, B"),
+        (lambda f: edit_card(f, real_classes=["XX"], real_tissue=True), "no class of it"),
+    ],
+)
+def test_what_cannot_be_run_is_said_when_it_is_chosen(bench, folder, spoil, words):
+    spoil(folder)
+    bench.controller.model.choose(str(folder))
+    assert words in bench.panels.model.card_label.text()
+    assert not bench.panels.model.card_button.isEnabled()
+    assert bench.state.model_name == "fddm-small"
+
+
+def test_a_model_without_refiner_offers_tiles_only(bench, folder):
+    edit_card(folder, refiner=None)
+    bench.controller.model.choose(str(folder))
+    assert "no refiner" in bench.panels.model.card_label.text()
+    assert bench.panels.run.config["stage"] == "patch"
+    assert not bench.panels.run.stage_box.isEnabled()
+    bench.controller.model.choose("fddm-small")
+    assert bench.panels.run.config["stage"] == "refined"
+
+
+def test_a_model_on_the_hub_is_left_to_the_engine(bench):
+    bench.controller.model.choose("hf:owner/name")
+    assert bench.panels.model.card_label.text() == ON_THE_HUB
+    assert bench.state.model_name == "hf:owner/name"
+    bench.controller.model.choose("hf:no slash")
+    assert "is no model on the hub" in bench.panels.model.card_label.text()
+    assert bench.state.model_name == "hf:owner/name"
+
+
+def test_the_whole_card_holds_licence_figures_and_sums():
+    card = read_card(bundled_folder() / "fddm-small")
+    text = whole_text(card)
+    for part in (card.licence, card.limits, "mean_iou", *card.files, *card.files.values()):
+        assert part in text
+    assert len(in_words(card).splitlines()) == 2
+
+
+def test_the_badge_names_the_classes_without_real_tissue():
+    classes = ["BG", "VT", "NC", "FH", "HC", "IF", "NT"]
+    assert badge_of({"real_tissue": False}) == SYNTHETIC_BADGE
+    assert badge_of({"real_tissue": True, "classes": classes, "real_classes": classes}) == ""
+    some = {"real_tissue": True, "classes": classes, "real_classes": ["BG", "VT", "NC", "NT"]}
+    assert badge_of(some).endswith("never saw real FH, HC, IF.")
+    assert badge_of({"real_tissue": True}) == ""  # of an earlier version: unknown
+
+
+def test_the_badge_belongs_to_the_analysis_in_front(bench):
+    bench.start()
+    assert bench.panels.necrosis.badge_label.text() == SYNTHETIC_BADGE
+    first = bench.controller.current
+    bench.controller.session.current = None
+    first.model = {"real_tissue": True}
+    bench.controller.session.current = first
+    assert bench.panels.necrosis.badge_label.text() == ""

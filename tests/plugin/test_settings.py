@@ -1,0 +1,66 @@
+"""Every setting in napari's preferences does something."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from npe2 import PluginManifest
+
+from napari_fddm.plugin import controller as controller_module
+from napari_fddm.plugin import settings as settings_module
+from napari_fddm.plugin.display import Palette
+from napari_fddm.plugin.settings import PLUGIN, SECTION, PluginSettings
+from tests.support.controllers import Bench
+
+pytestmark = pytest.mark.gui
+
+OTHER = PluginSettings(Palette.PAPER, True, True, "strict", 8.0, 40, True)
+
+
+@pytest.fixture
+def other_bench(tmp_path, qtbot, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(controller_module.PluginSettings, "read", classmethod(lambda _: OTHER))
+    bench = Bench(tmp_path, qtbot)
+    yield bench
+    bench.controller.close()
+
+
+def test_manifest_and_class_name_the_same_settings_with_the_same_defaults():
+    manifest = PluginManifest.from_distribution(PLUGIN)
+    properties = manifest.contributions.configurations[SECTION].properties
+    default = PluginSettings()
+    assert {k: v.default for k, v in properties.items()} == {
+        field.name: getattr(default, field.name) for field in fields(default)
+    }
+    assert all(value.description for value in properties.values())
+
+
+def test_what_napari_stores_is_read(plugin_settings, npe2pm):
+    npe2pm.register(PluginManifest.from_distribution(PLUGIN))
+    stored = getattr(settings_module.get_plugin_settings(PLUGIN), SECTION)
+    assert PluginSettings.read() == PluginSettings()
+    for field in fields(OTHER):
+        value = getattr(OTHER, field.name)
+        setattr(stored, field.name, str(value) if field.name == "palette" else value)
+    assert PluginSettings.read() == OTHER
+
+
+def test_a_viewer_that_knows_no_plugins_gets_the_defaults(monkeypatch):
+    def unknown(_: str) -> None:
+        raise KeyError
+
+    monkeypatch.setattr(settings_module, "get_plugin_settings", unknown)
+    assert PluginSettings.read() == PluginSettings()
+
+
+def test_a_window_starts_as_preferred(other_bench):
+    state, panels = other_bench.state, other_bench.panels
+    assert (state.display.palette, state.display.outline) == (Palette.PAPER, True)
+    assert panels.classes.outline_box.isChecked()
+    assert state.estimate_first
+    assert state.definition == "strict"
+    assert panels.run.config["label_mpp"] == 8.0
+    other_bench.start()
+    assert other_bench.controller.current.layer.brush_size == 40
