@@ -94,7 +94,7 @@ class Background(QObject):
                 answer = job()
             except FddmError as error:
                 log.info("%s: %s", self._name, error)
-                self._tell(otherwise or self.failed.emit, error)
+                self._tell(otherwise or self._fail, error)
             except Exception:  # a bug must not end the thread, and is told where bugs are
                 log.exception("%s hit a bug", self._name)
             else:
@@ -103,6 +103,9 @@ class Background(QObject):
     def _tell(self, listener: Callable[[Any], None], answer: object) -> None:
         if not self.closed:
             self._answered.emit(listener, answer)
+
+    def _fail(self, error: FddmError) -> None:
+        self.failed.emit(error)
 
     def _on_answered(self, listener: Callable[[Any], None], answer: object) -> None:
         if not self.closed:
