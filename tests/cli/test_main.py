@@ -270,9 +270,14 @@ def test_export_writes_a_valid_copy_and_replaces_it_only_when_told(
     assert (code, said) == (0, f"exported as OME-Zarr 0.4 and validated: {old}\n")
     assert (old / ".zattrs").is_file()
     ome_zarr.validate(out)
-    assert call("rate", out, "--json")[1] == call("rate", analyzed, "--json")[1]
+    original = call("rate", analyzed, "--json")[1]
+    name = json.loads(original)["slide"]
+    nameless = json.loads(call("rate", out, "--json")[1])["slide"]
+    assert nameless.startswith("slide ")
+    assert call("rate", out, "--json")[1] == original.replace(f'"{name}"', f'"{nameless}"')
     assert_one_line(call("export", analyzed, "-o", out), "exists already")
-    assert call("export", analyzed, "-o", out, "--overwrite")[0] == 0
+    assert call("export", analyzed, "-o", out, "--overwrite", "--with-name")[0] == 0
+    assert call("rate", out, "--json")[1] == original
 
 
 # info and doctor ------------------------------------------------------------------------
