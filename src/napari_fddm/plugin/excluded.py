@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HATCH_CELLS, LINE_CELLS = 8, 2
 """Lines of 8 µm every 32 µm on the 4 µm grid: three quarters of the tissue stay free."""
 GROUND, LINE = 1, 2
-COLORS = {GROUND: (0.5, 0.5, 0.5, 0.25), LINE: (0.12, 0.12, 0.12, 0.8)}
+COLORS: dict[int | None, Any] = {GROUND: (0.5, 0.5, 0.5, 0.25), LINE: (0.12, 0.12, 0.12, 0.8)}
 
 
 class ExcludedMarks(Labels):
