@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.plugin.actions import Action, Tool
+from napari_fddm.plugin.run_panel import narrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,8 +103,9 @@ class ToolPanel(QWidget):
         self.follow_box = QCheckBox("same on screen")
         self.follow_box.setToolTip("Keep the brush's size on the screen when you zoom.")
         self.source_label = QLabel("from")
-        self.source_box = QComboBox()
-        self.source_box.addItem("any class", 0)
+        self.source_box = narrow(QComboBox())
+        self.source_box.setMinimumContentsLength(5)
+        self.source_box.addItem("any", 0)
         for tissue in table:
             self.source_box.addItem(tissue.short, tissue.value)
         self.source_box.setToolTip("Relabel changes cells of this class alone.")
@@ -198,7 +200,7 @@ def _button(text: str, key: str, tip: str, *, checkable: bool = True) -> QPushBu
     button.setText(text + short)
     button.setToolTip(f"{tip} Key: {key}" if key else tip)
     button.setCheckable(checkable)
-    button.setMinimumWidth(1)  # the layout gives them equal shares; no text is that wide
+    button.setStyleSheet("padding: 4px 2px")  # napari's are too wide for six in a row
     return button
 
 
