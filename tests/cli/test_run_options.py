@@ -64,6 +64,26 @@ def test_fresh_keeps_what_a_person_corrected(
         assert store.log.last_seq == 0
 
 
+def test_revise_carries_corrections_into_other_settings(
+    call: Call, patch_run: tuple[object, ...], tmp_path: Path
+):
+    path = tmp_path / "s.fddm.ome.zarr"
+    assert call(*patch_run)[0] == 0
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_edit(stroke(store.labels("corrected"), Window(5, 5, 20, 20), 5))
+    refused = call(*patch_run, "--quiet", "--seed", 7, "--revise", "--fresh")
+    assert_one_line(refused, "--fresh and --revise exclude each other")
+    assert others(tmp_path) == []
+    code, out, _ = call(*patch_run, "--seed", 7, "--revise")
+    assert code == 0
+    assert "carried over" in out
+    assert len(others(tmp_path)) == 1
+    with AnalysisStore.open(path) as store:
+        assert store.provenance["config"]["seed"] == 7
+        assert store.log.last_seq == 1
+        assert (store.labels("corrected") == 5).any()
+
+
 def test_a_region_partly_outside_is_clipped_and_said(
     call: Call, patch_run: tuple[object, ...], tmp_path: Path
 ):
