@@ -18,8 +18,8 @@ from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
-LARGE = "synthetic:40000x40000?seed={seed}&mpp=0.5"
-"""20 mm: no test waits for its end."""
+LARGE = "synthetic:12000x12000?seed={seed}&mpp=0.5"
+"""6 mm: no test waits for its end."""
 SMALL = "synthetic:3000x3000?seed=3&mpp=0.5"
 
 

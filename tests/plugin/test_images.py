@@ -12,6 +12,7 @@ import tifffile
 from napari.layers import Image
 from napari.layers._source import layer_source
 
+from napari_fddm.core.errors import PixelsGoneError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.plugin.state import Scope
@@ -182,7 +183,7 @@ def test_a_layer_of_another_reader_is_opened_from_its_file(bench, tmp_path, qtbo
         layer = Image(image)
     bench.viewer.add_layer(layer)
     qtbot.waitUntil(lambda: bench.state.slide is not None, timeout=20_000)
-    assert layer in bench.viewer.layers
+    bench.panels.slide.mpp_box.setValue(0.5)
     assert run(bench)["slide"] == str(path)
 
 
@@ -210,3 +211,19 @@ def test_closing_leaves_no_thread_no_file_and_no_mark(bench, add):
     assert "napari_fddm" not in layer.metadata
     if files is not None:
         assert len(os.listdir("/proc/self/fd")) <= files
+
+
+def test_deleting_the_layer_stops_its_run_and_says_so_once(bench, add, said):
+    layer = add(picture(), name="mine", scale=(0.5, 0.5), units=("um", "um"))
+    source = run(bench)["slide"]
+    away = ServedSlide(source)
+    bench.answer(opened_for(bench, bench.state.slide, 0.5))
+    bench.viewer.layers.remove(layer)
+    assert bench.worker.cancelled == 1
+    with pytest.raises(PixelsGoneError, match="mine was deleted"):
+        away.read_level(0, 0, 0, 9, 9)
+    bench.worker.failed.emit(1, PixelsGoneError("the same, from the engine"))
+    assert len(said) == 1
+    assert "The layer mine was deleted" in said[0]
+    assert not bench.state.busy
+    away.close()

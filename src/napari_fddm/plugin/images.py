@@ -73,6 +73,7 @@ class ForeignImages(QObject):
 
     def look_at(self, layer: Layer | None) -> None:
         """Begin to find out whether a layer is a slide, unless that is known or it is ours."""
+        layer = bare(layer)
         if not isinstance(layer, Image) or id(layer) in self._known or METADATA in layer.metadata:
             return
         known = self._known[id(layer)] = _Known(layer)
@@ -95,7 +96,7 @@ class ForeignImages(QObject):
 
     def refusal(self, layer: Layer | None) -> str:
         """Return why a layer cannot be analyzed; empty if it can or is not looked at."""
-        known = self._known.get(id(layer))
+        known = self._known.get(id(bare(layer)))
         return known.refusal if known is not None else ""
 
     def source(self, info: SlideInfo) -> tuple[str | PixelSource, float | None]:
@@ -158,7 +159,7 @@ class ForeignImages(QObject):
         known.layer.metadata[METADATA] = {"role": ROLE, "info": info}
 
     def _on_layer_moved(self, event: Any) -> None:
-        known = self._known.get(id(event.source))
+        known = self._known.get(id(bare(event.source)))
         if known is None:
             return
         if known.found is None:  # it was refused, perhaps for where it lay
@@ -169,13 +170,13 @@ class ForeignImages(QObject):
         self.changed.emit()
 
     def _on_layer_data(self, event: Any) -> None:
-        known = self._known.get(id(event.source))
+        known = self._known.get(id(bare(event.source)))
         if known is not None:
             self._forget(known)
             self.changed.emit()
 
     def _on_viewer_layers_removed(self, event: Any) -> None:
-        known = self._known.get(id(event.value))
+        known = self._known.get(id(bare(event.value)))
         if known is None:
             return
         if self._server is not None and self._server[1] is known:
@@ -188,6 +189,11 @@ class ForeignImages(QObject):
         self._connections.pop(id(known.layer)).close()
         self._known.pop(id(known.layer), None)
         known.layer.metadata.pop(METADATA, None)
+
+
+def bare(layer: Any) -> Any:
+    """Return a layer itself: napari gives plugins wrappers, a new one at each access."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 def _serves(known: _Known, info: SlideInfo) -> bool:
