@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_fddm.plugin import icons
 from napari_fddm.plugin.display import PALETTE_TITLES, ClassDisplay
 from napari_fddm.plugin.run_panel import narrow
+from napari_fddm.plugin.swipe_panel import SwipeRow
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -77,6 +78,7 @@ class ClassPanel(QWidget):
             self.palette_box.addItem(title, palette.value)
         self.outline_box = QCheckBox("Outlines")
         self.outline_box.setToolTip("Draw the borders of the classes, so that the cells show.")
+        self.swipe_row = SwipeRow()
         self._lay_out()
         self.set_display(ClassDisplay())
         self.set_locked(frozenset())
@@ -125,6 +127,7 @@ class ClassPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.rows)
         layout.addLayout(options)
+        layout.addWidget(self.swipe_row)
 
     def set_areas(self, areas: ClassAreas | None, excluded_mm2: float = 0.0) -> None:
         """Show areas and their share of what was analyzed, and the area a person excluded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -18,6 +19,7 @@ from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.swipe import Swipe, curtain_over
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,7 @@ class Controller(QObject):
         self.brush = Brush(session, panels.classes)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis)
+        self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         self.running = Running(session, panels, self.scope.region, parent=self, worker=worker)
         link = session.connections.add
         link(state.slide_changed, self._on_state_slide_changed)
@@ -113,6 +116,7 @@ class Controller(QObject):
         self._closed = True
         self.reporting.stop()
         self.bed.settle()
+        self.swipe.close()
         self.session.connections.close()
         self.running.close()
         self.session.close()
