@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -29,6 +30,7 @@ from napari_fddm.plugin.settings import PluginSettings
 from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.swipe import Swipe, curtain_over
 from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class Controller(QObject):
         )
         self.revising = Revising(session, panels, self.running)
         self.preferring = Preferring(session, panels, PluginSettings.read())
+        self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
@@ -140,6 +143,7 @@ class Controller(QObject):
         self.bed.settle()
         self.tooling.close()
         self.revising.close()
+        self.swipe.close()
         self.session.connections.close()
         self.navigating.close()
         self.opening.close()
