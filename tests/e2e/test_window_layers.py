@@ -111,5 +111,4 @@ def test_line_divides_two_maps_and_leaves_everything_as_it_was(window):
     window.qtbot.mouseClick(row.button, Qt.MouseButton.LeftButton)
     assert [each.visible for each in analysis.layers] == visible
     after = shot(window)
-    d = np.argwhere((after != before).any(2))
     assert np.array_equal(shot(window), before)
