@@ -110,5 +110,4 @@ def test_line_divides_two_maps_and_leaves_everything_as_it_was(window):
 
     window.qtbot.mouseClick(row.button, Qt.MouseButton.LeftButton)
     assert [each.visible for each in analysis.layers] == visible
-    after = shot(window)
     assert np.array_equal(shot(window), before)
