@@ -60,9 +60,7 @@ class Curtain(QObject):
         self._place()
         self.line.show()
 
-    def hang(
-        self, left: Sequence[Layer], right: Sequence[Layer], titles: tuple[str, str]
-    ) -> None:
+    def hang(self, left: Sequence[Layer], right: Sequence[Layer], titles: tuple[str, str]) -> None:
         """Draw some layers left of the line only, and others right of it only.
 
         Parameters
