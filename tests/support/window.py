@@ -107,6 +107,11 @@ class Window:
         areas = ClassAreas.from_labels(np.asarray(analysis.layer.data), analysis.geometry.cell_mm2)
         return percent(compute_rate(areas, find_definition("fddm")).rate)
 
+    def show(self, panel: QWidget) -> None:
+        """Scroll the dock to a panel."""
+        self.widget._scroll.ensureWidgetVisible(panel)
+        self.qtbot.wait(50)
+
     def screenshot(self, name: str, of: QWidget | None = None) -> None:
         """Keep a picture of the window, or of a dialog, which the window's leaves out."""
         if not SCREENSHOTS:
