@@ -120,6 +120,7 @@ class WindowRounds:
         controller.cancel()
         self._wait(lambda: not state.busy)
         self.viewer.layers.clear()
+        self._spin(0.5)  # Mesa crashes where layers go and come without a drawing between
 
     def close(self) -> None:
         """Close the viewer, and the engine with it."""

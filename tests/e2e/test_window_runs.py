@@ -98,6 +98,29 @@ def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, q
     assert window.analysis.patch.any()
 
 
+def test_an_engine_killed_while_it_reads_a_layer_is_one_error_and_the_next_run_continues(
+    window, said, qtbot
+):
+    window.viewer.add_image(
+        pixels(LARGE.format(seed=5)), name="mine", scale=(0.5, 0.5), units=("um", "um")
+    )
+    click_run(window)
+    wait_for_tiles(window)
+    tiles = window.analysis.patch.copy()
+    window.widget.controller.worker._client._process.kill()
+    qtbot.waitUntil(lambda: not window.widget.state.busy, timeout=20_000)
+    assert len(said) == 1
+    assert "engine process stopped" in said[0]
+    click_run(window)
+    qtbot.waitUntil(
+        lambda: np.count_nonzero(window.analysis.patch) > np.count_nonzero(tiles), timeout=RUN_MS
+    )
+    assert (window.analysis.patch[tiles > 0] == tiles[tiles > 0]).all()
+    window.widget.controller.cancel()
+    window.wait_until_idle()
+    assert len(said) == 1
+
+
 def test_a_slide_without_a_pixel_size_asks_for_it(window, said):
     window.viewer.add_image(pixels(SMALL), name="no unit")
     click_run(window)
