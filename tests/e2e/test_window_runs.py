@@ -9,6 +9,7 @@ import threading
 import dask.array as da
 import numpy as np
 import pytest
+from ome_zarr.writer import write_image
 from qtpy.QtCore import Qt
 
 from napari_fddm.plugin.slides import slide_layer_data
@@ -83,6 +84,32 @@ def test_a_layer_of_pixels_gives_what_the_slide_itself_gives(window, qtbot):
     assert served.label_map.automatic.any()
     assert np.array_equal(window.analysis.label_map.automatic, served.label_map.automatic)
     assert np.array_equal(window.analysis.patch, served.patch)
+
+
+def test_channels_that_napari_ome_zarr_split_are_analyzed_as_their_file(window, tmp_path, qtbot):
+    """It gives a grayscale layer for each color, with the scale and the path of the file."""
+    path = tmp_path / "slide.ome.zarr"
+    colors = np.moveaxis(np.asarray(open_slide(SMALL).as_dask()[0]), -1, 0)
+    write_image(
+        colors,
+        str(path),
+        axes="cyx",
+        scale={"c": 1, "y": 0.5, "x": 0.5},
+        axes_units={"y": "micrometer", "x": "micrometer"},
+    )
+    layers = window.viewer.open(path, plugin="napari-ome-zarr")
+    assert [layer.rgb for layer in layers] == [False] * 3
+    qtbot.waitUntil(lambda: window.widget.state.slide is not None, timeout=20_000)
+    slide = window.widget.state.slide
+    assert (slide.mpp, slide.local_path) == (0.5, path)
+    click_run(window)
+    window.wait_until_idle()
+    window.screenshot("32-napari-ome-zarr")
+    analysis = window.analysis
+    assert analysis.label_map.automatic.any()
+    assert np.allclose(
+        analysis.layer.extent.world[0], layers[0].extent.world[0], atol=0.5 * analysis.layer.scale
+    )
 
 
 def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, qtbot):
