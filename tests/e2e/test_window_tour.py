@@ -16,7 +16,7 @@ from tests.support.window import RUN_MS, Window
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 LEFT = Qt.MouseButton.LeftButton
-VIABLE, BLEEDING = 2, 5
+VIABLE = 2
 STROKE = [(-150, -60), (-50, 0), (60, 40), (150, 60)]
 LOOP = [(-120, 100), (0, 70), (110, 110), (130, 220), (0, 260), (-120, 200)]
 BED = [(-180, -200), (170, -190), (200, 160), (0, 280), (-190, 200), (-180, -195)]
@@ -105,6 +105,8 @@ def test_the_tour(window, qtbot, tmp_path):
     window.screenshot("06-excluded")
     window.key(Qt.Key.Key_X)
     assert layer.action is Action.PAINT
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(layer.data, before)
 
     # 7: one class alone, a padlock, two maps, a probability.
     common = int(np.bincount(before[before > 0]).argmax())
@@ -114,6 +116,8 @@ def test_the_tour(window, qtbot, tmp_path):
     window.click_class(common - 1, LOCK)
     assert layer.protected == {common}
     window.click_class(common - 1, LOCK)
+    window.key(Qt.Key.Key_3)
+    window.drag(STROKE)
     window.key(Qt.Key.Key_W)
     assert panels.classes.swipe_row.button.isChecked()
     window.screenshot("08-compare")
@@ -138,12 +142,13 @@ def test_the_tour(window, qtbot, tmp_path):
     qtbot.keyClicks(panels.signing.reader_edit, "A. Bee")
     qtbot.keyClick(panels.signing.reader_edit, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: analysis.sign_off is not None, timeout=60_000)
+    window.screenshot("11-signed-off")
     signed = layer.data.copy()
     window.viewer.layers.selection.active = layer
     window.key(Qt.Key.Key_P)
     window.drag(STROKE)
     assert np.array_equal(layer.data, signed)
-    window.screenshot("11-signed-off")
+    window.look_at((2000.0, 2000.0), 900.0)
     click(window, panels.necrosis.export_button)
     dialog = controller.exporting.dialog
     place = tmp_path / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"

@@ -213,8 +213,14 @@ class Analysis:
         self.layer.lock_reason = instead or self.locked
 
     def take_stored(self, opened: AnalysisOpened) -> None:
-        """Take what another program made of the analysis meanwhile."""
-        self.sync.take_stored(opened.corrected)
+        """Take what another program made of the analysis meanwhile.
+
+        Strokes that were made here before its answer arrived stay on top.
+        """
+        labels = opened.corrected.copy()
+        for edit in self.keeper.take_unread():
+            edit.apply(labels)
+        self.sync.take_stored(labels)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()
