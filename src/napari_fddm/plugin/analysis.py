@@ -45,7 +45,7 @@ class Analysis:
 
     def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
         place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
-        self.viewer, self.place = viewer, place
+        self.viewer, self.place, self.slide_name = viewer, place, slide_name
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry

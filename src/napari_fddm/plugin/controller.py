@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QObject
@@ -18,6 +19,7 @@ from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
 from napari_fddm.plugin.opening import SlideOpening
 from napari_fddm.plugin.preferring import Preferring
+from napari_fddm.plugin.probability import Probability
 from napari_fddm.plugin.properties import Properties
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.revising import Revising
@@ -29,6 +31,7 @@ from napari_fddm.plugin.settings import PluginSettings
 from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.swipe import Swipe, curtain_over
 from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
@@ -90,6 +93,8 @@ class Controller(QObject):
         )
         self.revising = Revising(session, panels, self.running)
         self.preferring = Preferring(session, panels, PluginSettings.read())
+        self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
+        self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
@@ -140,10 +145,12 @@ class Controller(QObject):
         self.bed.settle()
         self.tooling.close()
         self.revising.close()
+        self.swipe.close()
         self.session.connections.close()
         self.navigating.close()
         self.opening.close()
         self.properties.close()
+        self.probability.close()
         self.running.close()
         self.images.close()
         self.session.close()

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from napari_fddm.plugin.run_panel import narrow
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER, HUB = "ask for a folder", "ask for a name on the hub"
+CARD_LINES, PROBLEM_LINES = 2, 4
+"""The rest of the card is in its tooltip and behind its button."""
 PROBLEM_COLOR = "#e0a000"
 
 
@@ -51,7 +54,7 @@ class ModelPanel(QWidget):
         self.model_box.setToolTip("The networks that classify and refine in the next run.")
         self.card_button = QPushButton("Card…")
         self.card_button.setToolTip("Everything the model says of itself.")
-        self.card_label = QLabel()
+        self.card_label = QElidingLabel()
         self.card_label.setWordWrap(True)
         self.card_label.setObjectName("card")
         top = QHBoxLayout()
@@ -80,6 +83,9 @@ class ModelPanel(QWidget):
     def set_card(self, text: str, *, problem: bool = False, whole: bool = True) -> None:
         """Show the card in words, or why the model cannot be run."""
         self.card_label.setText(text)
+        self.card_label.setToolTip(text)
+        lines = PROBLEM_LINES if problem else CARD_LINES
+        self.card_label.setFixedHeight(lines * self.card_label.fontMetrics().lineSpacing() + 4)
         self.card_label.setStyleSheet(f"color: {PROBLEM_COLOR};" if problem else "")
         self.card_button.setEnabled(whole)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
@@ -66,6 +66,11 @@ class Panels:
             signing=SignOffPanel(parent),
         )
 
-    def in_order(self) -> tuple[QWidget, ...]:
-        """Return the panels from top to bottom."""
-        return tuple(getattr(self, field.name) for field in fields(self))
+    def sections(self) -> dict[str, tuple[QWidget, ...]]:
+        """Return the panels by the title they stand under, from top to bottom."""
+        return {
+            "Slide": (self.slide, self.navigator),
+            "Analyze": (self.model, self.run),
+            "Correct": (self.tools, self.classes),
+            "Result": (self.necrosis, self.signing),
+        }

@@ -20,6 +20,7 @@ from superqt import QCollapsible
 
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.plugin import settings_form
+from napari_fddm.plugin.section import GAP_PX
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class RunPanel(QWidget):
         self.size_label = QLabel()
         self.size_label.setWordWrap(True)
         self.advanced = QCollapsible("Advanced")
+        self.advanced.layout().setContentsMargins(0, 0, 0, 0)
         self.advanced.addWidget(self.settings.native)
         self.advanced.addWidget(self.size_label)
         self.device_label = QLabel("starting the engine…")
@@ -124,6 +126,7 @@ class RunPanel(QWidget):
         buttons.addWidget(self.cancel_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_PX)
         layout.addLayout(form)
         layout.addWidget(self.advanced)
         layout.addLayout(buttons)
@@ -193,6 +196,7 @@ class RunPanel(QWidget):
         self.progress_bar.setMaximum(progress.total)
         self.progress_bar.setValue(progress.done)
         self.status_label.setText(progress.text)
+        self.status_label.setVisible(bool(progress.text))
 
     def _on_run_button_clicked(self) -> None:
         self.run_clicked.emit(self.scope_box.currentData())

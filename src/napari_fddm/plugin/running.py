@@ -84,6 +84,7 @@ class Running(QObject):
     """
 
     refused = Signal(object)
+    ready = Signal()
 
     def __init__(
         self,
@@ -223,6 +224,7 @@ class Running(QObject):
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
         self._open(event)
         self._session.analyses[Path(event.store)].show_finished()
+        self.ready.emit()
         self._session.report_wanted.emit()
 
     def _on_opener_failed(self, error: Exception) -> None:
@@ -297,6 +299,7 @@ class Running(QObject):
         if current is not None:
             current.keeper.sync()
             current.show_finished()
+            self.ready.emit()
         self._end(f"done in {time.monotonic() - self._started:.0f} s")
 
     def _end(self, text: str) -> None:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.panels import Panels
+from napari_fddm.plugin.section import GAP_PX, Section
 from napari_fddm.plugin.state import PluginState
 
 if TYPE_CHECKING:
@@ -33,16 +34,21 @@ class FddmWidget(QWidget):
         self._lay_out()
         self.state = PluginState()
         self.controller = Controller(napari_viewer, self.state, self.panels, parent=self)
+        running = self.controller.running
+        self.controller.session.connections.add(running.ready, self._on_running_ready)
 
     def _lay_out(self) -> None:
         content = QWidget()
         inner = QVBoxLayout(content)
-        for panel in self.panels.in_order():
-            if inner.count():
-                inner.addWidget(_line())
-            inner.addWidget(panel)
+        inner.setContentsMargins(9, 2, 9, 2)
+        inner.setSpacing(GAP_PX)
+        self.sections = {
+            title: Section(title, panels) for title, panels in self.panels.sections().items()
+        }
+        for section in self.sections.values():
+            inner.addWidget(section)
         inner.addStretch()
-        scroll = QScrollArea()
+        self._scroll = scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -55,6 +61,12 @@ class FddmWidget(QWidget):
         outer.addWidget(scroll, 1)
         outer.addWidget(_line())
         outer.addWidget(self.panels.necrosis.head)
+
+    def _on_running_ready(self) -> None:
+        """Bring what comes next into sight."""
+        bar = self._scroll.verticalScrollBar()
+        if bar is not None:
+            bar.setValue(self.sections["Correct"].y())
 
 
 def _line() -> QFrame:

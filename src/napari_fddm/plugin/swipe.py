@@ -1,0 +1,163 @@
+"""Before and after: patch, refined and corrected classes side by side, with a line to drag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.plugin.curtain import Curtain
+from napari_fddm.plugin.swipe_panel import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Labels, Layer
+    from qtpy.QtWidgets import QWidget
+
+    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.swipe_panel import SwipeRow
+
+KEY = "w"
+"""Free on labels layers in napari 0.9."""
+
+
+class Swipe:
+    """Shows one map left and another right of a line, for the analysis in front.
+
+    Layers keep their opacity; which are visible is remembered and put back when the
+    comparison ends: with the button, the key, another analysis in front, or 3D.
+
+    Parameters
+    ----------
+    session : Session
+        Its analysis in front is compared.
+    row : SwipeRow
+        Asks.
+    new_curtain : callable
+        Returns a `Curtain` over the viewer's canvas, or None where there is no canvas.
+    """
+
+    def __init__(
+        self, session: Session, row: SwipeRow, new_curtain: Callable[[], Curtain | None]
+    ) -> None:
+        self._session, self._row, self._new_curtain = session, row, new_curtain
+        self._curtain: Curtain | None = None
+        self._analysis: Analysis | None = None
+        self._visible: dict[Labels, bool] = {}
+        link = session.connections.add
+        link(row.toggled, self._on_row_toggled)
+        link(row.sides_chosen, self._on_row_sides_chosen)
+        link(session.added, self._on_session_added)
+        link(session.removed, self._on_session_removed)
+        link(session.current_changed, self._on_session_current_changed)
+        link(session.state.progress_changed, self._on_state_progress_changed)
+        link(session.viewer.dims.events.ndisplay, self._on_viewer_ndisplay)
+
+    @property
+    def active(self) -> bool:
+        """Whether the line is there."""
+        return self._curtain is not None
+
+    @property
+    def curtain(self) -> Curtain | None:
+        """The line, while it is there."""
+        return self._curtain
+
+    def toggle(self) -> None:
+        """Begin or end the comparison."""
+        if self.active:
+            self.stop()
+        else:
+            self.start()
+
+    def start(self) -> None:
+        """Begin, if there is an analysis and the canvas shows 2D."""
+        analysis = self._session.current
+        flat = self._session.viewer.dims.ndisplay == 2
+        if not self.active and analysis is not None and flat:
+            self._curtain = self._new_curtain()
+            if self._curtain is not None:
+                self._analysis = analysis
+                self._visible = {layer: layer.visible for layer in analysis.layers}
+                self._show()
+        self._row.set_active(self.active)
+
+    def stop(self) -> None:
+        """End; every layer is drawn whole and as visible as before."""
+        curtain, self._curtain = self._curtain, None
+        if curtain is not None:
+            curtain.remove()
+            for layer, visible in self._visible.items():
+                layer.visible = visible
+        self._analysis, self._visible = None, {}
+        self._row.set_active(False)
+
+    def close(self) -> None:
+        """End, and give the key back."""
+        self.stop()
+        for analysis in self._session.analyses.values():
+            self._unbind(analysis)
+
+    def _show(self) -> None:
+        if self._curtain is None or self._analysis is None:
+            return
+        left, right = (self._layers(side) for side in self._row.sides)
+        for layer in self._analysis.layers:
+            layer.visible = layer in left or layer in right
+        titles = [side.value for side in self._row.sides]
+        self._curtain.hang(left, right, (titles[0], titles[1]))
+
+    def _layers(self, side: Side) -> list[Layer]:
+        """Return the layer of a side; none for the bare slide or if it was deleted."""
+        if self._analysis is None or side is Side.SLIDE:
+            return []
+        layers = dict(
+            zip((Side.PATCH, Side.REFINED, Side.CORRECTED), self._analysis.layers, strict=True)
+        )
+        return [layers[side]] if layers[side] in self._session.viewer.layers else []
+
+    def _on_row_toggled(self, wanted: bool) -> None:
+        if wanted:
+            self.start()
+        else:
+            self.stop()
+
+    def _on_row_sides_chosen(self) -> None:
+        self._show()
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        for layer in analysis.layers:
+            layer.bind_key(KEY, self._on_key, overwrite=True)
+
+    def _on_session_removed(self, analysis: Analysis) -> None:
+        if analysis is self._analysis:
+            self.stop()
+        self._unbind(analysis)
+
+    def _on_session_current_changed(self, current: Analysis | None) -> None:
+        if current is not self._analysis:
+            self.stop()
+        self._row.set_available(current is not None)
+
+    def _on_state_progress_changed(self, _progress: Any) -> None:
+        if not self._session.state.busy:
+            self._show()  # a run that ends leaves the corrected layer visible alone
+
+    def _on_viewer_ndisplay(self, _event: Any = None) -> None:
+        if self._session.viewer.dims.ndisplay != 2:
+            self.stop()
+
+    def _on_key(self, _layer: Labels) -> None:
+        """Compare two maps with a line to drag, or end that."""
+        self.toggle()
+
+    @staticmethod
+    def _unbind(analysis: Analysis) -> None:
+        for layer in analysis.layers:
+            layer.bind_key(KEY, None, overwrite=True)
+
+
+def curtain_over(widget: QWidget) -> Curtain | None:
+    """Return a curtain over the canvas of the napari window that a widget is docked in."""
+    viewer = getattr(widget.window(), "_qt_viewer", None)
+    return Curtain(viewer.canvas) if viewer is not None else None
