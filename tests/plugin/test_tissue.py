@@ -17,7 +17,6 @@ from napari_fddm.core.tissue import MASK_UM
 from napari_fddm.pipeline.kept_mask import CURRENT, MASK_SUFFIX
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from napari_fddm.plugin.state import Progress, Scope
-from napari_fddm.plugin.tissue_layer import TissueLabels
 from napari_fddm.plugin.tissue_row import AUTOMATIC, HIDE, SHOW
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench
@@ -29,7 +28,7 @@ def row(bench):
     return bench.panels.run.tissue_row
 
 
-def show(bench, qtbot) -> TissueLabels:
+def show(bench, qtbot):
     row(bench).button.click()
     qtbot.waitUntil(lambda: bench.controller.tissue.layer is not None, timeout=30_000)
     return bench.controller.tissue.layer
