@@ -22,9 +22,11 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-fddm
 
+# Of the tests that take pictures, with the bundled model; some minutes on two cores.
 screenshots: $(STAMP) system-libraries
-	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small \
-		$(BIN)/python -m pytest tests/e2e -m gui
+	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small NAPARI_FDDM_DATA=none \
+		$(BIN)/python -m pytest tests/e2e -m gui --timeout=1800
+	$(BIN)/python scripts/tidy_pictures.py
 
 # The site, in site/. SCREENSHOTS=1 makes the pictures of the window again first.
 docs: $(STAMP) $(if $(SCREENSHOTS),screenshots)

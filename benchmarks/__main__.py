@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import inference, memory, reading
+from benchmarks import inference, memory, reading, screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,10 @@ def figures() -> Iterator[str]:
     for side, peak in peaks.items():
         bar = "≤ 2.5 GiB and ≤ 1.15" if side == memory.LARGE else ""
         yield f"| {side} × {side} | {peak:.2f} | {peak / peaks[memory.SMALL]:.2f} | {bar} |"
+    yield from ("", "### The window: opening, and a whole-slide run that starts and streams", "")
+    yield from screen.table_of("benchmarks.window")
+    yield from ("", "### The window: strokes of a 500-cell brush on 12 500 × 12 500 cells", "")
+    yield from screen.table_of("benchmarks.editing_window")
 
 
 def table(outcomes: list[Outcome], unit: str, bars: dict[str, str]) -> Iterator[str]:

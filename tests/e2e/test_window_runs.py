@@ -9,6 +9,7 @@ import threading
 import dask.array as da
 import numpy as np
 import pytest
+from ome_zarr.writer import write_image
 from qtpy.QtCore import Qt
 
 from napari_fddm.plugin.slides import slide_layer_data
@@ -85,6 +86,32 @@ def test_a_layer_of_pixels_gives_what_the_slide_itself_gives(window, qtbot):
     assert np.array_equal(window.analysis.patch, served.patch)
 
 
+def test_channels_that_napari_ome_zarr_split_are_analyzed_as_their_file(window, tmp_path, qtbot):
+    """It gives a grayscale layer for each color, with the scale and the path of the file."""
+    path = tmp_path / "slide.ome.zarr"
+    colors = np.moveaxis(np.asarray(open_slide(SMALL).as_dask()[0]), -1, 0)
+    write_image(
+        colors,
+        str(path),
+        axes="cyx",
+        scale={"c": 1, "y": 0.5, "x": 0.5},
+        axes_units={"y": "micrometer", "x": "micrometer"},
+    )
+    layers = window.viewer.open(path, plugin="napari-ome-zarr")
+    assert [layer.rgb for layer in layers] == [False] * 3
+    qtbot.waitUntil(lambda: window.widget.state.slide is not None, timeout=20_000)
+    slide = window.widget.state.slide
+    assert (slide.mpp, slide.local_path) == (0.5, path)
+    click_run(window)
+    window.wait_until_idle()
+    window.screenshot("32-napari-ome-zarr")
+    analysis = window.analysis
+    assert analysis.label_map.automatic.any()
+    assert np.allclose(
+        analysis.layer.extent.world[0], layers[0].extent.world[0], atol=0.5 * analysis.layer.scale
+    )
+
+
 def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, qtbot):
     layer = window.viewer.add_image(
         pixels(LARGE.format(seed=4)), name="mine", scale=(0.5, 0.5), units=("um", "um")
@@ -96,6 +123,29 @@ def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, q
     assert len(said) == 1
     assert "The layer mine was deleted while it was analyzed" in said[0]
     assert window.analysis.patch.any()
+
+
+def test_an_engine_killed_while_it_reads_a_layer_is_one_error_and_the_next_run_continues(
+    window, said, qtbot
+):
+    window.viewer.add_image(
+        pixels(LARGE.format(seed=5)), name="mine", scale=(0.5, 0.5), units=("um", "um")
+    )
+    click_run(window)
+    wait_for_tiles(window)
+    tiles = window.analysis.patch.copy()
+    window.widget.controller.worker._client._process.kill()
+    qtbot.waitUntil(lambda: not window.widget.state.busy, timeout=20_000)
+    assert len(said) == 1
+    assert "engine process stopped" in said[0]
+    click_run(window)
+    qtbot.waitUntil(
+        lambda: np.count_nonzero(window.analysis.patch) > np.count_nonzero(tiles), timeout=RUN_MS
+    )
+    assert (window.analysis.patch[tiles > 0] == tiles[tiles > 0]).all()
+    window.widget.controller.cancel()
+    window.wait_until_idle()
+    assert len(said) == 1
 
 
 def test_a_slide_without_a_pixel_size_asks_for_it(window, said):

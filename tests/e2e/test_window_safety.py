@@ -117,7 +117,7 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     if SCREENSHOTS:
         dialog.place_edit.setText(f"/home/reader/{place.name}")
         dialog.status_label.setText(f"Done: /home/reader/{place.name}")
-        dialog.grab().save(f"{SCREENSHOTS}/75-export.png")
+        window.screenshot("75-export", of=dialog)
         dialog.place_edit.setText(str(place))
     qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "exists already" in dialog.status_label.text(), timeout=60_000)

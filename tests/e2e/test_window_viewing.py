@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import tifffile
@@ -17,7 +15,7 @@ from napari_fddm.plugin.viewport import shown_region
 from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.slides import APERIO
 from tests.support.stores import INFO, make
-from tests.support.window import SCREENSHOTS, Window
+from tests.support.window import Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -123,13 +121,13 @@ def test_properties_hide_what_names_a_patient_until_asked(window, folder, monkey
 
     assert "0.5 (from: vendor)" in cells()
     assert "jane" not in cells()
-    grab(dialog, "22-properties", qtbot)
+    window.screenshot("22-properties", of=dialog)
     assert not dialog.picture.isVisible()
     qtbot.mouseClick(dialog.buttons["label"], LEFT)
     qtbot.waitUntil(dialog.picture.isVisible, timeout=10_000)
     qtbot.mouseClick(dialog.hidden_button, LEFT)
     assert "jane" in cells()
-    grab(dialog, "23-properties-asked", qtbot)
+    window.screenshot("23-properties-asked", of=dialog)
     dialog.close()
     assert window.widget.controller.properties.dialog is None
 
@@ -158,11 +156,3 @@ def test_an_analysis_that_exists_is_shown_without_a_run(window, folder, monkeypa
     assert not window.widget.state.busy
     assert not panel.earlier_button.isVisible()
     window.screenshot("25-analysis-shown")
-
-
-def grab(widget, name, qtbot):
-    """Keep a picture of a dialog, which the viewer's screenshot leaves out."""
-    if SCREENSHOTS:
-        Path(SCREENSHOTS).mkdir(parents=True, exist_ok=True)
-        qtbot.wait(200)
-        widget.grab().save(str(Path(SCREENSHOTS) / f"{name}.png"))

@@ -47,6 +47,7 @@ KEYS = {
     "unreadable_mm2",
     "unreadable_tiles",
     "reader_estimate",
+    "sign_off",
     "notes",
     "research_use_only",
     "provenance",

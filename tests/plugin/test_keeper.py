@@ -85,3 +85,38 @@ def test_an_export_of_nothing_is_one_error(tmp_path, qtbot):
         keeper.export(tmp_path / "copy.ome.zarr")
     assert "does not exist" in str(failure.args[0])
     keeper.close()
+
+
+def test_strokes_before_the_log_is_open_are_no_news_of_another_program(store_path, qtbot):
+    with AnalysisStore.open(store_path) as store:
+        seq = store.log.last_seq
+    keeper, painter = StoreKeeper(store_path, seq=seq), Painter()
+    keeper.append(painter.stroke(5, 5, 3))  # in the queue before anything was opened
+    with qtbot.assertNotEmitted(keeper.reread, wait=200):
+        assert keeper.flush()
+    keeper.close()
+
+
+def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived(store_path, qtbot):
+    rival, ours = Painter(), Painter()
+    with AnalysisStore.open(store_path, "r+") as other:
+        seq = other.log.last_seq
+        other.log_edits([rival.stroke(40, 40, 6)])
+        other.apply_logged()
+    keeper = StoreKeeper(store_path, seq=seq)
+    news = []
+    keeper.reread.connect(lambda opened: news.append((opened, keeper.take_unread())))
+    early, late = ours.stroke(5, 5, 3), ours.stroke(20, 20, 4)
+    keeper.append(early)
+    assert keeper.flush()  # it has met the other program's stroke; nobody has been told yet
+    keeper.append(late)
+    qtbot.waitUntil(lambda: bool(news), timeout=10_000)
+    ((opened, unread),) = news
+    shown = opened.corrected.copy()
+    for edit in unread:
+        edit.apply(shown)
+    assert keeper.flush()
+    assert np.array_equal(shown, stored(store_path)[0])
+    assert [shown[44, 44], shown[8, 8], shown[24, 24]] == [6, 3, 4]
+    assert keeper.take_unread() == []
+    keeper.close()

@@ -9,7 +9,7 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.colors import class_colormap
-from napari_fddm.plugin.layers import CorrectedLabels, automatic_layer
+from napari_fddm.plugin.layers import TOOL_MARKS, CorrectedLabels, automatic_layer
 
 
 @pytest.fixture
@@ -177,3 +177,13 @@ def test_locked_classes_stay_under_every_tool(layer, label_map, tool, label):
     use(tool, layer, label)
     assert (label_map.labels[:, :40] == 3).all()
     assert (label_map.labels[:, 40:] != 2).any()
+
+
+def test_what_napari_draws_for_tools_is_built_when_one_is_taken_up(layer, label_map):
+    automatic = automatic_layer(label_map.automatic, label_map.geometry, OSTEOSARCOMA, "patch")
+    for tool_free in (automatic, layer):
+        assert not any(tool_free._overlays[mark].visible for mark in TOOL_MARKS)
+    layer.mode = "polygon"
+    assert [layer._overlays[mark].visible for mark in TOOL_MARKS] == [True, False]
+    layer.mode = "paint"
+    assert all(layer._overlays[mark].visible for mark in TOOL_MARKS)

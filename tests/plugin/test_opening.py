@@ -117,6 +117,19 @@ def test_next_and_previous_go_through_the_folder_in_place(bench, folder, qtbot, 
     assert not panel.back_button.isEnabled()
 
 
+def test_the_canvas_is_drawn_when_the_slide_is_gone_and_the_next_not_there(
+    bench, folder, qtbot, monkeypatch
+):
+    """Mesa crashes where layers go and come between two drawings."""
+    left = []
+    monkeypatch.setattr(
+        "napari_fddm.plugin.opening.draw_now", lambda viewer: left.append(len(viewer.layers))
+    )
+    open_file(bench, folder / "1.svs", qtbot)
+    go(bench, bench.panels.slide.next_button, "2.svs", qtbot)
+    assert left == [0]
+
+
 def test_a_slide_without_a_folder_has_no_next_one(bench):
     bench.open_slide()
     assert not bench.panels.slide.on_button.isEnabled()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
+import napari.settings
 import pytest
 from npe2 import PluginManifest
 
 from napari_fddm.plugin import controller as controller_module
-from napari_fddm.plugin import settings as settings_module
 from napari_fddm.plugin.display import Palette
 from napari_fddm.plugin.settings import PLUGIN, SECTION, PluginSettings
 from tests.support.controllers import Bench
@@ -39,7 +40,7 @@ def test_manifest_and_class_name_the_same_settings_with_the_same_defaults():
 
 def test_what_napari_stores_is_read(plugin_settings, npe2pm):
     npe2pm.register(PluginManifest.from_distribution(PLUGIN))
-    stored = getattr(settings_module.get_plugin_settings(PLUGIN), SECTION)
+    stored = getattr(napari.settings.get_plugin_settings(PLUGIN), SECTION)
     assert PluginSettings.read() == PluginSettings()
     for field in fields(OTHER):
         value = getattr(OTHER, field.name)
@@ -47,11 +48,18 @@ def test_what_napari_stores_is_read(plugin_settings, npe2pm):
     assert PluginSettings.read() == OTHER
 
 
-def test_a_viewer_that_knows_no_plugins_gets_the_defaults(monkeypatch):
-    def unknown(_: str) -> None:
-        raise KeyError
+def test_what_the_settings_file_says_is_read_without_a_search_for_plugins(
+    plugin_settings, npe2pm, monkeypatch
+):
+    npe2pm.register(PluginManifest.from_distribution(PLUGIN))
+    own = Path(napari.settings._CFG_PATH).parent / f"{PLUGIN}.yaml"
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text(f"{SECTION}:\n  palette: paper\n  brush_size: 40\n")
+    monkeypatch.setattr(npe2pm, "discover", pytest.fail)
+    assert PluginSettings.read() == PluginSettings(palette=Palette.PAPER, brush_size=40)
 
-    monkeypatch.setattr(settings_module, "get_plugin_settings", unknown)
+
+def test_a_viewer_that_knows_no_plugins_gets_the_defaults(plugin_settings, npe2pm):
     assert PluginSettings.read() == PluginSettings()
 
 

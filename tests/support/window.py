@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from napari._qt.dialogs.qt_notification import NapariQtNotification
+from napari._qt.utils import QImg2array
 from PIL import Image
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QImage
+from scripts.tidy_pictures import LARGEST_BYTES
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.plugin.definition_table import percent
@@ -18,11 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import napari
+    import numpy.typing as npt
+    from qtpy.QtWidgets import QWidget
 
     from napari_fddm.plugin.analysis import Analysis
 
 SCREENSHOTS = os.environ.get("FDDM_SCREENSHOTS")
-RUN_MS = 180_000
+RUN_MS = 900_000 if SCREENSHOTS else 180_000
+"""The screenshots are made with the bundled model, which is no toy."""
 
 
 class Window:
@@ -100,12 +107,45 @@ class Window:
         areas = ClassAreas.from_labels(np.asarray(analysis.layer.data), analysis.geometry.cell_mm2)
         return percent(compute_rate(areas, find_definition("fddm")).rate)
 
-    def screenshot(self, name: str) -> None:
-        if SCREENSHOTS:
-            folder = Path(SCREENSHOTS)
-            folder.mkdir(parents=True, exist_ok=True)
-            for toast in self.viewer.window._qt_window.findChildren(NapariQtNotification):
-                toast.close()  # it may name a folder of this machine
-            self.qtbot.wait(400)
-            pixels = self.viewer.screenshot(canvas_only=False, flash=False)
-            Image.fromarray(pixels).convert("RGB").save(folder / f"{name}.png", optimize=True)
+    def show(self, panel: QWidget) -> None:
+        """Scroll the dock to a panel."""
+        self.widget._scroll.ensureWidgetVisible(panel)
+        self.qtbot.wait(50)
+
+    def screenshot(self, name: str, of: QWidget | None = None) -> None:
+        """Keep a picture of the window, or of a dialog, which the window's leaves out."""
+        if not SCREENSHOTS:
+            return
+        for toast in self.viewer.window._qt_window.findChildren(NapariQtNotification):
+            toast.close()  # it may name a folder of this machine
+        self.qtbot.wait(400)
+        keep_picture(
+            self.viewer.screenshot(canvas_only=False, flash=False) if of is None else pixels_of(of),
+            name,
+        )
+
+
+def pixels_of(widget: QWidget) -> npt.NDArray[np.uint8]:
+    """Return what a widget looks like, uint8 (h, w, 4)."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGBA8888)
+    return QImg2array(image)
+
+
+def keep_picture(pixels: npt.NDArray[np.uint8], name: str) -> None:
+    """Write a picture into the folder of screenshots, small enough for a repository.
+
+    With a palette of its own, as large as the size allows; refined, so that the even
+    areas of the window keep their color, and not dithered, so that letters stay sharp.
+    """
+    folder = Path(SCREENSHOTS or ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(pixels).convert("RGB")
+    for colors in (256, 192, 128, 96, 64, 48):
+        few = picture.quantize(
+            colors, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE
+        )
+        data = io.BytesIO()
+        few.save(data, "PNG", optimize=True)
+        if data.tell() <= LARGEST_BYTES:
+            break
+    (folder / f"{name}.png").write_bytes(data.getvalue())

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from scipy import sparse
 
     Image = npt.NDArray[np.uint8]
     Edges = npt.NDArray[np.float64]
@@ -204,6 +204,8 @@ def _matrix(
     weights: npt.NDArray[np.float64], cols: npt.NDArray[np.int64], size: int
 ) -> sparse.csr_array:
     """Return a sparse matrix from each row's weights and their ascending columns."""
+    from scipy import sparse  # here, not above: it takes as long as all else of a window
+
     keep = (weights > 0) & (cols >= 0) & (cols < size)
     ends = np.zeros(len(weights) + 1, np.int32)
     np.cumsum(keep.sum(axis=1), out=ends[1:])
@@ -232,6 +234,8 @@ def _apply(
 
 def _row_strip(weights: sparse.csr_array, strip: slice) -> tuple[sparse.csr_array, int, int]:
     """Return some rows of a matrix, without the columns before and after their entries."""
+    from scipy import sparse
+
     begin, end = weights.indptr[strip.start], weights.indptr[strip.stop]
     columns = weights.indices[begin:end]
     # a strip without entries lies outside the image: any one row of it will do

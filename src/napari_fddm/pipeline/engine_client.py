@@ -100,6 +100,8 @@ class EngineClient:
                 stderr=self._log,
                 text=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                # Elsewhere the engine stands back by itself: `engine_server.NICENESS`.
+                creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
             )
         except OSError as error:
             raise EngineError(f"the engine process could not be started: {error}.") from error

@@ -9,6 +9,7 @@ a second one reads requests, so that a cancel is seen between two batches.
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import sys
 import threading
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.slides.served import PixelSource
+
+
+NICENESS = 5
+"""How far the engine stands back. Its threads keep every core busy, and a window that
+competes with them as an equal stands still for seconds; alone it is as fast as before."""
 
 
 class EngineServer:
@@ -181,6 +187,8 @@ def warm_up() -> tuple[str, tuple[str, ...]]:
 
 def main() -> None:
     """Connect to the supervisor and serve it."""
+    if sys.platform != "win32":  # there the supervisor says so
+        os.nice(NICENESS)
     address, family = sys.argv[1:3]
     key = bytes.fromhex(sys.stdin.readline().strip())
     with Client(address, family, authkey=key) as connection:

@@ -45,7 +45,7 @@ class Analysis:
 
     def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
         place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
-        self.viewer, self.place = viewer, place
+        self.viewer, self.place, self.slide_name = viewer, place, slide_name
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry
@@ -210,8 +210,14 @@ class Analysis:
         self.layer.lock_reason = instead or self.locked
 
     def take_stored(self, opened: AnalysisOpened) -> None:
-        """Take what another program made of the analysis meanwhile."""
-        self.sync.take_stored(opened.corrected)
+        """Take what another program made of the analysis meanwhile.
+
+        Strokes that were made here before its answer arrived stay on top.
+        """
+        labels = opened.corrected.copy()
+        for edit in self.keeper.take_unread():
+            edit.apply(labels)
+        self.sync.take_stored(labels)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()

@@ -22,6 +22,7 @@ from napari_fddm.core.class_guide import CLASS_GUIDE
 from napari_fddm.plugin import icons
 from napari_fddm.plugin.class_guide import ClassGuide
 from napari_fddm.plugin.display import PALETTE_TITLES, ClassDisplay
+from napari_fddm.plugin.probability_panel import ProbabilityRow
 from napari_fddm.plugin.run_panel import narrow
 from napari_fddm.plugin.swipe_panel import SwipeRow
 
@@ -85,6 +86,7 @@ class ClassPanel(QWidget):
         self.guide_button.setToolTip("What belongs to which class, and where that is written.")
         self._guide: ClassGuide | None = None
         self.swipe_row = SwipeRow()
+        self.probability_row = ProbabilityRow(table)
         self._lay_out()
         self.set_display(ClassDisplay())
         self.set_locked(frozenset())
@@ -137,6 +139,7 @@ class ClassPanel(QWidget):
         layout.addWidget(self.rows)
         layout.addLayout(options)
         layout.addWidget(self.swipe_row)
+        layout.addWidget(self.probability_row)
 
     def set_areas(self, areas: ClassAreas | None, excluded_mm2: float = 0.0) -> None:
         """Show areas and their share of what was analyzed, and the area a person excluded."""

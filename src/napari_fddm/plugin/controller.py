@@ -19,6 +19,7 @@ from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.navigating import Navigating
 from napari_fddm.plugin.opening import SlideOpening
 from napari_fddm.plugin.preferring import Preferring
+from napari_fddm.plugin.probability import Probability
 from napari_fddm.plugin.properties import Properties
 from napari_fddm.plugin.reporting import Reporting
 from napari_fddm.plugin.revising import Revising
@@ -100,6 +101,7 @@ class Controller(QObject):
         )
         self.revising = Revising(session, panels, self.running, self.tissue)
         self.preferring = Preferring(session, panels, PluginSettings.read())
+        self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
         self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
@@ -157,6 +159,7 @@ class Controller(QObject):
         self.navigating.close()
         self.opening.close()
         self.properties.close()
+        self.probability.close()
         self.running.close()
         self.images.close()
         self.session.close()

@@ -121,6 +121,7 @@ class StoreKeeper(QObject):
         self._fingerprint, self._seq = fingerprint, seq
         self._store: AnalysisStore | None = None
         self._items: list[Edit | _Job] = []
+        self._unread: list[Edit] | None = None
         self._mutex = threading.Lock()
         self._state = Keeping()
         self._begun = False
@@ -131,6 +132,15 @@ class StoreKeeper(QObject):
     def state(self) -> Keeping:
         """How well the analysis is kept now."""
         return self._state
+
+    def take_unread(self) -> list[Edit]:
+        """Hand over, once, the edits that the answer of `reread` does not hold.
+
+        They were made before it arrived, and are logged or wait for it.
+        """
+        with self._mutex:
+            edits, self._unread = self._unread or [], None
+        return edits
 
     def begin(self) -> None:
         """Take the editor's lock, or find out why not."""
@@ -219,8 +229,8 @@ class StoreKeeper(QObject):
             store = self._open()
             store.log.acquire()
             store.log.flush()
+            self._meet(store)  # first: our own strokes are no news of others
             self._write_items(store)
-            self._meet(store)
         except FddmError as error:
             self._drop_asked(error)
             self._say_failed(error)
@@ -268,7 +278,10 @@ class StoreKeeper(QObject):
         from napari_fddm.pipeline.rescue import find_rescues, read_rescue
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
-            self.reread.emit(opened_event(store))
+            opened = opened_event(store)
+            with self._mutex:
+                self._unread = [item for item in self._items if isinstance(item, Edit)]
+            self.reread.emit(opened)
         self._begun = True
         for path in find_rescues(self._fingerprint) if self._fingerprint else ():
             try:
@@ -331,6 +344,8 @@ class StoreKeeper(QObject):
     def _put(self, item: Edit | _Job) -> None:
         with self._mutex:
             self._items.append(item)
+            if self._unread is not None and isinstance(item, Edit):
+                self._unread.append(item)
         self._log_lane.submit(self._work)
 
     def _open(self) -> AnalysisStore:

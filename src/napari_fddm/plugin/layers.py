@@ -44,6 +44,8 @@ METADATA = "napari_fddm"
 """Key of our block in ``layer.metadata``; layers are never looked up by name."""
 OPACITY = 0.5
 BRUSH_CELLS = 15
+TOOL_MARKS = ("polygon", "brush_stroke")
+"""napari's names of what it draws for tools."""
 _AUTOMATIC = -1
 """Stands for "what the model said" on its way through napari's tools."""
 
@@ -78,7 +80,17 @@ def automatic_layer(
         **placement(geometry, place),
     )
     layer.editable = False
+    hide_tool_marks(layer)
     return layer
+
+
+def hide_tool_marks(layer: Labels) -> None:
+    """Let napari not build the pictures of a layer's tools yet, or never.
+
+    They take as long as the rest of the layer, and a run adds three layers at once.
+    """
+    for mark in TOOL_MARKS:
+        layer._overlays[mark].visible = False
 
 
 class CorrectedLabels(LockableLabels):
@@ -146,6 +158,7 @@ class CorrectedLabels(LockableLabels):
             metadata={METADATA: {"role": "corrected"}},
             **placement(label_map.geometry, place),
         )
+        hide_tool_marks(self)
         self.brush_size = BRUSH_CELLS
         self.selected_label = table.values[1]
         bind_keys(self)
@@ -333,6 +346,8 @@ class CorrectedLabels(LockableLabels):
         mode = super()._mode_setter_helper(mode_in)
         if mode != self._mode:  # napari has the right-drag lasso for painting alone
             self._overlays["brush_stroke"].enabled = TOOL_OF_MODE.get(mode) is Tool.BRUSH
+            for mark in TOOL_MARKS:
+                self._overlays[mark].visible |= self._overlays[mark].enabled
         if mode is Mode.ERASE:
             self._set_action(Action.RESTORE)
         elif mode is Mode.PAINT:

@@ -17,6 +17,7 @@ from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.slide_panel import ON
 from napari_fddm.plugin.slides import layer_of, slide_layer_data
+from napari_fddm.plugin.viewport import draw_now
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class SlideOpening(QObject):
         for gone in (*mine, layer):
             if gone in self._viewer.layers:
                 self._viewer.layers.remove(gone)
+        draw_now(self._viewer)
         new = self._add((slide, uri))
         below = min(place, len(self._viewer.layers) - 1)
         self._viewer.layers.move(self._viewer.layers.index(new), below)

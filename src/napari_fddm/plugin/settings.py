@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
-from napari.settings import get_plugin_settings
+import napari.settings
+from napari.settings._plugin_config_generator import plugin_configuration_generator
+from npe2 import PluginManager
 
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.plugin.display import Palette
@@ -50,9 +53,24 @@ class PluginSettings:
 
         Defaults where napari does not know the plugin, as in a bare viewer model.
         """
-        try:
-            stored = getattr(get_plugin_settings(PLUGIN), SECTION)
-        except KeyError:
+        known = _known()
+        if known is None:
             return cls()
+        stored = getattr(known, SECTION)
         values = {field.name: getattr(stored, field.name) for field in fields(cls)}
         return cls(**values | {"palette": Palette(values["palette"])})
+
+
+def _known() -> Any:
+    """Return what ``get_plugin_settings`` gives, None if napari does not know the plugin.
+
+    That searches the whole environment for plugins again when it is asked first, which
+    takes as long as opening the widget may; here the manifests that are known suffice.
+    """
+    if napari.settings._PLUGIN_SETTINGS:
+        return napari.settings._PLUGIN_SETTINGS.get(PLUGIN)
+    model = plugin_configuration_generator(PluginManager.instance()).get(PLUGIN)
+    if model is None:
+        return None
+    own = napari.settings._CFG_PATH
+    return model(config_path=own and Path(own).parent / f"{PLUGIN}.yaml")

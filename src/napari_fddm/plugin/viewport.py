@@ -14,6 +14,7 @@ from napari_fddm.core.geometry import Region
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
+    from napari.viewer import Viewer
 
 _HALF_PIXEL = 0.5
 """napari's coordinates are those of pixel centers, ours of pixel edges."""
@@ -65,3 +66,14 @@ def center_on(viewer: ViewerModel, layer: Image, y: float, x: float) -> None:
 def zoom_to(viewer: ViewerModel, layer: Image, pixels: float) -> None:
     """Let a canvas pixel be so many level-0 pixels wide; the center stays."""
     viewer.scene.camera.zoom = 1.0 / (pixels * world_per_pixel(viewer, layer))
+
+
+def draw_now(viewer: Viewer | ViewerModel) -> None:
+    """Draw the canvas before anything else happens to its layers.
+
+    Mesa's software OpenGL crashes where layers with textures go and others come between
+    two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
+    """
+    window = getattr(viewer, "window", None)
+    if window is not None:
+        window._qt_viewer.canvas.native.repaint()

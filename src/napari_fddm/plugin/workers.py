@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 
 JOIN_SECONDS = 5.0
+LATE_IMPORTS = ("pandas", "skimage.color.colorconv")
+"""What napari imports with the first labels layer; there it would stop the window."""
 
 
 class Runs(Protocol):
@@ -117,8 +119,8 @@ class EngineWorker(QObject):
 
     def _warm_up(self, model: str) -> None:
         self._client.start()
-        # napari imports it with the first labels layer; there it would stop the window.
-        importlib.import_module("pandas")
+        for name in LATE_IMPORTS:
+            importlib.import_module(name)
         for answer in self._client.until_ready():
             if answer is not None:
                 self.answered.emit(0, answer)
