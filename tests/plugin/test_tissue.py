@@ -13,11 +13,14 @@ from napari.layers.labels.labels import WrongSelectedLabelError
 from napari_fddm.core.errors import ConfigError, SettingsDifferError
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.provenance import Change
+from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM
 from napari_fddm.pipeline.kept_mask import CURRENT, MASK_SUFFIX
 from napari_fddm.pipeline.tissue_masks import read_user_mask
+from napari_fddm.pipeline.tissue_stage import tissue_of_slide
 from napari_fddm.plugin.state import Progress, Scope
 from napari_fddm.plugin.tissue_row import AUTOMATIC, HIDE, SHOW
+from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench
 
@@ -224,3 +227,17 @@ def test_what_the_mask_left_out_stands_with_the_rate(asked):
     asked.answer(opened)
     asked.controller.reporting.refresh()
     assert "left out" not in asked.panels.necrosis.detail_label.text()
+
+
+def test_a_layer_of_another_reader_gives_the_mask_of_its_slide(bench, layer, qtbot):
+    """Its pixels do not know their size: the layer does."""
+    with open_slide(URI) as slide:
+        levels = [np.asarray(level) for level in slide.as_dask()]
+    bench.viewer.add_image(levels, name="mine", rgb=True, scale=(5e-4,) * 2, units=("mm", "mm"))
+    qtbot.waitUntil(lambda: bench.state.slide.uri == "", timeout=30_000)
+    other = show(bench, qtbot)
+    assert other is not layer
+    served = ArraySlide(levels, mpp=0.5)  # as a run reads them
+    expected = tissue_of_slide(served, TileGrid(served.levels[0].shape, 0.5, 1.0), "auto", None)
+    assert np.array_equal(other.mask, expected.mask)
+    assert np.allclose(other.scale, MASK_UM / 1000)
