@@ -41,12 +41,14 @@ def click(window, button):
 
 
 def half_a_lasso(window, points):
-    """Press and move on, without letting go."""
+    """Press and move on, without letting go; return where the mouse is."""
     center = QPoint(window.canvas.width() // 2, window.canvas.height() // 2)
+    window.qtbot.mouseMove(window.canvas, center + QPoint(*points[0]))
     window.qtbot.mousePress(window.canvas, LEFT, pos=center + QPoint(*points[0]))
     for point in points[1:]:
         window.qtbot.mouseMove(window.canvas, center + QPoint(*point))
         window.qtbot.wait(20)
+    return center + QPoint(*points[-1])
 
 
 def test_the_tour(window, qtbot, tmp_path):
@@ -86,12 +88,18 @@ def test_the_tour(window, qtbot, tmp_path):
     assert window.rate_text == rate
     window.key(Qt.Key.Key_G)
     assert layer.tool is Tool.LASSO
-    half_a_lasso(window, LOOP)
+    place = half_a_lasso(window, LOOP)
     window.screenshot("tour-05-lasso")
-    qtbot.mouseRelease(window.canvas, LEFT)
-    assert set(layer.data[layer.data != before]) == {VIABLE}
+    qtbot.mouseRelease(window.canvas, LEFT, pos=place)
+    lassoed = layer.data.copy()
+    assert set(lassoed[lassoed != before]) == {VIABLE}
     window.key(Qt.Key.Key_E)
     window.drag([*LOOP, LOOP[0]])
+    restored = layer.data != lassoed
+    assert restored.any()
+    assert np.array_equal(layer.data[restored], before[restored])
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(layer.data, before)
     window.key(Qt.Key.Key_R)
     assert layer.action is Action.RELABEL
