@@ -105,7 +105,9 @@ def try_out(python: Path, folder: Path, *, full: bool) -> bool:
     """Start napari, and in full the demo; whether all went well."""
     commands = [[python, "-I", REPOSITORY / "scripts" / "installed_plugin.py"]]
     script = python.with_name("napari-fddm" + python.suffix)
-    commands.append([script, "demo", "--out", folder / "demo"] if full else [script, "--help"])
+    commands.append(
+        [script, "demo", "--no-window", "--out", folder / "demo"] if full else [script, "--help"]
+    )
     with screen():
         environment = settings_of_its_own(folder)
         for command in commands:
