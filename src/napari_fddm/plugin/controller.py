@@ -76,6 +76,7 @@ class Controller(QObject):
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
         self._closed = False
+        settings = PluginSettings.read()
         self.model = ModelChooser(session, panels)
         self.estimate = EstimateFirst(session, panels.necrosis)
         self.reporting = Reporting(session, panels, self._hides, self)
@@ -86,7 +87,9 @@ class Controller(QObject):
         self.tooling = Tooling(session, panels.tools, self)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis, self)
-        self.exporting = Exporting(session, panels.necrosis, self)
+        self.exporting = Exporting(
+            session, panels.necrosis, self, with_name=settings.export_slide_name
+        )
         self.signing = Signing(session, panels.signing, self)
         self.images = ForeignImages(session, self)
         self.tissue = Tissue(session, panels, self.images, self)
@@ -100,7 +103,7 @@ class Controller(QObject):
             worker=worker,
         )
         self.revising = Revising(session, panels, self.running, self.tissue)
-        self.preferring = Preferring(session, panels, PluginSettings.read())
+        self.preferring = Preferring(session, panels, settings)
         self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
         self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         link = session.connections.add

@@ -156,6 +156,7 @@ class Running(QObject):
             return
         store = self._request.store
         if existing != "resume" and store in self._session.analyses:
+            self._session.settling.emit()  # an outline that was just drawn is carried over, too
             self._session.analyses[store].remove_layers()
             self._reopen = store
         self._start(existing)
@@ -215,19 +216,24 @@ class Running(QObject):
             if self._stage == "patch":
                 self._take_tiles_as_labels()
             self._end("stopped; what was finished is kept")
+            self._show_earlier()
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._end("")
+            self._show_earlier()
             if isinstance(error, PixelsGoneError):
                 return  # said when the layer went
             if isinstance(error, SettingsDifferError):
                 self.refused.emit(error)
                 return
-            if self._reopen is not None:  # starting over failed: the earlier one is still there
-                self.open_store(self._reopen)
-                self._reopen = None
         show_error(str(error))
+
+    def _show_earlier(self) -> None:
+        """Open what was to be replaced, if it never came to that: it is still there."""
+        if self._reopen is not None:
+            self.open_store(self._reopen)
+            self._reopen = None
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
         self._open(event)
