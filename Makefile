@@ -5,6 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Run once more with the other Qt binding: the main job, and signals between threads.
+PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
+	$(patsubst %,tests/plugin/test_%.py,background controller keeper opening)
+
 .PHONY: demo test lint bench docs screenshots clean system-libraries
 
 demo: $(STAMP)
@@ -13,6 +17,7 @@ demo: $(STAMP)
 test: $(STAMP) system-libraries
 	$(BIN)/python -m pytest -m "not gui" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m gui $(PYTEST_ARGS)
+	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
@@ -25,6 +30,7 @@ lint: $(STAMP)
 # Of the tests that take pictures, with the bundled model; some minutes on two cores.
 screenshots: $(STAMP) system-libraries
 	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small NAPARI_FDDM_DATA=none \
+		NAPARI_CONFIG=$$(mktemp -d)/napari.yaml \
 		$(BIN)/python -m pytest tests/e2e -m gui --timeout=1800
 	$(BIN)/python scripts/tidy_pictures.py
 

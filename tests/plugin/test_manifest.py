@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -70,3 +72,13 @@ def test_the_plugin_side_does_not_import_torch():
         "napari_fddm.plugin.widget; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pyqt6_is_taken_where_both_are_installed():
+    assert find_spec("PyQt6")
+    assert find_spec("PySide6")
+    unasked = {key: value for key, value in os.environ.items() if key != "QT_API"}
+    code = "import napari._qt, qtpy; print(qtpy.API_NAME)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=unasked)
+    assert done.stdout.split() == ["PyQt6"]
