@@ -1,12 +1,13 @@
-"""A window that paints until it is killed: it says when it made which stroke.
+"""A window that paints until it is killed, or closes when it is asked to (SIGTERM).
 
     python -m tests.support.painting STORE
 
-One line for each stroke: seconds since the epoch, row, column, value.
+It says when it made which stroke, one line for each: seconds since the epoch, row, column, value.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,10 @@ def main(store: Path) -> None:
 
     def paint() -> None:
         nonlocal made
+        if asked:  # here, and not in the handler: that may run while something is drawn
+            timer.stop()
+            viewer.close()
+            return
         if not layer._slicing_state.loaded:
             return
         y, x, value = made // width, made % width, 1 + made % 7
@@ -43,6 +48,8 @@ def main(store: Path) -> None:
         print(time.time(), y, x, value, flush=True)  # noqa: T201
         made += 1
 
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     timer = QTimer()
     timer.timeout.connect(paint)
     timer.start(EVERY_MS)
