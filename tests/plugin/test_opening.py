@@ -126,7 +126,7 @@ def test_the_canvas_is_drawn_when_the_slide_is_gone_and_the_next_not_there(
         "napari_fddm.plugin.opening.draw_now", lambda viewer: left.append(len(viewer.layers))
     )
     open_file(bench, folder / "1.svs", qtbot)
-    go(bench, bench.panels.slide.next_button, "2.svs", qtbot)
+    go(bench, bench.panels.slide.on_button, "2.svs", qtbot)
     assert left == [0]
 
 
