@@ -30,6 +30,7 @@ lint: $(STAMP)
 # Of the tests that take pictures, with the bundled model; some minutes on two cores.
 screenshots: $(STAMP) system-libraries
 	FDDM_SCREENSHOTS=docs/images FDDM_MODEL=fddm-small NAPARI_FDDM_DATA=none \
+		NAPARI_CONFIG=$$(mktemp -d)/napari.yaml \
 		$(BIN)/python -m pytest tests/e2e -m gui --timeout=1800
 	$(BIN)/python scripts/tidy_pictures.py
 

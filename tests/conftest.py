@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# What a test or a window of it sets stays out of the user's settings and of other tests that
+# run at the same time: napari's, ours in Qt's settings, own definitions. Before napari is
+# imported, which reads the name of its file then; every process of a test inherits both.
+CONFIG_FOLDER = Path(tempfile.mkdtemp(prefix="napari-fddm-tests-"))
+os.environ["NAPARI_CONFIG"] = str(CONFIG_FOLDER / "napari" / "settings.yaml")
+os.environ["XDG_CONFIG_HOME"] = str(CONFIG_FOLDER)
 
 # Machines that run the tests are slow at times: no example is judged by its time.
 settings.register_profile("napari-fddm", deadline=None)
@@ -25,6 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.markexpr != "gui":
         import timm  # noqa: F401
+
+
+def pytest_unconfigure() -> None:
+    """Remove what was set."""
+    shutil.rmtree(CONFIG_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

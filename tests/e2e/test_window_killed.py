@@ -19,6 +19,8 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 AT_RISK_S = 2.0
 PAINTING_S = 4.0
+STROKES = 60
+"""And as many as this, however slow the machine is."""
 
 
 def test_a_killed_window_keeps_every_stroke_older_than_two_seconds(tmp_path):
@@ -29,14 +31,14 @@ def test_a_killed_window_keeps_every_stroke_older_than_two_seconds(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as window:
         lines = [window.stdout.readline()]
         began = time.monotonic()
-        while time.monotonic() - began < PAINTING_S:
+        while time.monotonic() - began < PAINTING_S or len(lines) < STROKES:
             lines.append(window.stdout.readline())
         window.send_signal(signal.SIGKILL)
         killed = time.time()
         lines += window.stdout.readlines()
     strokes = [line.split() for line in lines if line.count(" ") == 3 and line.endswith("\n")]
     safe = [tuple(map(int, s[1:])) for s in strokes if float(s[0]) < killed - AT_RISK_S]
-    assert len(safe) > 20
+    assert safe
     with AnalysisStore.open(path) as store:
         labels = store.labels("corrected")
         assert np.array_equal(labels, store.replay_corrected())

@@ -41,12 +41,14 @@ def click(window, button):
 
 
 def half_a_lasso(window, points):
-    """Press and move on, without letting go."""
+    """Press and move on, without letting go; return where the mouse is."""
     center = QPoint(window.canvas.width() // 2, window.canvas.height() // 2)
+    window.qtbot.mouseMove(window.canvas, center + QPoint(*points[0]))
     window.qtbot.mousePress(window.canvas, LEFT, pos=center + QPoint(*points[0]))
     for point in points[1:]:
         window.qtbot.mouseMove(window.canvas, center + QPoint(*point))
         window.qtbot.wait(20)
+    return center + QPoint(*points[-1])
 
 
 def test_the_tour(window, qtbot, tmp_path):
@@ -56,7 +58,7 @@ def test_the_tour(window, qtbot, tmp_path):
     window.viewer.open_sample("napari-fddm", "synthetic")
     qtbot.waitUntil(lambda: panels.navigator.map.has_image, timeout=60_000)
     qtbot.waitUntil(lambda: "runs on" in panels.run.device_label.text(), timeout=RUN_MS)
-    window.screenshot("01-slide")
+    window.screenshot("tour-01-slide")
     click(window, panels.navigator.buttons[10])
     assert panels.navigator.readout.text() == "10×"
 
@@ -66,12 +68,12 @@ def test_the_tour(window, qtbot, tmp_path):
     click(window, panels.run.run_button)
     qtbot.waitUntil(lambda: window.analysis is not None, timeout=RUN_MS)
     qtbot.waitUntil(lambda: bool(window.analysis.patch.any()), timeout=RUN_MS)
-    window.screenshot("02-running")
+    window.screenshot("tour-02-running")
     window.wait_until_idle()
     analysis, layer = window.analysis, window.analysis.layer
     qtbot.waitUntil(lambda: panels.necrosis.saved_label.text() == SAVED, timeout=60_000)
     assert window.rate_text == window.recounted_rate_text()
-    window.screenshot("03-done")
+    window.screenshot("tour-03-done")
 
     # 5: brush and undo; lasso, restore, relabel.
     before, rate = layer.data.copy(), window.rate_text
@@ -81,17 +83,23 @@ def test_the_tour(window, qtbot, tmp_path):
     window.key(Qt.Key.Key_P)
     window.drag(STROKE)
     assert window.rate_text == window.recounted_rate_text() != rate
-    window.screenshot("04-painted")
+    window.screenshot("tour-04-painted")
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert window.rate_text == rate
     window.key(Qt.Key.Key_G)
     assert layer.tool is Tool.LASSO
-    half_a_lasso(window, LOOP)
-    window.screenshot("05-lasso")
-    qtbot.mouseRelease(window.canvas, LEFT)
-    assert set(layer.data[layer.data != before]) == {VIABLE}
+    place = half_a_lasso(window, LOOP)
+    window.screenshot("tour-05-lasso")
+    qtbot.mouseRelease(window.canvas, LEFT, pos=place)
+    lassoed = layer.data.copy()
+    assert set(lassoed[lassoed != before]) == {VIABLE}
     window.key(Qt.Key.Key_E)
     window.drag([*LOOP, LOOP[0]])
+    restored = layer.data != lassoed
+    assert restored.any()
+    assert np.array_equal(layer.data[restored], before[restored])
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(layer.data, before)
     window.key(Qt.Key.Key_R)
     assert layer.action is Action.RELABEL
@@ -102,7 +110,7 @@ def test_the_tour(window, qtbot, tmp_path):
     window.key(Qt.Key.Key_X)
     window.drag(STROKE)
     assert (layer.data[layer.data != before] == 0).all()
-    window.screenshot("06-excluded")
+    window.screenshot("tour-06-excluded")
     window.key(Qt.Key.Key_X)
     assert layer.action is Action.PAINT
     window.key(Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
@@ -111,7 +119,7 @@ def test_the_tour(window, qtbot, tmp_path):
     # 7: one class alone, a padlock, two maps, a probability.
     common = int(np.bincount(before[before > 0]).argmax())
     window.click_class(common - 1, SOLO)
-    window.screenshot("07-alone")
+    window.screenshot("tour-07-alone")
     window.click_class(common - 1, SOLO)
     window.click_class(common - 1, LOCK)
     assert layer.protected == {common}
@@ -120,12 +128,12 @@ def test_the_tour(window, qtbot, tmp_path):
     window.drag(STROKE)
     window.key(Qt.Key.Key_W)
     assert panels.classes.swipe_row.button.isChecked()
-    window.screenshot("08-compare")
+    window.screenshot("tour-08-compare")
     window.key(Qt.Key.Key_W)
     click(window, panels.classes.probability_row.button)
     qtbot.waitUntil(lambda: controller.probability.layer is not None, timeout=60_000)
     layer.visible = False
-    window.screenshot("09-probability")
+    window.screenshot("tour-09-probability")
     layer.visible = True
     click(window, panels.classes.probability_row.button)
 
@@ -135,14 +143,14 @@ def test_the_tour(window, qtbot, tmp_path):
     qtbot.waitUntil(lambda: panels.necrosis.bed_label.isVisible(), timeout=60_000)
     assert len(analysis.tumor_bed) == 1
     window.show(panels.signing)
-    window.screenshot("10-tumor-bed")
+    window.screenshot("tour-10-tumor-bed")
 
     # 10 and 11: signed, then exported and opened again.
     click(window, panels.signing.button)
     qtbot.keyClicks(panels.signing.reader_edit, "A. Bee")
     qtbot.keyClick(panels.signing.reader_edit, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: analysis.sign_off is not None, timeout=60_000)
-    window.screenshot("11-signed-off")
+    window.screenshot("tour-11-signed-off")
     signed = layer.data.copy()
     window.viewer.layers.selection.active = layer
     window.key(Qt.Key.Key_P)
@@ -154,7 +162,7 @@ def test_the_tour(window, qtbot, tmp_path):
     place = tmp_path / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"
     assert dialog.place_edit.text() == str(place)
     dialog.place_edit.setText(f"/home/reader/{place.name}")
-    window.screenshot("12-export", of=dialog)
+    window.screenshot("tour-12-export", of=dialog)
     dialog.place_edit.setText(str(place))
     click(window, dialog.export_button)
     qtbot.waitUntil(lambda: dialog.status_label.text().startswith("Done"), timeout=60_000)
@@ -169,15 +177,15 @@ def test_the_tour(window, qtbot, tmp_path):
     qtbot.waitUntil(lambda: controller.revising.dialog is not None, timeout=RUN_MS)
     question = controller.revising.dialog
     assert "Seed: 0 → 1" in question.text.text()
-    window.screenshot("13-other-settings", of=question)
+    window.screenshot("tour-13-other-settings", of=question)
     click(window, question.cancel_button)
     window.show(panels.slide)
     click(window, panels.run.draw_button)
     window.drag([(-130, -150), (0, 0), (150, 120)])
     assert panels.run.scope is Scope.DRAWN
-    window.screenshot("14-drawn")
+    window.screenshot("tour-14-drawn")
     window.viewer.layers.clear()
     found = window.viewer.open(str(place), plugin="napari-fddm")
     stored = {item.metadata.get("napari_fddm", {}).get("label"): item for item in found}
     assert np.array_equal(stored["corrected"].data, signed)
-    window.screenshot("15-exported")
+    window.screenshot("tour-15-exported")

@@ -12,14 +12,15 @@ import pytest
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr
+from napari_fddm.pipeline.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.export import export_version
 from napari_fddm.pipeline.report import compute_store_report, store_report
 from napari_fddm.pipeline.signoff import sign_off
 from napari_fddm.pipeline.store import AnalysisStore
-from tests.support.stores import make, random_labels, refine_all, stroke
+from tests.support.stores import log_record, make, random_labels, refine_all, stroke
 
 SLIDE = "Mueller_Anna S24-1234.svs"
-PRIVATE = ("mueller", "s24-1234", "ward7", "drzett", "mask-of")
+PRIVATE = ("mueller", "s24-1234", "ward7", "drzett", "mask-of", "kappa_jo")
 
 
 @pytest.fixture
@@ -45,6 +46,15 @@ def private(tmp_path, rng):
         store.append_edit(stroke(labels, Window(3, 3, 40, 40), 3), reader="DrZett")
         store.log.append("note", text=f"see {SLIDE}", reader="DrZett", file=r"C:\Ward7\x y.svs")
         store.log.append("note", text=f"file://{folder}/a.json", reader="DrYpsilon")
+        store.add_reader("Kappa_Jo")
+        store.add_reader("1")
+        second = store.labels("reader-Kappa_Jo")
+        mark = stroke(second, Window(50, 50, 9, 9), 6)
+        store.append_edit(mark, layer="reader-Kappa_Jo", reader="Kappa_Jo")
+        estimate = estimate_record(
+            0.4, definition="fddm", layer="reader-Kappa_Jo", reader="Kappa_Jo"
+        )
+        log_record(store, estimate)
         sign_off(store, "DrZett", compute_store_report(store))
     return path, labels
 
@@ -102,7 +112,23 @@ def test_a_nameless_copy_is_valid_and_the_same_analysis(private, tmp_path):
         readers = [record.get("reader") for record in copy.log.records()]
     assert report["definitions"] == whole["definitions"]
     assert report["sign_off"]["intact"] is True
-    assert readers == ["reader 1", "reader 1", "reader 2", "reader 1"]
+    people = ("reader 1", "reader 1", "reader 2", "reader 3", "reader 3", "reader 1")
+    assert tuple(readers) == people
+
+
+def test_maps_of_readers_get_the_readers_numbers(private, tmp_path):
+    path, _ = private
+    out = tmp_path / "c.ome.zarr"
+    with AnalysisStore.open(path) as store:
+        store.export(out)
+        theirs, other = store.labels("reader-Kappa_Jo"), store.labels("reader-1")
+    ome_zarr.validate(out)
+    with AnalysisStore.open(out) as copy:
+        assert copy.edit_layers == ["corrected", "reader-3", "reader-4"]
+        assert np.array_equal(copy.labels("reader-3"), theirs)
+        assert np.array_equal(copy.labels("reader-4"), other)
+        assert np.array_equal(copy.replay_corrected("reader-3"), theirs)
+        assert read_estimate(copy, layer="reader-3") == 0.4
 
 
 def test_with_the_name_everything_is_copied(private, tmp_path):

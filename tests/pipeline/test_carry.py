@@ -13,9 +13,9 @@ from PIL import Image
 from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.analyze import analyze
-from napari_fddm.pipeline.estimates import read_estimate, write_estimate
+from napari_fddm.pipeline.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
 from tests.support.runs import (
     CONFIG,
     PATCH,
@@ -27,7 +27,7 @@ from tests.support.runs import (
     changed,
     drain,
 )
-from tests.support.stores import stroke
+from tests.support.stores import log_record, stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,8 +41,8 @@ def corrected(whole: Path, tmp_path: Path) -> Path:
     store = shutil.copytree(whole, tmp_path / "s.fddm.ome.zarr")
     with AnalysisStore.open(store, "r+") as opened:
         opened.append_edit(stroke(opened.labels("corrected"), STROKE, 5))
-        write_tumor_bed(opened, [np.array([[0.0, 0.0], [900.0, 0.0], [900.0, 900.0]])])
-        write_estimate(opened, rate=0.4, definition="fddm", rate_seen=False)
+        log_record(opened, tumor_bed_record([np.array([[0.0, 0.0], [900.0, 0.0], [900.0, 900.0]])]))
+        log_record(opened, estimate_record(rate=0.4, definition="fddm", rate_seen=False))
         opened.log.append("note", text="fold at the left edge")
         opened.append_edit(
             stroke(opened.labels("corrected"), STROKE, 3), layer=opened.add_reader("ab")

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.pipeline.estimates import KIND, read_estimate, write_estimate
+from napari_fddm.pipeline.estimates import KIND, estimate_record, read_estimate
 from napari_fddm.pipeline.store import AnalysisStore
-from tests.support.stores import make
+from tests.support.stores import log_record, make
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 def test_the_first_estimate_counts_and_survives_reopening(tmp_path: Path):
     with make(tmp_path / "s") as store:
         assert read_estimate(store) is None
-        write_estimate(store, 0.85, definition="fddm", reader="a")
-        write_estimate(store, 0.9, definition="fddm", reader="a")
+        log_record(store, estimate_record(0.85, definition="fddm", reader="a"))
+        log_record(store, estimate_record(0.9, definition="fddm", reader="a"))
     with AnalysisStore.open(tmp_path / "s") as store:
         assert read_estimate(store) == 0.85
         assert read_estimate(store, layer="reader-b") is None
 
 
 @pytest.mark.parametrize("rate", [-0.01, 1.01, float("nan")])
-def test_what_is_no_share_is_refused(tmp_path: Path, rate: float):
-    with make(tmp_path / "s") as store, pytest.raises(ConfigError):
-        write_estimate(store, rate, definition="fddm")
+def test_what_is_no_share_is_refused(rate: float):
+    with pytest.raises(ConfigError):
+        estimate_record(rate, definition="fddm")
 
 
 def test_a_damaged_record_is_said(tmp_path: Path):

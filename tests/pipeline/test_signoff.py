@@ -16,11 +16,18 @@ from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.fresh import holds_corrections
 from napari_fddm.pipeline.report import compute_store_report, opened_event, store_report
-from napari_fddm.pipeline.signoff import SignedOffError, labels_sha256, sign_off, signed_off, unlock
+from napari_fddm.pipeline.signoff import (
+    SignedOffError,
+    labels_sha256,
+    read_sign_off,
+    sign_off,
+    signed_off,
+    unlock,
+)
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import write_tumor_bed
-from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, drain
-from tests.support.stores import WHOLE, refine_all, stroke
+from napari_fddm.pipeline.tumor_bed import tumor_bed_record
+from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, changed, drain
+from tests.support.stores import WHOLE, log_record, refine_all, stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,7 +70,7 @@ def test_a_signed_store_refuses_every_change_until_it_is_unlocked(signed, rng):
             lambda: store.append_edit(edit),
             lambda: store.log_edits([edit]),
             lambda: store.write_corrected(WHOLE, np.full_like(labels, 2)),
-            lambda: write_tumor_bed(store, []),
+            lambda: log_record(store, tumor_bed_record([])),
             lambda: sign(store, "another"),
             store.begin_run,
             lambda: refine_all(store, labels),
@@ -149,3 +156,20 @@ def test_a_run_is_refused_in_one_sentence_and_fresh_keeps_the_signed_one(
     with AnalysisStore.open(kept) as store, AnalysisStore.open(path) as new:
         assert signed_off(store.log).reader == "A. Bee"
         assert signed_off(new.log) is None
+
+
+def test_revising_a_signed_store_is_refused_and_changes_nothing(
+    model: CountingModel, whole: Path, tmp_path: Path
+):
+    path = shutil.copytree(whole, tmp_path / "s.fddm.ome.zarr")
+    with AnalysisStore.open(path, "r+") as store:
+        given = sign(store)
+    run = analyze(
+        WatchedSlide(PIXELS), store=path, model=model, config=changed(steps=2), revise=True
+    )
+    with pytest.raises(SignedOffError, match=r"signed off by A\. Bee"):
+        next(run)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    with AnalysisStore.open(path) as store:
+        assert store.complete
+        assert read_sign_off(store) == given

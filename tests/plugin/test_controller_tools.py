@@ -12,7 +12,7 @@ from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed, write_tumor_bed
+from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.class_panel import AREA
 from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
@@ -20,7 +20,7 @@ from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
 from tests.support.definitions import OWN
-from tests.support.stores import GEOMETRIES
+from tests.support.stores import GEOMETRIES, log_record
 
 pytestmark = pytest.mark.gui
 
@@ -164,8 +164,8 @@ def test_an_outline_that_was_drawn_before_is_shown_again(bench):
     fingerprint = open_slide(URI).fingerprint
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     with AnalysisStore.open(bench.store, "r+") as store:
-        write_tumor_bed(store, [corners * 0.5])
-        write_tumor_bed(store, [corners])
+        log_record(store, tumor_bed_record([corners * 0.5]))
+        log_record(store, tumor_bed_record([corners]))
         event = opened_event(store)
     bench.open_slide()
     bench.controller.run(Scope.SLIDE)

@@ -8,17 +8,21 @@ import itertools
 import numpy as np
 import pytest
 
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline import layout, rescue
+from napari_fddm.pipeline.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.records import LogRecord
 from napari_fddm.pipeline.report import compute_store_report
 from napari_fddm.pipeline.signoff import sign_off
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.tumor_bed import polygons_of, tumor_bed_record
 from napari_fddm.plugin import keeper as keeper_module
 from napari_fddm.plugin.keeper import StoreKeeper
 from tests.plugin.test_keeper import Painter, stored
 from tests.support.disks import Faults, small_disk
 from tests.support.leaks import leftovers
-from tests.support.stores import SHAPE, make
+from tests.support.stores import SHAPE, log_record, make
 
 pytestmark = pytest.mark.gui
 
@@ -126,6 +130,75 @@ def test_closing_on_a_full_disk_leaves_a_rescue_file_that_comes_back(disk_and_st
     second.keeper.close()
 
 
+def test_outlines_and_estimates_are_rescued_in_their_order(disk_and_store, qtbot):
+    disk, path = disk_and_store
+    first = Watched(path)
+    first.keeper.begin()
+    assert first.keeper.flush()
+    disk.fill()
+    corners = np.array([[0.0, 0.0], [0.0, 90.0], [80.0, 90.0]])
+    first.paint(5)
+    first.keeper.record(tumor_bed_record([corners]))
+    first.paint(5)
+    first.keeper.record(estimate_record(0.4, definition="strict"))
+    first.keeper.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    said = first.keeper.close()
+    assert "strokes, tumor bed, estimate" in said
+    disk.free()
+
+    second = Watched(path)
+    with qtbot.waitSignal(second.keeper.rescued, timeout=10_000) as found:
+        second.keeper.begin()
+    entries, place = found.args
+    kinds = ["edit" if isinstance(e, Edit) else e.kind for e in entries]
+    assert kinds == ["edit", "tumor_bed", "edit", "estimate"]
+    assert np.array_equal(polygons_of(entries[1].fields)[0], corners)
+    for entry in entries:  # as the window does
+        second.keeper.append(entry) if isinstance(entry, Edit) else second.keeper.record(entry)
+    second.keeper.forget(place)
+    assert second.keeper.close() == ""
+    assert not place.exists()
+    with AnalysisStore.open(path) as store:
+        logged = [record["kind"] for record in store.log.records()]
+        assert logged[-len(kinds) :] == kinds  # an fsync that failed may have left the first
+        assert read_estimate(store) == 0.4
+        assert np.array_equal(store.labels("corrected"), first.painter.labels)
+
+
+def test_what_is_rescued_twice_lies_in_one_file(tmp_path, qtbot, monkeypatch):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    faults = Faults(monkeypatch, tmp_path, "write")
+    older = rescue.write_rescue([estimate_record(0.4, definition="fddm")], FINGERPRINT, path)
+    watched = Watched(path)
+    with qtbot.waitSignal(watched.keeper.rescued, timeout=10_000) as found:
+        watched.keeper.begin()
+    faults.on = True
+    monkeypatch.setattr(rescue, "workspace_folder", lambda: tmp_path.parent / "other" / "x")
+    (record,), place = found.args
+    watched.keeper.record(record)
+    watched.keeper.forget(place)
+    watched.keeper.close()
+    (newer,) = rescue.find_rescues(FINGERPRINT)
+    assert newer != older
+    assert rescue.read_rescue(newer, SHAPE) == [record]
+
+
+def test_an_outline_that_was_replaced_since_does_not_come_back(tmp_path, qtbot):
+    path = tmp_path / "s.fddm.ome.zarr"
+    make(path).close()
+    old = LogRecord("tumor_bed", {"layer": "corrected", "polygons": []}, "2020-01-01T00:00:00.000")
+    estimate = estimate_record(0.4, definition="fddm")
+    rescue.write_rescue([old, estimate], FINGERPRINT, path)
+    with AnalysisStore.open(path, "r+") as store:
+        log_record(store, tumor_bed_record([np.ones((3, 2))]))
+    watched = Watched(path)
+    with qtbot.waitSignal(watched.keeper.rescued, timeout=10_000) as found:
+        watched.keeper.begin()
+    assert found.args[0] == [estimate]
+    watched.keeper.close()
+
+
 def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, monkeypatch):
     path = tmp_path / "s.fddm.ome.zarr"
     make(path).close()
@@ -138,6 +211,7 @@ def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, mon
     said = watched.keeper.close(timeout=0.3)
     answers.set()
     assert "does not answer" in said
+    assert "strokes" in said
     assert rescue.find_rescues(FINGERPRINT)
 
 
@@ -255,7 +329,7 @@ def test_an_outline_is_tried_again_and_a_signature_is_not(disk_and_store, qtbot)
     watched.keeper.begin()
     assert watched.keeper.flush()
     disk.fill()
-    watched.keeper.do(lambda store: store.append_record("note", text="outline"))
+    watched.keeper.record(LogRecord("note", {"text": "outline"}))
     watched.keeper.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
     qtbot.waitUntil(lambda: bool(watched.failures), timeout=10_000)
     disk.free()

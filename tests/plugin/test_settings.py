@@ -72,3 +72,18 @@ def test_a_window_starts_as_preferred(other_bench):
     assert panels.run.config["label_mpp"] == 8.0
     other_bench.start()
     assert other_bench.controller.current.layer.brush_size == 40
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_export_dialog_starts_with_the_preferred_privacy(tmp_path, qtbot, monkeypatch, wanted):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    settings = PluginSettings(export_slide_name=wanted)
+    monkeypatch.setattr(controller_module.PluginSettings, "read", classmethod(lambda _: settings))
+    bench = Bench(tmp_path, qtbot)
+    bench.start()
+    bench.panels.necrosis.export_clicked.emit()
+    dialog = bench.controller.exporting.dialog
+    assert dialog.name_box.isChecked() == wanted
+    place = dialog.place_edit.text()
+    assert place.endswith("/s.ome.zarr" if wanted else "/analysis-abc.ome.zarr")
+    bench.controller.close()

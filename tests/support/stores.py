@@ -17,6 +17,8 @@ from napari_fddm.pipeline.store import AnalysisStore
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_fddm.pipeline.records import LogRecord
+
 GRID = TileGrid((4500, 5500), 0.5, 1.0)
 GEOMETRIES = StoreGeometries.of_grid(GRID, 8.0)
 SHAPE = GEOMETRIES.label.shape
@@ -33,6 +35,10 @@ def make(path: Path, **changes: Any) -> AnalysisStore:
         "provenance": {"config": {"seed": 1}},
     }
     return AnalysisStore.create(path, **(values | changes))
+
+
+def log_record(store: AnalysisStore, record: LogRecord) -> None:
+    store.append_record(record.kind, **record.fields)
 
 
 def random_probs(rng: np.random.Generator, *shape: int, axis: int = 1) -> np.ndarray:

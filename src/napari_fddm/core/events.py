@@ -55,6 +55,8 @@ class AnalysisOpened:
         Number of the newest record of the event log that this follows from.
     refined : bool
         Whether the labels are refined ones; else they are those of whole tiles.
+    tissue_excluded_mm2 : float or None
+        Area of the slide in tiles that the tissue mask left out; None before a run ended.
     """
 
     store: str
@@ -72,6 +74,7 @@ class AnalysisOpened:
     sign_off: SignOff | None = None
     last_seq: int | None = None
     refined: bool = False
+    tissue_excluded_mm2: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,15 @@ def storage_errors(doing: str, path: Path | str, *, damaged: bool = False) -> It
         ) from error
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace a file such that readers see the old or the new text, never a part.
+def write_atomic(path: Path, text: str | bytes) -> None:
+    """Replace a file such that readers see the old or the new content, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder must exist.
+    text : str or bytes
+        The new content; text is written as UTF-8.
 
     Raises
     ------
@@ -76,8 +83,8 @@ def write_atomic(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
     with storage_errors("write", path):
         try:
-            with part.open("x", encoding="utf-8") as file:
-                file.write(text)
+            with part.open("xb") as file:
+                file.write(text.encode() if isinstance(text, str) else text)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)

@@ -2,7 +2,8 @@
 
 File names of slides carry names and case numbers of patients. A copy keeps the
 slide's fingerprint, by which its owner finds it again. Readers become "reader 1",
-"reader 2" … in the order in which they appear in the event log.
+"reader 2" … in the order in which they appear in the event log, and their label maps
+"reader-1", "reader-2" … with the same numbers where the map is named like the reader.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.pipeline import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 REMOVED = "…"
@@ -26,7 +27,7 @@ _PATH = re.compile(
 _SHORT = 3
 """Names up to this length are ordinary words or numbers as often as not; a file name is
 taken out with its suffix all the same."""
-_OURS = frozenset({"seq", "time", "kind", "layer", "edit", "definition", "rates", "labels_sha256"})
+_OURS = frozenset({"seq", "time", "kind", "edit", "definition", "rates", "labels_sha256"})
 """Fields of the event log that hold nothing a person typed."""
 _TISSUE = frozenset({"auto", "all"})
 
@@ -62,7 +63,11 @@ def anonymize(copy: Path, source: Path) -> None:
         about["run"] = _run_without(about["run"], words)
     write_json(place, about)
     _rename_image(copy / "zarr.json", neutral)
-    _rewrite_log(copy / layout.OURS / layout.EVENTS, words)
+    readers = _Readers(copy / layout.OURS / layout.EVENTS)
+    _rewrite_log(copy / layout.OURS / layout.EVENTS, words, readers)
+    if _rename_reader_maps(copy / "labels", readers):
+        # It names the maps; without it they are derived again from the log.
+        (copy / layout.OURS / layout.SYNCED).unlink(missing_ok=True)
 
 
 class _Words:
@@ -116,34 +121,82 @@ def _rename_image(path: Path, name: str) -> None:
     write_json(path, values)
 
 
-def _rewrite_log(path: Path, words: _Words) -> None:
+class _Readers:
+    """Numbers people in the order in which an event log names them."""
+
+    def __init__(self, log: Path) -> None:
+        self._numbers: dict[str, int] = {}
+        if log.exists():
+            for record in _records(log):
+                self._number(record.get("reader"))
+
+    def name(self, reader: Any) -> str:
+        """Return what a copy calls a reader; nothing if none is named."""
+        return f"reader {self._number(reader)}" if reader else ""
+
+    def layer(self, layer: str) -> str:
+        """Return what a copy calls a label map."""
+        if not layer.startswith(layout.READER_PREFIX):
+            return layer
+        number = self._number(layer.removeprefix(layout.READER_PREFIX))
+        return f"{layout.READER_PREFIX}{number}"
+
+    def _number(self, reader: Any) -> int:
+        if not reader:
+            return 0
+        return self._numbers.setdefault(str(reader), len(self._numbers) + 1)
+
+
+def _records(log: Path) -> Iterator[dict[str, Any]]:
+    with storage_errors("read", log), log.open("rb") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:
+                return  # it was being written while the store was copied
+
+
+def _rewrite_log(path: Path, words: _Words, readers: _Readers) -> None:
     if not path.exists():
         return
-    readers: dict[str, str] = {}
     cleaned = path.with_name(f"{path.name}.part")
-    with (
-        storage_errors("write", path),
-        path.open("rb") as old,
-        cleaned.open("w", encoding="utf-8") as new,
-    ):
-        for line in old:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                break  # it was being written while the store was copied
-            new.write(json.dumps(_record_without(record, words, readers), ensure_ascii=False))
-            new.write("\n")
     with storage_errors("write", path):
+        with cleaned.open("w", encoding="utf-8") as new:
+            for record in _records(path):
+                new.write(json.dumps(_record_without(record, words, readers), ensure_ascii=False))
+                new.write("\n")
         cleaned.replace(path)
 
 
-def _record_without(
-    record: Mapping[str, Any], words: _Words, readers: dict[str, str]
-) -> dict[str, Any]:
+def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:
+    """Give maps of readers their numbers: folders, listing and the name inside.
+
+    Returns whether there were any to rename.
+
+    Two steps, because somebody's id may be another one's number.
+    """
+    values = read_json(labels / "zarr.json")
+    ome = values["attributes"]["ome"]
+    renamed = {name: readers.layer(name) for name in ome["labels"]}
+    ome["labels"] = list(renamed.values())
+    moved = {old: new for old, new in renamed.items() if old != new}
+    with storage_errors("write", labels):
+        for old, new in moved.items():
+            (labels / old).rename(labels / f".{new}")
+        for new in moved.values():
+            (labels / f".{new}").rename(labels / new)
+            _rename_image(labels / new / "zarr.json", new)
+    write_json(labels / "zarr.json", values)
+    return bool(moved)
+
+
+def _record_without(record: Mapping[str, Any], words: _Words, readers: _Readers) -> dict[str, Any]:
     result = {}
     for key, value in record.items():
         if key == "reader":
-            result[key] = readers.setdefault(value, f"reader {len(readers) + 1}") if value else ""
+            result[key] = readers.name(value)
+        elif key == "layer":
+            result[key] = readers.layer(str(value))
         else:
             result[key] = value if key in _OURS else words.without(value)
     return result

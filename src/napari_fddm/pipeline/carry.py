@@ -16,6 +16,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import mask_identity
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.signoff import refuse_signed
 from napari_fddm.pipeline.store import AnalysisStore
 
 if TYPE_CHECKING:
@@ -51,11 +52,14 @@ def carry_over(
 
     Raises
     ------
+    SignedOffError
+        If the old one is signed off: a signature is about labels that do not change.
     StoreError
         If corrections do not fit the new label grid, or something cannot be read or
         written.
     """
     with AnalysisStore.open(old_path) as old:
+        refuse_signed(old.log)
         problem = _misfit(old, new, wanted)
         if problem and old.holds_corrections:
             raise StoreError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.pipeline.records import LogRecord
 
 if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
@@ -12,21 +13,18 @@ if TYPE_CHECKING:
 KIND = "estimate"
 
 
-def write_estimate(
-    store: AnalysisStore,
+def estimate_record(
     rate: float,
     *,
     definition: str,
     rate_seen: bool = False,
     layer: str = "corrected",
     reader: str = "",
-) -> None:
-    """Log what a reader estimates.
+) -> LogRecord:
+    """Return the record of what a reader estimates.
 
     Parameters
     ----------
-    store : AnalysisStore
-        Open for writing.
     rate : float
         In [0, 1].
     definition : str
@@ -40,13 +38,11 @@ def write_estimate(
     ------
     ConfigError
         If the rate is out of range.
-    StoreError
-        If the log cannot be written.
     """
     if not 0.0 <= rate <= 1.0:
         raise ConfigError(f"an estimate must be 0 to 100 %, got {100 * rate:g} %.")
-    fields = {"definition": definition, "rate": rate, "rate_seen": rate_seen}
-    store.append_record(KIND, layer=layer, reader=reader, **fields)
+    fields = {"layer": layer, "reader": reader, "definition": definition, "rate": rate}
+    return LogRecord(KIND, {**fields, "rate_seen": rate_seen})
 
 
 def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:

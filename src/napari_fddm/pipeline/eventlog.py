@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import threading
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.pipeline.records import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,7 +160,7 @@ class EventLog:
         taken = [name for name in _RESERVED if name in fields]
         if taken:
             raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
-        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        time = now()
         record = {"seq": 0, "time": time, "kind": kind, **fields}
         _line_of(record)
         with self._mutex:

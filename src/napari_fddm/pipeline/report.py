@@ -115,6 +115,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         read_sign_off(store),
         last_seq,
         bool(store.probability_map("refined").coverage.any()),
+        run.get("tissue_excluded_mm2"),
     )
 
 

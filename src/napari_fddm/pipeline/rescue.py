@@ -1,9 +1,9 @@
-"""Edits that could not be written into their store when a window closed.
+"""Strokes, outlines and estimates that could not be written when a window closed.
 
 They go into a file of their own in the user's workspace folder, or where that fails
 in the system's folder for temporary files, and into their analysis when it is opened
 again. Which store they belong to is told by the slide's fingerprint and the grid, so
-that a store that was moved meanwhile finds its edits.
+that a store that was moved meanwhile finds what belongs to it.
 """
 
 from __future__ import annotations
@@ -13,28 +13,35 @@ import json
 import os
 import tempfile
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import sync_folder
+from napari_fddm.pipeline import estimates, tumor_bed
 from napari_fddm.pipeline.layout import workspace_folder
+from napari_fddm.pipeline.records import LogRecord, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_fddm.pipeline.eventlog import EventLog
+
+    Entry = Edit | LogRecord
+
 SUFFIX = ".strokes.jsonl"
+_EDIT = "edit"
+_WORDS = {_EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
 _FOLDER = "rescued"
 
 
-def write_rescue(edits: Sequence[Edit], fingerprint: str, store: Path) -> Path:
-    """Write edits durably where a later opening finds them.
+def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Path:
+    """Write edits and records durably where a later opening finds them.
 
     Parameters
     ----------
-    edits : sequence of Edit
+    entries : sequence of Edit or LogRecord
         In the order in which they were made.
     fingerprint : str
         Of the slide.
@@ -54,9 +61,9 @@ def write_rescue(edits: Sequence[Edit], fingerprint: str, store: Path) -> Path:
     head = {
         "fingerprint": fingerprint,
         "store": str(store),
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "time": now(),
     }
-    lines = [json.dumps(head), *(json.dumps(edit.to_record()) for edit in edits)]
+    lines = [json.dumps(head), *(json.dumps(_line_of(entry)) for entry in entries)]
     data = "".join(f"{line}\n" for line in lines).encode()
     failures = []
     for folder in _folders():
@@ -65,13 +72,13 @@ def write_rescue(edits: Sequence[Edit], fingerprint: str, store: Path) -> Path:
         except OSError as error:
             failures.append(f"{folder}: {error.strerror or error}")
     raise StoreError(
-        f"{len(edits)} strokes on {store} could not be written anywhere ({'; '.join(failures)}).",
+        f"{what_is_in(entries)} of {store} could not be written anywhere ({'; '.join(failures)}).",
         hint="Free some space before you close the window.",
     )
 
 
 def find_rescues(fingerprint: str) -> list[Path]:
-    """Return the files with edits of a slide, oldest first."""
+    """Return the files with rescued work on a slide, oldest first."""
     found = []
     for folder in _folders():
         if folder.is_dir():
@@ -79,8 +86,8 @@ def find_rescues(fingerprint: str) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime)
 
 
-def read_rescue(path: Path, shape: tuple[int, int]) -> list[Edit]:
-    """Return the edits of a file.
+def read_rescue(path: Path, shape: tuple[int, int]) -> list[Entry]:
+    """Return the edits and records of a file, in their order.
 
     Parameters
     ----------
@@ -95,25 +102,52 @@ def read_rescue(path: Path, shape: tuple[int, int]) -> list[Edit]:
         If the file is damaged or its edits are of another grid.
     """
     try:
-        edits = list(_edits(path))
+        entries = list(_entries(path))
     except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
         raise StoreError(
-            f"the rescued strokes in {path} cannot be read: {error}.",
+            f"the rescued work in {path} cannot be read: {error}.",
             hint="The file is left as it is; please report it.",
         ) from error
-    if any(edit.shape != shape for edit in edits):
+    if any(isinstance(entry, Edit) and entry.shape != shape for entry in entries):
         raise StoreError(
             f"the rescued strokes in {path} belong to a label map of another size.",
             hint="They are kept; open the analysis that they were made on.",
         )
-    return edits
+    return entries
 
 
-def _edits(path: Path) -> Iterator[Edit]:
+def wanted_still(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
+    """Leave out outlines that somebody has replaced since: the newest one counts."""
+    newest = log.newest(tumor_bed.KIND)
+    if newest is None:
+        return list(entries)
+    return [
+        entry
+        for entry in entries
+        if isinstance(entry, Edit) or entry.kind != tumor_bed.KIND or entry.made > newest["time"]
+    ]
+
+
+def what_is_in(entries: Sequence[Entry]) -> str:
+    """Say in words what kinds of work there are, e.g. "strokes, estimate"."""
+    kinds = [_EDIT if isinstance(entry, Edit) else entry.kind for entry in entries]
+    return ", ".join(_WORDS.get(kind, kind) for kind in dict.fromkeys(kinds))
+
+
+def _line_of(entry: Entry) -> dict[str, Any]:
+    if isinstance(entry, Edit):
+        return {"kind": _EDIT, _EDIT: entry.to_record()}
+    return {"kind": entry.kind, "made": entry.made, "fields": dict(entry.fields)}
+
+
+def _entries(path: Path) -> Iterator[Entry]:
     lines = path.read_text(encoding="utf-8").split("\n")
     for line in lines[1:-1]:  # the first says whose they are, behind the last break is nothing
-        record: dict[str, Any] = json.loads(line)
-        yield Edit.from_record(record)
+        value: dict[str, Any] = json.loads(line)
+        if value["kind"] == _EDIT:
+            yield Edit.from_record(value[_EDIT])
+        else:
+            yield LogRecord(str(value["kind"]), dict(value["fields"]), str(value["made"]))
 
 
 def _folders() -> tuple[Path, Path]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 AUTOMATIC = ("auto", "all")
 TIFF_SUFFIXES = (".tif", ".tiff")
 LABELS = "labels"
+CELL = "napari-fddm cell"
+"""PNG text in which a mask of our own says level-0 px per pixel: its last pixels hang over."""
 MAX_PIXELS = 2**28
 """A mask of 16 µm per pixel needs a thousandth of this; larger ones would fill memory."""
 MAX_ASPECT_ERROR = 0.01
@@ -126,11 +128,14 @@ def read_user_mask(tissue: str) -> UserMask | None:
     path = Path(tissue)
     if path.is_dir():
         return _read_ome_zarr(path)
-    image = _read_tiff(path) if path.suffix.lower() in TIFF_SUFFIXES else _read_picture(path)
-    return UserMask(path.name, _non_zero(image, path))
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        return UserMask(path.name, _non_zero(_read_tiff(path), path))
+    image, cell = _read_picture(path)
+    return UserMask(path.name, _non_zero(image, path), cell)
 
 
-def _read_picture(path: Path) -> npt.NDArray[Any]:
+def _read_picture(path: Path) -> tuple[npt.NDArray[Any], float | None]:
+    """Read a picture, and level-0 px per pixel where it is a mask of our own."""
     from PIL import Image
 
     try:
@@ -140,9 +145,11 @@ def _read_picture(path: Path) -> npt.NDArray[Any]:
                 _check_size(picture.height, picture.width, path)
                 if picture.format == "JPEG":
                     raise _unreadable(path, "JPEG turns the zeros of a mask into small values")
+                said = picture.info.get(CELL)
+                cell = float(said) if isinstance(said, str) else None
                 if picture.mode in ("P", "PA"):
-                    return np.asarray(picture.convert("RGBA"))
-                return np.asarray(picture)
+                    return np.asarray(picture.convert("RGBA")), cell
+                return np.asarray(picture), cell
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise _unreadable(path, str(error)) from error
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.pipeline.records import LogRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -22,27 +23,31 @@ DECIMALS = 2
 """Corners are stored to a hundredth of a level-0 pixel."""
 
 
-def write_tumor_bed(
-    store: AnalysisStore, polygons: Sequence[Polygon], *, layer: str = "corrected", reader: str = ""
-) -> None:
-    """Log an outline durably; no polygon takes an earlier one back.
+def tumor_bed_record(
+    polygons: Sequence[Polygon], *, layer: str = "corrected", reader: str = ""
+) -> LogRecord:
+    """Return the record of an outline; no polygon takes an earlier one back.
 
     Parameters
     ----------
-    store : AnalysisStore
-        Open for writing.
     polygons : sequence of array of float, shape (corners, 2)
         (y, x) in level-0 px, edge coordinates.
     layer, reader : str
         Whose label map it belongs to.
+    """
+    corners = [np.round(polygon, DECIMALS).tolist() for polygon in polygons]
+    return LogRecord(KIND, {"layer": layer, "reader": reader, "polygons": corners})
+
+
+def polygons_of(fields: Mapping[str, Any]) -> tuple[Polygon, ...]:
+    """Return the outline in a record's fields.
 
     Raises
     ------
-    StoreError
-        If the log cannot be written.
+    KeyError, TypeError, ValueError
+        If they are damaged.
     """
-    corners = [np.round(polygon, DECIMALS).tolist() for polygon in polygons]
-    store.append_record(KIND, layer=layer, reader=reader, polygons=corners)
+    return tuple(np.asarray(p, np.float64).reshape(-1, 2) for p in fields["polygons"])
 
 
 def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[Polygon, ...]:
@@ -57,10 +62,9 @@ def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[P
     if not records:
         return ()
     try:
-        polygons = [np.asarray(p, np.float64).reshape(-1, 2) for p in records[-1]["polygons"]]
+        return polygons_of(records[-1])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"{store.path}: the outline of the tumor bed is damaged: {error}.",
             hint="Draw it again.",
         ) from error
-    return tuple(polygons)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
+from napari_fddm.pipeline import estimates, tumor_bed
+from napari_fddm.pipeline.records import LogRecord
 from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
@@ -24,10 +27,10 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
-    from napari_fddm.core.edits import Edit
     from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
+    from napari_fddm.pipeline.rescue import Entry
 
 
 class Analysis:
@@ -222,16 +225,26 @@ class Analysis:
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()
 
-    def take_rescued(self, edits: Sequence[Edit], place: Path) -> bool:
-        """Repeat strokes of a window that could not save them; False while it is locked.
+    def take_rescued(self, entries: Sequence[Entry], place: Path) -> bool:
+        """Repeat what a window could not save; False while the analysis is locked.
 
-        They go the way of every stroke; the file goes when they are in the log.
+        It goes the way of everything new; the file goes when all of it is in the log.
         """
         if self.locked:
             return False
-        self.sync.repeat(edits)
-        self.keeper.do(lambda _store: place.unlink(missing_ok=True))
+        self.sync.repeat([entry for entry in entries if isinstance(entry, Edit)])
+        for record in entries:
+            if isinstance(record, LogRecord):
+                self._take_record(record)
+                self.keeper.record(record)
+        self.keeper.forget(place)
         return True
+
+    def _take_record(self, record: LogRecord) -> None:
+        if record.kind == tumor_bed.KIND:
+            self.set_tumor_bed(tumor_bed.polygons_of(record.fields))
+        elif record.kind == estimates.KIND and self.estimate is None:  # the first one counts
+            self.estimate = float(record.fields["rate"])
 
     def remove_layers(self) -> None:
         """Take its layers out of the viewer; the session then closes it."""

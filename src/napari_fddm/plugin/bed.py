@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.pipeline.tumor_bed import DECIMALS, write_tumor_bed
-from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
+from napari_fddm.pipeline.tumor_bed import DECIMALS, tumor_bed_record
+from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing, show_outline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +54,7 @@ class TumorBed(QObject):
         link(self._viewer.layers.events.removed, self._on_viewer_layers_removed)
         link(session.added, self._on_session_added)
         link(session.locked, self._on_session_locked)
+        link(session.outlined, self._on_session_outlined)
         link(session.settling, self.settle)
 
     def _on_session_added(self, analysis: Analysis) -> None:
@@ -67,6 +67,14 @@ class TumorBed(QObject):
         layer = self._drawing(analysis)
         if layer is not None:
             layer.editable = not analysis.locked
+
+    def _on_session_outlined(self, analysis: Analysis) -> None:
+        # Without this the layer's older outline would be taken for a newer one.
+        layer, slide = self._drawing(analysis), self._slide_of(analysis)
+        if layer is not None:
+            show_outline(layer, analysis.tumor_bed)
+        elif analysis.tumor_bed and slide is not None:
+            self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
 
     def settle(self) -> None:
         """Count and store now what was drawn, e.g. before closing."""
@@ -114,7 +122,7 @@ class TumorBed(QObject):
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):
                 analysis.set_tumor_bed(drawn)
-                analysis.keeper.do(partial(write_tumor_bed, polygons=drawn))
+                analysis.keeper.record(tumor_bed_record(drawn))
         self._show()
 
     def _on_state_report_changed(self, _reports: Any) -> None:

@@ -32,6 +32,7 @@ from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
 from napari_fddm.plugin.swipe import Swipe, curtain_over
+from napari_fddm.plugin.tissue import Tissue
 from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Controller(QObject):
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
         self._closed = False
+        settings = PluginSettings.read()
         self.model = ModelChooser(session, panels)
         self.estimate = EstimateFirst(session, panels.necrosis)
         self.reporting = Reporting(session, panels, self._hides, self)
@@ -85,14 +87,23 @@ class Controller(QObject):
         self.tooling = Tooling(session, panels.tools, self)
         self.bed = TumorBed(session, panels.necrosis, self)
         self.saving = Saving(session, panels.necrosis, self)
-        self.exporting = Exporting(session, panels.necrosis, self)
+        self.exporting = Exporting(
+            session, panels.necrosis, self, with_name=settings.export_slide_name
+        )
         self.signing = Signing(session, panels.signing, self)
         self.images = ForeignImages(session, self)
+        self.tissue = Tissue(session, panels, self.images, self)
         self.running = Running(
-            session, panels, self.scope.region, images=self.images, parent=self, worker=worker
+            session,
+            panels,
+            self.scope.region,
+            images=self.images,
+            tissue_of=self.tissue.setting,
+            parent=self,
+            worker=worker,
         )
-        self.revising = Revising(session, panels, self.running)
-        self.preferring = Preferring(session, panels, PluginSettings.read())
+        self.revising = Revising(session, panels, self.running, self.tissue)
+        self.preferring = Preferring(session, panels, settings)
         self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
         self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
         link = session.connections.add
@@ -144,6 +155,7 @@ class Controller(QObject):
         self.reporting.stop()
         self.bed.settle()
         self.tooling.close()
+        self.tissue.close()
         self.revising.close()
         self.swipe.close()
         self.session.connections.close()

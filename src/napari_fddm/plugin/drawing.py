@@ -71,6 +71,13 @@ def new_drawing(
     return layer
 
 
+def show_outline(layer: Shapes, polygons: Sequence[Polygon]) -> None:
+    """Put other outlines in the place of what is drawn; (y, x) in level-0 px, edges."""
+    layer.data = []
+    if polygons:
+        layer.add_polygons([polygon - _HALF_PIXEL for polygon in polygons])
+
+
 def drawn_polygons(layer: Shapes, only: Iterable[int] | None = None) -> list[Polygon]:
     """Return the closed shapes of a layer, (y, x) in level-0 px, edge coordinates.
 

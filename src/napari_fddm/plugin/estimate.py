@@ -6,10 +6,9 @@ analysis are shown only after the reader's own estimate is in the event log; bot
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.pipeline.estimates import write_estimate
+from napari_fddm.pipeline.estimates import estimate_record
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
@@ -50,8 +49,8 @@ class EstimateFirst:
             return
         analysis.estimate = rate
         seen, definition = analysis.rate_seen, self._state.definition
-        job = partial(write_estimate, rate=rate, definition=definition, rate_seen=seen)
-        analysis.keeper.do(job)
+        record = estimate_record(rate, definition=definition, rate_seen=seen)
+        analysis.keeper.record(record)
         self._session.report_wanted.emit()
 
     def _on_state_report_changed(self, _reports: Any) -> None:

@@ -55,6 +55,13 @@ TITLES = {
 class ExportDialog(QDialog):
     """Asks what shall be exported where.
 
+    Parameters
+    ----------
+    parent : QWidget, optional
+        The owner.
+    with_name : bool
+        Whether the slide's name is kept unless the user says otherwise.
+
     Signals
     -------
     export_wanted : str, str, bool
@@ -63,7 +70,7 @@ class ExportDialog(QDialog):
 
     export_wanted = Signal(str, str, bool)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, *, with_name: bool = False) -> None:
         super().__init__(parent)
         self.setWindowTitle("Export the analysis")
         self.setMinimumWidth(MIN_WIDTH)
@@ -73,6 +80,7 @@ class ExportDialog(QDialog):
             self.format_box.addItem(TITLES[item], item.value)
         self.format_box.setToolTip("What other programs shall read.")
         self.name_box = QCheckBox("with the slide's name")
+        self.name_box.setChecked(with_name)
         self.name_box.setToolTip(
             "File names often carry patients' names. Without this, the copy holds the slide's "
             "fingerprint instead, and readers are numbered."

@@ -31,11 +31,15 @@ class Exporting(QObject):
         Has the button.
     parent : QObject
         The owner.
+    with_name : bool
+        Whether the dialog proposes to keep the slide's name.
     """
 
-    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, panel: NecrosisPanel, parent: QObject, *, with_name: bool = False
+    ) -> None:
         super().__init__(parent)
-        self._session, self._panel = session, panel
+        self._session, self._panel, self._with_name = session, panel, with_name
         self.dialog: ExportDialog | None = None
         session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
         session.connections.add(session.added, self._on_session_added)
@@ -64,7 +68,7 @@ class Exporting(QObject):
         if analysis is None:
             return
         if self.dialog is None:
-            self.dialog = ExportDialog(self._panel)
+            self.dialog = ExportDialog(self._panel, with_name=self._with_name)
             self.dialog.export_wanted.connect(self._on_dialog_export_wanted)
         place = analysis.store_path
         self.dialog.propose(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.slides.base import PyramidSlide
     from napari_fddm.slides.served import PixelSource
 
 ROLE = "image"
@@ -111,6 +112,14 @@ class ForeignImages(QObject):
         server = PixelServer(served.found.slide)
         self._server = (server, served)
         return server.source(info.mpp, info.mpp_source), None
+
+    def pixels_of(self, info: SlideInfo) -> PyramidSlide | None:
+        """Return the open slide over a layer's own arrays; None where a file has the pixels.
+
+        It does not know the size of its pixels.
+        """
+        known = next((k for k in self._known.values() if _serves(k, info)), None)
+        return known.found.slide if known is not None and known.found is not None else None
 
     def release(self) -> None:
         """Serve no pixels any more: the run is over."""

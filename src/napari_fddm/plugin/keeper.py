@@ -13,23 +13,25 @@ import errno
 import logging
 import threading
 from dataclasses import dataclass, replace
-from itertools import groupby, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_fddm.core.edits import Edit, combined
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.records import LogRecord
 from napari_fddm.plugin.lanes import Lane
+from napari_fddm.plugin.waiting import Asked, Forgotten, joined_edits, joined_entries, remove_rescue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.plugin.waiting import Item, Job
 
-    Job = Callable[[AnalysisStore], object]
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +69,6 @@ class Keeping:
     locked: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """Something else to write into the log; if ``lasting``, until it works."""
-
-    run: Job
-    lasting: bool
-
-
 class StoreKeeper(QObject):
     """Writes strokes, records and exports of one store.
 
@@ -97,7 +91,7 @@ class StoreKeeper(QObject):
     reread : object
         An `AnalysisOpened`: another program had changed the store.
     rescued : object, object
-        Edits of an earlier window, and the file to remove once they are logged.
+        Edits and records of an earlier window, and their file, to `forget`.
     exported : str
         Where a copy was written.
     """
@@ -120,7 +114,7 @@ class StoreKeeper(QObject):
         self.path = path
         self._fingerprint, self._seq = fingerprint, seq
         self._store: AnalysisStore | None = None
-        self._items: list[Edit | _Job] = []
+        self._items: list[Item] = []
         self._unread: list[Edit] | None = None
         self._mutex = threading.Lock()
         self._state = Keeping()
@@ -150,13 +144,17 @@ class StoreKeeper(QObject):
         """Log an edit, and write it into the corrected map a little later."""
         self._put(edit)
 
-    def do(self, job: Job) -> None:
-        """Let a job log something else, e.g. an outline; tried until the disk takes it."""
-        self._put(_Job(job, lasting=True))
+    def record(self, record: LogRecord) -> None:
+        """Log something else, e.g. an outline; tried until the disk takes it."""
+        self._put(record)
 
     def ask(self, job: Job) -> None:
         """Let a job log something once everything before is logged; `failed` if not."""
-        self._put(_Job(job, lasting=False))
+        self._put(Asked(job))
+
+    def forget(self, place: Path) -> None:
+        """Remove a rescue file once everything before is logged."""
+        self._put(Forgotten(place))
 
     def sync(self) -> None:
         """Bring the stored corrected map onto the labels of a run that has ended."""
@@ -171,10 +169,14 @@ class StoreKeeper(QObject):
             from napari_fddm.pipeline.store import AnalysisStore
 
             with self._mutex:
-                unsaved = _joined([item for item in self._items if isinstance(item, Edit)])
+                unsaved = joined_entries(self._items)
 
             def add(copy: AnalysisStore) -> None:
-                copy.log_edits(unsaved)
+                for entry in unsaved:
+                    if isinstance(entry, Edit):
+                        copy.log_edits([entry])
+                    else:
+                        copy.append_record(entry.kind, **entry.fields)
                 copy.apply_logged()
 
             # Opened for reading: that works in a folder that cannot be written, too.
@@ -243,13 +245,14 @@ class StoreKeeper(QObject):
                 items = list(self._items)
             if not items:
                 return
-            if isinstance(items[0], _Job):
-                self._run_job(items[0], store)
+            first = items[0]
+            if not isinstance(first, Edit):
+                self._do(first, store)
                 continue
             edits = [
                 e for e in takewhile(lambda i: isinstance(i, Edit), items) if isinstance(e, Edit)
             ]
-            joined = _joined(edits)
+            joined = joined_edits(edits)
             try:
                 store.log_edits(joined)
             except FddmError:
@@ -259,11 +262,16 @@ class StoreKeeper(QObject):
             self._submit(store.apply_logged, quiet=True)
             self._say(replace(self._state, waiting=len(self._items)))
 
-    def _run_job(self, job: _Job, store: AnalysisStore) -> None:
+    def _do(self, item: LogRecord | Asked | Forgotten, store: AnalysisStore) -> None:
         try:
-            job.run(store)
+            if isinstance(item, LogRecord):
+                store.append_record(item.kind, **item.fields)
+            elif isinstance(item, Asked):
+                item.run(store)
+            else:
+                remove_rescue(item.place)
         except FddmError as error:
-            if job.lasting and isinstance(error.__cause__, OSError):
+            if isinstance(item, LogRecord) and isinstance(error.__cause__, OSError):
                 raise
             self._replace_first(1, ())
             self.failed.emit(error)
@@ -275,7 +283,7 @@ class StoreKeeper(QObject):
         if self._begun:
             return
         from napari_fddm.pipeline.report import opened_event
-        from napari_fddm.pipeline.rescue import find_rescues, read_rescue
+        from napari_fddm.pipeline.rescue import find_rescues, read_rescue, wanted_still
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
             opened = opened_event(store)
@@ -285,7 +293,8 @@ class StoreKeeper(QObject):
         self._begun = True
         for path in find_rescues(self._fingerprint) if self._fingerprint else ():
             try:
-                self.rescued.emit(read_rescue(path, store.geometries.label.shape), path)
+                entries = read_rescue(path, store.geometries.label.shape)
+                self.rescued.emit(wanted_still(entries, store.log), path)
             except StoreError as error:
                 self.failed.emit(error)
 
@@ -308,7 +317,7 @@ class StoreKeeper(QObject):
 
     def _drop_asked(self, error: FddmError) -> None:
         with self._mutex:
-            asked = [i for i in self._items if isinstance(i, _Job) and not i.lasting]
+            asked = [i for i in self._items if isinstance(i, Asked)]
             self._items = [i for i in self._items if i not in asked]
         for _ in asked:
             self.failed.emit(error)
@@ -341,7 +350,7 @@ class StoreKeeper(QObject):
 
     # In any thread --------------------------------------------------------------
 
-    def _put(self, item: Edit | _Job) -> None:
+    def _put(self, item: Item) -> None:
         with self._mutex:
             self._items.append(item)
             if self._unread is not None and isinstance(item, Edit):
@@ -356,27 +365,24 @@ class StoreKeeper(QObject):
                 self._store = AnalysisStore.open(self.path, "r+")
             return self._store
 
-    def _rescue(self, left: Sequence[Edit | _Job]) -> str:
-        from napari_fddm.pipeline.rescue import write_rescue
+    def _rescue(self, left: Sequence[Item]) -> str:
+        from napari_fddm.pipeline.rescue import what_is_in, write_rescue
 
-        edits = _joined([item for item in left if isinstance(item, Edit)])
-        lost = sum(isinstance(item, _Job) for item in left)
+        entries = joined_entries(left)
+        asked = sum(isinstance(item, Asked) for item in left)
         said = [f"NOT SAVED in {self.path}: {self._state.problem or 'the disk does not answer.'}"]
-        if edits:
-            try:
-                place = write_rescue(edits, self._fingerprint, self.path)
-            except StoreError as error:
-                said.append(str(error))
-            else:
+        try:
+            if entries:
+                place = write_rescue(entries, self._fingerprint, self.path)
                 said.append(
-                    f"The strokes are kept in {place} and come back when the slide is opened again."
+                    f"Kept in {place}: {what_is_in(entries)}. "
+                    "They come back when the slide is opened again."
                 )
-        if lost:
-            said.append(f"Outlines, estimates or other entries that are lost: {lost}.")
+            for item in left:
+                if isinstance(item, Forgotten):  # what came from it is in the new file
+                    remove_rescue(item.place)
+        except StoreError as error:
+            said.append(str(error))
+        if asked:
+            said.append("It is not signed off and not unlocked: that was asked for too late.")
         return " ".join(said)
-
-
-def _joined(edits: Sequence[Edit]) -> list[Edit]:
-    """Return one edit for each run of edits with the same tool."""
-    groups = (combined(list(group)) for _, group in groupby(edits, key=lambda edit: edit.tool))
-    return [edit for edit in groups if edit is not None]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
 
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
+LEFT_OUT = "left out by the tissue mask: {:.2f} mm² of the slide"
 GOOD_RESPONSE = 0.9
 WARNING_STYLE = "color: #ff6b5e; font-weight: bold;"
 """Readable on napari's dark and light themes."""
@@ -60,6 +61,7 @@ class NecrosisPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._left_out_mm2: float | None = None
         self.rate_label = QLabel(NO_RESULT)
         self.rate_label.setObjectName("rate")
         self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
@@ -155,6 +157,10 @@ class NecrosisPanel(QWidget):
             self.definition_box.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
         self.definition_box.blockSignals(blocked)
 
+    def set_left_out(self, mm2: float | None) -> None:
+        """Say with the next report how much of the slide the tissue mask left out, mm²."""
+        self._left_out_mm2 = mm2
+
     def set_reports(
         self, corrected: NecrosisReport | None, automatic: NecrosisReport | None
     ) -> None:
@@ -171,7 +177,10 @@ class NecrosisPanel(QWidget):
         self.rate_label.setText(percent(main.rate))
         self.rate_label.setToolTip(f"{main.definition.formula}\n{main.definition.source}")
         self.grade_label.setText(_grade_text(corrected))
-        self.detail_label.setText(_detail_text(corrected, automatic))
+        lines = [_detail_text(corrected, automatic)]
+        if self._left_out_mm2 is not None:
+            lines.append(LEFT_OUT.format(self._left_out_mm2))
+        self.detail_label.setText("\n".join(lines))
         self.definition_table.set_report(corrected)
 
     def set_estimate(self, rate: float | None, *, asking: bool) -> None:

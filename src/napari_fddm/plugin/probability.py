@@ -14,6 +14,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.layers import METADATA, placement
 from napari_fddm.plugin.probability_panel import DOUBT
+from napari_fddm.plugin.viewport import draw_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,7 +105,9 @@ class Probability:
             self._layer.name = name
             self._layer.data = found.values
         else:
-            self._remove()
+            if self._layer is not None:
+                self._remove()
+                draw_now(self._session.viewer)
             active = layers.selection.active
             self._layer = Image(
                 found.values,

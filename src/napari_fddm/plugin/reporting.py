@@ -113,6 +113,7 @@ class Reporting(QObject):
     def _on_state_report_changed(self, reports: Any) -> None:
         current = self._session.current
         corrected, automatic = (None, None) if self._hides() else reports
+        self._panels.necrosis.set_left_out(self._state.tissue_excluded_mm2)
         self._panels.necrosis.set_reports(corrected, automatic)
         if current is not None and corrected is not None:
             current.rate_seen |= corrected.main.rate is not None

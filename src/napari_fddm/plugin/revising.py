@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_fddm.pipeline.kept_mask import earlier_mask
 from napari_fddm.pipeline.model_cards import find_stored
 from napari_fddm.plugin.differing_dialog import DifferingDialog
 from napari_fddm.plugin.settings_form import TITLES
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.running import Running
     from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.tissue import Tissue
 
 CARRY = "Start over with the new settings, my corrections are carried over"
 SET_ASIDE = "Start over with the new settings, without my corrections"
@@ -30,10 +32,13 @@ class Revising:
         The run panel shows the earlier settings again when they are taken up.
     running : Running
         Refuses, and runs.
+    tissue : Tissue
+        Takes up the earlier tissue mask.
     """
 
-    def __init__(self, session: Session, panels: Panels, running: Running) -> None:
+    def __init__(self, session: Session, panels: Panels, running: Running, tissue: Tissue) -> None:
         self._session, self._panels, self._running = session, panels, running
+        self._tissue = tissue
         self.dialog: DifferingDialog | None = None
         session.connections.add(running.refused, self._on_running_refused)
 
@@ -46,15 +51,16 @@ class Revising:
         carries = error.corrected and error.corrections_fit
         start_over = (CARRY if carries else SET_ASIDE) if error.corrected else START_OVER
         model = find_stored(error.stored.get("model", {}))
+        tissue = earlier_mask(error.stored)
         dialog = DifferingDialog(
             "\n".join(f"• {change.in_words(_title)}" for change in error.changes),
             start_over,
             _fate(error),
-            _why_not_on(error, model),
+            _why_not_on(error, model, tissue),
             self._panels.run,
         )
         dialog.revise_clicked.connect(lambda: self._start_over(error))
-        dialog.go_on_clicked.connect(lambda: self._go_on(error, model))
+        dialog.go_on_clicked.connect(lambda: self._go_on(error, model, tissue))
         dialog.destroyed.connect(self._forget)
         self.dialog = dialog
         dialog.open()
@@ -63,10 +69,12 @@ class Revising:
         fits = not error.corrected or error.corrections_fit
         self._running.run_again("revise" if fits else "fresh")
 
-    def _go_on(self, error: SettingsDifferError, model: str | None) -> None:
+    def _go_on(self, error: SettingsDifferError, model: str | None, tissue: str | None) -> None:
         if model is not None:
             self._session.state.model_name = model
         self._panels.run.set_config(error.stored.get("config", {}))
+        if tissue is not None and _changed(error, "tissue"):
+            self._tissue.take_up(tissue)
         self._running.run_again("resume")
 
     def _forget(self) -> None:
@@ -86,9 +94,15 @@ def _fate(error: SettingsDifferError) -> str:
     return f"{kept} They do not fit the new grid, so they cannot be carried over."
 
 
-def _why_not_on(error: SettingsDifferError, model: str | None) -> str:
-    if {change.what for change in error.changes} & {"slide", "mpp"}:
+def _changed(error: SettingsDifferError, *what: str) -> bool:
+    return any(change.what in what for change in error.changes)
+
+
+def _why_not_on(error: SettingsDifferError, model: str | None, tissue: str | None) -> str:
+    if _changed(error, "slide", "mpp"):
         return "It was made of another slide or pixel size."
     if model is None:
         return "The model that it was made with is not among those listed: choose its folder."
+    if tissue is None and _changed(error, "tissue"):
+        return "The tissue mask that it was made with is gone."
     return ""

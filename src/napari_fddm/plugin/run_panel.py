@@ -22,6 +22,7 @@ from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.plugin import settings_form
 from napari_fddm.plugin.section import GAP_PX
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
+from napari_fddm.plugin.tissue_row import TissueRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,6 +80,7 @@ class RunPanel(QWidget):
         self.samples_box.setPrefix("samples: ")
         self.samples_box.setValue(default.samples)
         self.samples_box.setToolTip("Bridge samples that are averaged per region.")
+        self.tissue_row = TissueRow()
         self.settings = settings_form.advanced_settings()
         self.size_label = QLabel()
         self.size_label.setWordWrap(True)
@@ -121,6 +123,7 @@ class RunPanel(QWidget):
         stage.addWidget(self.stage_box, 1)
         stage.addWidget(self.samples_box)
         form.addRow("Stage", stage)
+        form.addRow("Tissue", self.tissue_row)
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, Signal
 
-from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError
+from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError, StoreError
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -72,6 +72,8 @@ class Running(QObject):
         Returns the part of a slide that a `Scope` means; raises ConfigError.
     images : ForeignImages
         Gives the pixels of layers that have no file of their own.
+    tissue_of : callable
+        Returns a slide's setting `AnalysisConfig.tissue`; raises StoreError.
     parent : QObject
         The owner.
     worker : Runs
@@ -93,13 +95,14 @@ class Running(QObject):
         region_of: Callable[[SlideInfo, Scope], Region | None],
         *,
         images: ForeignImages,
+        tissue_of: Callable[[SlideInfo], str],
         parent: QObject,
         worker: Runs | None = None,
     ) -> None:
         super().__init__(parent)
         self._images = images
         self._session, self._state, self._panels = session, session.state, panels
-        self._region_of = region_of
+        self._region_of, self._tissue_of = region_of, tissue_of
         self.worker: Runs = worker if worker is not None else EngineWorker(self)
         self._opener = StoreOpener(self)
         self._number = -1
@@ -153,16 +156,22 @@ class Running(QObject):
             return
         store = self._request.store
         if existing != "resume" and store in self._session.analyses:
+            self._session.settling.emit()  # an outline that was just drawn is carried over, too
             self._session.analyses[store].remove_layers()
             self._reopen = store
         self._start(existing)
 
     def _start(self, existing: Existing = "resume") -> None:
-        self._started = time.monotonic()
-        self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
         request = self._request
         if request is None:
             return
+        try:
+            tissue = self._tissue_of(request.slide)
+        except StoreError as error:  # a run with another mask than the one that is seen is worse
+            show_error(str(error))
+            return
+        self._started = time.monotonic()
+        self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
         self._stage = self._panels.run.config["stage"]
         source, known = self._images.source(request.slide)
         self._number = self.worker.start(
@@ -170,7 +179,7 @@ class Running(QObject):
             store=str(request.store),
             mpp=request.mpp if request.mpp is not None else known,
             model=self._state.model_name,
-            config=dict(self._panels.run.config),
+            config={**self._panels.run.config, "tissue": tissue},
             region=request.region,
             focus=focus_of(self._session.viewer.layers, request.slide),
             existing=existing,
@@ -207,19 +216,24 @@ class Running(QObject):
             if self._stage == "patch":
                 self._take_tiles_as_labels()
             self._end("stopped; what was finished is kept")
+            self._show_earlier()
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._end("")
+            self._show_earlier()
             if isinstance(error, PixelsGoneError):
                 return  # said when the layer went
             if isinstance(error, SettingsDifferError):
                 self.refused.emit(error)
                 return
-            if self._reopen is not None:  # starting over failed: the earlier one is still there
-                self.open_store(self._reopen)
-                self._reopen = None
         show_error(str(error))
+
+    def _show_earlier(self) -> None:
+        """Open what was to be replaced, if it never came to that: it is still there."""
+        if self._reopen is not None:
+            self.open_store(self._reopen)
+            self._reopen = None
 
     def _on_opener_opened(self, event: AnalysisOpened) -> None:
         self._open(event)
@@ -274,6 +288,7 @@ class Running(QObject):
         if event.device:
             self._state.device = event.device
         self._state.coverage = event.coverage
+        self._state.tissue_excluded_mm2 = event.tissue_excluded_mm2
         if path in self._session.analyses:
             self._session.analyses[path].model = event.model
             self._session.current = self._session.analyses[path]
@@ -293,6 +308,7 @@ class Running(QObject):
 
     def _finish(self, summary: dict[str, Any]) -> None:
         self._state.coverage = summary["report"].get("coverage")
+        self._state.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
         for note in summary.get("notes", []):
             show_info(note)
         current = self._session.current

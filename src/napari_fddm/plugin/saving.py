@@ -9,12 +9,14 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
+from napari_fddm.pipeline.rescue import what_is_in
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fddm.core.edits import Edit
     from napari_fddm.core.events import AnalysisOpened
+    from napari_fddm.pipeline.rescue import Entry
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.keeper import Keeping
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
@@ -87,15 +89,19 @@ class Saving(QObject):
     def take_stored(self, analysis: Analysis, opened: AnalysisOpened) -> None:
         """Show what another program made of an analysis."""
         analysis.take_stored(opened)
+        self._session.outlined.emit(analysis)
         self._session.locked.emit(analysis)
         self._session.report_wanted.emit()
 
-    def take_rescued(self, analysis: Analysis, edits: Sequence[Edit], place: Path) -> None:
+    def take_rescued(self, analysis: Analysis, entries: Sequence[Entry], place: Path) -> None:
         """Bring back what an earlier window could not save."""
-        if analysis.take_rescued(edits, place):
-            show_info("Strokes that an earlier window could not save were brought back.")
+        what = what_is_in(entries).capitalize()
+        if analysis.take_rescued(entries, place):
+            self._session.outlined.emit(analysis)
+            self._session.report_wanted.emit()
+            show_info(f"{what} that an earlier window could not save: brought back.")
         else:
-            show_info(f"Strokes of an earlier window wait in {place}: {analysis.locked}.")
+            show_info(f"{what} of an earlier window wait in {place}: {analysis.locked}.")
 
     def take_failure(self, analysis: Analysis, error: Exception) -> None:
         """Say what did not work, and free a layer that waited for it."""
@@ -153,5 +159,5 @@ class _Link(QObject):
     def _on_keeper_reread(self, opened: AnalysisOpened) -> None:
         self._saving.take_stored(self._analysis, opened)
 
-    def _on_keeper_rescued(self, edits: Sequence[Edit], place: Path) -> None:
-        self._saving.take_rescued(self._analysis, edits, place)
+    def _on_keeper_rescued(self, entries: Sequence[Entry], place: Path) -> None:
+        self._saving.take_rescued(self._analysis, entries, place)

@@ -45,6 +45,8 @@ class Session:
         Somebody changed what the shown numbers follow from.
     locked : psygnal signal of Analysis
         After an analysis became read-only, or free again.
+    outlined : psygnal signal of Analysis
+        After an analysis got a tumor bed that was not drawn in this window.
     settling : psygnal signal
         What was drawn shall be stored now.
     unsaved : psygnal signal of str
@@ -56,6 +58,7 @@ class Session:
     current_changed = Signal(object)
     report_wanted = Signal()
     locked = Signal(object)
+    outlined = Signal(object)
     settling = Signal()
     unsaved = Signal(str)
 
