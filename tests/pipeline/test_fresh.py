@@ -13,7 +13,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline import fresh
 from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.fresh import holds_corrections, remove_forgotten, replace_store
+from napari_fddm.pipeline.fresh import holds_corrections, recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import make, stroke
 
@@ -125,6 +125,36 @@ def test_a_rename_that_fails_is_undone(finished, monkeypatch):
         replace_store(path, create)
     assert seed_of(path) == 1
     assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_an_old_store_comes_back_when_the_process_died_between_the_renames(
+    finished, monkeypatch, corrected
+):
+    path, _ = finished
+    labels = correct(path) if corrected else None
+    rename = type(path).rename
+
+    def die(self, target):
+        if target == path:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(path), "rename", die)
+        patch.setattr(fresh.shutil, "rmtree", lambda *_, **__: None)
+        with pytest.raises(KeyboardInterrupt):
+            replace_store(path, create)
+    assert not path.exists()
+    recover(path)
+    assert seed_of(path) == 1
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    if corrected:
+        with AnalysisStore.open(path) as store:
+            assert np.array_equal(store.labels("corrected"), labels)
+    replace_store(path, create)
+    assert seed_of(path) == 2
+    assert not (path / "fddm" / "replaces.json").exists()
 
 
 def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):

@@ -27,13 +27,15 @@ pytestmark = [
 def killed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """Stores of a run that nobody disturbed and of two that were killed ten times."""
     folder = tmp_path_factory.mktemp("killed")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.support.killing", str(folder), str(tiny_model), "20"],
-        capture_output=True, text=True, check=False,
-        env=os.environ | {"NAPARI_FDDM_FLOAT32": "1"},
-    )  # fmt: skip
+    return folder, killing(folder, tiny_model, "20")
+
+
+def killing(*arguments: object) -> Any:
+    command = [sys.executable, "-m", "tests.support.killing", *map(str, arguments)]
+    environment = os.environ | {"NAPARI_FDDM_FLOAT32": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    return folder, json.loads(done.stdout)
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("kind", ["moments", "operations"])
@@ -65,3 +67,17 @@ def test_kills_hit_runs_in_the_middle_of_their_tiles(killed: tuple[Path, Any], k
     _, found = killed
     tiles = [state["tiles"] for state in found[kind]["states"]]
     assert any(0 < n < tissue_tiles().sum() for n in tiles)
+
+
+def test_a_revision_that_is_killed_leaves_an_analysis_with_all_corrections(
+    tiny_model: Path, tmp_path: Path
+):
+    found = killing(tmp_path, tiny_model, "7", "revise")
+    assert found["ends"][0] == found["ends"][-1] == "finished"
+    assert found["ends"][1] == "killed"  # between the two renames
+    assert "failed" not in found["ends"]
+    painted = found["states"][0]
+    assert painted["edits"] == 1
+    assert painted["cells"] > 0
+    for state in found["states"]:
+        assert state == painted

@@ -5,17 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.core.errors import SettingsDifferError
+from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Change
 from napari_fddm.interop.pyramids import resample_nearest
-from napari_fddm.pipeline.engine_messages import EngineReady
+from napari_fddm.pipeline.carry import carry_corrections
+from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled
+from napari_fddm.pipeline.fresh import replace_store
+from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.revising import CARRY, SET_ASIDE, START_OVER
 from napari_fddm.plugin.state import Progress, Scope, progress_text
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI
-from tests.support.stores import GEOMETRIES
+from tests.support.leaks import leftovers
+from tests.support.stores import GEOMETRIES, make
 
 pytestmark = pytest.mark.gui
 
@@ -95,6 +100,67 @@ def test_going_on_needs_the_earlier_model(asked):
     dialog = refuse(asked, Change("model", "mine", "fddm-small"), model={"id": "mine"})
     assert not dialog.go_on_button.isEnabled()
     assert "choose its folder" in dialog.go_on_button.toolTip()
+
+
+@pytest.fixture
+def shown(asked, said):
+    """The bench with an analysis that is kept on the disk, and a question about it."""
+    analysis = asked.controller.current
+    analysis.layer.set_view_slice()  # a canvas would have asked for it
+    asked.controller.run(Scope.SLIDE)
+    return asked, analysis
+
+
+def paint(analysis, count=20) -> np.ndarray:
+    """Paint strokes that nobody waits for, and return the labels."""
+    for i in range(count):
+        analysis.layer.data_setitem((np.array([i, i]), np.array([7, 9])), 2 + i % 3)
+    return analysis.layer.data.copy()
+
+
+def test_strokes_that_wait_when_it_starts_over_are_carried_over(shown):
+    bench, analysis = shown
+    dialog = refuse(bench)
+    painted = paint(analysis)
+    dialog.revise_button.click()
+    assert leftovers(bench.store) == {}  # the engine gets the store for itself
+
+    def create(place):
+        with make(place) as new, AnalysisStore.open(bench.store) as old:
+            carry_corrections(old, new)
+
+    kept = replace_store(bench.store, create)  # what the engine does
+    with AnalysisStore.open(bench.store, "r+") as store:
+        store.begin_edits()
+        bench.answer(opened_event(store))
+    assert np.array_equal(bench.controller.current.layer.data, painted)
+    with AnalysisStore.open(kept) as store:
+        assert np.array_equal(store.labels("corrected"), painted)
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_start_over_that_comes_to_nothing_shows_the_earlier_analysis(shown, said, qtbot, end):
+    bench, analysis = shown
+    dialog = refuse(bench)
+    painted = paint(analysis)
+    dialog.revise_button.click()
+    assert bench.controller.current is None
+    number = len(bench.worker.requests)
+    if end == "failed":
+        bench.worker.failed.emit(number, StoreError("the disk is full."))
+        assert said == ["the disk is full."]
+    else:
+        bench.controller.cancel()
+        bench.worker.answered.emit(number, RunCancelled(number))
+    qtbot.waitUntil(lambda: bench.controller.current is not None, timeout=10_000)
+    again = bench.controller.current
+    assert again is not analysis
+    assert np.array_equal(again.layer.data, painted)
+    again.layer.set_view_slice()
+    again.layer.data_setitem((np.array([50]), np.array([50])), 6)  # and it is kept as before
+    assert again.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert store.labels("corrected")[50, 50] == 6
 
 
 def test_only_devices_that_are_there_are_offered_and_the_one_in_use_is_said(bench):

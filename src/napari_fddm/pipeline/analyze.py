@@ -23,7 +23,7 @@ from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.describe import describe_run
-from napari_fddm.pipeline.fresh import remove_forgotten, replace_store
+from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.model_cards import check_classes
 from napari_fddm.pipeline.refine import RefinedMap, Refiner, preload_denoiser, refine_events
@@ -208,6 +208,7 @@ class _Run:
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
     def _open_store(self, path: Path, *, fresh: bool, revise: bool) -> AnalysisStore:
+        recover(path)
         remove_forgotten(path)
         if not path.exists():
             return self._create_store(path)

@@ -62,6 +62,7 @@ def anonymize(copy: Path, source: Path) -> None:
     if "run" in about:
         about["run"] = _run_without(about["run"], words)
     write_json(place, about)
+    (copy / layout.OURS / layout.REPLACES).unlink(missing_ok=True)
     _rename_image(copy / "zarr.json", neutral)
     readers = _Readers(copy / layout.OURS / layout.EVENTS)
     _rewrite_log(copy / layout.OURS / layout.EVENTS, words, readers)

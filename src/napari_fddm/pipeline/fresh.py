@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.interop.files import read_json, storage_errors, sync_folder, write_json
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.eventlog import claim
 from napari_fddm.pipeline.store import AnalysisStore
@@ -59,20 +59,45 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
     old = dated(path) if keep else _beside(path)
     try:
         create(new)
+        write_json(_note_in(new), {"old": old.name})
         with storage_errors("replace", path):
-            path.rename(old)
+            path.rename(old)  # who is killed after this is helped by `recover`
             try:
                 new.rename(path)
             except BaseException:
                 old.rename(path)
                 raise
             sync_folder(path.parent)
+            _note_in(path).unlink(missing_ok=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     if keep:
         return old
     shutil.rmtree(old, ignore_errors=True)
     return None
+
+
+def recover(path: Path) -> None:
+    """Put an old store back that a killed `replace_store` had moved away, but not replaced.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be moved.
+    """
+    if path.exists():
+        return
+    for part in _parts(path):
+        note = _note_in(part)
+        if not note.exists():
+            continue
+        old = path.with_name(str(read_json(note)["old"]))
+        if layout.is_our_store(old):
+            with storage_errors("put back", path):
+                old.rename(path)
+                sync_folder(path.parent)
+            shutil.rmtree(part, ignore_errors=True)
+            return
 
 
 def holds_corrections(path: Path) -> bool:
@@ -99,7 +124,7 @@ def dated(path: Path) -> Path:
 
 def remove_forgotten(path: Path) -> None:
     """Remove what runs that were killed long ago left half built beside a store."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for part in _parts(path):
         try:
             old = time.time() - part.stat().st_ctime > FORGOTTEN_S
         except OSError:
@@ -116,3 +141,11 @@ def _check_idle(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+
+
+def _parts(path: Path) -> list[Path]:
+    return list(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
+
+
+def _note_in(store: Path) -> Path:
+    return store / layout.OURS / layout.REPLACES

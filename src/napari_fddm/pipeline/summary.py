@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_fddm.interop.files import read_json
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.eventlog import EventLog
+from napari_fddm.pipeline.fresh import recover
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,6 +57,8 @@ class StoreSummary:
 def summarize_store(path: Path) -> StoreSummary | None:
     """Read what a store says about itself; no map is touched.
 
+    One that a killed run had moved aside, but not replaced, is put back first.
+
     Parameters
     ----------
     path : Path
@@ -71,6 +74,7 @@ def summarize_store(path: Path) -> StoreSummary | None:
     StoreError
         If it is damaged.
     """
+    recover(path)
     if not layout.is_our_store(path):
         return None
     about = read_json(path / layout.OURS / layout.PROVENANCE)
