@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 
@@ -97,8 +97,7 @@ class ChangedCells:
         # In this order: another thread may be at it, and lets go of the mask last.
         mask, runs = self._mask, self._runs
         if runs is None:
-            assert mask is not None  # noqa: S101
-            runs = _runs_of(mask, self.window, self.shape[1])
+            runs = _runs_of(cast("Mask", mask), self.window, self.shape[1])
             self._runs, self._mask = runs, None
         return runs
 

@@ -169,7 +169,9 @@ class NecrosisPanel(QWidget):
             return
         main = corrected.main
         self.rate_label.setText(percent(main.rate))
-        self.rate_label.setToolTip(f"{main.definition.formula}\n{main.definition.source}")
+        tip = f"{main.definition.formula}\n{main.definition.source}"
+        if self.rate_label.toolTip() != tip:
+            self.rate_label.setToolTip(tip)
         self.grade_label.setText(_grade_text(corrected))
         self.detail_label.setText(_detail_text(corrected, automatic))
         self.definition_table.set_report(corrected)
