@@ -159,10 +159,11 @@ def test_an_old_store_comes_back_when_the_process_died_between_the_renames(
 
 def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):
     path = tmp_path / "case [3].fddm.ome.zarr"
-    for name in (f".{path.name}.12345678.part", ".other.ome.zarr.12345678.part"):
+    half = f".{path.name}.12345678.part"
+    for name in (half, f".{half}.87654321.part", ".other.ome.zarr.12345678.part"):
         (tmp_path / name / "fddm").mkdir(parents=True)
     remove_forgotten(path)
-    assert len(os.listdir(tmp_path)) == 2
+    assert len(os.listdir(tmp_path)) == 3
     later = time.time() + 2 * fresh.FORGOTTEN_S
     monkeypatch.setattr(fresh.time, "time", lambda: later)
     remove_forgotten(path)

@@ -35,6 +35,7 @@ def killing(*arguments: object) -> Any:
     environment = os.environ | {"NAPARI_FDDM_FLOAT32": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
+    print(done.stderr)  # noqa: T201 - why an attempt failed, if one did
     return json.loads(done.stdout)
 
 

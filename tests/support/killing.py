@@ -15,6 +15,7 @@ import random
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def attempt(store: Path, model: str, prepare: Prepare, *, revise: bool = False) 
         try:
             analyze_once(store, model, prepare, revise=revise)
             status = 0
+        except BaseException:  # noqa: BLE001 - also what is no error ends the child here
+            traceback.print_exc()  # the child ends without Python's own
         finally:
             os._exit(status)
     return _ended(os.waitpid(child, 0)[1])

@@ -5,9 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication
 
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.eventlog import StoreBusyError, claim
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
 
 STORE_THREADS = ("fddm-log", "fddm-store", "fddm-opener")
 
@@ -50,3 +57,34 @@ def leftovers(store: Path) -> dict[str, list[str]]:
         "locks": held_locks(store),
     }
     return {kind: names for kind, names in found.items() if names}
+
+
+def callbacks(viewer: Viewer) -> dict[str, int]:
+    """Return how many callbacks hang on each event of a viewer that plugins connect to."""
+    groups = {
+        "viewer": viewer.events,
+        "layers": viewer.layers.events,
+        "selection": viewer.layers.selection.events,
+        "camera": viewer.scene.camera.events,
+        "dims": viewer.dims.events,
+    }
+    counted = {}
+    for group, events in groups.items():
+        emitters = getattr(events, "emitters", None)
+        named = emitters if emitters is not None else dict(events.items())
+        for name, emitter in named.items():
+            connected = emitter.callbacks if hasattr(emitter, "callbacks") else emitter._slots
+            counted[f"{group}.{name}"] = len(connected)
+    return counted
+
+
+def running(viewer: Viewer) -> dict[str, object]:
+    """Return what goes on in this process and on a viewer; equal before and after a use."""
+    application = QApplication.instance()
+    return {
+        "threads": sorted(t.name for t in threading.enumerate() if t.name.startswith("fddm-")),
+        "files": len(os.listdir("/proc/self/fd")),
+        "callbacks": callbacks(viewer),
+        "timers": len(viewer.window._qt_window.findChildren(QTimer))
+        + len(application.findChildren(QTimer)),
+    }

@@ -144,7 +144,9 @@ def _beside(path: Path) -> Path:
 
 
 def _parts(path: Path) -> list[Path]:
-    return list(path.parent.glob(f".{glob.escape(path.name)}.*.part"))
+    """Return what was being built for a place; what builds itself there has a dot more."""
+    name = glob.escape(path.name)
+    return [part for dots in (".", "..") for part in path.parent.glob(f"{dots}{name}.*.part")]
 
 
 def _note_in(store: Path) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QWidget
 
 from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.viewer import Viewer
-    from qtpy.QtWidgets import QWidget
 
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.panels import Panels
@@ -117,6 +117,9 @@ class Controller(QObject):
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
         link(self.images.changed, self._on_viewer_selection_changed)
         self._window: QWidget | None = None
+        self._orphaned = QTimer(self)
+        self._orphaned.setSingleShot(True)
+        link(self._orphaned.timeout, self._on_orphaned_timeout)
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
         self.running.worker.warm_up(self.state.model_name)
@@ -181,7 +184,16 @@ class Controller(QObject):
             kind == QEvent.Type.Close and watched is self._window
         ):
             self.close()
+        if kind == QEvent.Type.ParentChange and watched is self.parent():
+            self._orphaned.start()  # it may only be moving to another dock
         return False
+
+    def _on_orphaned_timeout(self) -> None:
+        """Go when the dock was closed: napari takes the widget out and forgets it."""
+        widget = self.parent()
+        if isinstance(widget, QWidget) and widget.parentWidget() is None:
+            self.close()
+            widget.deleteLater()
 
     def _hides(self) -> bool:
         return self.estimate.hides
