@@ -13,7 +13,7 @@ from napari_fddm.plugin.saving import SAVED
 from napari_fddm.plugin.state import Scope
 from tests.support.window import RUN_MS, Window
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 LEFT = Qt.MouseButton.LeftButton
 VIABLE = 2
@@ -31,9 +31,6 @@ def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting.Path, "home", lambda: tmp_path)
     window = Window(make_napari_viewer(show=True), qtbot)
     window.open_widget(tiny_model)
-    # napari 0.9.2 draws a small black box behind the ring of the brush, which stays on
-    # the canvas, and on which Mesa crashes once the layers are gone.
-    window.viewer.canvas.overlays._brush_circle.box = False
     yield window
     window.let_go()
 
