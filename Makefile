@@ -7,17 +7,21 @@ STAMP := $(VENV)/.installed
 
 # Run once more with the other Qt binding: the main job, and signals between threads.
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
-	$(patsubst %,tests/plugin/test_%.py,background controller keeper opening)
+	$(patsubst %,tests/plugin/test_%.py,background keeper)
 
-.PHONY: demo test lint bench docs screenshots clean system-libraries
+.PHONY: demo test test-all lint bench docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
 test: $(STAMP) system-libraries
 	$(BIN)/python -m pytest -m "not gui" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m gui $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "gui and not thorough" $(PYTEST_ARGS)
 	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
+
+# And the long flows of the window, real slides among them.
+test-all: test
+	$(BIN)/python -m pytest -m "gui and thorough" $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

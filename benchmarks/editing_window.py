@@ -94,7 +94,8 @@ class Desk:
         self.side, self.widget = side, widget
         viewer, session = widget.controller.viewer, widget.controller.session
         grid = TileGrid((side * 8, side * 8), 0.5, 1.0)
-        geometries = StoreGeometries.of_grid(grid, 8.0)
+        geometries = StoreGeometries.of_grid(grid, 4.0)
+        assert geometries.label.shape == (side, side)
         store = folder / f"{side}.fddm.ome.zarr"
         info = {"name": f"map of {side}", "fingerprint": str(side)}
         AnalysisStore.create(
@@ -153,8 +154,8 @@ class Desk:
             self.undos.cpu.append(1000 * shown.cpu)
 
     def _move(self, layer: Labels, step: int, value: int) -> Callable[[], None]:
-        row = float(self.side // 2)
-        start = 260 + (step * MOVE_CELLS) % (self.side - 520 - MOVE_CELLS)
+        row = float(SMALL // 2)
+        start = 260 + (step * MOVE_CELLS) % (SMALL - 520 - MOVE_CELLS)  # alike on both maps
         return lambda: layer._draw(value, (row, float(start)), (row, float(start + MOVE_CELLS)))
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
@@ -138,7 +139,7 @@ def test_the_window_is_the_bounding_box_of_the_change():
     edit = difference(old, new, Window(-50, -50, 200, 200))
     assert edit is not None
     assert edit.window == Window(4, 3, 6, 5)
-    assert edit.starts.tolist() == [4 * 30 + 7, 9 * 30 + 3]
+    assert edit.cells.starts.tolist() == [4 * 30 + 7, 9 * 30 + 3]
 
 
 def test_nothing_changed_is_no_edit():
@@ -235,15 +236,9 @@ def test_a_record_without_a_field_is_refused():
 def test_no_inconsistent_edit_can_be_built(starts, lengths, n_values):
     values = np.zeros(n_values, np.uint8)
     try:
-        edit = Edit(
-            "paint",
-            (8, 8),
-            Window(0, 0, 8, 8),
-            np.array(starts, np.int64),
-            np.array(lengths, np.int64),
-            values,
-            values,
-        )
+        runs = np.array(starts, np.int64), np.array(lengths, np.int64)
+        cells = ChangedCells.of_runs(*runs, Window(0, 0, 8, 8), (8, 8))
+        edit = Edit("paint", cells, values, values)
     except FddmError:
         return
     assert int(edit.mask().sum()) == n_values

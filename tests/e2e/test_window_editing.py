@@ -236,6 +236,7 @@ def test_lasso_fill_and_relabel(window, monkeypatch):
     assert np.array_equal(window.labels, before)
 
 
+@pytest.mark.thorough
 def test_right_button_stroke_brush_size_and_keys_of_napari(window):
     layer, start = window.layer, window.labels
     window.key(Qt.Key.Key_P)

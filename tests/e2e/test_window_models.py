@@ -13,7 +13,7 @@ from napari_fddm.models.registry import find_model
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.window import RUN_MS, Window
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.window import Window
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 SLIDES = {
     "CMU-1 SVS": "svs/CMU-1-Small-Region.svs",

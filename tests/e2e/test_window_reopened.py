@@ -17,7 +17,7 @@ from tests.support.controllers import URI, FakeWorker
 from tests.support.leaks import leftovers, running
 from tests.support.stores import make
 
-pytestmark = pytest.mark.gui
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 ROUNDS = 5
 

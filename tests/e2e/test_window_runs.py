@@ -86,6 +86,7 @@ def test_a_layer_of_pixels_gives_what_the_slide_itself_gives(window, qtbot):
     assert np.array_equal(window.analysis.patch, served.patch)
 
 
+@pytest.mark.thorough
 def test_channels_that_napari_ome_zarr_split_are_analyzed_as_their_file(window, tmp_path, qtbot):
     """It gives a grayscale layer for each color, with the scale and the path of the file."""
     path = tmp_path / "slide.ome.zarr"
@@ -112,6 +113,7 @@ def test_channels_that_napari_ome_zarr_split_are_analyzed_as_their_file(window, 
     )
 
 
+@pytest.mark.thorough
 def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, qtbot):
     layer = window.viewer.add_image(
         pixels(LARGE.format(seed=4)), name="mine", scale=(0.5, 0.5), units=("um", "um")
@@ -125,6 +127,7 @@ def test_deleting_a_layer_whose_pixels_are_analyzed_is_one_error(window, said, q
     assert window.analysis.patch.any()
 
 
+@pytest.mark.thorough
 def test_an_engine_killed_while_it_reads_a_layer_is_one_error_and_the_next_run_continues(
     window, said, qtbot
 ):
@@ -170,6 +173,7 @@ def test_a_model_that_is_missing_is_one_sentence(window, said):
     assert "no-such-model" in said[0]
 
 
+@pytest.mark.thorough
 def test_two_viewers_run_and_close_and_nothing_is_left(
     tiny_model, make_napari_viewer, qtbot, data_home
 ):

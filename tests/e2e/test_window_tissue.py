@@ -10,7 +10,7 @@ from napari_fddm.core.tissue import TissueMask
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.window import RUN_MS, Window
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 VIEW_UM = 1500.0
 CENTER = (2000.0, 2000.0)

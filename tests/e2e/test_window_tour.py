@@ -13,7 +13,7 @@ from napari_fddm.plugin.saving import SAVED
 from napari_fddm.plugin.state import Scope
 from tests.support.window import RUN_MS, Window
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 LEFT = Qt.MouseButton.LeftButton
 VIABLE = 2
@@ -184,7 +184,9 @@ def test_the_tour(window, qtbot, tmp_path):
     window.drag([(-130, -150), (0, 0), (150, 120)])
     assert panels.run.scope is Scope.DRAWN
     window.screenshot("tour-14-drawn")
+    qtbot.wait(400)  # drawn to the end: Mesa does not survive shapes that go before
     window.viewer.layers.clear()
+    qtbot.wait(400)
     found = window.viewer.open(str(place), plugin="napari-fddm")
     stored = {item.metadata.get("napari_fddm", {}).get("label"): item for item in found}
     assert np.array_equal(stored["corrected"].data, signed)

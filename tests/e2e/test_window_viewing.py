@@ -107,6 +107,7 @@ def test_open_go_about_and_go_on_to_the_next_slide(window, folder, monkeypatch, 
     window.screenshot("21-next-slide")
 
 
+@pytest.mark.thorough
 def test_properties_hide_what_names_a_patient_until_asked(window, folder, monkeypatch, qtbot):
     choose(window, monkeypatch, folder / "case 10.svs")
     panel = window.widget.panels.slide
@@ -132,6 +133,7 @@ def test_properties_hide_what_names_a_patient_until_asked(window, folder, monkey
     assert window.widget.controller.properties.dialog is None
 
 
+@pytest.mark.thorough
 def test_an_analysis_that_exists_is_shown_without_a_run(window, folder, monkeypatch, qtbot):
     path, panel = folder / "case 9.svs", window.widget.panels.slide
     choose(window, monkeypatch, path)

@@ -1,4 +1,4 @@
-"""What a pathologist changed: edits as run lengths, and counts that follow them.
+"""What a pathologist changed: edits, and counts that follow them.
 
 An `Edit` holds only the cells that changed, so a brush stroke of some thousand
 cells costs some kilobytes whatever the size of the map. `ShadowCounter` finds
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.comparing import changed_window
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.uint8]
-    Runs = npt.NDArray[np.int64]
 
 _COUNT_BLOCK = 1 << 20
 """Cells counted at once: `bincount` widens its input eight times."""
@@ -42,53 +42,59 @@ class Edit:
     ----------
     tool : str
         What made it: "paint", "fill", "undo", "restore" …
-    shape : tuple of int
-        (rows, columns) of the whole map.
-    window : Window
-        Smallest window that holds every changed cell.
-    starts, lengths : array of int64, shape (runs,)
-        Changed cells as runs along rows: flat row-major index of the first
-        cell in the whole map, ascending, and the number of cells. A run never
-        crosses the end of a row.
+    cells : ChangedCells
+        Which cells changed; its window is the smallest that holds them.
     before, after : array of uint8, shape (changed cells,)
-        Values in the order of the runs.
+        Values, row by row.
     """
 
     tool: str
-    shape: tuple[int, int]
-    window: Window
-    starts: Runs
-    lengths: Runs
+    cells: ChangedCells
     before: Labels
     after: Labels
 
     def __post_init__(self) -> None:
-        """Refuse runs that overlap, leave their window or do not fit the values."""
-        fault = _fault_of(self)
-        if fault:
-            raise ConfigError(f"an edit by {self.tool!r} is inconsistent: {fault}.")
-        for array in (self.starts, self.lengths, self.before, self.after):
+        """Refuse values that do not fit the cells."""
+        sizes_fit = self.before.shape == self.after.shape == (self.cells.count,)
+        if not sizes_fit or not self.before.dtype == self.after.dtype == np.uint8:
+            raise ConfigError(
+                f"an edit by {self.tool!r} is inconsistent: "
+                "it does not hold one old and one new value per cell, in uint8."
+            )
+        for array in (self.before, self.after):
             array.flags.writeable = False
 
     def __eq__(self, other: object) -> bool:
         """Whether both change the same cells of equal maps in the same way."""
         if not isinstance(other, Edit):
             return NotImplemented
-        return (self.tool, self.shape, self.window) == (
-            other.tool,
-            other.shape,
-            other.window,
-        ) and all(
-            np.array_equal(getattr(self, name), getattr(other, name))
-            for name in ("starts", "lengths", "before", "after")
+        one, two = self.cells, other.cells
+        if (self.tool, one.shape, one.window) != (other.tool, two.shape, two.window):
+            return False
+        pairs = (
+            (one.starts, two.starts),
+            (one.lengths, two.lengths),
+            (self.before, other.before),
+            (self.after, other.after),
         )
+        return all(np.array_equal(a, b) for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the whole map."""
+        return self.cells.shape
+
+    @property
+    def window(self) -> Window:
+        """Smallest window that holds every changed cell."""
+        return self.cells.window
+
+    @property
     def changed_cells(self) -> int:
         """Number of cells that changed."""
-        return int(self.after.size)
+        return self.cells.count
 
     @property
     def transitions(self) -> dict[tuple[int, int], int]:
@@ -101,20 +107,12 @@ class Edit:
         return {(code // 256, code % 256): int(pairs[code]) for code in found}
 
     def mask(self) -> npt.NDArray[np.bool_]:
-        """Return which cells of the window changed, shape of the window."""
-        rows, cols = np.divmod(self.starts, self.shape[1])
-        first = (rows - self.window.y) * self.window.width + (cols - self.window.x)
-        steps = np.zeros(self.window.height * self.window.width + 1, np.int8)
-        steps[first] += 1
-        steps[first + self.lengths] -= 1
-        inside = np.cumsum(steps[:-1], dtype=np.int8).view(np.bool_)
-        return inside.reshape(self.window.height, self.window.width)
+        """Return which cells of the window changed, shape of the window; read-only."""
+        return self.cells.mask()
 
     def inverted(self, tool: str = "undo") -> Edit:
         """Return the edit that takes this one back."""
-        return Edit(
-            tool, self.shape, self.window, self.starts, self.lengths, self.after, self.before
-        )
+        return Edit(tool, self.cells, self.after, self.before)
 
     def apply(self, labels: Labels) -> None:
         """Write the new values into a map, in place.
@@ -143,8 +141,8 @@ class Edit:
             "shape": list(self.shape),
             "window": [self.window.y, self.window.x, self.window.height, self.window.width],
             "cells": self.changed_cells,
-            "starts": _pack(np.diff(self.starts, prepend=0).astype("<i8")),
-            "lengths": _pack(self.lengths.astype("<i8")),
+            "starts": _pack(np.diff(self.cells.starts, prepend=0).astype("<i8")),
+            "lengths": _pack(self.cells.lengths.astype("<i8")),
             "before": _pack(self.before),
             "after": _pack(self.after),
         }
@@ -160,12 +158,15 @@ class Edit:
         """
         try:
             rows, cols = (int(n) for n in record["shape"])
-            edit = cls(
-                str(record["tool"]),
-                (rows, cols),
-                Window(*(int(n) for n in record["window"])),
+            cells = ChangedCells.of_runs(
                 np.cumsum(_unpack(record["starts"], "<i8"), dtype=np.int64),
                 _unpack(record["lengths"], "<i8").astype(np.int64),
+                Window(*(int(n) for n in record["window"])),
+                (rows, cols),
+            )
+            edit = cls(
+                str(record["tool"]),
+                cells,
                 _unpack(record["before"], "u1"),
                 _unpack(record["after"], "u1"),
             )
@@ -228,11 +229,10 @@ def edit_of_window(
     cols = np.flatnonzero(changed.any(axis=0))
     y, x = int(rows[0]), int(cols[0])
     inner = Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
-    changed = changed[inner.slices]
+    changed = np.ascontiguousarray(changed[inner.slices])
     tight = Window(window.y + y, window.x + x, inner.height, inner.width)
-    starts, lengths = _runs_of(changed, tight, shape[1])
     old, new = before[inner.slices][changed], after[inner.slices][changed]
-    return Edit(tool, shape, tight, starts, lengths, old, new)
+    return Edit(tool, ChangedCells.of_mask(changed, tight, shape), old, new)
 
 
 def combined(edits: Sequence[Edit]) -> Edit | None:
@@ -323,34 +323,6 @@ class ShadowCounter:
         _check_map(labels, self.shape)
         window = changed_window(self._shadow, labels)
         return None if window.is_empty else self.update(labels, window, tool)
-
-
-def _runs_of(changed: npt.NDArray[np.bool_], window: Window, columns: int) -> tuple[Runs, Runs]:
-    first, last = changed.copy(), changed.copy()
-    first[:, 1:] &= ~changed[:, :-1]
-    last[:, :-1] &= ~changed[:, 1:]
-    rows, cols = np.nonzero(first)
-    starts = (rows + window.y) * columns + (cols + window.x)
-    lengths = np.nonzero(last)[1] - cols + 1
-    return starts.astype(np.int64), lengths.astype(np.int64)
-
-
-def _fault_of(edit: Edit) -> str:
-    starts, lengths, window = edit.starts, edit.lengths, edit.window
-    if not starts.ndim == lengths.ndim == 1 or starts.size != lengths.size or not starts.size:
-        return "it needs as many run lengths as run starts, and at least one"
-    if window.is_empty or window != window.clipped(edit.shape):
-        return f"its window {window} leaves the map of {edit.shape}"
-    if lengths.min() < 1 or (starts[1:] < (starts + lengths)[:-1]).any():
-        return "its runs are empty, overlap or are not in order"
-    rows, cols = np.divmod(starts, edit.shape[1])
-    inside_rows = window.y <= rows[0] and rows[-1] < window.y + window.height
-    if not inside_rows or cols.min() < window.x or (cols + lengths).max() > window.x + window.width:
-        return f"a run leaves its window {window}"
-    sizes_fit = edit.before.shape == edit.after.shape == (lengths.sum(),)
-    if not sizes_fit or not edit.before.dtype == edit.after.dtype == np.uint8:
-        return "it does not hold one old and one new value per cell, in uint8"
-    return ""
 
 
 def _check_map(labels: Labels, shape: tuple[int, int]) -> None:

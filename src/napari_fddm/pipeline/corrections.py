@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.uint8]
 
 _Basis = dict[str, Any]
+_WRITTEN_AT_ONCE = 1 << 22
+"""Cells: the moves of one stroke, which lie over each other, are written together."""
 
 
 class Corrections:
@@ -190,19 +192,40 @@ class Corrections:
         with self._mutex:
             self.begin()
             while self._logged:
-                layer, edit, seq = self._logged[0]
+                batch = self._close_together()
+                layer, _, seq = batch[-1]
                 basis = self._basis.pop(layer, None)
                 if basis is None:
                     self._derive(layer)
-                elif basis["seq"] < seq:
-                    block = self._read(layer, edit.window)
-                    block[edit.mask()] = edit.after
-                    ome_zarr.write_label_window(self._group(layer), edit.window, block)
-                    self._dirty.setdefault(layer, []).append(edit.window)
-                    self._basis[layer] = basis | {"seq": seq}
-                else:  # the map was derived after this edit
-                    self._basis[layer] = basis
-                self._logged.popleft()
+                else:  # the map may have been derived after some of these edits
+                    due = [edit for _, edit, number in batch if number > basis["seq"]]
+                    self._write_edits(layer, due)
+                    self._basis[layer] = basis | {"seq": max(seq, basis["seq"])}
+                for _ in batch:
+                    self._logged.popleft()
+
+    def _close_together(self) -> list[tuple[str, Edit, int]]:
+        """Return the first of what is logged, and what follows in the same place of the map."""
+        batch: list[tuple[str, Edit, int]] = []
+        for item in list(self._logged):
+            whole = bounding([edit.window for _, edit, _ in (*batch, item)])
+            far = whole is not None and whole.height * whole.width > _WRITTEN_AT_ONCE
+            if batch and (far or item[0] != batch[0][0]):
+                break
+            batch.append(item)
+        return batch
+
+    def _write_edits(self, layer: str, edits: Sequence[Edit]) -> None:
+        whole = bounding([edit.window for edit in edits])
+        if whole is None:
+            return
+        block = self._read(layer, whole)
+        for edit in edits:
+            w = edit.window
+            part = Window(w.y - whole.y, w.x - whole.x, w.height, w.width).slices
+            block[part][edit.mask()] = edit.after
+        ome_zarr.write_label_window(self._group(layer), whole, block)
+        self._dirty.setdefault(layer, []).append(whole)
 
     def write(self, window: Window, labels: Labels, layer: str, tool: str, reader: str) -> None:
         """Write part of a map; what differs from the stored one is logged as an edit."""

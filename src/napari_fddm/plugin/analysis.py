@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -82,6 +82,7 @@ class Analysis:
         for layer in self.layers:
             layer.metadata[METADATA]["store"] = str(self.store_path)
         self._stale: set[Labels] = set()
+        self._automatic_basis: tuple[Any, ...] = ()
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate = opened.estimate
         self.sign_off = opened.sign_off
@@ -163,21 +164,21 @@ class Analysis:
             The user's own.
         """
         mm2 = self.geometry.cell_mm2
-        return (
-            necrosis_report(
-                ClassAreas.from_counts(self.sync.counts, mm2),
-                definition=definition,
-                definitions=definitions,
-                coverage=coverage,
-                edited=self.sync.edited_share,
-            ),
-            necrosis_report(
-                ClassAreas.from_counts(self.sync.automatic_counts, mm2),
-                definition=definition,
-                definitions=definitions,
-                coverage=coverage,
-            ),
+        corrected = necrosis_report(
+            ClassAreas.from_counts(self.sync.counts, mm2),
+            definition=definition,
+            definitions=definitions,
+            coverage=coverage,
+            edited=self.sync.edited_share,
         )
+        said = ClassAreas.from_counts(self.sync.automatic_counts, mm2)
+        basis = (said, definition, tuple(definitions), coverage)
+        if basis != self._automatic_basis:  # it stays the same while the brush moves
+            self._automatic_basis = basis
+            self._automatic_report = necrosis_report(
+                said, definition=definition, definitions=definitions, coverage=coverage
+            )
+        return corrected, self._automatic_report
 
     def set_tumor_bed(self, polygons: Sequence[Polygon]) -> None:
         """Count inside an outline as well; without polygons no longer.

@@ -41,11 +41,13 @@ class DefinitionTable(QTableWidget):
     def set_report(self, report: NecrosisReport | None) -> None:
         """Show the rates over all tissue; None clears the table."""
         results = report.results if report else ()
+        grown = len(results) != self.rowCount()
         self.setRowCount(len(results))
         for row, result in enumerate(results):
             self._put(row, TITLE, result.definition.title, _tip(result), left=True)
             self._put(row, RATE, rate_and_grade(result), _tip(result))
-            self.setRowHeight(row, ROW_PX)
+            if grown:
+                self.setRowHeight(row, ROW_PX)
         self._fill_bed()
         header = max(self.horizontalHeader().sizeHint().height(), ROW_PX)
         self.setFixedHeight(header + ROW_PX * len(results) + 2 * self.frameWidth())
@@ -69,8 +71,10 @@ class DefinitionTable(QTableWidget):
             side = Qt.AlignmentFlag.AlignLeft if left else Qt.AlignmentFlag.AlignRight
             item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, column, item)
-        item.setText(text)
-        item.setToolTip(tip)
+        if item.text() != text:  # else Qt measures the columns anew at each move of the brush
+            item.setText(text)
+        if item.toolTip() != tip:
+            item.setToolTip(tip)
 
 
 def percent(rate: float | None) -> str:

@@ -108,7 +108,9 @@ class Excluded:
             marks, window = self._make(analysis), Window(0, 0, *analysis.geometry.shape)
         if marks in self._viewer.layers:  # else the user has deleted them
             labels, said = analysis.label_map.labels, analysis.label_map.automatic
-            marks.put(window, (labels[window.slices] == 0) & (said[window.slices] != 0))
+            excluded = (labels[window.slices] == 0) & (said[window.slices] != 0)
+            if excluded.any() or marks.data[window.slices].any():  # most strokes touch none
+                marks.put(window, excluded)
 
     def _make(self, analysis: Analysis) -> ExcludedMarks:
         layers = self._viewer.layers

@@ -118,7 +118,7 @@ class StoreKeeper(QObject):
         self._unread: list[Edit] | None = None
         self._mutex = threading.Lock()
         self._state = Keeping()
-        self._begun = False
+        self._begun = self._applying = False
         self._log_lane = Lane("fddm-log", self._tick, RETRY_SECONDS)
         self._lane = Lane("fddm-store")
 
@@ -259,7 +259,7 @@ class StoreKeeper(QObject):
                 self._replace_first(len(edits), joined)  # one of each tool, to save memory
                 raise
             self._replace_first(len(edits), ())
-            self._submit(store.apply_logged, quiet=True)
+            self._apply_logged(store)
             self._say(replace(self._state, waiting=len(self._items)))
 
     def _do(self, item: LogRecord | Asked | Forgotten, store: AnalysisStore) -> None:
@@ -338,6 +338,17 @@ class StoreKeeper(QObject):
                     self.failed.emit(error)
 
         self._lane.submit(guarded)
+
+    def _apply_logged(self, store: AnalysisStore) -> None:
+        """Let the maps follow the log; what waits for that already takes newer edits along."""
+
+        def apply() -> None:
+            self._applying = False  # first: what is logged from now on needs a turn of its own
+            store.apply_logged()
+
+        if not self._applying:
+            self._applying = True
+            self._submit(apply, quiet=True)
 
     def _close_store(self) -> None:
         if self._store is None:

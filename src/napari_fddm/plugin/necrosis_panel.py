@@ -175,7 +175,9 @@ class NecrosisPanel(QWidget):
             return
         main = corrected.main
         self.rate_label.setText(percent(main.rate))
-        self.rate_label.setToolTip(f"{main.definition.formula}\n{main.definition.source}")
+        tip = f"{main.definition.formula}\n{main.definition.source}"
+        if self.rate_label.toolTip() != tip:
+            self.rate_label.setToolTip(tip)
         self.grade_label.setText(_grade_text(corrected))
         lines = [_detail_text(corrected, automatic)]
         if self._left_out_mm2 is not None:

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable
 
 TOOLS = {
-    Tool.BRUSH: ("Brush", "P", "Drag to touch cells. Right-drag around a patch fills it at once."),
+    Tool.BRUSH: (
+        "Brush",
+        "P",
+        "Drag to touch cells. Or right-click, circle a patch and come back to the red ring.",
+    ),
     Tool.FILL: ("Fill", "F", "Click to touch the connected patch of one class."),
     Tool.LASSO: (
         "Lasso",
@@ -41,7 +45,7 @@ ACTIONS = {
         "Restore",
         "E",
         "Bring the model's labels back: with brush, fill or lasso. "
-        "Holding Ctrl or Shift while you drag does it in passing.",
+        "Holding Ctrl or Shift while you drag the brush does it in passing.",
     ),
     Action.EXCLUDE: (
         "Exclude",

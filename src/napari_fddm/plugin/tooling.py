@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.viewport import hide_ring_box
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis
@@ -55,6 +56,7 @@ class Tooling(QObject):
         link(panel.source_chosen, self._on_panel_source_chosen)
         link(session.viewer.scene.camera.events.zoom, self._on_camera_zoom)
         link(session.added, self._on_session_added)
+        hide_ring_box(session.viewer)
         link(session.current_changed, self._on_session_current_changed)
 
     def close(self) -> None:

@@ -77,3 +77,15 @@ def draw_now(viewer: Viewer | ViewerModel) -> None:
     window = getattr(viewer, "window", None)
     if window is not None:
         window._qt_viewer.canvas.native.repaint()
+
+
+def hide_ring_box(viewer: Viewer | ViewerModel) -> None:
+    """Leave the box behind napari's brush ring undrawn.
+
+    In napari 0.9.2 it stays on the canvas as a black square after the first stroke, and
+    Mesa's software OpenGL crashes drawing it once the layers are gone.
+    """
+    bare = getattr(viewer, "__wrapped__", viewer)
+    ring = getattr(bare.canvas.overlays, "_brush_circle", None)
+    if ring is not None:
+        ring.box = False
