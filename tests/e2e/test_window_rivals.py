@@ -16,7 +16,7 @@ from napari_fddm.plugin import keeper
 from tests.support.leaks import leftovers
 from tests.support.stores import make
 
-pytestmark = [pytest.mark.gui, pytest.mark.slow]
+pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]
 
 STROKES = 5
 
