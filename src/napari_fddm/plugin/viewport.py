@@ -74,7 +74,8 @@ def draw_now(viewer: Viewer | ViewerModel) -> None:
     Mesa's software OpenGL crashes where layers with textures go and others come between
     two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
     """
-    window = getattr(viewer, "window", None)
+    # What a plugin is given is a wrapper that warns of private names.
+    window = getattr(getattr(viewer, "__wrapped__", viewer), "window", None)
     if window is not None:
         window._qt_viewer.canvas.native.repaint()
 
