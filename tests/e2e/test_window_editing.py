@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -16,8 +18,13 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
 LEFT, RIGHT = Qt.MouseButton.LeftButton, Qt.MouseButton.RightButton
-AROUND = [(-150, -120), (0, -140), (150, -120), (150, 120), (0, 140), (-150, 120), (-150, -110)]
-"""Around the center of the view, px."""
+CORNERS = [(-150, -120), (0, -140), (150, -120), (150, 120), (0, 140), (-150, 120), (-150, -110)]
+AROUND = [
+    (round(a[0] + (b[0] - a[0]) * step / 6), round(a[1] + (b[1] - a[1]) * step / 6))
+    for a, b in itertools.pairwise(CORNERS)
+    for step in range(6)
+] + CORNERS[-1:]
+"""Around the center of the view, px; as close together as a hand's, of which some get lost."""
 WIDTH_UM = 700.0
 
 
