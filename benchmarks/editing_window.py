@@ -34,6 +34,7 @@ from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.colors import class_colormap
 from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.layers import placement
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.widget import FddmWidget
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class Desk:
         opened = AnalysisOpened(
             str(store), geometries.tile, geometries.label, tiles, labels, labels, info, {}
         )
-        self.analysis = Analysis(viewer, opened, info["name"])
+        self.analysis = Analysis(viewer, Prepared.of(opened), info["name"])
         session.add(store, self.analysis)
         self.plain = Labels(
             labels.copy(), colormap=class_colormap(OSTEOSARCOMA), **placement(geometries.label)

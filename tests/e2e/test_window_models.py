@@ -67,7 +67,7 @@ def test_own_model_then_other_settings_with_corrections_carried_over(window, tmp
     # Other settings: the window asks, and Cancel changes nothing.
     click(window, panels.run.advanced.toggleButton())
     window.screenshot("51-advanced")
-    panels.run.settings["steps"].value = 2
+    panels.run.advanced.form["steps"].value = 2
     click(window, panels.run.run_button)
     window.wait_until_idle()
     revising = window.widget.controller.revising

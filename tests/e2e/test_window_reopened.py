@@ -11,6 +11,7 @@ import pytest
 from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin import running as running_module
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, FakeWorker
@@ -28,7 +29,7 @@ def use_once(viewer, qtbot, store, value):
     data, options, _ = slide_layer_data(open_slide(URI), URI)
     viewer.add_image(data, **options)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(opened_event(opened))
+        widget.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
     analysis = widget.controller.current
     analysis.layer.data_setitem((np.array([10, 11]), np.array([20, 20])), value)
     widget.panels.necrosis.export_clicked.emit()

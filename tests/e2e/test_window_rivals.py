@@ -13,6 +13,7 @@ import pytest
 from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin import keeper
+from napari_fddm.plugin.prepared import Prepared
 from tests.support.leaks import leftovers
 from tests.support.stores import make
 
@@ -34,7 +35,7 @@ def test_the_second_window_is_read_only_until_the_first_closes(
         viewer = make_napari_viewer(show=True)
         _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
         with AnalysisStore.open(path) as store:
-            widget.controller.running._on_opener_opened(opened_event(store))
+            widget.controller.running._on_opener_opened(Prepared.of(opened_event(store)))
         analysis, said = widget.controller.current, widget.panels.necrosis.saved_label
         reason = f"Read-only: {keeper.BUSY}"
         qtbot.waitUntil(lambda: said.text() == reason, timeout=30_000)

@@ -172,7 +172,7 @@ def test_the_tour(window, qtbot, tmp_path):
     click(window, panels.signing.button)
     qtbot.keyClick(panels.signing.reader_edit, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: analysis.sign_off is None, timeout=60_000)
-    panels.run.settings["seed"].value = 1
+    panels.run.advanced.form["seed"].value = 1
     click(window, panels.run.run_button)
     qtbot.waitUntil(lambda: controller.revising.dialog is not None, timeout=RUN_MS)
     question = controller.revising.dialog

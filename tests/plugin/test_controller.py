@@ -18,6 +18,7 @@ from napari_fddm.pipeline.engine_messages import (
 )
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.definition_table import NO_RESULT
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.state import RunPhase, Scope
 from tests.support.controllers import URI
 from tests.support.stores import GEOMETRIES, random_labels, refine_all
@@ -40,7 +41,7 @@ def test_without_a_slide_nothing_can_be_run(bench):
 def test_a_run_asks_the_engine_for_what_the_panel_shows(bench):
     bench.open_slide()
     assert bench.panels.run.run_button.isEnabled()
-    bench.panels.run.settings["steps"].value = 3
+    bench.panels.run.advanced.form["steps"].value = 3
     bench.panels.run.run_clicked.emit(Scope.SLIDE.value)
     (request,) = bench.worker.requests
     assert request["slide"] == URI
@@ -152,7 +153,7 @@ def test_a_run_goes_on_in_the_store_that_is_shown(bench, qtbot):
     info = layer.metadata["napari_fddm"]["info"]
     opened = bench.opened()
     opened.slide["fingerprint"] = info.fingerprint
-    bench.controller.running._on_opener_opened(opened)
+    bench.controller.running._on_opener_opened(Prepared.of(opened))
     bench.viewer.layers.selection.active = layer
     bench.controller.run(Scope.SLIDE)
     assert bench.worker.requests[0]["store"] == str(bench.store)
@@ -201,3 +202,27 @@ def test_badge_and_disclaimer_are_always_said(bench):
     assert "never saw real tissue" in bench.panels.necrosis.badge_label.text()
     texts = [label.text() for label in bench.panels.necrosis.head.findChildren(QLabel)]
     assert any("Not a diagnosis" in text for text in texts)
+
+
+def test_the_layers_of_an_analysis_come_one_by_one_and_nobody_loses_the_brush(bench, qtbot):
+    bench.open_slide()
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(bench.opened())
+    analysis = bench.controller.current
+    names = [layer.name.split(" —")[0] for layer in bench.viewer.layers]
+    assert names[1:] == ["corrected classes"]  # at once: it can be painted
+    analysis.layer.mode = "paint"
+    qtbot.waitUntil(lambda: all(layer in bench.viewer.layers for layer in analysis.layers))
+    names = [layer.name.split(" —")[0] for layer in bench.viewer.layers]
+    assert names[1:] == ["patch classes", "refined classes", "corrected classes"]
+    assert bench.viewer.layers.selection.active is analysis.layer
+    assert analysis.layer.mode == "paint"
+
+
+def test_layers_of_an_analysis_that_is_gone_do_not_come(bench, qtbot):
+    bench.open_slide()
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(bench.opened())
+    bench.viewer.layers.remove(bench.controller.current.layer)
+    qtbot.wait(100)
+    assert len(bench.viewer.layers) == 1

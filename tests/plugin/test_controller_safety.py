@@ -20,6 +20,7 @@ from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 from napari_fddm.plugin import keeper, saving, signoff
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.panels import Panels
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import PluginState, Scope
 from napari_fddm.slides.opening import open_slide
@@ -62,7 +63,7 @@ class Viewer:
         data, options, _ = slide_layer_data(open_slide(URI), URI)
         self.viewer.add_image(data, **options)
         with AnalysisStore.open(store) as opened:
-            self.controller.running._on_opener_opened(opened_event(opened))
+            self.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
         self.analysis.layer.set_view_slice()  # a canvas would have asked for it
 
     @property

@@ -204,7 +204,9 @@ def test_an_analysis_that_exists_is_offered_and_shown_without_a_run(bench, folde
     assert panel.earlier_notice.isHidden()
     assert bench.controller.current.store_path == store
     assert not bench.worker.requests
-    for layer in bench.controller.current.layers:
+    layers = bench.controller.current.layers
+    qtbot.waitUntil(lambda: all(layer in bench.viewer.layers for layer in layers))
+    for layer in layers:
         bench.viewer.layers.remove(layer)
     qtbot.waitUntil(lambda: not panel.earlier_notice.isHidden())  # it can be shown again
 

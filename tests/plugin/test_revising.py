@@ -45,7 +45,7 @@ def asked(bench):
     slide.close()
     bench.start()
     bench.state.progress = Progress()
-    bench.panels.run.settings["steps"].value = 3
+    bench.panels.run.advanced.form["steps"].value = 3
     return bench
 
 
@@ -164,7 +164,7 @@ def test_a_start_over_that_comes_to_nothing_shows_the_earlier_analysis(shown, sa
 
 
 def test_only_devices_that_are_there_are_offered_and_the_one_in_use_is_said(bench):
-    box = bench.panels.run.settings["device"]
+    box = bench.panels.run.advanced.form["device"]
     assert box.choices == ("auto", "cpu")
     bench.worker.answered.emit(0, EngineReady("CPU, bfloat16, 2 threads", 1.0, ("cpu", "cuda")))
     assert box.choices == ("auto", "cpu", "cuda")
@@ -173,8 +173,8 @@ def test_only_devices_that_are_there_are_offered_and_the_one_in_use_is_said(benc
 
 def test_the_label_grids_size_is_said_before_the_run(bench):
     bench.open_slide()
-    bench.panels.run.settings["label_mpp"].value = 2.0
-    assert "500 × 500 cells, 0.25 MB" in bench.panels.run.size_label.text()
+    bench.panels.run.advanced.form["label_mpp"].value = 2.0
+    assert "500 × 500 cells, 0.25 MB" in bench.panels.run.advanced.size_label.text()
 
 
 def classify(bench, values: np.ndarray) -> None:

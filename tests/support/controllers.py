@@ -82,6 +82,8 @@ class Bench:
         self.open_slide()
         self.controller.run(Scope.SLIDE)
         self.answer(self.opened())
+        while self.controller.current.add_next():  # which comes by itself, a little later
+            pass
 
 
 def refined_halves(bench):

@@ -17,6 +17,7 @@ from qtpy.QtCore import QTimer
 
 from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.widget import FddmWidget
 
 EVERY_MS = 15
@@ -28,7 +29,7 @@ def main(store: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
     assert isinstance(widget, FddmWidget)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(opened_event(opened))
+        widget.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
     analysis = widget.controller.current
     assert analysis is not None
     layer, made = analysis.layer, 0

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.resample import area_average_edges
@@ -114,6 +113,8 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
     ConfigError
         If the shapes differ.
     """
+    from scipy import ndimage  # here and below, not above: half the time a window needs to open
+
     if thumbnail.shape[:2] != geometry.shape:
         raise ConfigError(f"a thumbnail of {thumbnail.shape} does not fit {geometry.shape}.")
     dark = _darker_than(_glass_color(thumbnail), thumbnail)
@@ -137,6 +138,8 @@ def _darker_than(
     Tissue takes light away; what is brighter than glass is paper-white padding. Done in
     bands of rows, each with the rows around it that the smoothing reads.
     """
+    from scipy import ndimage
+
     dark = np.empty(rgb.shape[:2], bool)
     for start in range(0, len(rgb), _BAND_ROWS):
         first = max(0, start - _SMOOTHING_REACH)
@@ -195,6 +198,8 @@ def _without_parts(
     keep_border: bool = False,
 ) -> npt.NDArray[np.bool_]:
     """Remove the connected parts whose area, mm², is unwanted."""
+    from scipy import ndimage
+
     parts, count = ndimage.label(mask)
     if count == 0:
         return mask

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.definitions import read_definitions
-
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition
 
@@ -33,7 +31,9 @@ def find_definitions(path: Path | None) -> tuple[NecrosisDefinition, ...]:
     ConfigError
         If the file cannot be read or a definition in it is wrong.
     """
-    if path is not None:
-        return read_definitions(path)
-    own = user_definitions_path()
-    return read_definitions(own) if own.is_file() else ()
+    wanted = path or user_definitions_path()
+    if path is None and not wanted.is_file():
+        return ()
+    from napari_fddm.core.definitions import read_definitions  # most users have none
+
+    return read_definitions(wanted)

@@ -10,7 +10,6 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
-from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.pipeline.rescue import Entry
+    from napari_fddm.plugin.prepared import Prepared
 
 
 class Analysis:
@@ -40,23 +40,26 @@ class Analysis:
     ----------
     viewer : Viewer
         Gets the layers.
-    opened : AnalysisOpened
+    prepared : Prepared
         What the store holds.
     slide_name : str
         Becomes part of the layers' names.
+
+    Notes
+    -----
+    A layer takes napari as long to add as an eye needs to see that a window stands still.
+    So only the corrected layer is added at once, and the two of the model by `add_next`.
     """
 
-    def __init__(self, viewer: Viewer, opened: AnalysisOpened, slide_name: str) -> None:
+    def __init__(self, viewer: Viewer, prepared: Prepared, slide_name: str) -> None:
+        opened = prepared.opened
         place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
         self.viewer, self.place, self.slide_name = viewer, place, slide_name
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))
         self.geometry = opened.label_geometry
         self._tile_geometry = opened.tile_geometry
-        self.patch = opened.patch.copy()
-        self.label_map = LabelMap(
-            opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
-        )
+        self.patch, self.label_map = prepared.patch, prepared.label_map
         self.patch_layer = automatic_layer(
             self.patch, opened.tile_geometry, OSTEOSARCOMA, f"patch classes — {slide_name}", place
         )
@@ -71,10 +74,9 @@ class Analysis:
             self.label_map, OSTEOSARCOMA, f"corrected classes — {slide_name}", place
         )
         self.refined_layer.visible = False
-        viewer.add_layer(self.patch_layer)
-        viewer.add_layer(self.refined_layer)
         viewer.add_layer(self.layer)
-        self.sync = LabelSync(self.layer, self.label_map, len(OSTEOSARCOMA))
+        self._to_add = [self.refined_layer, self.patch_layer]  # the last one lies lowest
+        self.sync = LabelSync(self.layer, self.label_map, len(OSTEOSARCOMA), prepared.counted)
         self.keeper = StoreKeeper(
             self.store_path, fingerprint=self.fingerprint, seq=opened.last_seq
         )
@@ -100,6 +102,16 @@ class Analysis:
     def is_shown(self) -> bool:
         """Whether the corrected layer is still in the viewer."""
         return self.layer in self.viewer.layers
+
+    def add_next(self) -> bool:
+        """Add one of the layers that are still missing; False if there is none."""
+        if not self._to_add or not self.is_shown:
+            return False
+        layer, layers = self._to_add.pop(), self.viewer.layers
+        active = layers.selection.active
+        layers.insert(layers.index(self.layer), layer)
+        layers.selection.active = active  # a stroke may be going on
+        return True
 
     def put_tiles(self, batch: TileBatch) -> None:
         """Take the labels of a batch of tiles."""

@@ -11,16 +11,14 @@ import numpy as np
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.plugin.placement import SOURCE, Placement
 from napari_fddm.plugin.slides import slide_info
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.mpp import MAX_USER_DEVIATION, resolve_mpp
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.slides.served import BACKEND
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.slides.base import PyramidSlide
 
 PROBE = 64
 """Edge of the patch in which a layer is compared with its file, px."""
@@ -88,6 +86,9 @@ def examine(image: LayerImage) -> Found:
     SlideError
         If it is no RGB image, and no part of a file that is.
     """
+    from napari_fddm.slides.array import ArraySlide  # here: a window opens faster
+    from napari_fddm.slides.served import BACKEND
+
     by_path = _by_path(image)
     if by_path is not None:
         return Found(by_path)
@@ -134,6 +135,8 @@ def engine_mpp(info: SlideInfo) -> float | None:
 
 def _by_path(image: LayerImage) -> SlideInfo | None:
     """Return what a layer's file says, if that can be opened and is the same picture."""
+    from napari_fddm.slides.base import PyramidSlide
+
     if not image.path or not Path(image.path).exists():
         return None
     try:

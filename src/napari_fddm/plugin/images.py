@@ -14,8 +14,6 @@ from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, placed
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.placement import Placement
-from napari_fddm.slides.pixel_server import PixelServer
-from napari_fddm.slides.served import KEPT
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
     from napari_fddm.slides.base import PyramidSlide
+    from napari_fddm.slides.pixel_server import PixelServer
     from napari_fddm.slides.served import PixelSource
 
 ROLE = "image"
@@ -109,6 +108,8 @@ class ForeignImages(QObject):
         if info.uri or served is None or served.found is None or served.found.slide is None:
             return info.uri, engine_mpp(info)
         self.release()
+        from napari_fddm.slides.pixel_server import PixelServer  # here: a window opens faster
+
         server = PixelServer(served.found.slide)
         self._server = (server, served)
         return server.source(info.mpp, info.mpp_source), None
@@ -189,6 +190,8 @@ class ForeignImages(QObject):
         if known is None:
             return
         if self._server is not None and self._server[1] is known:
+            from napari_fddm.slides.served import KEPT
+
             reason = f"The layer {known.layer.name} was deleted while it was analyzed."
             self._server[0].stop(reason)
             self.lost.emit(f"{reason} {KEPT}")

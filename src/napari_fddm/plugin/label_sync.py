@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from psygnal import Signal
@@ -24,24 +24,61 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
-    """How many cells differ from the model's, and how many of those are 0 now."""
+class Tally:
+    """How labels differ from the model's.
+
+    Attributes
+    ----------
+    edited : int
+        Cells that differ.
+    excluded : int
+        Those of them that are 0 now.
+    """
 
     edited: int
     excluded: int
 
     @classmethod
-    def of(cls, labels: npt.NDArray[np.uint8], automatic: npt.NDArray[np.uint8]) -> _Tally:
+    def of(cls, labels: npt.NDArray[np.uint8], automatic: npt.NDArray[np.uint8]) -> Tally:
+        """Compare two maps of the same shape."""
         different = labels != automatic
         return cls(
             int(np.count_nonzero(different)), int(np.count_nonzero(different & (labels == 0)))
         )
 
-    def __add__(self, other: _Tally) -> _Tally:
-        return _Tally(self.edited + other.edited, self.excluded + other.excluded)
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.edited + other.edited, self.excluded + other.excluded)
 
-    def __sub__(self, other: _Tally) -> _Tally:
-        return _Tally(self.edited - other.edited, self.excluded - other.excluded)
+    def __sub__(self, other: Tally) -> Tally:
+        return Tally(self.edited - other.edited, self.excluded - other.excluded)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counts of a label map before anybody edits it here.
+
+    Attributes
+    ----------
+    counter : ShadowCounter
+        Of the labels.
+    automatic : array of int64, shape (n_classes + 1,)
+        Cells by what the model said.
+    tally : Tally
+        How the labels differ from that.
+    """
+
+    counter: ShadowCounter
+    automatic: npt.NDArray[np.int64]
+    tally: Tally
+
+    @classmethod
+    def of(cls, label_map: LabelMap, n_classes: int) -> Self:
+        """Count a whole map."""
+        return cls(
+            ShadowCounter(label_map.labels, n_classes),
+            count_labels(label_map.automatic, n_classes),
+            Tally.of(label_map.labels, label_map.automatic),
+        )
 
 
 class LabelSync:
@@ -57,6 +94,8 @@ class LabelSync:
         What the layer shows.
     n_classes : int
         Highest label value.
+    counted : Counted, optional
+        The counts of the map as it is now, where another thread has made them.
 
     Attributes
     ----------
@@ -69,13 +108,19 @@ class LabelSync:
     edited = Signal(Edit)
     touched = Signal(Window)
 
-    def __init__(self, layer: CorrectedLabels, label_map: LabelMap, n_classes: int) -> None:
+    def __init__(
+        self,
+        layer: CorrectedLabels,
+        label_map: LabelMap,
+        n_classes: int,
+        counted: Counted | None = None,
+    ) -> None:
         self.layer = layer
         self.label_map = label_map
         self._n_classes = n_classes
-        self._counter = ShadowCounter(label_map.labels, n_classes)
-        self._automatic_counts = count_labels(label_map.automatic, n_classes)
-        self._tally = _Tally.of(label_map.labels, label_map.automatic)
+        counted = counted or Counted.of(label_map, n_classes)
+        self._counter, self._tally = counted.counter, counted.tally
+        self._automatic_counts = counted.automatic.copy()
         self._bed: InsideCounter | None = None
         self._connections = Connections()
         self._connections.add(layer.cells_written, self._on_layer_cells_written)
@@ -109,6 +154,8 @@ class LabelSync:
 
     def set_bed(self, mask: npt.NDArray[np.bool_] | None) -> None:
         """Count inside a mask of the map as well, or no longer (None)."""
+        if mask is None and self._bed is None:
+            return
         self.audit()  # else what nobody has seen yet would be counted twice
         labels = self.label_map.labels
         self._bed = InsideCounter(labels, mask, self._n_classes) if mask is not None else None
@@ -137,7 +184,7 @@ class LabelSync:
         change = self._counter.update_all(self.label_map.labels)
         if change is not None and self._bed is not None:
             self._bed.apply(change)
-        self._tally = _Tally.of(self.label_map.labels, self.label_map.automatic)
+        self._tally = Tally.of(self.label_map.labels, self.label_map.automatic)
         self.layer.forget_history()  # its steps start from labels that are gone
         self.layer.refresh()
         if change is not None:
@@ -163,9 +210,9 @@ class LabelSync:
     def _look(self, window: Window, tool: str) -> None:
         self._take(self._counter.update(self.layer.data, window, tool))
 
-    def _tally_of(self, window: Window) -> _Tally:
+    def _tally_of(self, window: Window) -> Tally:
         part = window.slices
-        return _Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
+        return Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
 
     def _count_automatic(self, window: Window) -> npt.NDArray[np.int64]:
         return count_labels(self.label_map.automatic[window.slices], self._n_classes)
@@ -174,7 +221,7 @@ class LabelSync:
         if edit is None:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
-        self._tally += _Tally.of(edit.after, automatic) - _Tally.of(edit.before, automatic)
+        self._tally += Tally.of(edit.after, automatic) - Tally.of(edit.before, automatic)
         if self._bed is not None:
             self._bed.apply(edit)
         self.edited.emit(edit)

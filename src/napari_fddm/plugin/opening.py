@@ -11,7 +11,6 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.layout import default_store_path
-from napari_fddm.pipeline.summary import summarize_store
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
 from napari_fddm.plugin.layers import METADATA
@@ -164,7 +163,7 @@ class SlideOpening(QObject):
             )
         if self._session.analysis_of(slide) is None:
             self._background.do(
-                lambda: summarize_store(default_store_path(path, slide.fingerprint)),
+                lambda: _summary(default_store_path(path, slide.fingerprint)),
                 lambda found: self._on_earlier(slide, found),
                 lambda error: self._on_earlier_failed(slide, error),
             )
@@ -247,6 +246,12 @@ def choose_folder(parent: QWidget | None, folder: str = "") -> Path | None:
     """Ask for the folder of an OME-Zarr or a DICOM slide."""
     name = QFileDialog.getExistingDirectory(parent, FOLDER_TITLE, folder)
     return Path(name) if name else None
+
+
+def _summary(store: Path) -> StoreSummary | None:
+    from napari_fddm.pipeline.summary import summarize_store  # here: a window opens faster
+
+    return summarize_store(store)
 
 
 def _opened(path: Path) -> tuple[Slide, str]:

@@ -16,11 +16,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.plugin import settings_form
+from napari_fddm.plugin.advanced import AdvancedSettings
 from napari_fddm.plugin.section import GAP_PX
+from napari_fddm.plugin.settings_form import map_size_text
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
 from napari_fddm.plugin.tissue_row import TissueRow
 
@@ -81,13 +81,7 @@ class RunPanel(QWidget):
         self.samples_box.setValue(default.samples)
         self.samples_box.setToolTip("Bridge samples that are averaged per region.")
         self.tissue_row = TissueRow()
-        self.settings = settings_form.advanced_settings()
-        self.size_label = QLabel()
-        self.size_label.setWordWrap(True)
-        self.advanced = QCollapsible("Advanced")
-        self.advanced.layout().setContentsMargins(0, 0, 0, 0)
-        self.advanced.addWidget(self.settings.native)
-        self.advanced.addWidget(self.size_label)
+        self.advanced = AdvancedSettings()
         self.device_label = QLabel("starting the engine…")
         self.device_label.setToolTip("Where the networks run, and in which precision.")
         self.device_label.setEnabled(False)  # gray: it is there for who looks for it
@@ -106,7 +100,7 @@ class RunPanel(QWidget):
         self.draw_button.clicked.connect(self._on_draw_button_clicked)
         self.scope_box.currentIndexChanged.connect(self._on_scope_box_changed)
         self.stage_box.currentIndexChanged.connect(self._on_stage_box_changed)
-        self.settings["label_mpp"].changed.connect(self._on_label_mpp_changed)
+        self.advanced.label_mpp_changed.connect(self._on_advanced_label_mpp_changed)
         self.cancel_button.clicked.connect(self.cancel_clicked)
         self.set_slide(None)
         self.set_progress(Progress())
@@ -148,12 +142,12 @@ class RunPanel(QWidget):
         return {
             "stage": self.stage_box.currentData(),
             "samples": self.samples_box.value(),
-            **self.settings.asdict(),
+            **self.advanced.values,
         }
 
     def set_config(self, config: Mapping[str, Any]) -> None:
         """Show other settings, e.g. those of an earlier run; stage and device stay."""
-        settings_form.set_values(self.settings, {k: v for k, v in config.items() if k != "device"})
+        self.advanced.set_values({k: v for k, v in config.items() if k != "device"})
         if "samples" in config:
             self.samples_box.setValue(config["samples"])
 
@@ -172,16 +166,13 @@ class RunPanel(QWidget):
 
     def set_devices(self, present: Sequence[str]) -> None:
         """Offer the devices that this computer has."""
-        box = self.settings["device"]
-        chosen = box.value
-        box.choices = settings_form.device_choices(present)
-        box.value = chosen if chosen in ("auto", *present) else "auto"
+        self.advanced.set_devices(present)
 
     def set_slide(self, info: SlideInfo | None) -> None:
         """Without a slide nothing can be run."""
         self._has_slide = info is not None
         self._slide = info
-        self._on_label_mpp_changed(self.settings["label_mpp"].value)
+        self._on_advanced_label_mpp_changed(self.advanced.values["label_mpp"])
         self.run_button.setEnabled(info is not None)
         self.draw_button.setEnabled(info is not None)
 
@@ -212,11 +203,11 @@ class RunPanel(QWidget):
         self.samples_box.setEnabled(self.stage_box.currentData() == StageName.REFINED.value)
         self.scope_chosen.emit()
 
-    def _on_label_mpp_changed(self, label_mpp: float) -> None:
+    def _on_advanced_label_mpp_changed(self, label_mpp: float) -> None:
         info, text = self._slide, ""
         if info is not None and info.mpp is not None:
-            text = settings_form.map_size_text(info.shape, info.mpp, label_mpp)
-        self.size_label.setText(text)
+            text = map_size_text(info.shape, info.mpp, label_mpp)
+        self.advanced.size_label.setText(text)
 
     def _on_scope_box_changed(self, _index: int) -> None:
         self.scope_chosen.emit()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError, StoreError
 from napari_fddm.core.events import (
@@ -21,6 +21,7 @@ from napari_fddm.core.events import (
 )
 from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.plugin.analysis import Analysis
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import focus_of
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
+
+BETWEEN_MS = 10
+"""Between two layers that are added, so that drawing and clicks have their turn. Qt makes
+no turn of 0 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +213,9 @@ class Running(QObject):
             return
         if number != self._number:
             return  # late, of a run that is over
-        if isinstance(answer, RunEvent):
+        if isinstance(answer, Prepared):
+            self._open(answer)
+        elif isinstance(answer, RunEvent):
             self._take_event(answer.event)
         elif isinstance(answer, RunFinished):
             self._finish(answer.summary)
@@ -235,9 +242,9 @@ class Running(QObject):
             self.open_store(self._reopen)
             self._reopen = None
 
-    def _on_opener_opened(self, event: AnalysisOpened) -> None:
-        self._open(event)
-        self._session.analyses[Path(event.store)].show_finished()
+    def _on_opener_opened(self, prepared: Prepared) -> None:
+        self._open(prepared)
+        self._session.analyses[Path(prepared.opened.store)].show_finished()
         self.ready.emit()
         self._session.report_wanted.emit()
 
@@ -256,7 +263,7 @@ class Running(QObject):
     def _take_event(self, event: Event) -> None:
         current = self._session.current
         if isinstance(event, AnalysisOpened):
-            self._open(event)
+            self._open(Prepared.of(event))
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
             self._before = event.done
@@ -282,7 +289,8 @@ class Running(QObject):
             self._session.current.put_tiles_as_labels()
             self._session.report_wanted.emit()
 
-    def _open(self, event: AnalysisOpened) -> None:
+    def _open(self, prepared: Prepared) -> None:
+        event = prepared.opened
         path = Path(event.store)
         self._reopen = None
         if event.device:
@@ -294,7 +302,13 @@ class Running(QObject):
             self._session.current = self._session.analyses[path]
         else:
             name = event.slide.get("name", path.name)
-            self._session.add(path, Analysis(self._session.viewer, event, name))
+            self._session.add(path, Analysis(self._session.viewer, prepared, name))
+            QTimer.singleShot(BETWEEN_MS, self._add_layers)
+
+    def _add_layers(self) -> None:
+        """Add one layer that is missing; others in later turns, so that clicks come between."""
+        if any(analysis.add_next() for analysis in self._session.analyses.values()):
+            QTimer.singleShot(BETWEEN_MS, self._add_layers)
 
     def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
         seconds = time.monotonic() - self._stage_started

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, SpinBox
-
 from napari_fddm.core.config import AnalysisConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from magicgui.widgets import Container
 
 TITLES = {
     "stage": "Stage",
@@ -36,8 +36,14 @@ DEVICE_TITLES = {
 }
 
 
-def advanced_settings() -> Container[Any]:
-    """Return the settings that are rarely changed."""
+NAMES = ("steps", "eta", "seed", "label_mpp", "overlap", "blank_filter", "device")
+"""The settings that are rarely changed."""
+
+
+def advanced_settings(devices: Sequence[str]) -> Container[Any]:
+    """Return the settings of `NAMES` as widgets, offering these devices."""
+    from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, SpinBox
+
     default = AnalysisConfig()
     return Container(
         widgets=[
@@ -91,7 +97,7 @@ def advanced_settings() -> Container[Any]:
             ComboBox(
                 name="device",
                 label=TITLES["device"],
-                choices=device_choices(("cpu",)),
+                choices=device_choices(devices),
                 value=default.device,
                 tooltip="Where the networks run; only what this computer has is offered.",
             ),

@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.errors import FddmError
+from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.pipeline.engine_client import EngineClient
+from napari_fddm.pipeline.engine_messages import RunEvent
+from napari_fddm.plugin.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +58,8 @@ class EngineWorker(QObject):
     Signals
     -------
     answered : int, object
-        Run number and an answer of `EngineClient.run`.
+        Run number and an answer of `EngineClient.run`; an `AnalysisOpened` comes as a
+        `Prepared`, because copying and counting large maps would stop the window.
     failed : int, object
         Run number and the error.
     """
@@ -134,7 +138,7 @@ class EngineWorker(QObject):
             answer = next(answers, None)
             while True:
                 if answer is not None:
-                    self.answered.emit(number, answer)
+                    self.answered.emit(number, _prepared(answer))
                 ask = self._cancel.is_set() and not asked
                 asked |= ask
                 try:
@@ -143,13 +147,18 @@ class EngineWorker(QObject):
                     return
 
 
+def _prepared(answer: object) -> object:
+    event = answer.event if isinstance(answer, RunEvent) else None
+    return Prepared.of(event) if isinstance(event, AnalysisOpened) else answer
+
+
 class StoreOpener(QObject):
     """Reads a store in a thread, so that the window need not wait for it.
 
     Signals
     -------
     opened : object
-        The store's `AnalysisOpened`.
+        The store as a `Prepared`.
     failed : object
         Why it cannot be read.
     """
@@ -167,6 +176,6 @@ class StoreOpener(QObject):
 
         try:
             with AnalysisStore.open(path) as store:
-                self.opened.emit(opened_event(store))
+                self.opened.emit(Prepared.of(opened_event(store)))
         except FddmError as error:
             self.failed.emit(error)
