@@ -13,6 +13,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
 from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.history import follow_model, has_steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,7 +167,10 @@ class LabelSync:
         before, counted = self._tally_of(window), self._count_automatic(window)
         if self._bed is not None:
             self._bed.add(-self._bed.counted(self.label_map.labels, window))
+        said = self.label_map.automatic[window.slices].copy() if has_steps(self.layer) else None
         self.label_map.put_automatic(window, labels)
+        if said is not None:
+            follow_model(self.layer, window, said, labels)
         if self._bed is not None:
             self._bed.add(self._bed.counted(self.label_map.labels, window))
         self._automatic_counts += self._count_automatic(window) - counted

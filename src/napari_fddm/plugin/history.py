@@ -1,0 +1,77 @@
+"""Undo and redo across a run: what was the model's label stays the model's."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers.labels.labels import _MaskedPaintAtom
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from napari.layers import Labels
+
+    from napari_fddm.core.geometry import Window
+
+    Values = npt.NDArray[np.uint8]
+
+
+def follow_model(layer: Labels, window: Window, before: Values, after: Values) -> None:
+    """Let steps that lead back to the model's old labels lead to its new ones.
+
+    A stroke over cells that no model had looked at remembers 0 for them. When a run labels
+    them later, undo must give the model's label: 0 would mean that they are excluded.
+
+    Parameters
+    ----------
+    layer : Labels
+        Its undo and redo steps are changed, in place.
+    window : Window
+        Cells with new labels of the model.
+    before, after : array of uint8, shape of the window
+        What the model said and says.
+    """
+    steps = chain(layer._undo_history, layer._redo_history, [layer._staged_history])
+    for atom in chain.from_iterable(steps):
+        if isinstance(atom, _MaskedPaintAtom):
+            _follow_in_box(atom, window, before, after)
+        else:
+            places, *remembered = atom
+            for values in remembered:
+                _follow_at(places, values, window, before, after)
+
+
+def has_steps(layer: Labels) -> bool:
+    """Return whether anything can be undone or redone."""
+    return bool(layer._undo_history or layer._redo_history or layer._staged_history)
+
+
+def _follow_in_box(atom: _MaskedPaintAtom, window: Window, before: Values, after: Values) -> None:
+    rows, cols = atom.slice_key
+    apart = (
+        rows.start >= window.y + window.height
+        or rows.stop <= window.y
+        or cols.start >= window.x + window.width
+        or cols.stop <= window.x
+    )
+    if apart:
+        return
+    if atom.mask is None:
+        y, x = np.ogrid[rows, cols]
+    else:
+        y, x = np.nonzero(atom.mask)
+        y, x = y + rows.start, x + cols.start
+    _follow_at((y, x), atom.old_values, window, before, after)
+
+
+def _follow_at(places: Any, values: Any, window: Window, before: Values, after: Values) -> None:
+    """Change remembered values; a single one is a class that was painted, which stays."""
+    if not isinstance(values, np.ndarray) or values.ndim == 0:
+        return
+    y, x = np.broadcast_arrays(*(np.asarray(n) for n in places[-2:]))
+    y, x = y - window.y, x - window.x
+    inside = (y >= 0) & (y < window.height) & (x >= 0) & (x < window.width)
+    y, x = y[inside], x[inside]
+    kept = values[inside]
+    values[inside] = np.where(kept == before[y, x], after[y, x], kept)
