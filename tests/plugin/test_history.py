@@ -9,17 +9,14 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.plugin.actions import Action
-from tests.plugin.test_label_sync import CLASS, OPERATION, POINT, SHAPE, build, perform
+from tests.plugin.test_label_sync import CLASS, POINT, SHAPE, UNDOABLE, build, perform
 
 pytestmark = pytest.mark.gui
 
 RUN = st.tuples(st.just("run"), POINT, st.integers(0, 7))
-BY_HAND = OPERATION.filter(
-    lambda o: o[0] in {"paint", "fill", "polygon", "stroke", "setitem", "lasso", "undo", "redo"}
-)
 
 
-@given(st.lists(st.one_of(BY_HAND, RUN), max_size=30))
+@given(st.lists(st.one_of(UNDOABLE, RUN), max_size=30))
 @settings(max_examples=150, deadline=None)
 def test_undoing_every_step_gives_what_the_model_says_now(operations):
     label_map, layer, sync = build()

@@ -21,19 +21,22 @@ SHAPE = (40, 50)
 POINT = st.tuples(st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1))
 CLASS = st.integers(1, 7)
 MODES = ("paint", "erase", "fill")
-OPERATION = st.one_of(
+UNDOABLE = st.one_of(
     st.tuples(st.just("paint"), POINT, st.integers(0, 7), st.integers(1, 20)),
     st.tuples(st.just("fill"), POINT, st.integers(0, 7)),
     st.tuples(st.just("polygon"), st.lists(POINT, min_size=3, max_size=5), st.integers(0, 7)),
     st.tuples(st.just("setitem"), POINT, CLASS),
-    st.tuples(st.just("write"), POINT, st.integers(0, 7)),
     st.tuples(st.just("undo")),
     st.tuples(st.just("redo")),
+    st.tuples(st.just("stroke"), st.lists(POINT, min_size=1, max_size=4), st.sampled_from(MODES)),
+    st.tuples(st.just("lasso"), st.lists(POINT, min_size=3, max_size=5), st.booleans()),
+)
+OPERATION = st.one_of(
+    UNDOABLE,
+    st.tuples(st.just("write"), POINT, st.integers(0, 7)),
     st.tuples(st.just("hide")),
     st.tuples(st.just("action"), st.sampled_from(Action)),
     st.tuples(st.just("from"), st.integers(0, 7)),
-    st.tuples(st.just("stroke"), st.lists(POINT, min_size=1, max_size=4), st.sampled_from(MODES)),
-    st.tuples(st.just("lasso"), st.lists(POINT, min_size=3, max_size=5), st.booleans()),
     st.tuples(st.just("held key"), POINT, CLASS),
     st.tuples(st.just("silent write"), POINT, st.integers(0, 7)),
     st.tuples(st.just("replace"), st.integers(0, 7)),
