@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
+from napari.layers._source import layer_source
 from qtpy.QtCore import Qt
 
 from napari_fddm.core.geometry import Region
@@ -148,3 +150,23 @@ def test_a_dark_slide_is_warned_of_though_opening_looked_at_no_pixel(nav, qtbot)
 )
 def test_magnifications_in_words(value, text):
     assert magnification_text(value) == text
+
+
+def test_layers_of_other_readers_have_a_picture_too(nav, tmp_path, qtbot):
+    pixels = np.full((300, 400, 3), (200, 120, 160), np.uint8)
+    nav.viewer.add_image(pixels, name="in memory", rgb=True, scale=(MPP,) * 2, units=("um", "um"))
+    qtbot.waitUntil(lambda: nav.view.map._image is not None, timeout=10_000)
+    assert nav.view.map._image.pixelColor(20, 20).red() == 200
+
+    path = tmp_path / "of-a-file.tif"
+    tifffile.imwrite(path, pixels[..., ::-1], photometric="rgb", tile=(64, 64))
+    with layer_source(path=str(path)):
+        nav.viewer.add_image(pixels[..., ::-1], rgb=True, scale=(MPP,) * 2, units=("um", "um"))
+    qtbot.waitUntil(lambda: nav.state.slide.name == path.name, timeout=10_000)
+    assert nav.state.slide.uri
+    qtbot.waitUntil(
+        lambda: (
+            nav.view.map._image is not None and nav.view.map._image.pixelColor(20, 20).red() == 160
+        ),
+        timeout=10_000,
+    )

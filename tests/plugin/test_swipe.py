@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.swipe_panel import Side
 from tests.support.controllers import refined_halves
 
@@ -122,3 +123,20 @@ def test_closing_ends_the_comparison_and_gives_the_key_back(bench, curtains):
     bench.controller.close()
     assert curtains[0].removed == 1
     assert len(keys - set(analysis.layer.keymap)) == 1
+
+
+def test_the_marks_of_excluded_cells_hang_with_the_corrected_map(bench, curtains, qtbot):
+    analysis = refined_halves(bench)
+    row = bench.panels.classes.swipe_row
+    choose(row.left_box, Side.REFINED)
+    choose(row.right_box, Side.CORRECTED)
+    row.button.click()
+    assert curtains[-1].hung[-1][1] == [analysis.layer]
+    analysis.layer.action = Action.EXCLUDE
+    analysis.layer.paint((10, 10), 1)
+    marks = bench.controller.excluded.marks_of(analysis)
+    qtbot.waitUntil(lambda: curtains[-1].hung[-1][1] == [analysis.layer, marks])
+    choose(row.right_box, Side.PATCH)
+    assert not marks.visible
+    row.button.click()
+    assert marks.visible

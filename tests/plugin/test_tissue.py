@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,7 +222,7 @@ def test_going_on_restores_an_earlier_mask_unless_it_is_gone(asked, qtbot):
 
 def test_what_the_mask_left_out_stands_with_the_rate(asked):
     opened = asked.opened()
-    asked.state.tissue_excluded_mm2 = 2.5
+    asked.answer(replace(opened, tissue_excluded_mm2=2.5))
     asked.controller.reporting.refresh()
     assert "2.50 mm² of the slide" in asked.panels.necrosis.detail_label.text()
     asked.answer(opened)

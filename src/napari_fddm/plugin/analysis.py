@@ -91,6 +91,8 @@ class Analysis:
         self.update_lock()
         self.rate_seen = False
         self.model = opened.model
+        self.coverage = opened.coverage
+        self.tissue_excluded_mm2 = opened.tissue_excluded_mm2
         self._shows_tiles = not opened.refined and bool(opened.patch.any())
 
     @property
@@ -147,10 +149,10 @@ class Analysis:
                 layer.refresh()
         self._stale.clear()
 
-    def show_finished(self) -> None:
-        """Leave the corrected classes in front and ready for the brush."""
+    def show_finished(self, *, in_front: bool = True) -> None:
+        """Leave the corrected classes visible, in front if wanted, and ready for the brush."""
         self.patch_layer.visible = False
-        if self.is_shown:
+        if self.is_shown and in_front:
             self.viewer.layers.selection.active = self.layer
 
     @property
@@ -161,7 +163,6 @@ class Analysis:
     def reports(
         self,
         definition: str,
-        coverage: float | None,
         definitions: Sequence[NecrosisDefinition] = (),
     ) -> tuple[NecrosisReport, NecrosisReport]:
         """Return the reports of the corrected and of the automatic labels.
@@ -170,8 +171,6 @@ class Analysis:
         ----------
         definition : str
             The one shown large.
-        coverage : float or None
-            Share of the slide's tissue that was analyzed.
         definitions : sequence of NecrosisDefinition
             The user's own.
         """
@@ -180,15 +179,15 @@ class Analysis:
             ClassAreas.from_counts(self.sync.counts, mm2),
             definition=definition,
             definitions=definitions,
-            coverage=coverage,
+            coverage=self.coverage,
             edited=self.sync.edited_share,
         )
         said = ClassAreas.from_counts(self.sync.automatic_counts, mm2)
-        basis = (said, definition, tuple(definitions), coverage)
+        basis = (said, definition, tuple(definitions), self.coverage)
         if basis != self._automatic_basis:  # it stays the same while the brush moves
             self._automatic_basis = basis
             self._automatic_report = necrosis_report(
-                said, definition=definition, definitions=definitions, coverage=coverage
+                said, definition=definition, definitions=definitions, coverage=self.coverage
             )
         return corrected, self._automatic_report
 

@@ -109,7 +109,7 @@ class Controller(QObject):
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
-        self.navigating = Navigating(session, panels, self)
+        self.navigating = Navigating(session, panels, self.images, self)
         self.opening = SlideOpening(session, panels, self.running, self)
         self.properties = Properties(session, panels, self)
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)

@@ -14,7 +14,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers import METADATA, placement
+from napari_fddm.plugin.layers import EXCLUDED_ROLE, METADATA, placement
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,18 +40,22 @@ class ExcludedMarks(Labels):
         Of the corrected labels.
     name : str
         Shown in the layer list.
+    store : str
+        The analysis.
     place : Placement, optional
         Where the slide lies.
     """
 
-    def __init__(self, geometry: MapGeometry, name: str, place: Placement | None = None) -> None:
+    def __init__(
+        self, geometry: MapGeometry, name: str, store: str, place: Placement | None = None
+    ) -> None:
         clear = (0.0, 0.0, 0.0, 0.0)
         colors: dict[int | None, Any] = {None: clear, 0: clear, **COLORS}
         super().__init__(
             np.zeros(geometry.shape, np.uint8),  # takes no memory before it is written
             name=name,
             colormap=DirectLabelColormap(color_dict=colors),
-            metadata={METADATA: {"role": "excluded"}},
+            metadata={METADATA: {"role": EXCLUDED_ROLE, "store": store}},
             **placement(geometry, place),
         )
 
@@ -114,7 +118,9 @@ class Excluded:
 
     def _make(self, analysis: Analysis) -> ExcludedMarks:
         layers = self._viewer.layers
-        marks = ExcludedMarks(analysis.geometry, "excluded by hand", analysis.place)
+        marks = ExcludedMarks(
+            analysis.geometry, "excluded by hand", str(analysis.store_path), analysis.place
+        )
         self._marks[analysis] = marks
         active = layers.selection.active
         layers.insert(layers.index(analysis.layer), marks)  # below what is painted

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 METADATA = "napari_fddm"
 """Key of our block in ``layer.metadata``; layers are never looked up by name."""
+EXCLUDED_ROLE = "excluded"
+"""Of the layer that hatches what a person excluded."""
 OPACITY = 0.5
 BRUSH_CELLS = 15
 TOOL_MARKS = ("polygon", "brush_stroke")

@@ -11,13 +11,14 @@ from napari_fddm.plugin.navigator import NO_MPP
 from napari_fddm.plugin.slides import layer_of, slide_of_layer
 from napari_fddm.plugin.viewport import center_on, pixels_per_canvas_pixel, shown_region, zoom_to
 from napari_fddm.slides.base import PyramidSlide
-from napari_fddm.slides.opening import dark_ground
+from napari_fddm.slides.opening import dark_ground, open_slide
 from napari_fddm.slides.overview import read_overview
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.core.protocols import RgbImage, Slide
+    from napari_fddm.plugin.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
@@ -39,12 +40,17 @@ class Navigating(QObject):
         Its viewer's camera is shown and moved.
     panels : Panels
         The navigator; the slide panel knows a typed pixel size and shows warnings.
+    images : ForeignImages
+        Have the slides behind the layers of other readers.
     parent : QObject
         The owner.
     """
 
-    def __init__(self, session: Session, panels: Panels, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, panels: Panels, images: ForeignImages, parent: QObject
+    ) -> None:
         super().__init__(parent)
+        self._images = images
         self._viewer, self._state = session.viewer, session.state
         self._view, self._slide_panel = panels.navigator, panels.slide
         self._background = Background("overview", self)
@@ -102,17 +108,20 @@ class Navigating(QObject):
         self._on_anything_changed()  # the camera may not have come yet
         if slide is None:
             return
-        layer = self._layer
-        opened = slide_of_layer(layer)
+        pixels = slide_of_layer(self._layer) or self._images.pixels_of(slide)
         if slide.fingerprint in self._pictures:
             self._show(slide.fingerprint)
-        elif opened is not None:
+        elif pixels is not None or slide.uri:
             self._background.do(
-                lambda: self._read(opened), lambda found: self._on_read(slide.fingerprint, found)
+                lambda: self._read(pixels, slide.uri),
+                lambda found: self._on_read(slide.fingerprint, found),
             )
 
-    def _read(self, slide: Slide) -> tuple[RgbImage | None, str]:
+    def _read(self, slide: Slide | None, uri: str) -> tuple[RgbImage | None, str]:
         """Read the small picture and look at its ground; in the thread."""
+        if slide is None:  # a layer of another reader: its file is opened for this
+            with open_slide(uri) as opened:
+                return self._read(opened, uri)
         picture = read_overview(slide, LONGEST, lambda: self._background.closed)
         return picture, dark_ground(slide) if isinstance(slide, PyramidSlide) else ""
 

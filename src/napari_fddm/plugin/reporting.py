@@ -79,7 +79,7 @@ class Reporting(QObject):
         """Compute the reports again."""
         current, state = self._session.current, self._state
         if current is not None:
-            state.report = current.reports(state.definition, state.coverage, state.definitions)
+            state.report = current.reports(state.definition, state.definitions)
 
     def stop(self) -> None:
         """Redraw nothing any more."""
@@ -113,7 +113,9 @@ class Reporting(QObject):
     def _on_state_report_changed(self, reports: Any) -> None:
         current = self._session.current
         corrected, automatic = (None, None) if self._hides() else reports
-        self._panels.necrosis.set_left_out(self._state.tissue_excluded_mm2)
+        self._panels.necrosis.set_left_out(
+            current.tissue_excluded_mm2 if current is not None else None
+        )
         self._panels.necrosis.set_reports(corrected, automatic)
         if current is not None and corrected is not None:
             current.rate_seen |= corrected.main.rate is not None

@@ -113,6 +113,7 @@ class Running(QObject):
         self._number = -1
         self._request: _Request | None = None
         self._reopen: Path | None = None
+        self._target: Analysis | None = None
         self._started = self._stage_started = 0.0
         self._before = 0
         self._stage = ""
@@ -167,7 +168,7 @@ class Running(QObject):
         self._start(existing)
 
     def _start(self, existing: Existing = "resume") -> None:
-        request = self._request
+        request, self._target = self._request, None
         if request is None:
             return
         try:
@@ -214,7 +215,7 @@ class Running(QObject):
         if number != self._number:
             return  # late, of a run that is over
         if isinstance(answer, Prepared):
-            self._open(answer)
+            self._target = self._open(answer)
         elif isinstance(answer, RunEvent):
             self._take_event(answer.event)
         elif isinstance(answer, RunFinished):
@@ -243,16 +244,16 @@ class Running(QObject):
             self._reopen = None
 
     def _on_opener_opened(self, prepared: Prepared) -> None:
-        self._open(prepared)
-        self._session.analyses[Path(prepared.opened.store)].show_finished()
+        self._open(prepared).show_finished()
         self.ready.emit()
         self._session.report_wanted.emit()
 
     def _on_opener_failed(self, error: Exception) -> None:
         show_error(str(error))
 
-    def _on_session_removed(self, _analysis: Analysis) -> None:
-        if self._session.current is None:
+    def _on_session_removed(self, analysis: Analysis) -> None:
+        if analysis is self._target:
+            self._target = None
             self.cancel()
 
     def _on_images_lost(self, reason: str) -> None:
@@ -261,9 +262,9 @@ class Running(QObject):
         self.cancel()
 
     def _take_event(self, event: Event) -> None:
-        current = self._session.current
+        target = self._target  # another one may be in front by now
         if isinstance(event, AnalysisOpened):
-            self._open(Prepared.of(event))
+            self._target = self._open(Prepared.of(event))
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
             self._before = event.done
@@ -272,12 +273,12 @@ class Running(QObject):
             self._tell("patch", event.done, event.total, "tiles")
             seconds = time.monotonic() - self._stage_started
             self._state.tiles_per_second = (event.done - self._before) / max(seconds, 1e-6)
-            if current is not None:
-                current.put_tiles(event)
+            if target is not None:
+                target.put_tiles(event)
         elif isinstance(event, RegionRefined):
             self._tell("refined", event.done, event.total, "regions")
-            if current is not None:
-                current.put_region(event)
+            if target is not None:
+                target.put_region(event)
         elif isinstance(event, StageDone):
             for note in event.notes:
                 show_info(note)
@@ -285,25 +286,28 @@ class Running(QObject):
                 self._take_tiles_as_labels()
 
     def _take_tiles_as_labels(self) -> None:
-        if self._session.current is not None:
-            self._session.current.put_tiles_as_labels()
+        if self._target is not None:
+            self._target.put_tiles_as_labels()
             self._session.report_wanted.emit()
 
-    def _open(self, prepared: Prepared) -> None:
+    def _open(self, prepared: Prepared) -> Analysis:
         event = prepared.opened
         path = Path(event.store)
         self._reopen = None
         if event.device:
             self._state.device = event.device
-        self._state.coverage = event.coverage
-        self._state.tissue_excluded_mm2 = event.tissue_excluded_mm2
-        if path in self._session.analyses:
-            self._session.analyses[path].model = event.model
-            self._session.current = self._session.analyses[path]
+        analysis = self._session.analyses.get(path)
+        if analysis is not None:
+            analysis.model = event.model
+            analysis.coverage = event.coverage
+            analysis.tissue_excluded_mm2 = event.tissue_excluded_mm2
+            self._session.current = analysis
         else:
             name = event.slide.get("name", path.name)
-            self._session.add(path, Analysis(self._session.viewer, prepared, name))
+            analysis = Analysis(self._session.viewer, prepared, name)
+            self._session.add(path, analysis)
             QTimer.singleShot(BETWEEN_MS, self._add_layers)
+        return analysis
 
     def _add_layers(self) -> None:
         """Add one layer that is missing; others in later turns, so that clicks come between."""
@@ -321,24 +325,25 @@ class Running(QObject):
         self._state.progress = Progress(phase, text, done, total)
 
     def _finish(self, summary: dict[str, Any]) -> None:
-        self._state.coverage = summary["report"].get("coverage")
-        self._state.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
         for note in summary.get("notes", []):
             show_info(note)
-        current = self._session.current
-        if current is not None:
-            current.keeper.sync()
-            current.show_finished()
-            self.ready.emit()
+        target = self._target
+        if target is not None:
+            target.coverage = summary["report"].get("coverage")
+            target.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
+            target.keeper.sync()
+            in_front = target is self._session.current
+            target.show_finished(in_front=in_front)
+            if in_front:
+                self.ready.emit()
         self._end(f"done in {time.monotonic() - self._started:.0f} s")
 
     def _end(self, text: str) -> None:
         self._number = -1
         self._images.release()
         self._state.progress = Progress(RunPhase.IDLE, text)
-        current = self._session.current
-        if current is not None:
-            current.refresh()
+        if self._target is not None:
+            self._target.refresh()
         self._session.report_wanted.emit()
 
     def _on_run_panel_run_clicked(self, scope: str) -> None:

@@ -169,8 +169,6 @@ class PluginState:
         self.definition = "fddm"
         self.estimate_first = False
         self.definitions: tuple[NecrosisDefinition, ...] = ()
-        self.coverage: float | None = None
-        self.tissue_excluded_mm2: float | None = None
         self._model_name = "fddm-small"
         self.card: ModelCard | None = None
         self.devices: tuple[str, ...] = ("cpu",)

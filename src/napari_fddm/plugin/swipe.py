@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QTimer
+
 from napari_fddm.plugin.curtain import Curtain
+from napari_fddm.plugin.layers import EXCLUDED_ROLE, METADATA
 from napari_fddm.plugin.swipe_panel import Side
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Swipe:
         link(session.current_changed, self._on_session_current_changed)
         link(session.state.progress_changed, self._on_state_progress_changed)
         link(session.viewer.dims.events.ndisplay, self._on_viewer_ndisplay)
+        link(session.viewer.layers.events.inserted, self._on_viewer_layers_inserted)
 
     @property
     def active(self) -> bool:
@@ -78,7 +82,6 @@ class Swipe:
             self._curtain = self._new_curtain()
             if self._curtain is not None:
                 self._analysis = analysis
-                self._visible = {layer: layer.visible for layer in analysis.layers}
                 self._show()
         self._row.set_active(self.active)
 
@@ -102,7 +105,8 @@ class Swipe:
         if self._curtain is None or self._analysis is None:
             return
         left, right = (self._layers(side) for side in self._row.sides)
-        for layer in self._analysis.layers:
+        for layer in (*self._analysis.layers, *self._marks()):
+            self._visible.setdefault(layer, layer.visible)
             layer.visible = layer in left or layer in right
         titles = [side.value for side in self._row.sides]
         self._curtain.hang(left, right, (titles[0], titles[1]))
@@ -114,7 +118,18 @@ class Swipe:
         layers = dict(
             zip((Side.PATCH, Side.REFINED, Side.CORRECTED), self._analysis.layers, strict=True)
         )
-        return [layers[side]] if layers[side] in self._session.viewer.layers else []
+        if layers[side] not in self._session.viewer.layers:
+            return []
+        return [layers[side], *(self._marks() if side is Side.CORRECTED else ())]
+
+    def _marks(self) -> list[Layer]:
+        """Return what hatches the excluded cells: they are part of the corrected map."""
+        store = str(self._analysis.store_path) if self._analysis is not None else None
+        return [
+            layer
+            for layer in self._session.viewer.layers
+            if layer.metadata.get(METADATA) == {"role": EXCLUDED_ROLE, "store": store}
+        ]
 
     def _on_row_toggled(self, wanted: bool) -> None:
         if wanted:
@@ -142,6 +157,10 @@ class Swipe:
     def _on_state_progress_changed(self, _progress: Any) -> None:
         if not self._session.state.busy:
             self._show()  # a run that ends leaves the corrected layer visible alone
+
+    def _on_viewer_layers_inserted(self, _event: Any) -> None:
+        # The first excluded cell brings its marks; the canvas knows them a turn later.
+        QTimer.singleShot(1, self._show)
 
     def _on_viewer_ndisplay(self, _event: Any = None) -> None:
         if self._session.viewer.dims.ndisplay != 2:

@@ -1,0 +1,84 @@
+"""Two analyses in one window: each keeps its results and its numbers, whichever is in front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.events import RegionRefined, TileBatch
+from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.engine_messages import RunFinished
+from napari_fddm.plugin.prepared import Prepared
+from napari_fddm.plugin.state import RunPhase
+from tests.support.stores import make
+
+pytestmark = pytest.mark.gui
+
+
+@pytest.fixture
+def two(bench, tmp_path):
+    """An analysis that was opened before, and another one that a run fills."""
+    store = tmp_path / "earlier.fddm.ome.zarr"
+    make(store).close()
+    opened = replace(
+        bench.opened(),
+        store=str(store),
+        slide={"name": "earlier", "fingerprint": "earlier"},
+        coverage=0.25,
+        tissue_excluded_mm2=1.5,
+    )
+    bench.controller.running._on_opener_opened(Prepared.of(opened))
+    earlier = bench.controller.current
+    bench.start()
+    return earlier, bench.controller.current
+
+
+def bring_to_front(bench, analysis):
+    bench.viewer.layers.selection.active = analysis.layer
+    assert bench.controller.current is analysis
+
+
+def test_results_go_to_the_analysis_of_the_run(bench, two):
+    earlier, filled = two
+    bring_to_front(bench, earlier)
+    bench.answer(TileBatch(np.array([0]), np.array([1]), np.array([4], np.uint8), 1, 2))
+    bench.answer(RegionRefined(Window(0, 0, 5, 5), np.full((5, 5), 3, np.uint8), 1, 1))
+    assert filled.patch[0, 1] == 4
+    assert (filled.layer.data[:5, :5] == 3).all()
+    assert not earlier.patch.any()
+    assert not earlier.layer.data.any()
+
+
+def test_the_end_of_a_run_does_not_take_the_front(bench, two):
+    earlier, filled = two
+    bring_to_front(bench, earlier)
+    number = len(bench.worker.requests)
+    report = {"coverage": 0.75, "tissue_excluded_mm2": 0.5}
+    bench.worker.answered.emit(number, RunFinished(number, {"report": report}))
+    assert bench.controller.current is earlier
+    assert bench.viewer.layers.selection.active is earlier.layer
+    assert (filled.coverage, earlier.coverage) == (0.75, 0.25)
+
+
+def test_coverage_is_that_of_the_analysis_in_front(bench, two):
+    earlier, filled = two
+    filled.coverage = 0.75
+    detail = bench.panels.necrosis.detail_label
+    for analysis, share, left_out in ((earlier, "25%", True), (filled, "75%", False)):
+        bring_to_front(bench, analysis)
+        analysis.layer.data_setitem((np.array([0]), np.array([0])), 2)
+        bench.controller.reporting.refresh()
+        assert f"computed on {share}" in detail.text()
+        assert ("1.50 mm² of the slide" in detail.text()) is left_out
+
+
+def test_deleting_the_other_analysis_does_not_stop_the_run(bench, two):
+    earlier, filled = two
+    bring_to_front(bench, earlier)
+    earlier.remove_layers()
+    assert not bench.worker.cancelled
+    filled.remove_layers()
+    assert bench.worker.cancelled == 1
+    assert bench.state.progress.phase is RunPhase.CANCELLING
