@@ -103,6 +103,27 @@ class ClassifierCard(BaseModel):
     lora: LoraSettings = LoraSettings()
 
 
+class InputMoments(BaseModel):
+    """Spread of x_0 and y, from which x_t is scaled to unit variance (ALGORITHM H.1).
+
+    The defaults are those of one-hot maps with seven equally frequent classes, and a y
+    as wide as x_0 that agrees with it.
+
+    Attributes
+    ----------
+    original, source : float
+        Variance of x_0 and of y, the mean over channels.
+    covariance : float
+        Of x_0 and y, likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    original: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    source: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    covariance: float = Field(default=6 / 49, allow_inf_nan=False)
+
+
 class RefinerCard(BaseModel):
     """How stage 2 is built.
 
@@ -120,6 +141,8 @@ class RefinerCard(BaseModel):
         Whether the network's output is logits of x̂_0, or regressed as the paper's.
     prediction_type : {"bridge_difference", "noise", "source_minus_sample"}
         What a regressed output means.
+    input_moments : InputMoments or None
+        How x_t is scaled before the network; None where it is not, as in the paper.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +155,7 @@ class RefinerCard(BaseModel):
     prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
         "bridge_difference"
     )
+    input_moments: InputMoments | None = InputMoments()
 
 
 class ModelCard(BaseModel):

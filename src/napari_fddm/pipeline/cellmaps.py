@@ -130,9 +130,7 @@ def region_input(
     tissue[:3] = 1.0
     inside = cells.clipped((cell_probs.shape[1], cell_probs.shape[2]))
     if not inside.is_empty:
-        shifted = Window(
-            inside.y - cells.y, inside.x - cells.x, inside.height, inside.width
-        ).slices
+        shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width).slices
         source[:, *shifted] = cell_probs[:, *inside.slices]
         tissue[:, *shifted] = features[:, *inside.slices]
     return source, tissue

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.geometry import Window
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX, TileGrid
 from napari_fddm.pipeline.cellmaps import N_FEATURES, CellMaps
@@ -20,6 +19,7 @@ from napari_fddm.pipeline.read import iter_tile_batches
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_fddm.core.geometry import Window
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.classify import Classifies
 

@@ -366,7 +366,8 @@ def texture_sheet(value: int, shape: tuple[int, int], *, mpp: float, seed: int) 
     layout = TissueLayout.drawn((shape[0] * mpp, shape[1] * mpp), subseed(seed, 1))
     painter = Painter(layout, subseed(seed, 2))
     rows, cols = (np.arange(n, dtype=np.int64) for n in shape)
-    return painter.sheet(value, SampleGrid((rows + 0.5) * mpp, (cols + 0.5) * mpp, mpp), rows, cols)
+    y, x = ((np.arange(n, dtype=np.float64) + 0.5) * mpp for n in shape)
+    return painter.sheet(value, SampleGrid(y, x, mpp), rows, cols)
 
 
 def _draw_chunk(slide: SyntheticSlide, level: LevelInfo, block_info: Any = None) -> RgbImage:

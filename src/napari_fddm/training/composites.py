@@ -138,9 +138,7 @@ class Composer:
         return self._opened[path]
 
 
-def pools(
-    textures: list[Texture], keep: Callable[[Texture], bool]
-) -> dict[int, list[Texture]]:
+def pools(textures: list[Texture], keep: Callable[[Texture], bool]) -> dict[int, list[Texture]]:
     """Return the textures to keep, by label value."""
     found: dict[int, list[Texture]] = {}
     for texture in textures:
