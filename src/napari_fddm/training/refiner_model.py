@@ -93,7 +93,7 @@ def train_refiner_model(
     denoiser, seconds = train_new_refiner(refiner, train, settings, model.compute, out)
     _copy_first_stage(model, out)
     save_refiner(denoiser, out)
-    trained = _Trained(refiner, denoiser, model.compute)
+    trained = Trained(refiner, denoiser, model.compute)
     measured: dict[str, Any] = {}
     if validation:
         cases = sorted({slide.meta.case for slide in validation})
@@ -143,8 +143,18 @@ def save_refiner(denoiser: Denoiser, folder: Path) -> None:
     temporary.replace(folder / REFINER_FILE)
 
 
-class _Trained:
-    """A network just trained, as the refiner takes it."""
+class Trained:
+    """A network just trained, as the refiner takes it.
+
+    Parameters
+    ----------
+    refiner : RefinerCard
+        How it is built.
+    denoiser : Denoiser
+        The network, in evaluation mode.
+    compute : ComputeDevice
+        Where it runs.
+    """
 
     def __init__(self, refiner: RefinerCard, denoiser: Denoiser, compute: ComputeDevice) -> None:
         self.card = _OnlyRefiner(refiner)

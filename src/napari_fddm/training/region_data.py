@@ -22,7 +22,9 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -190,14 +192,14 @@ def read_region_slide(path: Path) -> RegionSlide:
         If the file is damaged, or stage 1 was trained on the slide's case.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             meta = RegionMeta.model_validate_json(str(stored["meta"]))
             shifted = stored["shifted"] if "shifted" in stored.files else None
             coarse = CoarseMaps(stored["tiles"], stored["cells"], stored["features"], shifted)
             slide = RegionSlide(meta, coarse, stored["truth"])
     except ConfigError as error:
         raise ConfigError(f"{path}: {error.message}") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise ConfigError(
             f"{path} is no slide of a region dataset: {_first_fault(error, 'the file')}.",
             hint="Delete it and build the dataset again.",
