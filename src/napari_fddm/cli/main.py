@@ -234,6 +234,13 @@ def _train_refiner(
     source: Annotated[
         str, typer.Option(help="Coarse maps: cells (token maps), tiles, or both in turn.")
     ] = "both",
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="Channels of the network at each resolution, multiples of 8; the paper's is "
+            "128,512,1024."
+        ),
+    ] = "32,64,96",
     validation_share: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of the cases that is only measured.")
     ] = 0.15,
@@ -253,6 +260,7 @@ def _train_refiner(
         batch_size=batch_size,
         lr=lr,
         source=source,
+        widths=widths,
         validation_share=validation_share,
         seed=seed,
         device=device,
@@ -265,6 +273,9 @@ def _train_regions(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
     model: Annotated[str, typer.Option(help="Model id or folder of stage 1.")] = "fddm-small",
     slides: Annotated[int, typer.Option(min=1, help="Number of slides.")] = 12,
+    tiles: Annotated[
+        int, typer.Option(min=1, max=16, help="Edge of a synthetic slide's window, tiles.")
+    ] = 10,
     textures: Annotated[
         Path | None,
         typer.Option(
@@ -287,6 +298,7 @@ def _train_regions(
         out,
         model=model,
         slides=slides,
+        tiles=tiles,
         textures=textures,
         held_out=held_out or [],
         seed=seed,

@@ -24,6 +24,7 @@ def train_refiner(
     batch_size: int,
     lr: float | None,
     source: str,
+    widths: str,
     validation_share: float,
     seed: int,
     device: str,
@@ -36,6 +37,7 @@ def train_refiner(
     FddmError
         For everything a user can mend.
     """
+    from napari_fddm.core.cards import DenoiserSettings
     from napari_fddm.training.recipes import find_recipe
     from napari_fddm.training.refiner import RefinerTraining
     from napari_fddm.training.refiner_model import train_refiner_model
@@ -44,6 +46,7 @@ def train_refiner(
     sources = tuple(name for name in SOURCES if source in (name, "both"))
     if not sources:
         raise ConfigError(f"--source cannot be {source!r}: it must be cells, tiles or both.")
+    network = DenoiserSettings(widths=parse_widths(widths))
     settings = RefinerTraining(
         recipe=find_recipe(recipe),
         steps=steps,
@@ -55,7 +58,13 @@ def train_refiner(
     if not quiet:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     card = train_refiner_model(
-        regions, model, out, settings, validation_share=validation_share, device=device
+        regions,
+        model,
+        out,
+        settings,
+        validation_share=validation_share,
+        device=device,
+        network=network,
     )
     if not quiet:
         typer.echo(f"model: {out} ({card.id})")
@@ -65,11 +74,31 @@ def train_refiner(
             typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{said}")
 
 
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Return the channels that ``--widths`` lists.
+
+    Raises
+    ------
+    ConfigError
+        If they are no whole numbers, or no multiples of 8, which the network needs.
+    """
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
+        raise ConfigError(
+            f"--widths cannot be {text!r}: it must be one to four multiples of 8, as 32,64,96."
+        )
+    return widths
+
+
 def build_regions(
     out: Path,
     *,
     model: str,
     slides: int,
+    tiles: int,
     textures: Path | None,
     held_out: Sequence[str],
     seed: int,
@@ -91,7 +120,8 @@ def build_regions(
         from napari_fddm.training.synthetic_regions import synthetic_regions
 
         seeds = range(seed, seed + slides)
-        for made in synthetic_regions(out, seeds, loaded, stage1=loaded.card.id, stains=SEEN):
+        made_of = {"stage1": loaded.card.id, "tiles": tiles}
+        for made in synthetic_regions(out, seeds, loaded, stains=SEEN, **made_of):
             if not quiet:
                 typer.echo(made.meta.slide)
         return
