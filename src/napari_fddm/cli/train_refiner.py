@@ -120,8 +120,8 @@ def build_regions(
         from napari_fddm.training.synthetic_regions import synthetic_regions
 
         seeds = range(seed, seed + slides)
-        made_of = {"stage1": loaded.card.id, "tiles": tiles}
-        for made in synthetic_regions(out, seeds, loaded, stains=SEEN, **made_of):
+        stage1 = loaded.card.id
+        for made in synthetic_regions(out, seeds, loaded, stage1=stage1, tiles=tiles, stains=SEEN):
             if not quiet:
                 typer.echo(made.meta.slide)
         return
