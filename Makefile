@@ -48,7 +48,7 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
 
-# Does refining pay? About two hours on two idle cores, resumable; its data and results stay
+# Does refining pay? About an hour on two idle cores, resumable; its data and results stay
 # in SCIENCE_WORK. SCIENCE_DATA is a folder with osteosarcoma/ and seg/; without it only
 # synthetic slides are measured.
 SCIENCE_WORK ?= science-work

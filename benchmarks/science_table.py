@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[1] / "docs" / "science.md"
 BEGIN, END = "<!-- refinement -->\n", "<!-- end of refinement -->\n"
 REFERENCE = "bilinear"
+RAW = "none"
+"""What rate errors are also given as multiples of."""
 TITLES = {
     "synthetic": "Synthetic slides of unseen seeds",
     "stain shift": "The same slides in stains nobody was trained on",
@@ -85,17 +87,19 @@ def table(methods: dict[str, Cases]) -> Iterator[str]:
     )
     yield "|---|---|---|---|---|---|---|"
     for name, cases in methods.items():
-        yield row(name, cases, reference)
+        yield row(name, cases, reference, methods.get(RAW, reference))
+    for source in ("cells", "tiles"):
+        one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in ("bridge", "direct"))
+        if one in methods and direct in methods:
+            gain = _interval(bootstrap_difference(methods[one], methods[direct], mean_iou))
+            yield ""
+            yield f"{title_of(one)} against {title_of(direct)}: mIoU {gain} points."
 
 
-def row(name: str, cases: Cases, reference: Cases) -> str:
+def row(name: str, cases: Cases, reference: Cases, raw: Cases) -> str:
     """Return a row; a method that was run on some slides is compared on these alone."""
     slides = {s["slide"] for part in cases.values() for s in part}
-    paired = {
-        case: [s for s in part if s["slide"] in slides]
-        for case, part in reference.items()
-        if case in cases
-    }
+    paired = _only(reference, slides)
     flat = [s for part in cases.values() for s in part]
     error = rate_error(flat)
     gain = change = ""
@@ -105,11 +109,18 @@ def row(name: str, cases: Cases, reference: Cases) -> str:
             change = _interval(bootstrap_difference(cases, paired, rate_error))
     subset = "" if len(slides) == sum(map(len, reference.values())) else f" ({len(slides)} slides)"
     seconds = float(np.median([s["seconds"] for s in flat]))
-    rate = "–" if np.isnan(error) else f"{error:.2f}"
+    before = rate_error([s for part in _only(raw, slides).values() for s in part])
+    rate = "–" if np.isnan(error) else f"{error:.2f} (× {error / max(before, 1e-9):.2f})"
     return (
         f"| {title_of(name)}{subset} | {mean_iou(flat):.1f} | {gain} | {boundary_f(flat):.1f} "
         f"| {rate} | {change} | {seconds:.2f} |"
     )
+
+
+def _only(cases: Cases, slides: set[str]) -> Cases:
+    """Return the scores of some slides alone."""
+    kept = {case: [s for s in part if s["slide"] in slides] for case, part in cases.items()}
+    return {case: part for case, part in kept.items() if part}
 
 
 def title_of(name: str) -> str:

@@ -99,6 +99,13 @@ def test_the_preconditioned_input_has_unit_variance(seed):
         assert torch.cat(values).square().mean().item() == pytest.approx(1, rel=0.03)
 
 
+def test_regions_without_any_truth_are_refused(rng):
+    slide = coded_slide(rng, (1, 1))
+    slide.truth[:] = 0
+    with pytest.raises(ConfigError, match="no cell of the training regions"):
+        measured_moments([slide])
+
+
 def test_without_moments_nothing_is_scaled():
     _, denoiser = built("fddm_paper")
     assert (denoiser.input_scale == 1).all()

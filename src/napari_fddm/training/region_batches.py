@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.cards import InputMoments
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELLS_PER_REGION, CELLS_PER_TILE
 from napari_fddm.pipeline.cellmaps import region_input
@@ -112,7 +113,13 @@ def _varied(
 def measured_moments(
     slides: Sequence[RegionSlide], sources: Sequence[SourceName] = SOURCES
 ) -> InputMoments:
-    """Return the variances of x_0 and y on the training regions, the mean over channels."""
+    """Return the variances of x_0 and y on the training regions, the mean over channels.
+
+    Raises
+    ------
+    ConfigError
+        If no cell has a class.
+    """
     sums = np.zeros(3)
     cells = 0
     for slide in slides:
@@ -127,5 +134,10 @@ def measured_moments(
             source = slide.coarse.source(name)[:, known].astype(np.float64) - 1 / len(original)
             sums += [(centered**2).sum(), (source**2).sum(), (centered * source).sum()]
             cells += centered.size
-    original_var, source_var, covariance = (float(v) for v in sums / max(1, cells))
+    if not cells:
+        raise ConfigError(
+            "no cell of the training regions has a class.",
+            hint="Annotate some, and build the regions again.",
+        )
+    original_var, source_var, covariance = (float(v) for v in sums / cells)
     return InputMoments(original=original_var, source=source_var, covariance=covariance)
