@@ -259,6 +259,26 @@ def test_the_average_is_exponential_and_a_copy_before_it_begins():
     assert take(6.0, start) == pytest.approx(5.0 + 0.005)
 
 
+def test_the_average_of_a_short_training_forgets_its_first_weights():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(network, find_recipe("bridge"))
+    for step in range(300):
+        torch.nn.init.constant_(network.weight, 0.0 if step < 150 else 1.0)
+        average.update(network, step)
+    assert average.state["weight"].item() > 0.99
+
+
+def test_an_untrained_network_returns_its_source(rng):
+    scheduler, denoiser = built("direct")
+    batch = random_regions([blocky_slide(rng)], 2, rng)
+    y = torch.from_numpy(batch.source)
+    condition = torch.cat([y, torch.from_numpy(batch.features)], dim=1)
+    with torch.no_grad():
+        probs = denoiser(y, torch.tensor(scheduler.last_timestep), condition).softmax(dim=1)
+    assert torch.allclose(probs, y, atol=8e-3)
+    assert torch.equal(probs.argmax(dim=1), y.argmax(dim=1))
+
+
 def test_the_log_drops_what_comes_again_and_a_line_cut_off(tmp_path):
     path = tmp_path / "log.jsonl"
     log = RunLog(path)

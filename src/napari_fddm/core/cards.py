@@ -33,6 +33,9 @@ class DenoiserSettings(BaseModel):
         Channels at each resolution, 64, 32, 16 … cells.
     layers : int
         Residual blocks per resolution.
+    residual : bool
+        Whether the output is added to log y, so that a network that says nothing
+        returns y; for logits alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class DenoiserSettings(BaseModel):
     condition_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 96)
     layers: int = 2
+    residual: bool = False
 
 
 ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"

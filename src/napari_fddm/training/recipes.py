@@ -80,8 +80,9 @@ class Recipe:
 
     def card(self, classes: int, moments: InputMoments, network: DenoiserSettings) -> RefinerCard:
         """Describe the second stage that this recipe trains."""
+        residual = self.head == "softmax"
         return RefinerCard(
-            denoiser=network.model_copy(update={"classes": classes}),
+            denoiser=network.model_copy(update={"classes": classes, "residual": residual}),
             schedule=self.schedule,
             head=self.head,
             input_moments=moments if self.precondition else None,

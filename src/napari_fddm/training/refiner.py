@@ -95,8 +95,9 @@ class WeightAverage:
         elif (step + 1) % recipe.ema_every:
             return
         else:
-            # Early on the first, random weights would weigh too much.
-            share = max(1.0 - recipe.ema, 1.0 / (step + 1 - recipe.ema_from))
+            # A short training would otherwise keep too much of its first, random weights.
+            warm = 9.0 / (step + 10) if recipe.ema_from == 0 else 0.0
+            share = max(1.0 - recipe.ema, warm)
         for name, value in network.state_dict().items():
             self.state[name].lerp_(value.detach(), share)
 
