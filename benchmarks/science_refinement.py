@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="maps, networks and results")
     parser.add_argument("--data", type=Path, help="folder with osteosarcoma/ and seg/")
-    parser.add_argument("--steps", type=int, default=700, help="of each network's training")
+    parser.add_argument("--steps", type=int, default=1000, help="of each network's training")
     parser.add_argument("--image-steps", type=int, default=100, help="of an image set's networks")
     parser.add_argument("--many", type=int, nargs="*", default=[2, 5], help="S with N = 8 too")
     parser.add_argument("--write", action="store_true", help="write docs/science.md")

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 
 
-DEFAULT_DENSITY = TimestepDensity()
+DEFAULT_DENSITY = TimestepDensity(end_share=0.5)
+"""Half of the training is that of `direct`: the first step has to equal it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.coarse import SourceName
     from napari_fddm.training.region_data import RegionSlide
 
+HANGING_SHARE = 0.2
+"""How often, along an axis, a region hangs over the end of the maps, as the last ones of a
+slide do. A network that never saw their straight edge of glass spoils what lies beside it."""
 SOURCES: tuple[SourceName, ...] = ("cells", "tiles")
 
 
@@ -51,7 +54,7 @@ def random_regions(
     sources: Sequence[SourceName] = SOURCES,
     cells: int = CELLS_PER_REGION,
 ) -> RegionBatch:
-    """Cut regions that begin at a tile, as those of a run do.
+    """Cut regions that begin at a tile and may hang over the end, as those of a run do.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def _random_region(
     slide: RegionSlide, rng: np.random.Generator, sources: Sequence[SourceName], cells: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     tiles = cells // CELLS_PER_TILE
-    y, x = (int(rng.integers(0, max(0, n - tiles) + 1)) for n in slide.coarse.tile_shape)
+    y, x = (_start(n, tiles, rng) for n in slide.coarse.tile_shape)
     window = Window(y, x, tiles, tiles).scaled(CELLS_PER_TILE)
     name = sources[int(rng.integers(len(sources)))]
     source, features = region_input(slide.coarse.source(name), slide.coarse.features, window)
@@ -92,6 +95,15 @@ def _random_region(
         _turned(features, quarter, flip=flip),
         _turned(truth, quarter, flip=flip),
     )
+
+
+def _start(length: int, tiles: int, rng: np.random.Generator) -> int:
+    """Return where a region begins along an axis; less than half of it hangs over."""
+    last = max(0, length - tiles)
+    start = int(rng.integers(0, last + 1))
+    over = int(rng.integers(1, max(2, tiles // 2)))
+    hangs = rng.random() < HANGING_SHARE and length >= tiles > 1
+    return last + over if hangs else start
 
 
 def _turned(array: npt.NDArray[Any], quarter: int, *, flip: bool) -> npt.NDArray[Any]:
