@@ -15,7 +15,7 @@ demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
 test: $(STAMP) system-libraries
-	$(BIN)/python -m pytest -m "not gui" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui" -n 2 --dist loadfile $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and not thorough" $(PYTEST_ARGS)
 	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
 
