@@ -110,7 +110,7 @@ def test_the_gestures_do_what_the_table_says(layer):
     layer.take_up(tool=Tool.BRUSH, action=Action.EXCLUDE)
     assert shown["left-drag", "Brush"].startswith("the action")
     assert drag(layer).tolist() == [0]
-    assert shown["Ctrl-drag, Shift-drag", "Brush, Fill"].startswith("restores")
+    assert shown["Ctrl-drag, Shift-drag", "any"].startswith("restores")
     assert drag(layer, "Control").tolist() == [3]
     assert drag(layer).tolist() == [0]
     assert drag(layer, "Shift").tolist() == [3]
@@ -120,6 +120,7 @@ def test_the_gestures_do_what_the_table_says(layer):
     layer.take_up(tool=Tool.LASSO, action=Action.EXCLUDE)
     assert shown["left-drag", "Lasso"].startswith("the action inside")
     assert drag(layer).tolist() == [0]
+    assert drag(layer, "Control").tolist() == [3]
     layer.take_up(tool=Tool.BRUSH)
     assert shown["right-click, then move around", "Brush"].startswith("draws")
     assert layer._overlays["brush_stroke"].enabled
