@@ -65,7 +65,8 @@ class _MeanSquares:
         residual = float((rest**2).sum()) / ((n - 1) * (k - 1))
         parts = [subjects, raters, residual]
         floor = _TINY * max(*parts, _TINY)
-        return cls(*(0.0 if part <= floor else part for part in parts), n, k)
+        subjects, raters, residual = (0.0 if part <= floor else part for part in parts)
+        return cls(subjects, raters, residual, n, k)
 
 
 def icc_agreement(ratings: Ratings, *, level: float = 0.95) -> Estimate:

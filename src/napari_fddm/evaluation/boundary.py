@@ -124,14 +124,13 @@ def _border(labels: Labels, value: int) -> Cells:
     border[:-1] |= other[1:]
     border[:, 1:] |= other[:, :-1]
     border[:, :-1] |= other[:, 1:]
-    border &= own
-    return border
+    return np.asarray(border & own)
 
 
 def _matches(true: Cells, said: Cells, inside: slice, reach: float) -> list[int]:
-    found = np.count_nonzero(true[inside] & _near(said, true, reach)[inside])
-    right = np.count_nonzero(said[inside] & _near(true, said, reach)[inside])
-    return [np.count_nonzero(true[inside]), found, np.count_nonzero(said[inside]), right]
+    found = true & _near(said, true, reach)
+    right = said & _near(true, said, reach)
+    return [int(np.count_nonzero(cells[inside])) for cells in (true, found, said, right)]
 
 
 def _near(border: Cells, asked: Cells, reach: float) -> Cells:

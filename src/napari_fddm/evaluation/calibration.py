@@ -145,9 +145,7 @@ def sum_calibration(
     return total
 
 
-def _sums_of(
-    probs: npt.NDArray[np.float64], channel: npt.NDArray[np.int64]
-) -> CalibrationSums:
+def _sums_of(probs: npt.NDArray[np.float64], channel: npt.NDArray[np.int64]) -> CalibrationSums:
     if not channel.size:
         return CalibrationSums.empty()
     probs = probs / probs.sum(axis=0)
@@ -156,8 +154,8 @@ def _sums_of(
     right = probs[channel, np.arange(channel.size)]
     return CalibrationSums(
         np.bincount(index, minlength=BINS),
-        np.bincount(index, weights=top, minlength=BINS),
-        np.bincount(index, weights=(said == channel).astype(np.float64), minlength=BINS),
+        np.bincount(index, weights=top, minlength=BINS).astype(np.float64),
+        np.bincount(index, weights=said == channel, minlength=BINS).astype(np.float64),
         float(((probs**2).sum(axis=0) - 2 * right + 1).sum()),
         float(-np.log(np.maximum(right, LEAST)).sum()),
         int(np.count_nonzero(right < LEAST)),

@@ -65,9 +65,7 @@ class Area:
             if given is not None and given.shape != shape:
                 raise ConfigError(f"a mask of {given.shape} does not match maps of {shape}.")
 
-    def scored(
-        self, truth: Labels, predicted: Labels, table: ClassTable = OSTEOSARCOMA
-    ) -> Cells:
+    def scored(self, truth: Labels, predicted: Labels, table: ClassTable = OSTEOSARCOMA) -> Cells:
         """Return the cells whose two labels are both somebody's word, shape (H, W).
 
         With "annotation" that is the inside alone: outside, both maps are set to

@@ -71,9 +71,7 @@ def same_place(first: Grid, second: Grid) -> bool:
     if first.geometry is None or second.geometry is None:
         # a picture of the same shape as a map whose cells hang over was drawn on that map
         return True
-    a, b = (
-        (*g.scale, *g.translate) for g in (first.geometry, second.geometry)
-    )
+    a, b = ((*g.scale, *g.translate) for g in (first.geometry, second.geometry))
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-6 * a[0]))
 
 
@@ -91,9 +89,7 @@ def check_same_slide(truth: Grid, predicted: Grid, names: tuple[str, str]) -> No
         e or (float(g.shape[0]), float(g.shape[1])) for e, g in zip(extents, grids, strict=True)
     )
     rounding = MAX_ASPECT_ERROR + sum(1 / n for g in grids for n in g.shape)
-    shown = (
-        f"{names[0]} ({truth.in_words()}) and {names[1]} ({predicted.in_words()})"
-    )
+    shown = f"{names[0]} ({truth.in_words()}) and {names[1]} ({predicted.in_words()})"
     if truth.shape != predicted.shape and abs(math.log((h / w) / (height / width))) > rounding:
         raise ConfigError(
             f"{shown} have other proportions: they are not maps of the same slide.",

@@ -113,9 +113,12 @@ def score_slides(
     keep = averaged_classes(slides[0], settings)
     once = np.ones((1, len(slides)), np.int64)
     found = {name: weighted_scores(counts, once, name, settings, keep) for name in SCORES}
-    by_class = {name: scores[0] for name, (scores, _) in found.items()}
-    means = {f"mean_{name}": float(mean[0]) for name, (_, mean) in found.items()}
-    return SegmentationScores(**by_class, **means, settings=settings)
+    by_class = [scores[0] for scores, _ in found.values()]
+    means = [float(mean[0]) for _, mean in found.values()]
+    iou, dice, precision, recall = by_class
+    return SegmentationScores(
+        iou, dice, precision, recall, means[0], means[1], means[2], means[3], settings
+    )
 
 
 def stacked(slides: Sequence[Confusion]) -> Counts:

@@ -144,9 +144,7 @@ def _of_row(raw: dict[str, str | None], number: int, path: Path) -> Pair:
     row = {str(k).strip(): (v or "").strip() for k, v in raw.items() if isinstance(v, str | None)}
     for column in NEEDED:
         if not row.get(column):
-            raise ConfigError(
-                f"line {number} of {path.name} has no {column}.", hint="Fill it in."
-            )
+            raise ConfigError(f"line {number} of {path.name} has no {column}.", hint="Fill it in.")
 
     def place(value: str) -> str:
         return value if value.startswith(SYNTHETIC) else str(path.parent / value)
@@ -224,7 +222,9 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(pattern) if pattern else None
     except re.error as error:
-        raise ConfigError(f"--case-pattern {pattern!r} is no regular expression: {error}.") from None
+        raise ConfigError(
+            f"--case-pattern {pattern!r} is no regular expression: {error}."
+        ) from None
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

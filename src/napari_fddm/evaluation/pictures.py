@@ -263,8 +263,9 @@ def _read_tiff(path: Path) -> Picture:
             level = file.series[0].levels[0]
             page: Any = level.pages[0]
             if page.compression in (6, 7, 33003, 33005, 34712):
-                raise _unreadable(path.name, "it is compressed with loss, as JPEG, which mixes "
-                                  "colors")
+                raise _unreadable(
+                    path.name, "it is compressed with loss, as JPEG, which mixes colors"
+                )
             _check_size((page.imagelength, page.imagewidth), path.name)
             pixels = np.squeeze(level.asarray())
             planar = pixels.ndim == 3 and str(level.axes).startswith(("S", "C"))

@@ -107,7 +107,7 @@ class LabelInput:
 def labels_sha256(labels: npt.NDArray[np.uint8]) -> str:
     """Return the identity of a label map's content: its shape and its values."""
     digest = hashlib.sha256(repr(labels.shape).encode())
-    digest.update(np.ascontiguousarray(labels))
+    digest.update(labels.tobytes())
     return digest.hexdigest()
 
 
@@ -205,7 +205,7 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
         if not 0 < settings.mpp < float("inf"):
             raise ConfigError(f"--mpp cannot be {settings.mpp}: it must be above 0.")
         slide = (shape[0] * settings.mpp, shape[1] * settings.mpp)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if read.left_out:
         cells = sum(read.left_out.values())
         notes = (
@@ -251,9 +251,7 @@ def _read_store(path: Path, label: str | None) -> LabelInput:
     shape, mpp = run.get("slide", slide).get("shape"), geometry.mpp
     extent = (shape[0] * mpp, shape[1] * mpp) if shape else None
     grid = Grid(geometry.shape, geometry, extent)
-    return LabelInput(
-        f"{path.name}, {label}", labels, grid, table, about, tuple(notes), store=path
-    )
+    return LabelInput(f"{path.name}, {label}", labels, grid, table, about, tuple(notes), store=path)
 
 
 def _read_ome_zarr(path: Path, label: str | None, settings: ReadingSettings) -> LabelInput:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.necrosis import ClassAreas
 from napari_fddm.evaluation import grids
 from napari_fddm.evaluation.boundary import TOLERANCE_UM, BoundaryCounts, count_boundaries
@@ -173,8 +174,6 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
 
 
 def _with_mpp(settings: ReadingSettings, mpp: float | None) -> ReadingSettings:
-    from dataclasses import replace
-
     return settings if mpp is None else replace(settings, mpp=mpp)
 
 
@@ -226,7 +225,10 @@ def _mask(path: str, truth: LabelInput) -> Cells:
     if mask is None:
         raise ConfigError(f"{path} is no mask.", hint="Give a picture, non-zero inside.")
     shape = (mask.image.shape[0], mask.image.shape[1])
-    grid = grids.Grid(shape)
+    place = None
+    if mask.cell is not None and truth.grid.geometry is not None:  # a mask of our own
+        place = MapGeometry(shape, mask.cell, truth.grid.geometry.mpp)
+    grid = grids.Grid(shape, place)
     grids.check_same_slide(truth.grid, grid, (truth.name, mask.name))
     if not mask.image.any():
         raise ConfigError(f"the mask {mask.name} is empty.", hint="It must be non-zero inside.")
