@@ -96,10 +96,11 @@ def icc_agreement(ratings: Ratings, *, level: float = 0.95) -> Estimate:
     b = n * (1 + (k - 1) * value) - k * value
     freedom = (k - 1) * (n - 1) * (a + b) ** 2 / ((n - 1) * a**2 + b**2)
     quantile = 1 - (1 - level) / 2
-    lower, upper = fdtri(n - 1, freedom, quantile), fdtri(freedom, n - 1, quantile)
+    lower, upper = (np.float64(fdtri(*f, quantile)) for f in ((n - 1, freedom), (freedom, n - 1)))
     common = k * ms.raters + (k * n - k - n) * ms.residual
-    low = n * (ms.subjects - lower * ms.residual) / (lower * common + n * ms.subjects)
-    high = n * (upper * ms.subjects - ms.residual) / (common + n * upper * ms.subjects)
+    with np.errstate(invalid="ignore", divide="ignore"):  # subjects as alike as chance
+        low = n * (ms.subjects - lower * ms.residual) / (lower * common + n * ms.subjects)
+        high = n * (upper * ms.subjects - ms.residual) / (common + n * upper * ms.subjects)
     return _with_interval(value, float(low), float(high))
 
 
@@ -129,7 +130,7 @@ def icc_consistency(ratings: Ratings, *, level: float = 0.95) -> Estimate:
 
 def _with_interval(value: float, low: float, high: float) -> Estimate:
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Estimate(value, reason="no interval: too few subjects")
+        return Estimate(value, reason="no interval: the subjects are as alike as chance")
     return Estimate(value, low, high)
 
 

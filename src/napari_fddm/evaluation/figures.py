@@ -69,7 +69,7 @@ def _draw_confusion(axes: Any, report: dict[str, Any]) -> None:
     total = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
     shorts = [c["short"] for c in report["classes"]]
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
     for (row, col), share in np.ndenumerate(shares):
         if np.isnan(share):
             continue
@@ -84,7 +84,7 @@ def _draw_confusion(axes: Any, report: dict[str, Any]) -> None:
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     axes.set_title("Confusion, % of the true class")
-    axes.figure.colorbar(image, ax=axes, fraction=0.046, label="share of the true class")
+    axes.figure.colorbar(image, ax=axes, fraction=0.046, label="% of the true class")
 
 
 def _draw_classes(axes: Any, report: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ def _draw_classes(axes: Any, report: dict[str, Any]) -> None:
         else (f"lines: {intervals['level']:.0%} intervals over {intervals['cases']} cases")
     )
     left_out = "; * not in the mean" if len(averaged) < len(shorts) else ""
-    axes.set_xlabel(f"intersection over union ({drawn}{left_out})")
+    axes.set_xlabel(f"IoU ({drawn}{left_out})")
     axes.set_title(title)
 
 
@@ -153,7 +153,7 @@ def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
         reach = max(reach, *(100 * abs(v) for v in lines.values()))
         for text, value in lines.items():
             style = "-" if text == "bias" else "--"
-            label = f"{text}: {100 * value:+.1f}"
+            label = f"{text}: {100 * value:+.1f}".replace("-", "−")
             axes.axhline(100 * value, color=_MARK, linestyle=style, linewidth=1.2, label=label)
         axes.legend(loc="upper right", fontsize=9, ncols=3)
     axes.set_ylim(-1.25 * reach, 1.6 * reach)

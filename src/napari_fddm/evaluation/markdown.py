@@ -207,11 +207,11 @@ def _inputs(report: dict[str, Any]) -> str:
             entry["truth"]["name"],
             entry["truth"]["labels_sha256"][:12],
             str(entry["cells"]),
-            f"{entry['covered']:.1%}",
+            f"{entry['covered_tissue']:.1%}",
         ]
         for entry in report["inputs"][:_MOST_ROWS]
     ]
-    head = ["slide", "case", "prediction", "sha256", "truth", "sha256", "cells", "covered"]
+    head = ["slide", "case", "prediction", "sha256", "truth", "sha256", "cells", "tissue covered"]
     versions = ", ".join(f"{k} {v}" for k, v in report["versions"].items())
     return f"## Inputs\n\n{_table(head, rows)}\n\nMade {report['created']} with {versions}."
 

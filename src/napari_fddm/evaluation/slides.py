@@ -18,7 +18,7 @@ from napari_fddm.evaluation.calibration import (
     check_probabilities,
     sum_calibration,
 )
-from napari_fddm.evaluation.confusion import Area, Confusion
+from napari_fddm.evaluation.confusion import BACKGROUND, Area, Confusion
 from napari_fddm.evaluation.metrics import DEFAULT, MetricSettings
 from napari_fddm.evaluation.reading import (
     LabelInput,
@@ -74,8 +74,9 @@ class SlideResult:
         Of the evaluated cells, on the truth's grid.
     cell_um : float or None
         Edge of a cell, µm, where it is known.
-    covered : float
-        Share of the truth's labeled cells that the prediction labels too.
+    covered, covered_tissue : float
+        Share of the truth's labeled cells that the prediction labels too: of all, and
+        of all but background.
     boundary : BoundaryCounts or None
         None where there is no cell size, or none is wanted.
     calibration : CalibrationSums or None
@@ -95,6 +96,7 @@ class SlideResult:
     confusion: Confusion
     cell_um: float | None
     covered: float
+    covered_tissue: float
     boundary: BoundaryCounts | None
     calibration: CalibrationSums | None
     no_calibration: str
@@ -131,16 +133,16 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
     area = _area(pair, settings.metrics, truth)
     confusion = Confusion.from_labels(truth.labels, predicted, area=area, table=truth.table)
     scored = area.scored(truth.labels, predicted, truth.table)
-    covered = _covered(truth.labels, predicted)
+    covered, of_tissue = _covered(truth, predicted)
     if not scored.any():
         raise ConfigError(
             f"{pair.slide}: {_why_nothing(truth, predicted, area)}.",
             hint="Check that both maps are of this slide and are not empty.",
         )
-    if covered < _COVERED:
+    if min(covered, of_tissue) < _COVERED:
         notes.append(
-            f"the prediction leaves {1 - covered:.1%} of the labeled truth out, which is in no "
-            "score: errors there are not seen"
+            f"the prediction leaves out {1 - covered:.1%} of what the truth labels and "
+            f"{1 - of_tissue:.1%} of its tissue: that is in no score"
         )
     notes += _provenance_notes(truth, said)
     cell_um = grids.truth_cell_um(truth.grid, said.grid)
@@ -164,6 +166,7 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
         confusion,
         cell_um,
         covered,
+        of_tissue,
         boundary,
         sums,
         why,
@@ -236,9 +239,15 @@ def _mask(path: str, truth: LabelInput) -> Cells:
     return np.asarray(grids.resample(mask.image, rows, cols), np.bool_)
 
 
-def _covered(truth: Labels, predicted: Labels) -> float:
-    labeled = int(np.count_nonzero(truth))
-    return int(np.count_nonzero((truth != 0) & (predicted != 0))) / labeled if labeled else 0.0
+def _covered(truth: LabelInput, predicted: Labels) -> tuple[float, float]:
+    """Return the share of the labeled truth, and of its tissue, that has a prediction."""
+    labeled = truth.labels != 0
+    tissue = labeled & (truth.labels != truth.table[BACKGROUND].value)
+    shares = []
+    for cells in (labeled, tissue):
+        total = int(np.count_nonzero(cells))
+        shares.append(int(np.count_nonzero(predicted[cells])) / total if total else 1.0)
+    return shares[0], shares[1]
 
 
 def _why_nothing(truth: LabelInput, predicted: Labels, area: Area) -> str:

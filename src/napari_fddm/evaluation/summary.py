@@ -151,6 +151,7 @@ def summarize(
                 "case": r.case if pairs.cases_known else None,
                 "cells": int(r.confusion.counts.sum()),
                 "covered": r.covered,
+                "covered_tissue": r.covered_tissue,
                 "confusion": r.confusion.counts.tolist(),
                 **r.inputs,
             }
