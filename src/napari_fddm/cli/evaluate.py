@@ -45,6 +45,10 @@ def evaluate(
     from napari_fddm.evaluation.pairs import find_pairs
 
     settings = _settings(definitions, **options)
+    mode = settings.slides.metrics.mask
+    for name, given in (("tissue", tissue), ("annotation", annotation)):
+        if given is not None and mode != name:
+            raise ConfigError(f"--{name} belongs to --mask {name}, but the mask is {mode}.")
     pairs = _with_masks(find_pairs(pred, truth, case_pattern=case_pattern), tissue, annotation)
     for file in (json_file, markdown, figure):
         _check_folder(file)

@@ -122,7 +122,7 @@ def _rates(name: str, part: dict[str, Any], report: dict[str, Any]) -> str:
     lines.append(_errors(found, level))
     lines.append(_agreement(found, level))
     reasons = {
-        f"{row['name']}: {who}: {why}"
+        f"{row['name']} by {who}: {why}"
         for row in found["rows"]
         for who, why in row["reasons"].items()
     }

@@ -94,7 +94,7 @@ def find_pairs(pred: str, truth: str | None, *, case_pattern: str | None = None)
         )
     if folders[0]:
         return _of_folders(Path(pred), Path(truth), case_pattern)
-    name = slide_name(Path(pred).name if not pred.startswith(SYNTHETIC) else pred)
+    name = slide_name(Path(pred if truth.startswith(SYNTHETIC) else truth).name)
     return Pairs((Pair(name, name, pred, truth),), cases_known=True)
 
 
