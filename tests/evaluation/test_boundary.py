@@ -81,12 +81,12 @@ def test_counts_are_those_of_all_pairs_of_cells(truth: np.ndarray, said: np.ndar
     assert np.array_equal(found.counts, slow_counts(truth, said, reach))
 
 
-def test_bands_change_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch):
     rng = np.random.default_rng(2)
     maps = [np.kron(rng.integers(1, 8, (20, 12)), np.ones((5, 7))).astype(np.uint8) for _ in "ab"]
     scored = np.ones(maps[0].shape, bool)
     whole = count_boundaries(*maps, scored, cell_um=4.0, tolerance_um=20.0)
-    monkeypatch.setattr(boundary, "_BAND", maps[0].shape[1] * 16)
+    monkeypatch.setattr(boundary, "_BLOCK", 1)
     assert np.array_equal(
         count_boundaries(*maps, scored, cell_um=4.0, tolerance_um=20.0).counts, whole.counts
     )

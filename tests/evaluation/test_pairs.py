@@ -45,9 +45,11 @@ def test_a_manifest_gives_everything(tmp_path: Path):
         "case,pred,truth,slide,mpp,reader:anna,annotation",
         "c1,p/a.png,t/a.png,A,0.5,r/a.png,",
         "c1,p/b.png,synthetic:64x64,,,,m.png",
+        "c1,p/c.png,t/c.svs.fddm.ome.zarr/labels/reader-x,,,,",
     )
     found = find_pairs(str(path), None)
-    first, second = found.pairs
+    first, second, third = found.pairs
+    assert third.slide == "c"
     assert found.cases_known
     assert (first.slide, first.case, first.mpp) == ("A", "c1", 0.5)
     assert first.pred == str(tmp_path / "p/a.png")

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import Window
 from napari_fddm.evaluation.confusion import ratio
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
 TOLERANCE_UM = 32.0
 """One bridge cell: finer than that the automatic labels do not claim to be."""
-_BAND = 1 << 22
-"""Cells whose distances are held at once."""
+_BLOCK = 512
+"""Cells per side whose distances are taken at once: most blocks lack most classes."""
 _TRUE, _TRUE_FOUND, _SAID, _SAID_RIGHT = range(4)
 
 
@@ -99,19 +101,21 @@ def count_boundaries(
             f"borders cannot be compared within {tolerance_um} µm on cells of {cell_um} µm."
         )
     reach = tolerance_um / cell_um * (1 + 1e-9)
-    # Beyond the reach no border matters, so bands with that much around them are exact.
-    halo = math.floor(reach) + 1
-    height, width = truth.shape
-    step = max(1, _BAND // max(1, width) - 2 * halo)
+    # Beyond the reach no border matters, so blocks with that much around them are exact.
+    halo = math.floor(reach) + 2
+    side = max(_BLOCK, 4 * halo)
+    whole = Window(0, 0, *truth.shape)
     total = np.zeros((len(table), 4), np.int64)
-    for start in range(0, height, step):
-        stop = min(height, start + step)
-        low, high = max(0, start - halo - 1), min(height, stop + halo + 1)
-        inside = slice(start - low, stop - low)
-        maps = [np.where(scored[low:high], m[low:high], 0) for m in (truth, predicted)]
-        for tissue in table:
-            borders = [_border(m, tissue.value) for m in maps]
-            total[tissue.channel] += _matches(borders[0], borders[1], inside, reach)
+    for y, x in product(range(0, whole.height, side), range(0, whole.width, side)):
+        block = Window(y, x, side, side).clipped(truth.shape)
+        around = block.dilated(halo).clipped(truth.shape)
+        inside = Window(y - around.y, x - around.x, block.height, block.width).slices
+        part = around.slices
+        maps = [np.where(scored[part], m[part], 0) for m in (truth, predicted)]
+        for value in np.union1d(*maps).tolist():
+            if value:
+                borders = [_border(m, value) for m in maps]
+                total[value - 1] += _matches(borders[0], borders[1], inside, reach)
     return BoundaryCounts(total)
 
 
@@ -127,7 +131,7 @@ def _border(labels: Labels, value: int) -> Cells:
     return np.asarray(border & own)
 
 
-def _matches(true: Cells, said: Cells, inside: slice, reach: float) -> list[int]:
+def _matches(true: Cells, said: Cells, inside: tuple[slice, slice], reach: float) -> list[int]:
     found = true & _near(said, true, reach)
     right = said & _near(true, said, reach)
     return [int(np.count_nonzero(cells[inside])) for cells in (true, found, said, right)]

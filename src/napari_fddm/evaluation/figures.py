@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _SIZE_INCH = (12.5, 10.5)
 _DPI = 130
 _INK, _LINE, _MARK = "#222222", "#888888", "#0072B2"
-_NAMED = 12
-"""So many slides or cases are named in the plot of rates; more would overlap."""
+_SHORT = 10
+"""Names of slides or cases up to this length stand in the plot of rates; else numbers do."""
+_ROOM = 4
+"""Percent of space left and right of the plot of rates."""
 
 
 def draw_report(report: dict[str, Any], path: Path) -> None:
@@ -134,7 +136,7 @@ def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
     axes.set_title(f"Necrosis rate ({name}) by {level}: prediction against truth")
     axes.set_xlabel("mean of truth and prediction, %")
     axes.set_ylabel("prediction − truth, percentage points")
-    axes.set_xlim(-4, 104)
+    axes.set_xlim(-_ROOM, 100 + _ROOM)
     if not rows:
         _say(axes, f"no {level} has a rate by both")
         return
@@ -157,40 +159,32 @@ def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
             axes.axhline(100 * value, color=_MARK, linestyle=style, linewidth=1.2, label=label)
         axes.legend(loc="upper right", fontsize=9, ncols=3)
     axes.set_ylim(-1.25 * reach, 1.6 * reach)
-    if len(rows) <= _NAMED:
-        _name_points(axes, [row["name"] for row in rows], means, errors, reach)
+    names = [row["name"] for row in rows]
+    if max(map(len, names)) > _SHORT:
+        names = [str(found["rows"].index(row) + 1) for row in rows]
+        axes.set_xlabel("mean of truth and prediction, % (numbers: rows of the report's table)")
+    _name_points(axes, names, means, errors, reach)
 
 
 def _name_points(
     axes: Any, names: list[str], means: list[float], errors: list[float], reach: float
 ) -> None:
-    """Write names beside points, each clear of the points and of earlier names."""
-    taken: list[tuple[float, float, float]] = []
-    for index in np.argsort(means, kind="stable").tolist():
-        name = names[index] if len(names[index]) <= 16 else names[index][:15] + "…"
-        x, y, width = means[index], errors[index], 1.5 * len(name) + 3
-        on_left = x > 55
-        start = x - width if on_left else x
-        step = 0.11 * reach
-        for offset in (0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -5):
-            height = y + offset * step
-            clear = all(
-                abs(height - other) >= step or start > right or start + width < left
-                for left, right, other in taken
-            )
-            free = not any(
-                i != index and start <= means[i] <= start + width and abs(errors[i] - height) < step
-                for i in range(len(names))
-            )
-            if clear and free:
+    """Write names beside points; where one would cover another name or point, leave it away."""
+    boxes = [(x - 1.2, x + 1.2, y) for x, y in zip(means, errors, strict=True)]
+    for name, x, y in zip(names, means, errors, strict=True):
+        width = 1.5 * len(name) + 1
+        for start in (x + 1.5, x - 1.5 - width):
+            inside = start > -_ROOM and start + width < 100 + _ROOM
+            if inside and all(
+                start > right or start + width < left or abs(y - other) > 0.1 * reach
+                for left, right, other in boxes
+            ):
+                boxes.append((start, start + width, y))
+                axes.text(
+                    start + width / 2, y, name, fontsize=8, color=_INK, ha="center", va="center",
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+                )  # fmt: skip
                 break
-        else:
-            continue
-        taken.append((start, start + width, height))
-        axes.annotate(
-            name, (x, y), (x + (-1.5 if on_left else 1.5), height), fontsize=8, color=_INK,
-            ha="right" if on_left else "left", va="center",
-        )  # fmt: skip
 
 
 def _draw_reliability(axes: Any, report: dict[str, Any]) -> None:
@@ -202,6 +196,7 @@ def _draw_reliability(axes: Any, report: dict[str, Any]) -> None:
     axes.set_ylabel("share of cells where it is the true class")
     if "reason" in part:
         axes.set_title("Reliability")
+        axes.set(xticks=[], yticks=[])
         _say(axes, f"none: {part['reason']}")
         return
     axes.set_title(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.evaluation.reading import SYNTHETIC, is_label_source
+from napari_fddm.evaluation.reading import LABELS, SYNTHETIC, is_label_source
 
 COLUMNS = ("pred", "truth", "case", "slide", "annotation", "tissue", "mpp")
 NEEDED = ("pred", "truth", "case")
@@ -94,7 +94,7 @@ def find_pairs(pred: str, truth: str | None, *, case_pattern: str | None = None)
         )
     if folders[0]:
         return _of_folders(Path(pred), Path(truth), case_pattern)
-    name = slide_name(Path(pred if truth.startswith(SYNTHETIC) else truth).name)
+    name = _name_of(pred if truth.startswith(SYNTHETIC) else truth)
     return Pairs((Pair(name, name, pred, truth),), cases_known=True)
 
 
@@ -103,6 +103,12 @@ def slide_name(file_name: str) -> str:
     while (shorter := _SUFFIXES.sub("", file_name)) != file_name:
         file_name = shorter
     return file_name
+
+
+def _name_of(source: str) -> str:
+    """Return the slide's name that a label map's place gives."""
+    path = Path(source)
+    return slide_name(path.parent.parent.name if path.parent.name == LABELS else path.name)
 
 
 def read_manifest(path: Path) -> Pairs:
@@ -155,7 +161,7 @@ def _of_row(raw: dict[str, str | None], number: int, path: Path) -> Pair:
         if key.startswith(READER) and value
     )
     return Pair(
-        row.get("slide") or slide_name(Path(row["truth"]).name),
+        row.get("slide") or _name_of(row["truth"]),
         row["case"],
         place(row["pred"]),
         place(row["truth"]),
@@ -243,4 +249,4 @@ def _by_name(folder: Path) -> dict[str, Path]:
 
 
 def _is_folder(path: Path) -> bool:
-    return path.is_dir() and not is_label_source(path) and path.parent.name != "labels"
+    return path.is_dir() and not is_label_source(path) and path.parent.name != LABELS
