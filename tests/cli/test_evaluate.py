@@ -253,6 +253,17 @@ def test_without_cases_there_are_no_intervals(evaluated, cohort: Path):
     assert grouped["scores"]["mean"]["iou"]["low"] is not None
 
 
+def test_of_one_case_the_slides_are_compared(call: Call, cohort: Path):
+    text = cohort.read_text(encoding="utf-8")
+    for number in (1, 2):
+        text = text.replace(f"case-{number}", "case-0")
+    cohort.write_text(text, encoding="utf-8")
+    code, out, _ = call("evaluate", cohort, "--resamples", 100)
+    assert code == 0
+    assert "The slides of one case are not independent; over them:" in out
+    assert "Agreement of truth, prediction, anna over 5 slides" in out
+
+
 def test_one_case_has_no_interval_and_says_why(evaluated, tmp_path: Path):
     report = evaluated(*demo(tmp_path))
     assert report["scores"]["mean"]["iou"]["low"] is None

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.evaluation.rates import PREDICTION, TRUTH
+from napari_fddm.evaluation.rates import PREDICTION, TRUTH, shown_level
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ def _draw_classes(axes: Any, report: dict[str, Any]) -> None:
 def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
     """Draw Bland and Altman's plot of the first definition, prediction against truth."""
     name, part = next(iter(report["rates"].items()))
-    level, found = ("case", part["by_case"]) if part["by_case"] else ("slide", part["by_slide"])
+    level, found = shown_level(part)
     rows = [row for row in found["rows"] if row["error"] is not None]
     axes.set_title(f"Necrosis rate ({name}) by {level}: prediction against truth")
     axes.set_xlabel("mean of truth and prediction, %")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.evaluation.rates import PREDICTION, TRUTH
+from napari_fddm.evaluation.rates import PREDICTION, TRUTH, shown_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,8 +119,11 @@ def _rates(name: str, part: dict[str, Any], report: dict[str, Any]) -> str:
     ]
     if more > 0:
         lines.append(f"… and {more} more, in the JSON report.")
-    lines.append(_errors(found, level))
-    lines.append(_agreement(found, level))
+    over, compared = shown_level(part)
+    if over != level:
+        lines.append("The slides of one case are not independent; over them:")
+    lines.append(_errors(compared, over))
+    lines.append(_agreement(compared, over))
     reasons = {
         f"{row['name']} by {who}: {why}"
         for row in found["rows"]

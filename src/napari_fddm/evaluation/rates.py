@@ -113,6 +113,18 @@ def rated_cases(slides: Sequence[Rated]) -> list[Rated]:
     ]
 
 
+def shown_level(part: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return what agreement is shown over, "case" or "slide", and its numbers.
+
+    Cases where they are known; the slides of one case, which are not independent,
+    rather than that single case.
+    """
+    by_case, by_slide = part["by_case"], part["by_slide"]
+    if by_case is None or len(by_case["rows"]) < 2 <= len(by_slide["rows"]):
+        return "slide", by_slide
+    return "case", by_case
+
+
 def rates_json(
     rated: Sequence[Rated],
     definition: NecrosisDefinition,

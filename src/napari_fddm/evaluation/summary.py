@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from napari_fddm.core.necrosis import NecrosisDefinition
+    from napari_fddm.evaluation.metrics import MetricSettings
     from napari_fddm.evaluation.pairs import Pairs
     from napari_fddm.evaluation.slides import SlideResult
 
@@ -125,7 +126,7 @@ def summarize(
         "versions": _versions(),
         "research_use_only": True,
         "settings": _settings_json(settings),
-        "notes": _notes(results, pairs, bootstrap),
+        "notes": _flattery(settings.slides.metrics) + _notes(results, bootstrap),
         "slides": len(results),
         "cases": len(bootstrap.names) if pairs.cases_known else None,
         "classes": [{"value": c.value, "short": c.short, "name": c.name} for c in table],
@@ -289,7 +290,19 @@ def _intervals(bootstrap: CaseBootstrap, pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _notes(results: Sequence[SlideResult], pairs: Pairs, bootstrap: CaseBootstrap) -> list[str]:
+def _flattery(metrics: MetricSettings) -> list[str]:
+    """Say what makes scores look better than they are."""
+    found = []
+    if metrics.mask == "annotation":
+        found.append("outside the annotation both maps are background: errors there are hidden")
+    if metrics.absent == "one":
+        found.append("a class that a slide has in neither map scores 1, which raises every mean")
+    if metrics.include_bg:
+        found.append("background, which is easy, is in the means")
+    return found
+
+
+def _notes(results: Sequence[SlideResult], bootstrap: CaseBootstrap) -> list[str]:
     several = len(results) > 1
     notes = [f"{r.slide}: {n}" if several else n for r in results for n in r.notes]
     table = results[0].confusion.table
