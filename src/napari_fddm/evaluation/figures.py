@@ -162,7 +162,7 @@ def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
     names = [row["name"] for row in rows]
     if max(map(len, names)) > _SHORT:
         names = [str(found["rows"].index(row) + 1) for row in rows]
-        axes.set_xlabel("mean of truth and prediction, % (numbers: rows of the report's table)")
+        axes.set_xlabel(f"mean of truth and prediction, % (numbers: {level}s in their order)")
     _name_points(axes, names, means, errors, reach)
 
 
