@@ -149,8 +149,9 @@ def test_probabilities_that_are_none_are_refused(tmp_path: Path, labels: np.ndar
     array = zarr.open_array(path / "fddm" / "refined_probs", mode="r+")
     array[2, 5, 7] = np.nan
     with pytest.raises(StoreError, match=r"refined probabilities: .* 1 cells .* row 5, column 7"):
-        compare(path, path)
-    assert compare(path, path, calibration=False).calibration is None
+        compare(f"{path}/labels/refined", path)
+    found = compare(f"{path}/labels/refined", path, calibration=False)
+    assert found.calibration is None
 
 
 def test_a_reader_s_map_has_no_probabilities(tmp_path: Path, labels: np.ndarray):
@@ -162,10 +163,18 @@ def test_a_reader_s_map_has_no_probabilities(tmp_path: Path, labels: np.ndarray)
     assert "a reader's map" in result.no_calibration
 
 
+def test_the_same_label_map_as_prediction_and_truth_is_refused(tmp_path: Path, labels: np.ndarray):
+    path = a_store(tmp_path / "a", labels)
+    with pytest.raises(ConfigError, match=r"the same label map, a, corrected"):
+        compare(path, f"{path}/labels/corrected")
+    copied = compare(path, a_store(tmp_path / "b", labels))
+    assert any("alike in every cell" in note for note in copied.notes)
+
+
 def test_a_slide_twice_is_found_by_its_fingerprint(tmp_path: Path, labels: np.ndarray):
     other = random_labels(np.random.default_rng(9))
     paths = [a_store(tmp_path / n, m) for n, m in (("a", labels), ("b", other))]
-    pairs = tuple(Pair(p.name, p.name, str(p), str(p)) for p in paths)
+    pairs = tuple(Pair(p.name, p.name, f"{p}/labels/patch", str(p)) for p in paths)
     run = evaluate_pairs(Pairs(pairs, cases_known=True), EvaluationSettings())
     with pytest.raises(ConfigError, match=r"a and b are the same slide: .* same fingerprint"):
         list(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,8 @@ class LabelInput:
         What a reader of the scores must know.
     store : Path or None
         Our store, which also has probabilities.
+    source : str
+        The place it was read from, resolved, and the label: equal for the same map.
     """
 
     name: str
@@ -82,6 +84,7 @@ class LabelInput:
     about: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     store: Path | None = None
+    source: str = ""
 
     @property
     def fingerprint(self) -> str | None:
@@ -136,12 +139,12 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
         If it cannot be read as a map of our classes.
     """
     if source.startswith(SYNTHETIC):
-        return _read_synthetic(source)
+        return replace(_read_synthetic(source), source=source)
     path = Path(source)
     if not path.exists():
         raise ConfigError(f"{source} does not exist.", hint="Check the path.")
     if path.is_file() and path.suffix.lower() in SUFFIXES:
-        return _read_picture(path, settings)
+        return replace(_read_picture(path, settings), source=str(path.resolve()))
     label = settings.label
     if path.parent.name == LABELS and is_label_source(path.parent.parent):
         path, label = path.parent.parent, path.name
@@ -150,9 +153,9 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
             f"{source} is no label map.",
             hint="Give an analysis store, an OME-Zarr, a PNG or a TIFF.",
         )
-    if path.is_dir() and layout.is_our_store(path):
-        return _read_store(path, label)
-    return _read_ome_zarr(path, label, settings)
+    ours = path.is_dir() and layout.is_our_store(path)
+    found = _read_store(path, label) if ours else _read_ome_zarr(path, label, settings)
+    return replace(found, source=f"{path.resolve()}/{LABELS}/{found.label}")
 
 
 def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:

@@ -127,6 +127,11 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
     """
     truth = read_label_input(pair.truth, _with_mpp(settings.truth, pair.mpp))
     said = read_label_input(pair.pred, _with_mpp(settings.pred, pair.mpp))
+    if said.source == truth.source:
+        raise ConfigError(
+            f"{pair.slide}: prediction and truth are the same label map, {truth.name}.",
+            hint="Of one analysis, name two label maps with --pred-label and --truth-label.",
+        )
     notes = [*truth.notes, *said.notes]
     predicted, index, more = _on_truth(said, truth)
     notes += more
@@ -145,6 +150,8 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
             f"{1 - of_tissue:.1%} of its tissue: that is in no score"
         )
     notes += _provenance_notes(truth, said)
+    if np.array_equal(truth.labels, predicted) and confusion.counts.any(axis=1).sum() > 1:
+        notes.append("prediction and truth are alike in every cell: is one a copy of the other?")
     cell_um = grids.truth_cell_um(truth.grid, said.grid)
     boundary = None
     if settings.tolerance_um is not None and cell_um is not None:
