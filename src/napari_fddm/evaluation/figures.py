@@ -109,7 +109,7 @@ def _draw_classes(axes: Any, report: dict[str, Any]) -> None:
             end = max(end, score["high"])
         axes.text(end + 0.015, place, f"{score['value']:.2f}", va="center", fontsize=9)
     axes.set_yticks(range(len(shorts)), [s if s in averaged else f"{s} *" for s in shorts])
-    axes.invert_yaxis()
+    axes.set_ylim(len(shorts) - 0.5, -0.5)
     axes.set_xlim(0, 1.12)
     axes.set_xticks(np.linspace(0, 1, 6))
     mean = report["scores"]["mean"]["iou"]["value"]
@@ -138,6 +138,7 @@ def _draw_rates(axes: Any, report: dict[str, Any]) -> None:
     axes.set_ylabel("prediction − truth, percentage points")
     axes.set_xlim(-_ROOM, 100 + _ROOM)
     if not rows:
+        axes.set_yticks([])
         _say(axes, f"no {level} has a rate by both")
         return
     means = [50 * (row["rates"][TRUTH] + row["rates"][PREDICTION]) for row in rows]
