@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer.main
 import yaml
 from napari.layers import Labels
 from napari.utils.shortcuts import default_shortcuts
 from scripts.tidy_pictures import IMAGES, LARGEST_BYTES, shown_pictures
 
 import napari_fddm
+from napari_fddm.cli.main import app
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import DEFINITIONS
@@ -144,3 +146,24 @@ def test_every_picture_is_there_is_shown_and_is_small():
 def test_the_table_of_definitions_is_the_program_s():
     expected = [[f"`{d.name}`", d.title, d.formula, d.source] for d in DEFINITIONS.values()]
     assert rows("definitions.md", "definitions") == expected
+
+
+def test_every_command_and_option_in_the_pages_exists():
+    commands = typer.main.get_command(app).commands
+    shown = [
+        line.split("#")[0].split()
+        for page in sorted(DOCS.glob("*.md"))
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in map(str.strip, block.splitlines())
+        if line.startswith("napari-fddm ")
+    ]
+    assert len([words for words in shown if words[1] == "evaluate"]) >= 6
+    for _, name, *words in shown:
+        if name.startswith("-"):
+            continue
+        known = {
+            option
+            for parameter in commands[name].params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert {word for word in words if word.startswith("-")} <= known | {"--help"}, name
