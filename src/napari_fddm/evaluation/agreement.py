@@ -129,7 +129,8 @@ def icc_consistency(ratings: Ratings, *, level: float = 0.95) -> Estimate:
 
 
 def _with_interval(value: float, low: float, high: float) -> Estimate:
-    if not (math.isfinite(low) and math.isfinite(high)):
+    # The interval's approximation breaks down where subjects differ less than raters do.
+    if not (math.isfinite(low) and math.isfinite(high) and low <= value <= high):
         return Estimate(value, reason="no interval: the subjects are as alike as chance")
     return Estimate(value, low, high)
 
