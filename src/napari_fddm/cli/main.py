@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_fddm.cli import dataset
+from napari_fddm.cli import dataset, train
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -22,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(dataset.app)
+app.add_typer(train.app)
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,
