@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -94,7 +95,7 @@ def find_architecture(name: str) -> Architecture:
             f"{', '.join(close) or 'resnet18, vit_small_patch14_dinov2.lvd142m'}.",
         )
     licence = str(_pretrained(name).get("license") or "")
-    if name.startswith(("vit_", "deit")):
+    if re.match("(test_)?(vit|deit)", name):
         return Architecture(name, {"dynamic_img_size": True}, licence=licence)
     return Architecture(name, input_px=CONVOLUTION_PX, tune="full", licence=licence)
 

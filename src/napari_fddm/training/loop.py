@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.runlog import RunLog
+    from napari_fddm.training.step_log import RunLog
 
 LOG_EVERY = 10
 MAX_GRADIENT_NORM = 1.0

@@ -21,8 +21,8 @@ from napari_fddm.training.augmentation import Augmentation
 from napari_fddm.training.features import build_features
 from napari_fddm.training.loop import LoopSettings, run_loop
 from napari_fddm.training.model_folder import Trained, write_model
-from napari_fddm.training.runlog import RunLog
 from napari_fddm.training.sampling import Sampler
+from napari_fddm.training.step_log import RunLog
 from napari_fddm.training.tasks import FeatureTask, HeadLoss, PatchTask
 from napari_fddm.training.validation import measure
 
@@ -145,9 +145,7 @@ def train_stage1(
         )
     log = RunLog(out / "train.jsonl")
     about = _identity(dataset, spec, sha256, tune, loss_name, settings)
-    result = yield from run_loop(
-        task, settings.loop, compute, checkpoint, log, identity=about
-    )
+    result = yield from run_loop(task, settings.loop, compute, checkpoint, log, identity=about)
     classifier.eval()
     trained = Trained(
         out=out,
