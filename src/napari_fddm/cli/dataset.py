@@ -158,20 +158,37 @@ def divide(
     )
 
 
-def drain_progress(run: Generator[Progress, None, Any], title: str, *, quiet: bool) -> Any:
-    """Show a generator's progress and return its result."""
+def drain_progress(
+    run: Generator[Progress, None, Any], title: str, *, quiet: bool, begin: str = ""
+) -> Any:
+    """Show a generator's progress and return its result.
+
+    Parameters
+    ----------
+    run : generator of Progress
+        Yields once at least.
+    title : str
+        Of the bar.
+    quiet : bool
+        Show nothing.
+    begin : str
+        Printed when the work begins: what is refused is refused before.
+    """
     from rich.console import Console
     from rich.progress import Progress as Bars
 
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    step = next(run)
+    if begin and not quiet:
+        typer.echo(begin)
     with Bars(console=console, disable=quiet, transient=True) as bars:
         task = bars.add_task(title, total=None)
         while True:
+            bars.update(task, total=step.total, completed=step.done)
             try:
                 step = next(run)
             except StopIteration as stop:
                 return stop.value
-            bars.update(task, total=step.total, completed=step.done)
 
 
 def _print_split(manifest: Manifest) -> None:

@@ -115,11 +115,9 @@ def classifier(
         cut = PatchSettings(1.0, min_labeled, min_tissue, most)
         build = build_dataset(divided, out / WORK / "patches", cut, names)
         dataset = drain_progress(build, "cutting", quiet=quiet)
-    if not quiet:
-        typer.echo(dataset.counts().to_text())
-    card = drain_progress(
-        train_stage1(dataset, out, settings, fresh=fresh), "training", quiet=quiet
-    )
+    run = train_stage1(dataset, out, settings, fresh=fresh)
+    counts = dataset.counts().to_text()
+    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
     if not quiet:
         typer.echo(outcome(card))
         note = backbone_note(card)

@@ -166,6 +166,7 @@ def run_loop(
     about = {**asdict(settings), "identity": identity}
     state = _resume(module, parts, checkpoint, about)
     log.rewind(state.step)
+    yield Progress("training", state.step, settings.steps)
     started, first = time.monotonic(), state.step
     while state.step < settings.steps and not _is_patience_over(state, settings):
         loss = _step(task, settings, compute, parameters, optimizer, scaler, state.step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -113,10 +113,7 @@ def train_stage1(
         random_init=settings.random_init,
         seed=settings.loop.seed,
     )
-    adapted = add_lora(backbone, spec.lora) if tune == "lora" else None
-    classifier = _classifier(
-        backbone if adapted is None else adapted, spec, dataset, tune, settings
-    )
+    adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
     classifier.to(compute.device)
     hierarchy = None
     if loss_name == "hierarchical":
@@ -187,24 +184,24 @@ def _resolved(settings: Stage1Settings) -> tuple[Architecture, str, str]:
     return architecture, tune, loss
 
 
-def _classifier(
-    backbone: torch.nn.Module | PeftModel,
+def _trainees(
+    backbone: torch.nn.Module,
     spec: ClassifierCard,
     dataset: Dataset,
     tune: str,
     settings: Stage1Settings,
-) -> TileClassifier:
-    """Put fresh heads on a backbone, and say what of it is trained."""
-    base: Any = backbone
-    network = base.get_base_model() if tune == "lora" else backbone
+) -> tuple[PeftModel | None, TileClassifier]:
+    """Put fresh adapters and heads on a backbone, and say what of it is trained."""
     with torch.random.fork_rng():
-        torch.manual_seed(settings.loop.seed)
+        torch.manual_seed(settings.loop.seed)  # of adapters and heads
+        adapted = add_lora(backbone, spec.lora) if tune == "lora" else None
+        network = backbone if adapted is None else adapted.get_base_model()
         classifier = build_classifier(network, spec, dataset.classes)
     if tune == "frozen":
         network.requires_grad_(requires_grad=False)
     if classifier.fusion is not None:
         classifier.fusion.standardize_by(_radiomics(dataset, spec))
-    return classifier
+    return adapted, classifier
 
 
 def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
