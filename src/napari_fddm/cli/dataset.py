@@ -181,7 +181,7 @@ def drain_progress(
     step = next(run)
     if begin and not quiet:
         typer.echo(begin)
-    with Bars(console=console, disable=quiet, transient=True) as bars:
+    with Bars(console=console, disable=quiet or not console.is_terminal, transient=True) as bars:
         task = bars.add_task(title, total=None)
         while True:
             bars.update(task, total=step.total, completed=step.done)
