@@ -126,6 +126,69 @@ def classifier(
         typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
+@app.command()
+def segmenter(
+    dataset: Annotated[
+        Path, typer.Option("--dataset", help="Regions, of dataset build --kind regions.")
+    ],
+    out: OutOption,
+    arch: Annotated[
+        str, typer.Option(help="u-net, mit-b5 or one of segmentation-models-pytorch.")
+    ] = "u-net",
+    encoder: Annotated[str | None, typer.Option(help="With an architecture of theirs.")] = None,
+    random_init: Annotated[
+        bool, typer.Option("--random-init", help="Begin with a random encoder.")
+    ] = False,
+    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    batch_size: Annotated[int, typer.Option(help="Windows of 256 px per step.")] = 8,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    patience: Annotated[int, typer.Option(help="Validations without gain; 0: never.")] = 8,
+    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 50,
+    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Although training lacks a class of others.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of order, augmentation and new weights.")] = 2000,
+    fresh: FreshOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train a baseline that segments; needs the extra "baselines"."""
+    from napari_fddm.training.augmentation import Augmentation
+    from napari_fddm.training.datasets import open_dataset
+    from napari_fddm.training.loop import LoopSettings
+    from napari_fddm.training.segmenter import SegmenterSettings, train_segmenter
+
+    loop = LoopSettings(
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        validate_every=validate_every,
+        patience=patience,
+    )
+    settings = SegmenterSettings(
+        arch=arch,
+        encoder=encoder,
+        random_init=random_init,
+        loop=loop,
+        augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),
+        device=device,
+        allow_missing=allow_missing,
+    )
+    regions = open_dataset(dataset)
+    run = train_segmenter(regions, out, settings, fresh=fresh)
+    counts = regions.counts().to_text()
+    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
+    if not quiet:
+        result = card.training["result"]
+        typer.echo(f"weights after step {result['best_step']} of {result['steps']}")
+        for split, scores in card.metrics.items():
+            each = ", ".join(f"{name} {value:.3f}" for name, value in scores["iou"].items())
+            typer.echo(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
+        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+
+
 def outcome(card: ModelCard) -> str:
     """Say what a trained model reaches, and what color alone reaches, case by case."""
     result = card.training["result"]

@@ -89,6 +89,9 @@ class ClassifierCard(BaseModel):
         Normalization.
     lora : LoraSettings
         The adapter's shape.
+    segmenter : str or None
+        An architecture of segmentation-models-pytorch around the backbone, which then
+        names its encoder; None for a classifier of tiles.
     tree : tuple of str or None
         Classes that the tile's head tells apart question by question
         (`models.hierarchy`); None for a flat head.
@@ -107,6 +110,7 @@ class ClassifierCard(BaseModel):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     lora: LoraSettings = LoraSettings()
+    segmenter: str | None = None
     tree: tuple[str, ...] | None = None
     radiomics: tuple[Literal["first_order", "glcm"], ...] = ()
 

@@ -19,6 +19,7 @@ from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE
 from napari_fddm.models.hub import HubSource, find_backbone
 from napari_fddm.models.lora import merge_lora
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
+from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
@@ -66,8 +67,13 @@ class LoadedModel:
         self.card = card
         self.compute = compute
         self.backbone_sha256: str | None = None  # of a backbone that is not in the folder
-        classifier = self._load_classifier().to(compute.device).eval()
-        self.classifier = with_best_layout(classifier, compute.device)
+        self.classifier: torch.nn.Module
+        if card.classifier.segmenter is not None:
+            self.classifier = self._load_segmenter(card.classifier.segmenter)
+            self.classifier.to(compute.device).eval()
+        else:
+            classifier = self._load_classifier().to(compute.device).eval()
+            self.classifier = with_best_layout(classifier, compute.device)
 
     @property
     def can_refine(self) -> bool:
@@ -141,6 +147,13 @@ class LoadedModel:
                 hint=f"Fetch {spec.backbone_source} again.",
             )
         return state
+
+    def _load_segmenter(self, name: str) -> TileSegmenter:
+        spec = self.card.classifier
+        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+            network = build_segmenter(name, spec.backbone, len(self.card.classes))
+        _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
+        return TileSegmenter(network, mean=spec.mean, std=spec.std)
 
     def _load_classifier(self) -> TileClassifier:
         spec = self.card.classifier

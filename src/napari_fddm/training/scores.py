@@ -28,6 +28,15 @@ def balanced_accuracy(matrix: npt.NDArray[np.int64]) -> float:
     return float((np.diag(matrix)[there] / matrix.sum(axis=1)[there]).mean())
 
 
+def mean_iou(matrix: npt.NDArray[np.int64]) -> float:
+    """Return the mean intersection over union of the classes that are there; NaN without any."""
+    there = matrix.sum(axis=1) > 0
+    if not there.any():
+        return float("nan")
+    union = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
+    return float((np.diag(matrix)[there] / union[there]).mean())
+
+
 def scores_by_case(
     truth: Values, predicted: Values, cases: npt.NDArray[np.str_], classes: Sequence[str]
 ) -> dict[str, Any]:
