@@ -68,8 +68,8 @@ def regions(tmp_path_factory):
 
 
 def settings(**changes):
-    loop = LoopSettings(steps=4, batch_size=2, save_every=1, validate_every=2, lr=1e-3)
-    values = {"arch": "unet", "encoder": "resnet18", "random_init": True, "loop": loop}
+    loop = LoopSettings(steps=3, batch_size=2, save_every=1, validate_every=2, lr=1e-3)
+    values = {"arch": "unet", "encoder": "tu-test_resnet", "random_init": True, "loop": loop}
     return SegmenterSettings(**values, device="cpu", allow_missing=True, **changes)
 
 
@@ -78,7 +78,7 @@ def test_a_segmenter_is_trained_resumed_and_runs(tmp_path, regions, monkeypatch)
     monkeypatch.setenv("NAPARI_FDDM_FLOAT32", "1")
     whole = drained(train_segmenter(regions, tmp_path / "m", settings()))
     run = train_segmenter(regions, tmp_path / "n" / "m", settings())
-    for _ in range(4):
+    for _ in range(3):
         next(run)
     del run
     again = drained(train_segmenter(regions, tmp_path / "n" / "m", settings()))

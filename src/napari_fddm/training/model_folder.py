@@ -83,8 +83,9 @@ def write_model(trained: Trained, record: dict[str, Any], metrics: dict[str, Any
         written.append(ADAPTER_FILE)
     spec = trained.spec
     # A backbone that may not be passed on stays where the user has it, unless the
-    # training changed it: then there is no other copy.
-    if spec.backbone_source is not None and trained.tune != "full":
+    # training changed it or it began at random: then there is no other copy.
+    elsewhere = spec.backbone_source is not None and not trained.random_init
+    if elsewhere and trained.tune != "full":
         spec = spec.model_copy(update={"backbone_sha256": trained.backbone_sha256})
     else:
         spec = spec.model_copy(update={"backbone_source": None})

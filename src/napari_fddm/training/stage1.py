@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.architectures import classifier_card, find_architecture, load_backbone
 from napari_fddm.training.augmentation import Augmentation
 from napari_fddm.training.features import build_features
-from napari_fddm.training.loop import LoopSettings, run_loop
+from napari_fddm.training.loop import LoopResult, LoopSettings, run_loop
 from napari_fddm.training.model_folder import Trained, write_model
 from napari_fddm.training.sampling import Sampler
 from napari_fddm.training.step_log import RunLog
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.cards import ClassifierCard, ModelCard
     from napari_fddm.models.classifier import TileClassifier
+    from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.architectures import Architecture
     from napari_fddm.training.datasets import Dataset, Progress
 
@@ -86,6 +87,21 @@ class Stage1Settings:
     allow_missing: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What a training begins with."""
+
+    architecture: Architecture
+    tune: str
+    loss_name: str
+    spec: ClassifierCard
+    sha256: str
+    classifier: TileClassifier
+    adapted: PeftModel | None
+    hierarchy: HierarchicalLoss | None
+    compute: ComputeDevice
+
+
 def train_stage1(
     dataset: Dataset, out: Path, settings: Stage1Settings, *, fresh: bool = False
 ) -> Generator[Progress, None, ModelCard]:
@@ -96,15 +112,43 @@ def train_stage1(
     FddmError
         If data, weights or settings do not suit.
     """
-    architecture, tune, loss_name = _resolved(settings)
-    counts = dataset.counts()
-    counts.check(allow_missing=settings.allow_missing)
-    present = tuple(n for n, c in zip(dataset.classes, counts.of_split("train"), strict=True) if c)
+    ready = _prepare(dataset, settings)
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     if fresh:
         checkpoint.unlink(missing_ok=True)  # patches and features stay true
+    task = yield from _task(ready, dataset, settings, work)
+    log = RunLog(out / "train.jsonl")
+    about = _identity(dataset, ready, settings)
+    result = yield from run_loop(
+        task, settings.loop, ready.compute, checkpoint, log, identity=about
+    )
+    ready.classifier.eval()
+    trained = Trained(
+        out=out,
+        architecture=ready.architecture,
+        arch=settings.arch,
+        spec=ready.spec,
+        tune=ready.tune,
+        classifier=ready.classifier,
+        adapted=ready.adapted,
+        weights=settings.weights,
+        backbone_sha256=ready.sha256,
+        dataset=dataset,
+        random_init=settings.random_init,
+    )
+    record = _record(ready, settings, result)
+    return write_model(trained, record, measure(task, dataset, ready.compute))
+
+
+def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
+    """Check data and settings, and build network and loss."""
+    architecture, tune, loss_name = _resolved(settings)
+    counts = dataset.counts()
+    counts.check(allow_missing=settings.allow_missing)
+    train = counts.of_split("train").tolist()
+    present = tuple(n for n, c in zip(dataset.classes, train, strict=True) if c)
     compute = choose_device(settings.device)
     spec = classifier_card(architecture, present, input_px=settings.input_px)
     backbone, sha256 = load_backbone(
@@ -114,60 +158,55 @@ def train_stage1(
         seed=settings.loop.seed,
     )
     adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
-    classifier.to(compute.device)
     hierarchy = None
     if loss_name == "hierarchical":
         tree = OSTEOSARCOMA_TREE.pruned(present)
-        hierarchy = HierarchicalLoss(tree, dataset.classes, counts.of_split("train").tolist())
-    loss = HeadLoss(hierarchy).to(compute.device)
+        hierarchy = HierarchicalLoss(tree, dataset.classes, train).to(compute.device)
+    classifier.to(compute.device)
+    return _Prepared(
+        architecture, tune, loss_name, spec, sha256, classifier, adapted, hierarchy, compute
+    )
+
+
+def _task(
+    ready: _Prepared, dataset: Dataset, settings: Stage1Settings, work: Path
+) -> Generator[Progress, None, PatchTask | FeatureTask]:
+    """Return what is learned; features of a frozen backbone are computed on the way."""
+    loss = HeadLoss(ready.hierarchy)
     sampler = Sampler.over(
         dataset.indices("train"), dataset.values, dataset.cases, balanced=settings.balanced
     )
-    task: PatchTask | FeatureTask
-    if tune == "frozen":
-        key = hashlib.sha256(f"{sha256} {spec.input_px} {spec.radiomics}".encode()).hexdigest()
-        cache = yield from build_features(
-            dataset, classifier, compute, work / f"features-{key[:16]}"
-        )
-        task = FeatureTask(classifier, loss, dataset, cache, sampler, compute)
-    else:
-        task = PatchTask(
-            classifier,
+    if ready.tune != "frozen":
+        return PatchTask(
+            ready.classifier,
             loss,
             dataset,
             sampler,
-            compute,
+            ready.compute,
             settings.augmentation,
             settings.loop.batch_size,
         )
-    log = RunLog(out / "train.jsonl")
-    about = _identity(dataset, spec, sha256, tune, loss_name, settings)
-    result = yield from run_loop(task, settings.loop, compute, checkpoint, log, identity=about)
-    classifier.eval()
-    trained = Trained(
-        out=out,
-        architecture=architecture,
-        arch=settings.arch,
-        spec=spec,
-        tune=tune,
-        classifier=classifier,
-        adapted=adapted,
-        weights=settings.weights,
-        backbone_sha256=sha256,
-        dataset=dataset,
-        random_init=settings.random_init,
-    )
-    record = {
-        "tune": tune,
-        "loss": loss_name,
+    said = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
+    folder = work / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    cache = yield from build_features(dataset, ready.classifier, ready.compute, folder)
+    return FeatureTask(ready.classifier, loss, dataset, cache, sampler, ready.compute)
+
+
+def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> dict[str, Any]:
+    """Return what the card tells of the training."""
+    weights = None
+    if ready.hierarchy is not None:
+        weights = [round(float(w), 4) for w in ready.hierarchy.weights]
+    return {
+        "tune": ready.tune,
+        "loss": ready.loss_name,
         "balanced": settings.balanced,
         "loop": asdict(settings.loop),
-        "augmentation": None if tune == "frozen" else asdict(settings.augmentation),
-        "device": compute.title,
+        "augmentation": None if ready.tune == "frozen" else asdict(settings.augmentation),
+        "device": ready.compute.title,
         "result": asdict(result),
-        "level_weights": _rounded(hierarchy.weights) if hierarchy is not None else None,
+        "level_weights": weights,
     }
-    return write_model(trained, record, measure(task, dataset, compute))
 
 
 def _resolved(settings: Stage1Settings) -> tuple[Architecture, str, str]:
@@ -213,25 +252,15 @@ def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
     )
 
 
-def _identity(
-    dataset: Dataset,
-    spec: ClassifierCard,
-    sha256: str,
-    tune: str,
-    loss: str,
-    settings: Stage1Settings,
-) -> str:
+def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> str:
+    """Return what must be the same for a checkpoint to fit."""
     said = [
         dataset.fingerprint,
-        spec.model_dump(mode="json"),
-        sha256,
-        tune,
-        loss,
+        ready.spec.model_dump(mode="json"),
+        ready.sha256,
+        ready.tune,
+        ready.loss_name,
         settings.balanced,
         asdict(settings.augmentation),
     ]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _rounded(values: torch.Tensor) -> list[float]:
-    return [round(float(v), 4) for v in values]

@@ -53,7 +53,7 @@ def measure(
         metrics[split] = {
             "model": scores_by_case(truth[index], task.predict(index), cases, dataset.classes),
             "color alone": scores_by_case(truth[index], by_color, cases, dataset.classes),
-            "chance": round(1.0 / len(np.unique(truth[index])), 4),
+            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # of the classes it knows
         }
     if task.classifier.fusion is not None:
         chosen = dataset.indices("val") if "val" in metrics else train
