@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from napari_fddm.cli import dataset, train
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dataset.app)
+app.add_typer(train.app)
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,
@@ -69,8 +72,12 @@ def run(
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
     stage: Annotated[
-        str, typer.Option(help="patch: classes of whole tiles; refined: with the bridge.")
-    ] = "refined",
+        str | None,
+        typer.Option(
+            help="patch: classes of whole tiles; refined: with the bridge. If unset, refined where "
+            "the model has a bridge."
+        ),
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
