@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 	$(patsubst %,tests/plugin/test_%.py,background keeper)
 
-.PHONY: demo test test-all lint bench docs screenshots clean system-libraries
+.PHONY: demo test test-all lint bench bench-science docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -47,6 +47,15 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+# Does refining pay? About an hour on two idle cores, resumable; its data and results stay
+# in SCIENCE_WORK. SCIENCE_DATA is a folder with osteosarcoma/ and seg/; without it only
+# synthetic slides are measured.
+SCIENCE_WORK ?= science-work
+SCIENCE_DATA ?=
+bench-science: $(STAMP)
+	$(BIN)/python -m benchmarks.science_refinement --work $(SCIENCE_WORK) \
+		$(if $(SCIENCE_DATA),--data $(SCIENCE_DATA))
 
 system-libraries:
 	@sh scripts/system-libraries.sh

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from napari_fddm.cli import dataset, train
+from napari_fddm.cli import dataset, train, train_stage2  # noqa: F401 - registers its commands
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2

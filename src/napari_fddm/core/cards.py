@@ -33,6 +33,9 @@ class DenoiserSettings(BaseModel):
         Channels at each resolution, 64, 32, 16 … cells.
     layers : int
         Residual blocks per resolution.
+    residual : bool
+        Whether the output is added to log y, so that a network that says nothing
+        returns y; for logits alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class DenoiserSettings(BaseModel):
     condition_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 96)
     layers: int = 2
+    residual: bool = False
 
 
 ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"
@@ -115,6 +119,27 @@ class ClassifierCard(BaseModel):
     radiomics: tuple[Literal["first_order", "glcm"], ...] = ()
 
 
+class InputMoments(BaseModel):
+    """Spread of x_0 and y, from which x_t is scaled to unit variance (ALGORITHM H.1).
+
+    The defaults are those of one-hot maps with seven equally frequent classes, and a y
+    as wide as x_0 that agrees with it.
+
+    Attributes
+    ----------
+    original, source : float
+        Variance of x_0 and of y, the mean over channels.
+    covariance : float
+        Of x_0 and y, likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    original: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    source: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    covariance: float = Field(default=6 / 49, allow_inf_nan=False)
+
+
 class RefinerCard(BaseModel):
     """How stage 2 is built.
 
@@ -132,6 +157,8 @@ class RefinerCard(BaseModel):
         Whether the network's output is logits of x̂_0, or regressed as the paper's.
     prediction_type : {"bridge_difference", "noise", "source_minus_sample"}
         What a regressed output means.
+    input_moments : InputMoments or None
+        How x_t is scaled before the network; None where it is not, as in the paper.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -144,6 +171,7 @@ class RefinerCard(BaseModel):
     prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
         "bridge_difference"
     )
+    input_moments: InputMoments | None = InputMoments()
 
 
 class ModelCard(BaseModel):
