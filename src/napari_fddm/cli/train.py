@@ -211,6 +211,9 @@ def _lines_of(split: str, metrics: dict[str, Any]) -> list[str]:
         f"{color['balanced_accuracy']:.3f}, chance {metrics['chance']:.3f} "
         f"({model['tiles']} tiles, {len(model['cases'])} cases)"
     ]
+    if len(model["recall"]) == 1:
+        only = next(iter(model["recall"]))
+        lines.append(f"  {only} is the only class there: a model that always says it reaches 1")
     for case, scores in model["cases"].items():
         recall = ", ".join(f"{name} {value:.3f}" for name, value in scores["recall"].items())
         alone = color["cases"][case]["balanced_accuracy"]
