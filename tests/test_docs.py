@@ -161,9 +161,13 @@ def test_every_command_and_option_in_the_pages_exists():
     for _, name, *words in shown:
         if name.startswith("-"):
             continue
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group, as `train`
+            name, *words = words
+            command = command.commands[name]
         known = {
             option
-            for parameter in commands[name].params
+            for parameter in command.params
             for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert {word for word in words if word.startswith("-")} <= known | {"--help"}, name

@@ -98,6 +98,7 @@ def test_an_unknown_segmenter_is_named():
         build_segmenter("pyramid", "resnet18", 7)
 
 
+@pytest.mark.thorough
 def test_the_papers_segformer_can_be_built():
     pytest.importorskip("segmentation_models_pytorch")
     network = build_segmenter("segformer", "mit_b5", 7).eval()

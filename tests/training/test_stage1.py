@@ -91,7 +91,14 @@ def test_colors_are_learned_in_a_few_steps(tmp_path, dataset):
     assert card.metrics["val"]["chance"] == pytest.approx(1 / 3, abs=1e-3)
 
 
-@pytest.mark.parametrize(("arch", "tune"), [(VIT, "lora"), (CNN, "full"), ("radiomics-os", "full")])
+@pytest.mark.parametrize(
+    ("arch", "tune"),
+    [
+        (VIT, "lora"),
+        (CNN, "full"),
+        pytest.param("radiomics-os", "full", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_stopped_training_gives_the_same_files(tmp_path, dataset, arch, tune, small_radiomics_os):
     whole = drained(train_stage1(dataset, tmp_path / "m", settings(arch, tune=tune)))
     run = train_stage1(dataset, tmp_path / "n" / "m", settings(arch, tune=tune))
@@ -104,6 +111,7 @@ def test_a_stopped_training_gives_the_same_files(tmp_path, dataset, arch, tune, 
     assert again.metrics == whole.metrics
 
 
+@pytest.mark.thorough
 def test_radiomics_os_fuses_and_says_what_counts(tmp_path, dataset, small_radiomics_os):
     card = drained(train_stage1(dataset, tmp_path, settings("radiomics-os")))
     assert card.classifier.tree == ("VT", "NC", "NT")
@@ -135,6 +143,7 @@ def test_uni_is_the_papers_network():
     assert spec.tree is None
 
 
+@pytest.mark.thorough
 def test_a_backbone_that_may_not_be_passed_on_stays_where_it_is(tmp_path, dataset, monkeypatch):
     network = Architecture(VIT, {"dynamic_img_size": True}, source="hf:Owner/Gated", input_px=64)
     monkeypatch.setitem(architectures.KNOWN, "gated", network)
