@@ -326,7 +326,7 @@ def main() -> None:
             typer.echo(error.format_message())
             sys.exit(EXIT_USER_ERROR)
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "napari-fddm"
+        command = context.command_path if context else _command_line()
         said = error.format_message().rstrip(".")
         fail(f"{said}. `{command} --help` lists what is allowed.")
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
@@ -336,6 +336,18 @@ def main() -> None:
         )
     if isinstance(code, int):
         sys.exit(code)
+
+
+def _command_line() -> str:
+    """Return the command that was given, as far as it exists; a bad option may hide it."""
+    known, words = typer.main.get_command(app), ["napari-fddm"]
+    for word in sys.argv[1:]:
+        commands = getattr(known, "commands", {})
+        if word not in commands:
+            break
+        known = commands[word]
+        words.append(word)
+    return " ".join(words)
 
 
 def fail(message: str) -> None:
