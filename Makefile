@@ -15,12 +15,13 @@ demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
 test: $(STAMP) system-libraries
-	$(BIN)/python -m pytest -m "not gui" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui and not thorough" -n 2 --dist loadfile $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and not thorough" $(PYTEST_ARGS)
 	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
 
-# And the long flows of the window, real slides among them.
+# And the long flows of the window, real slides among them, and the long trainings.
 test-all: test
+	$(BIN)/python -m pytest -m "not gui and thorough" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and thorough" $(PYTEST_ARGS)
 
 lint: $(STAMP)

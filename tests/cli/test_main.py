@@ -156,6 +156,20 @@ def test_wrong_usage_is_one_line_that_names_the_help(call: Call, arguments: list
     assert_one_line(result, "--help` lists what is allowed")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["run", SLIDE, "--region", "0,0,5,5"], "napari-fddm run"),
+        (["train", "classifier", "--lr"], "napari-fddm train classifier"),
+        (["--bad"], "napari-fddm"),
+    ],
+)
+def test_the_help_that_is_named_is_that_of_the_command(
+    call: Call, arguments: list[str], command: str
+):
+    assert_one_line(call(*arguments), f"`{command} --help` lists what is allowed")
+
+
 def test_without_a_command_it_shows_the_help(call: Call):
     code, out, _ = call()
     assert code == 2

@@ -74,6 +74,7 @@ def test_regions_to_model_to_run(call, base, tmp_path):
     assert json.loads(report.read_text())["coverage"] > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_weights(call, base, tmp_path):
     regions = write_regions(tmp_path / "regions")

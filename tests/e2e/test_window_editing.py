@@ -83,8 +83,7 @@ class Hand(Window):
         places = [self.place(p) for p in points]
         self.qtbot.mousePress(self.canvas, LEFT, modifier, pos=places[0])
         for place in places[1:]:
-            self.qtbot.mouseMove(self.canvas, place)
-            self.qtbot.wait(20)
+            self.move_to(place)
         self.qtbot.mouseRelease(self.canvas, LEFT, modifier, pos=places[-1])
         self.qtbot.wait(50)
 

@@ -123,7 +123,7 @@ def test_the_canvas_is_drawn_when_the_slide_is_gone_and_the_next_not_there(
     """Mesa crashes where layers go and come between two drawings."""
     left = []
     monkeypatch.setattr(
-        "napari_fddm.plugin.opening.draw_now", lambda viewer: left.append(len(viewer.layers))
+        "napari_fddm.plugin.viewport.draw_now", lambda viewer: left.append(len(viewer.layers))
     )
     open_file(bench, folder / "1.svs", qtbot)
     go(bench, bench.panels.slide.on_button, "2.svs", qtbot)

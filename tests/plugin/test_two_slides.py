@@ -82,3 +82,15 @@ def test_deleting_the_other_analysis_does_not_stop_the_run(bench, two):
     filled.remove_layers()
     assert bench.worker.cancelled == 1
     assert bench.state.progress.phase is RunPhase.CANCELLING
+
+
+def test_the_canvas_is_drawn_between_layers_that_go(bench, two, monkeypatch):
+    """Mesa crashes where several go between two drawings."""
+    _, filled = two
+    left = []
+    monkeypatch.setattr(
+        "napari_fddm.plugin.viewport.draw_now", lambda viewer: left.append(len(viewer.layers))
+    )
+    before = len(bench.viewer.layers)
+    filled.remove_layers()
+    assert left == [before - 1, before - 2, before - 3]

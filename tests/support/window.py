@@ -77,10 +77,15 @@ class Window:
         self.qtbot.mouseMove(self.canvas, places[0])
         self.qtbot.mousePress(self.canvas, left, pos=places[0])
         for place in places[1:]:
-            self.qtbot.mouseMove(self.canvas, place)
-            self.qtbot.wait(20)
+            self.move_to(place)
         self.qtbot.mouseRelease(self.canvas, left, pos=places[-1])
         self.qtbot.wait(50)
+
+    def move_to(self, place: QPoint) -> None:
+        """Move there as a hand does, in more than one move: Qt drops some under load."""
+        for step in (QPoint(1, 0), QPoint(0, 0)):
+            self.qtbot.mouseMove(self.canvas, place + step)
+            self.qtbot.wait(20)
 
     def key(self, key: Qt.Key, modifier=Qt.KeyboardModifier.NoModifier) -> None:
         self.qtbot.keyClick(self.canvas, key, modifier)

@@ -158,6 +158,7 @@ def test_overlapping_tiles_lie_where_they_are_said_to(rng):
     assert np.array_equal(maps.tiles, maps.shifted[:, ::2, ::2])
 
 
+@pytest.mark.thorough
 def test_composites_are_built_out_of_fold_and_once(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_fddm.training.composite_regions.Composer", SmallComposer)
     textures = read_textures(flat_textures(tmp_path))

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from napari_fddm.cli import dataset, train, train_stage2  # noqa: F401 - registers its commands
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -20,6 +21,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(dataset.app)
+app.add_typer(train.app)
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,
@@ -69,8 +72,12 @@ def run(
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
     stage: Annotated[
-        str, typer.Option(help="patch: classes of whole tiles; refined: with the bridge.")
-    ] = "refined",
+        str | None,
+        typer.Option(
+            help="patch: classes of whole tiles; refined: with the bridge. If unset, refined where "
+            "the model has a bridge."
+        ),
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
@@ -156,6 +163,100 @@ def rate(
 
 
 @app.command()
+def evaluate(
+    pred: Annotated[
+        str,
+        typer.Argument(
+            help="Label map (store, OME-Zarr, one of its labels, PNG, TIFF), a folder of them, or "
+            "alone a manifest (CSV: pred, truth, case)."
+        ),
+    ],
+    truth: Annotated[
+        str | None,
+        typer.Argument(help="The same for the truth; not with a manifest. Also synthetic:HxW."),
+    ] = None,
+    pred_label: Annotated[
+        str | None, typer.Option(help="Label map in PRED: corrected, refined, patch, reader-…")
+    ] = None,
+    truth_label: Annotated[str | None, typer.Option(help="Label map in TRUTH.")] = None,
+    pred_as: Annotated[
+        str, typer.Option(help="Pixels of a picture: auto, values, paper or screen colors.")
+    ] = "auto",
+    truth_as: Annotated[str, typer.Option(help="The same for TRUTH.")] = "auto",
+    unknown: Annotated[
+        str, typer.Option(help="Values and colors of no class: refuse or leave-out.")
+    ] = "refuse",
+    preset: Annotated[
+        str, typer.Option(help="default, or fddm_paper: as the paper's code counts.")
+    ] = "default",
+    aggregate: Annotated[str | None, typer.Option(help="pooled or per_slide.")] = None,
+    absent: Annotated[
+        str | None, typer.Option(help="Score of a class that is nowhere: nan or one.")
+    ] = None,
+    include_bg: Annotated[
+        bool | None,
+        typer.Option("--include-bg/--no-include-bg", help="Whether means have background."),
+    ] = None,
+    mask: Annotated[str | None, typer.Option(help="none, tissue or annotation.")] = None,
+    tissue: Annotated[str | None, typer.Option(help="Mask picture for --mask tissue.")] = None,
+    annotation: Annotated[
+        str | None, typer.Option(help="Mask picture of what was annotated, for --mask annotation.")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel of pictures.")] = None,
+    boundary_um: Annotated[
+        float, typer.Option(help="Tolerance of the boundary F-score, µm; 0: none.")
+    ] = 32.0,
+    calibration: Annotated[
+        bool, typer.Option(help="Compare probabilities of a store with the truth.")
+    ] = True,
+    definitions: DefinitionsOption = None,
+    case_pattern: Annotated[
+        str | None, typer.Option(help="Of folders: regular expression of the case in a name.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    resamples: Annotated[int, typer.Option(help="Draws of cases for the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="JSON report to write.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Markdown report to write; printed if unset.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Picture to write: PNG, PDF or SVG.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare label maps with the truth: scores, rates, agreement, calibration."""
+    from napari_fddm.cli.evaluate import evaluate as compare
+
+    compare(
+        pred,
+        truth,
+        json_file=json_file,
+        markdown=markdown,
+        figure=figure,
+        definitions=definitions,
+        case_pattern=case_pattern,
+        tissue=tissue,
+        annotation=annotation,
+        quiet=quiet,
+        pred_label=pred_label,
+        truth_label=truth_label,
+        pred_as=pred_as,
+        truth_as=truth_as,
+        unknown=unknown,
+        preset=preset,
+        aggregate=aggregate,
+        absent=absent,
+        include_bg=include_bg,
+        mask=mask,
+        mpp=mpp,
+        boundary_um=boundary_um,
+        calibration=calibration,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+@app.command()
 def export(
     store: Annotated[Path, typer.Argument(help="Analysis store.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="OME-Zarr to write.")],
@@ -209,104 +310,6 @@ def demo(
     run_demo(out, window=window, device=device)
 
 
-train = typer.Typer(help="Train a model, or make data to train one on.", no_args_is_help=True)
-app.add_typer(train, name="train")
-
-
-@train.command("refiner")
-def _train_refiner(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
-    regions: Annotated[
-        list[Path], typer.Option("--regions", help="Region dataset; may be given several times.")
-    ],
-    model: Annotated[
-        str, typer.Option(help="Model id or folder whose first stage is kept.")
-    ] = "fddm-small",
-    recipe: Annotated[
-        str,
-        typer.Option(help="bridge; direct: one step alone; fddm_paper: as published."),
-    ] = "bridge",
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 1200,
-    batch_size: Annotated[int, typer.Option(min=1, help="Regions per step.")] = 8,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate; the recipe's own if unset.")
-    ] = None,
-    source: Annotated[
-        str, typer.Option(help="Coarse maps: cells (token maps), tiles, or both in turn.")
-    ] = "both",
-    widths: Annotated[
-        str,
-        typer.Option(
-            help="Channels of the network at each resolution, multiples of 8; the paper's is "
-            "128,512,1024."
-        ),
-    ] = "32,64,96",
-    validation_share: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of the cases that is only measured.")
-    ] = 0.15,
-    seed: Annotated[int, typer.Option(min=0, help="Weights, order, augmentation, noise.")] = 2001,
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
-) -> None:
-    """Train the second stage on region datasets; the same command goes on after a stop."""
-    from napari_fddm.cli.train_refiner import train_refiner
-
-    train_refiner(
-        regions,
-        model,
-        out,
-        recipe=recipe,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        source=source,
-        widths=widths,
-        validation_share=validation_share,
-        seed=seed,
-        device=device,
-        quiet=quiet,
-    )
-
-
-@train.command("regions")
-def _train_regions(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
-    model: Annotated[str, typer.Option(help="Model id or folder of stage 1.")] = "fddm-small",
-    slides: Annotated[int, typer.Option(min=1, help="Number of slides.")] = 12,
-    tiles: Annotated[
-        int, typer.Option(min=1, max=16, help="Edge of a synthetic slide's window, tiles.")
-    ] = 10,
-    textures: Annotated[
-        Path | None,
-        typer.Option(
-            help="Table of labeled tiles (columns file, label3, patient, slide): composites of "
-            "them instead of synthetic slides, in OUT/train and OUT/test."
-        ),
-    ] = None,
-    held_out: Annotated[
-        list[str] | None,
-        typer.Option(help="Patient or slide whose tiles are for OUT/test alone."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 20_000,
-    device: DeviceOption = "auto",
-    quiet: QuietOption = False,
-) -> None:
-    """Make region datasets of synthetic slides, or of composites of real tiles."""
-    from napari_fddm.cli.train_refiner import build_regions
-
-    build_regions(
-        out,
-        model=model,
-        slides=slides,
-        tiles=tiles,
-        textures=textures,
-        held_out=held_out or [],
-        seed=seed,
-        device=device,
-        quiet=quiet,
-    )
-
-
 def main() -> None:
     """Run the command line; user errors are one line and exit code 2."""
     try:
@@ -323,7 +326,7 @@ def main() -> None:
             typer.echo(error.format_message())
             sys.exit(EXIT_USER_ERROR)
         context = getattr(error, "ctx", None)
-        command = context.command_path if context else "napari-fddm"
+        command = context.command_path if context else _command_line()
         said = error.format_message().rstrip(".")
         fail(f"{said}. `{command} --help` lists what is allowed.")
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
@@ -333,6 +336,18 @@ def main() -> None:
         )
     if isinstance(code, int):
         sys.exit(code)
+
+
+def _command_line() -> str:
+    """Return the command that was given, as far as it exists; a bad option may hide it."""
+    known, words = typer.main.get_command(app), ["napari-fddm"]
+    for word in sys.argv[1:]:
+        commands = getattr(known, "commands", {})
+        if word not in commands:
+            break
+        known = commands[word]
+        words.append(word)
+    return " ".join(words)
 
 
 def fail(message: str) -> None:

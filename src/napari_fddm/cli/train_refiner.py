@@ -129,7 +129,7 @@ def build_regions(
     from napari_fddm.training.composites import read_textures
 
     folds = texture_folds(read_textures(textures), held_out)
-    width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type]
+    width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]
     train, test = build_composites(
         out,
         folds,

@@ -93,6 +93,15 @@ class ClassifierCard(BaseModel):
         Normalization.
     lora : LoraSettings
         The adapter's shape.
+    segmenter : str or None
+        An architecture of segmentation-models-pytorch around the backbone, which then
+        names its encoder; None for a classifier of tiles.
+    tree : tuple of str or None
+        Classes that the tile's head tells apart question by question
+        (`models.hierarchy`); None for a flat head.
+    radiomics : tuple of str
+        Sets of features (`models.radiomics`) that a gate fuses with the image's; empty:
+        the image alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -105,6 +114,9 @@ class ClassifierCard(BaseModel):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     lora: LoraSettings = LoraSettings()
+    segmenter: str | None = None
+    tree: tuple[str, ...] | None = None
+    radiomics: tuple[Literal["first_order", "glcm"], ...] = ()
 
 
 class InputMoments(BaseModel):
@@ -212,6 +224,9 @@ class ModelCard(BaseModel):
             raise ValueError(f"real_classes names {', '.join(unknown)}, which is no class of it")
         if self.real_classes and not self.real_tissue:
             raise ValueError("real_classes names classes although real_tissue is false")
+        tree = self.classifier.tree
+        if tree is not None and not (len(tree) > 1 and set(tree) <= set(self.classes)):
+            raise ValueError("tree must name two classes of it or more")
         return self
 
 
