@@ -34,7 +34,7 @@ from napari_fddm.training.refiner_model import (
     train_refiner_model,
 )
 from napari_fddm.training.region_batches import SOURCES, measured_moments
-from napari_fddm.training.runlog import read_log
+from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,7 +115,7 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
         if not (folder / CARD_NAME).exists():
             train_refiner_model(regions, data.MODEL, folder, settings, network=NETWORK)
         networks[name] = load_model(str(folder))
-        seconds = read_log(folder / "training.jsonl")[-1]["seconds"]
+        seconds = RunLog(folder / "training.jsonl").records()[-1]["seconds"]
         record(options.work, {"training": name, "steps": options.steps, "seconds": seconds})
     return networks
 
@@ -202,8 +202,7 @@ def _case(slide: RegionSlide) -> str:
 
 def results(work: Path) -> list[dict[str, Any]]:
     """Return all lines so far."""
-    path = work / RESULTS
-    return read_log(path) if path.exists() else []
+    return RunLog(work / RESULTS).records()
 
 
 def record(work: Path, line: dict[str, Any]) -> None:

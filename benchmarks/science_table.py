@@ -19,7 +19,7 @@ from benchmarks.science_scores import (
     mean_iou,
     rate_error,
 )
-from napari_fddm.training.runlog import read_log
+from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,7 @@ NAMES = {
 
 def write_page(results: Path, *, write: bool) -> list[str]:
     """Return the lines of the tables; put them into the page as well if asked to."""
-    lines = list(tables(read_log(results)))
+    lines = list(tables(RunLog(results).records()))
     if write:
         text = PAGE.read_text(encoding="utf-8")
         before, after = text.split(BEGIN)[0], text.split(END)[1]

@@ -24,7 +24,7 @@ from napari_fddm.training.region_data import (
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.runlog import read_log
+from napari_fddm.training.step_log import RunLog
 from tests.support.commands import SLIDE, assert_one_line
 from tests.support.models import write_tiny_model
 from tests.support.regions import blocky_slide
@@ -97,7 +97,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(call, base, tmp_
         assert done.returncode == 0
     killed, whole = ((tmp_path / name / REFINER_FILE).read_bytes() for name in ("killed", "whole"))
     assert killed == whole
-    steps = [entry["step"] for entry in read_log(tmp_path / "killed" / "training.jsonl")]
+    steps = [entry["step"] for entry in RunLog(tmp_path / "killed" / "training.jsonl").records()]
     assert steps == sorted(set(steps))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -21,7 +19,7 @@ from napari_fddm.training.region_batches import (
     measured_moments,
     random_regions,
 )
-from napari_fddm.training.runlog import RunLog, read_log
+from napari_fddm.training.step_log import RunLog
 from tests.support.regions import blocky_slide, coded_slide
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
@@ -221,7 +219,7 @@ def test_a_stopped_training_goes_on_to_the_same_end(recipe, rng, tmp_path):
     assert calls == 3  # from the checkpoint after step 4
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    logs = [read_log(tmp_path / name / "log.jsonl") for name in ("whole", "stopped")]
+    logs = [RunLog(tmp_path / name / "log.jsonl").records() for name in ("whole", "stopped")]
     assert [entry["step"] for entry in logs[1]] == list(range(7))
     assert [entry["loss"] for entry in logs[0]] == [entry["loss"] for entry in logs[1]]
     again, calls = run("stopped")
@@ -293,15 +291,3 @@ def test_an_untrained_network_returns_its_source(rng):
         probs = denoiser(y, torch.tensor(scheduler.last_timestep), condition).softmax(dim=1)
     assert torch.allclose(probs, y, atol=8e-3)
     assert torch.equal(probs.argmax(dim=1), y.argmax(dim=1))
-
-
-def test_the_log_drops_what_comes_again_and_a_line_cut_off(tmp_path):
-    path = tmp_path / "log.jsonl"
-    log = RunLog(path)
-    for step in range(4):
-        log.write(step=step, loss=float(step))
-    with path.open("a") as file:
-        file.write('{"step": 4, "lo')
-    RunLog(path, start=2).write(step=2, loss=20.0)
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [(e["step"], e["loss"]) for e in entries] == [(0, 0.0), (1, 1.0), (2, 20.0)]

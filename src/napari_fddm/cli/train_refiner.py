@@ -100,12 +100,13 @@ def build_regions(
     slides: int,
     tiles: int,
     textures: Path | None,
+    dataset: Path | None,
     held_out: Sequence[str],
     seed: int,
     device: str,
     quiet: bool,
 ) -> None:
-    """Write region datasets of synthetic slides, or of composites of real tiles.
+    """Write region datasets of annotated slides, of synthetic ones, or of composites.
 
     Raises
     ------
@@ -114,7 +115,19 @@ def build_regions(
     """
     from napari_fddm.models.bundle import load_model
 
+    if dataset is not None and textures is not None:
+        raise ConfigError("--dataset and --textures exclude each other: choose one.")
     loaded = load_model(model, device)
+    if dataset is not None:
+        from napari_fddm.training.datasets import open_dataset
+        from napari_fddm.training.region_build import build_from_dataset
+
+        mpp, name = loaded.card.analysis_mpp, loaded.card.id
+        found = open_dataset(dataset)
+        for slide in build_from_dataset(found, out, loaded, analysis_mpp=mpp, stage1=name):
+            if not quiet:
+                typer.echo(slide)
+        return
     if textures is None:
         from napari_fddm.training.stains import SEEN
         from napari_fddm.training.synthetic_regions import synthetic_regions

@@ -83,6 +83,13 @@ def regions(
             "them instead of synthetic slides, in OUT/train and OUT/test."
         ),
     ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            help="Regions of your own slides, of `dataset build --kind regions --mpp 1`; those "
+            "of the splits that stage 1 was not trained on are taken."
+        ),
+    ] = None,
     held_out: Annotated[
         list[str] | None,
         typer.Option(help="Patient or slide whose tiles are for OUT/test alone."),
@@ -91,7 +98,7 @@ def regions(
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Make region datasets of synthetic slides, or of composites of real tiles."""
+    """Make region datasets of your slides, of synthetic ones, or of composites of real tiles."""
     from napari_fddm.cli.train_refiner import build_regions
 
     build_regions(
@@ -100,6 +107,7 @@ def regions(
         slides=slides,
         tiles=tiles,
         textures=textures,
+        dataset=dataset,
         held_out=held_out or [],
         seed=seed,
         device=device,

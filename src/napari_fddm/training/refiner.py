@@ -23,7 +23,7 @@ from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.classifier import learning_rate_factor
 from napari_fddm.training.recipes import RECIPES, Recipe
 from napari_fddm.training.region_batches import SOURCES, random_regions
-from napari_fddm.training.runlog import RunLog
+from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +142,9 @@ def train_refiner(
     schedule = _lr_schedule(optimizer, settings)
     average = WeightAverage(denoiser, recipe)
     start, before = _resume(denoiser, optimizer, schedule, average, settings, checkpoint)
-    runlog = None if log_file is None else RunLog(log_file, start)
+    runlog = None if log_file is None else RunLog(log_file)
+    if runlog is not None:
+        runlog.rewind(start - 1)  # what was logged after the checkpoint comes again
     began = time.monotonic()
     denoiser.train()
     for step in range(start, settings.steps):
@@ -160,7 +162,7 @@ def train_refiner(
             lr = optimizer.param_groups[0]["lr"]
             log.info("refiner step %d/%d loss %.4f", step, settings.steps, value)
             if runlog is not None:
-                runlog.write(
+                runlog.append(
                     step=step, loss=value, lr=lr, gradient=norm.item(), seconds=round(seconds, 2)
                 )
         if (step + 1) % settings.save_every == 0 or last:
