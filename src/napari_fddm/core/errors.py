@@ -107,6 +107,10 @@ class ConfigError(FddmError):
     """A setting has a value it cannot have."""
 
 
+class TrainingError(FddmError):
+    """A training cannot begin or go on."""
+
+
 class EngineError(FddmError):
     """The engine process stopped or could not start."""
 

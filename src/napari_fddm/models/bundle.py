@@ -91,6 +91,21 @@ class LoadedModel:
             torch.softmax(logits.cells.float(), dim=1).cpu().numpy(),
         )
 
+    def embed(
+        self, tiles_nhwc: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return what the heads see of tiles of shape (n, h, w, 3).
+
+        Returns
+        -------
+        tiles : array of float32, shape (n, d')
+        cells : array of float32, shape (n, d, 8, 8)
+        """
+        batch = torch.from_numpy(tiles_nhwc).to(self.compute.device)
+        with torch.inference_mode(), self.compute.autocast():
+            tiles, cells = self.classifier.embed(batch)
+        return tiles.float().cpu().numpy(), cells.float().permute(0, 3, 1, 2).cpu().numpy()
+
     def load_denoiser(self, input_scale: list[float]) -> Denoiser:
         """Load the second stage's network.
 

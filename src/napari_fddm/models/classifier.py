@@ -141,11 +141,15 @@ class TileClassifier(nn.Module):
 
     def forward(self, tiles_nhwc: torch.Tensor) -> TileLogits:
         """Classify uint8 tiles of shape (n, h, w, 3)."""
-        pooled, grid = self._features(self.preprocess(tiles_nhwc))
-        # one feature per bridge cell: (n, d, g, g) → (n, 8, 8, d)
-        cells = cell_means(grid).permute(0, 2, 3, 1)
+        pooled, cells = self.embed(tiles_nhwc)
         cell_logits = self.cell_head(cells).permute(0, 3, 1, 2)  # (n, c, 8, 8)
         return TileLogits(self.tile_head(pooled), cell_logits)
+
+    def embed(self, tiles_nhwc: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what the heads see of uint8 tiles (n, h, w, 3): (n, d') and (n, 8, 8, d)."""
+        pooled, grid = self._features(self.preprocess(tiles_nhwc))
+        # one feature per bridge cell: (n, d, g, g) → (n, 8, 8, d)
+        return pooled, cell_means(grid).permute(0, 2, 3, 1)
 
     def _features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the pooled feature (n, d') and the feature grid (n, d, g, g)."""
