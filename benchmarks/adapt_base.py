@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
 from napari_fddm.core.cards import ModelCard, read_card, write_card
@@ -78,15 +78,21 @@ def plain_model(work: Path) -> LoadedModel:
     return LoadedModel(folder, read_card(folder), choose_device("cpu"))
 
 
-def base_model(work: Path, model: LoadedModel, heads: Heads, left_out: str) -> Path:
-    """Write a model folder with heads that never saw one patient."""
-    folder = work / f"without-{left_out}"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / BACKBONE_FILE).exists():
-        shutil.copyfile(model.folder / BACKBONE_FILE, folder / BACKBONE_FILE)
-    save_file(heads.state(), folder / HEADS_FILE)
-    write_card(_card(model.card, folder, f"without-{left_out}"), folder)
-    return folder
+def load_or_train_heads(
+    work: Path, left_out: str, mosaics: dict[str, Mosaic], synthetic: tuple[np.ndarray, ...]
+) -> Heads:
+    """Return heads that never saw one patient, trained on the first call."""
+    path = work / f"heads-without-{left_out}.safetensors"
+    if not path.exists():
+        others = [mosaic for patient, mosaic in mosaics.items() if patient != left_out]
+        save_file(trained_heads(others, synthetic).state(), path)
+    state = load_file(path)
+    heads = Heads(build_head(384, 7), build_head(384, 7))
+    for name, head in zip(("tile_head.", "cell_head."), heads, strict=True):
+        part = {k.removeprefix(name): v for k, v in state.items() if k.startswith(name)}
+        head.load_state_dict(part)
+        head.eval()
+    return heads
 
 
 def _card(card: ModelCard, folder: Path, name: str) -> ModelCard:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from napari_fddm.core.events import StageDone, StageStarted
@@ -75,6 +75,23 @@ class Verdict:
         ]
         not_worse = all(after >= before for before, after in pairs)
         return bool(pairs) and not_worse and any(after > before for before, after in pairs)
+
+    def with_changed(self, share: float) -> Verdict:
+        """Return the verdict with the share of unpainted tiles that change."""
+        return replace(self, changed=share)
+
+    @property
+    def in_words(self) -> str:
+        """Say both figures, e.g. "tiles 61 % → 84 %, cells 55 % → 80 %"."""
+        pairs = (
+            ("tiles", self.tile_before, self.tile_after),
+            ("cells", self.cell_before, self.cell_after),
+        )
+        return ", ".join(
+            f"{name} {before:.0%} → {after:.0%}"
+            for name, before, after in pairs
+            if before is not None and after is not None
+        ).replace("%", " %")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -51,7 +51,9 @@ class TileFeatures:
     cells: npt.NDArray[np.float16]
 
     @classmethod
-    def of(cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]) -> TileFeatures:
+    def of(
+        cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]
+    ) -> TileFeatures:
         """Round what a model gave, cells in the order (d, 8, 8), to what is kept."""
         largest = float(np.finfo(np.float16).max)
         small = [np.clip(a, -largest, largest).astype(np.float16) for a in (pooled, cells_dhw)]

@@ -38,8 +38,8 @@ class HeadFitting:
         Weight of half the squared distance from the old weights.
     reach : float
         How alike an unpainted place must be to a painted one for its tie to be loosened:
-        the tie's weight is 1 − exp(−(d / (reach · d̄))²), d the distance to the nearest painted sample, d̄
-        the median distance between unpainted ones.
+        the tie's weight is 1 − exp(−(d / (reach · d̄))²), d the distance to the nearest
+        painted sample, d̄ the median distance between unpainted ones.
     noise : float
         Standard deviation of the noise on standardized features: few samples fill more of
         the space.
@@ -47,12 +47,12 @@ class HeadFitting:
         Of that noise.
     """
 
-    steps: int = 150
+    steps: int = 60
     lr: float = 3e-3
-    hold_answers: float = 0.3
-    hold_weights: float = 1e-3
-    reach: float = 0.7
-    noise: float = 0.3
+    hold_answers: float = 0.05
+    hold_weights: float = 1e-2
+    reach: float = 1.0
+    noise: float = 0.6
     seed: int = 0
 
 
@@ -123,9 +123,7 @@ def fit_head(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.M
         if len(hold):
             held = functional.cross_entropy(new(examples.unpainted), answers, reduction="none")
             loss = loss + settings.hold_answers * (hold * held).mean()
-        moved = sum(
-            (p - q).square().sum() for p, q in zip(new.parameters(), start, strict=True)
-        )
+        moved = sum((p - q).square().sum() for p, q in zip(new.parameters(), start, strict=True))
         loss = loss + 0.5 * settings.hold_weights * moved
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Features = Mapping[Index, TileFeatures]
 
 MOST_FOLDS = 5
-MOST_HELD_CELLS = 2048
+MOST_HELD_CELLS = 768
 """Unpainted cells whose answers are held: cells of one tile are alike."""
 
 
@@ -69,9 +69,7 @@ def tile_inputs(samples: Samples, features: Features) -> npt.NDArray[np.float16]
 def cell_inputs(samples: Samples, features: Features) -> npt.NDArray[np.float16]:
     """Return what the cell head sees of painted cells, shape (n, d)."""
     edge = next(iter(features.values())).cells.shape[0]
-    return np.stack(
-        [features[_index(i // edge)].cells[tuple(i % edge)] for i in samples.index]
-    )
+    return np.stack([features[_index(i // edge)].cells[tuple(i % edge)] for i in samples.index])
 
 
 def fit_heads(
@@ -104,9 +102,9 @@ def predict(head: nn.Module, inputs: npt.NDArray[np.floating]) -> npt.NDArray[np
 
 
 def assign_folds(samples: PaintedSamples) -> dict[int, int]:
-    """Return the fold of each site, so that each fold has some of every class.
+    """Return the fold of each site; the sites of a class take turns.
 
-    As many folds as the second-largest… at most `MOST_FOLDS`; sites of a class take turns.
+    So no fold holds out all sites of a class that has two or more.
     """
     sites = np.unique(samples.cells.site)
     folds = min(MOST_FOLDS, len(sites))

@@ -16,6 +16,8 @@ from scipy import ndimage
 from napari_fddm.core.tiling import CELLS_PER_TILE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
@@ -98,6 +100,18 @@ class PaintedSamples:
         """Number of sites."""
         return len(np.unique(self.cells.site))
 
+    def touched_tiles(self) -> set[tuple[int, int]]:
+        """Return (row, col) of every tile with a painted cell."""
+        return {(int(r), int(c)) for r, c in self.cells.index // CELLS_PER_TILE}
+
+    def on_tiles(self, known: Collection[tuple[int, int]]) -> PaintedSamples:
+        """Return the samples that lie on some tiles: those that could be read."""
+        cells = [(int(r), int(c)) in known for r, c in self.cells.index // CELLS_PER_TILE]
+        tiles = [(int(r), int(c)) in known for r, c in self.tiles.index]
+        return PaintedSamples(
+            self.cells.part(np.array(cells, bool)), self.tiles.part(np.array(tiles, bool))
+        )
+
     def sites_of(self) -> dict[int, int]:
         """Return the number of sites by class value, for classes that have any."""
         pairs = np.unique(np.stack([self.cells.label, self.cells.site], axis=1), axis=0)
@@ -130,7 +144,7 @@ def painted_samples(strokes: Strokes, cells: MapGeometry) -> PaintedSamples:
 
 
 def number_sites(painted: npt.NDArray[np.bool_]) -> Ints:
-    """Number the sites of painted bridge cells, from 1; 0 where nothing is painted."""
+    """Give each painted bridge cell the number of its site, from 1; 0 where nothing is painted."""
     reach = SITE_GAP_CELLS // 2
     near = ndimage.maximum_filter(painted, size=2 * reach + 1, mode="constant")
     numbers, _ = ndimage.label(near, structure=np.ones((3, 3)))
@@ -142,7 +156,8 @@ def _counts_by_cell(strokes: Strokes, cells: MapGeometry) -> Ints:
     rows, cols = np.nonzero(strokes.painted)
     values = strokes.painted[rows, cols].astype(np.int64) - 1
     index = [
-        _cell_index(axis, places, strokes.geometry, cells) for axis, places in ((0, rows), (1, cols))
+        _cell_index(axis, places, strokes.geometry, cells)
+        for axis, places in ((0, rows), (1, cols))
     ]
     counts = np.zeros((int(values.max(initial=0)) + 1, *cells.shape), np.int64)
     np.add.at(counts, (values, *index), 1)

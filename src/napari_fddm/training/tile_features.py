@@ -19,6 +19,8 @@ from napari_fddm.training.feature_cache import TileFeatures
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    import numpy.typing as npt
+
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.models.bundle import LoadedModel
@@ -48,15 +50,10 @@ def feature_events(
     try:
         with closing(iter_tile_batches(slide, grid, missing, batch_size)) as reading:
             for batch in reading:
-                good = [read for read in batch if read.pixels is not None]
-                pixels = np.full((batch_size, TILE_PX, TILE_PX, 3), WHITE, np.uint8)
-                for slot, read in zip(pixels, good, strict=False):
-                    slot[...] = read.pixels
-                pooled, cells = batches.run(
-                    lambda a, b, pixels=pixels: model.embed(pixels[a:b]), batch_size
-                )
-                for read, p, c in zip(good, pooled, cells, strict=False):
-                    cache.put((read.tile.row, read.tile.col), TileFeatures.of(p, c))
+                good = [(r.tile, r.pixels) for r in batch if r.pixels is not None]
+                found = _embed(model, [tile for _, tile in good], batches)
+                for (tile, _), p, c in zip(good, *found, strict=False):
+                    cache.put((tile.row, tile.col), TileFeatures.of(p, c))
                 done += len(batch)
                 yield Progressed(STAGE_FEATURES, done, len(indices))
     finally:
@@ -65,3 +62,18 @@ def feature_events(
     note = (batches.note,) if batches.note else ()
     yield StageDone(STAGE_FEATURES, time.monotonic() - started, note, batches.size)
     return {index: cache[index] for index in indices if index in cache}
+
+
+def _embed(
+    model: LoadedModel, tiles: Sequence[npt.NDArray[np.uint8]], batches: HalvingBatches
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Embed tiles in a batch of the usual shape, padded with glass."""
+    size = batches.batch_size
+    pixels = np.full((size, TILE_PX, TILE_PX, 3), WHITE, np.uint8)
+    for slot, tile in zip(pixels, tiles, strict=False):
+        slot[...] = tile
+
+    def call(a: int, b: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        return model.embed(pixels[a:b])
+
+    return batches.run(call, size)
