@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from napari_fddm.cli import adapt
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -20,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(adapt.app)
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +17,7 @@ from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapters import check_name, save_adapter
 from napari_fddm.training.feature_cache import FeatureCache, cache_folder, cache_key
 from napari_fddm.training.guidance import StrokeCounts
-from napari_fddm.training.judging import Heads
+from napari_fddm.training.judging import model_heads
 from napari_fddm.training.learning import learn_events
 from napari_fddm.training.reference import choose_reference
 from napari_fddm.training.samples import painted_samples
@@ -61,7 +60,7 @@ class AdaptResult:
         used = "used" if self.folder is not None else "not used: the model stays as it is"
         lines = [f"{self.verdict.sites} held-out sites: {self.verdict.in_words}; {used}."]
         if self.folder is not None:
-            lines.append(f"{self.verdict.changed:.0%} of the unpainted tiles get another class.")
+            lines.append(f"{100 * self.verdict.changed:.0f} % of the unpainted tiles get another class.")
         if self.strokes.advice:
             lines.append(self.strokes.advice)
         return " ".join(lines)
@@ -169,12 +168,6 @@ def adapt_events(
         real_classes=_real_classes(slide, strokes),
     )
     return AdaptResult(strokes, verdict, adapter.folder)
-
-
-def model_heads(model: LoadedModel) -> Heads:
-    """Return copies of a model's heads, on the CPU in float32."""
-    parts = (model.classifier.tile_head, model.classifier.cell_head)
-    return Heads(*(copy.deepcopy(part).cpu().float().eval() for part in parts))
 
 
 def _learn_heads(

@@ -5,33 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from napari_fddm.core.events import StageDone, StageStarted
+from napari_fddm.core.events import Progressed, StageDone, StageStarted
 
 STAGE_FEATURES, STAGE_JUDGE, STAGE_LEARN = "features", "judge", "learn"
-STAGE_TITLES = {
-    STAGE_FEATURES: "looking at tiles",
-    STAGE_JUDGE: "judging on held-out sites",
-    STAGE_LEARN: "learning from all sites",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Progressed:
-    """Another step of a stage is done.
-
-    Attributes
-    ----------
-    stage : str
-        As in ``StageStarted``.
-    done, total : int
-        Units of the stage.
-    """
-
-    stage: str
-    done: int
-    total: int
-
-
 AdaptEvent = StageStarted | Progressed | StageDone
 """What `training.adapt.adapt_events` yields."""
 

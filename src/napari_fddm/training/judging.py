@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from napari_fddm.training.adapt_events import STAGE_JUDGE, Progressed
+from napari_fddm.core.events import Progressed
+from napari_fddm.training.adapt_events import STAGE_JUDGE
 from napari_fddm.training.head_fitting import Examples, HeadFitting, fit_head
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.training.feature_cache import TileFeatures
     from napari_fddm.training.samples import PaintedSamples, Samples
 
@@ -40,6 +43,12 @@ class Heads(NamedTuple):
             for name, head in (("tile", self.tile), ("cell", self.cell))
             for key, value in head.state_dict().items()
         }
+
+
+def model_heads(model: LoadedModel) -> Heads:
+    """Return copies of a model's heads, on the CPU in float32."""
+    parts = (model.classifier.tile_head, model.classifier.cell_head)
+    return Heads(*(copy.deepcopy(part).cpu().float().eval() for part in parts))
 
 
 class Unpainted(NamedTuple):
@@ -160,7 +169,7 @@ def balanced_accuracy(
         return None
     weights = samples.part(judged).weights()
     right = predicted[judged] == samples.label[judged]
-    return float((weights * right).sum())
+    return float((weights * right).sum() / weights.sum())
 
 
 def _main_class(cells: Samples, site: int) -> int:

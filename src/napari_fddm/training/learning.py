@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.events import StageDone, StageStarted
-from napari_fddm.training.adapt_events import STAGE_JUDGE, STAGE_LEARN, Progressed, Verdict
+from napari_fddm.core.events import Progressed, StageDone, StageStarted
+from napari_fddm.training.adapt_events import STAGE_JUDGE, STAGE_LEARN, Verdict
 from napari_fddm.training.guidance import LEAST_SITES_PER_CLASS
 from napari_fddm.training.head_fitting import HeadFitting
 from napari_fddm.training.judging import (

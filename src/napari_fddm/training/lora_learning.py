@@ -1,6 +1,6 @@
 """The slower choice: LoRA adapters and heads learn from the pixels of painted tiles.
 
-The gate is one hold-out of every third site, because a fold takes minutes; what passed
+Heads that were retrained on the frozen backbone are where it starts. The gate is one hold-out of every third site, because a fold takes minutes; what passed
 it is kept as it is.
 """
 
@@ -16,16 +16,25 @@ import torch
 from torch.nn import functional
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.core.events import StageDone, StageStarted
+from napari_fddm.core.events import Progressed, StageDone, StageStarted
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.classifier import TileLogits
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
 from napari_fddm.pipeline.read import iter_tile_batches
-from napari_fddm.training.adapt_events import STAGE_FEATURES, STAGE_LEARN, Progressed, Verdict
+from napari_fddm.training.adapt_events import STAGE_FEATURES, STAGE_LEARN, Verdict
 from napari_fddm.training.classifier import augment, learning_rate_factor
+from napari_fddm.training.feature_cache import TileFeatures
 from napari_fddm.training.guidance import StrokeCounts
-from napari_fddm.training.judging import assign_folds, balanced_accuracy
+from napari_fddm.training.head_fitting import HeadFitting
+from napari_fddm.training.judging import (
+    Heads,
+    Unpainted,
+    assign_folds,
+    balanced_accuracy,
+    fit_heads,
+    model_heads,
+)
 from napari_fddm.training.samples import PaintedSamples
 
 if TYPE_CHECKING:
@@ -118,17 +127,31 @@ def learn_lora_events(
     kept = _on_sites(samples, out, inside=False)
     held = [i for i in reference[:HELD_TILES] if i in pixels]
     classifier, adapted = trainable_classifier(model)
+    _start_from(_quick_heads(model, kept, held, pixels), classifier)
     started = time.monotonic()
     yield StageStarted(STAGE_LEARN, settings.steps, "steps")
     yield from _fit_events(classifier, kept, held, pixels, answers, settings, model)
     yield StageDone(STAGE_LEARN, time.monotonic() - started)
     verdict = _judge(classifier, _on_sites(samples, out, inside=True), held, pixels, answers, model)
-    heads = {
-        f"{name}.{key}": value.detach().cpu().contiguous()
-        for name in ("tile_head", "cell_head")
-        for key, value in getattr(classifier, name).state_dict().items()
-    }
-    return LoraLearned(heads, lora_state(adapted), verdict)
+    heads = Heads(classifier.tile_head, classifier.cell_head)
+    return LoraLearned(heads.state(), lora_state(adapted), verdict)
+
+
+def _quick_heads(
+    model: LoadedModel, samples: PaintedSamples, held: Sequence[Index], pixels: Pixels
+) -> Heads:
+    """Return heads that learned from the frozen backbone, as without LoRA."""
+    features = {}
+    for index in {*samples.touched_tiles(), *held}:
+        pooled, cells = model.embed(pixels[index][None])
+        features[index] = TileFeatures.of(pooled[0], cells[0])
+    unpainted = Unpainted.of(features, held)
+    return fit_heads(model_heads(model), samples, features, unpainted, HeadFitting())
+
+
+def _start_from(heads: Heads, classifier: TileClassifier) -> None:
+    classifier.tile_head.load_state_dict(heads.tile.state_dict())
+    classifier.cell_head.load_state_dict(heads.cell.state_dict())
 
 
 def _read_events(
