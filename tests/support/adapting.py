@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.models.bundle import LoadedModel
 
-BLOCK = 1024  # px: four tiles along an edge
+BLOCK = 768  # px: three tiles along an edge
 BLOCKS = 4
 VIABLE, NECROSIS = 2, 3
 CONFIG = load_config(batch_size=16, label_mpp=8.0, stage="patch", tissue="all")

@@ -106,7 +106,7 @@ def learn(
     """
     from napari_fddm.cli.progress import drain
     from napari_fddm.core.config import load_config
-    from napari_fddm.training.adapt import count_strokes
+    from napari_fddm.training.guidance import count_strokes
 
     config = load_config(device=device, batch_size=batch_size)
     strokes = count_strokes(store)

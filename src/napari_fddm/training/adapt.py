@@ -60,7 +60,9 @@ class AdaptResult:
         used = "used" if self.folder is not None else "not used: the model stays as it is"
         lines = [f"{self.verdict.sites} held-out sites: {self.verdict.in_words}; {used}."]
         if self.folder is not None:
-            lines.append(f"{100 * self.verdict.changed:.0f} % of the unpainted tiles get another class.")
+            lines.append(
+                f"{100 * self.verdict.changed:.0f} % of the unpainted tiles get another class."
+            )
         if self.strokes.advice:
             lines.append(self.strokes.advice)
         return " ".join(lines)
@@ -74,19 +76,6 @@ class AdaptResult:
             "strokes": self.strokes.to_json(),
             "folder": str(self.folder) if self.folder else None,
         }
-
-
-def count_strokes(path: Path) -> StrokeCounts:
-    """Say what there is to learn from in a store, without a model.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be read.
-    """
-    with AnalysisStore.open(path) as store:
-        samples = painted_samples(read_strokes(store), store.geometries.cell)
-        return StrokeCounts.of(samples, store.table)
 
 
 def adapt_events(

@@ -90,14 +90,16 @@ def check_name(name: str) -> Path:
     return folder
 
 
-def free_name(stem: str) -> str:
-    """Return a name that is not taken: the stem, made safe, with a number."""
-    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:40] or "adapted"
+def free_name(stem: str = "adapted") -> str:
+    """Return a name that is not taken: a stem with a number.
+
+    Never the slide's: names of models end up in what is exported.
+    """
     taken = {path.name for path in adapters_folder().glob("*")}
     number = 1
-    while f"{safe}-{number}" in taken:
+    while f"{stem}-{number}" in taken:
         number += 1
-    return f"{safe}-{number}"
+    return f"{stem}-{number}"
 
 
 def save_adapter(

@@ -139,7 +139,8 @@ class FeatureCache:
         if not self.path.exists():
             return {}
         try:
-            with np.load(self.path, allow_pickle=False) as stored:  # checks each part's CRC
+            # The zip's CRCs are checked; np.load would leave a file open that is no zip.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 index, pooled, cells = (stored[name] for name in ("index", "pooled", "cells"))
                 if str(stored["key"]) != self._key or not _fits(index, pooled, cells):
                     raise ValueError("its content is not what its name says")

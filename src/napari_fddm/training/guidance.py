@@ -6,8 +6,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import TrainingError
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.training.samples import painted_samples
+from napari_fddm.training.strokes import read_strokes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.training.samples import PaintedSamples
 
@@ -100,3 +105,16 @@ class StrokeCounts:
             raise NotEnoughStrokesError(
                 f"there are too few strokes to learn from ({self.in_words}).", hint=self.advice
             )
+
+
+def count_strokes(path: Path) -> StrokeCounts:
+    """Say what there is to learn from in a store, without a model.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with AnalysisStore.open(path) as store:
+        samples = painted_samples(read_strokes(store), store.geometries.cell)
+        return StrokeCounts.of(samples, store.table)

@@ -1,7 +1,7 @@
 """The slower choice: LoRA adapters and heads learn from the pixels of painted tiles.
 
-Heads that were retrained on the frozen backbone are where it starts. The gate is one hold-out of every third site, because a fold takes minutes; what passed
-it is kept as it is.
+Heads that were retrained on the frozen backbone are where it starts. The gate is one
+hold-out of every third site, because a fold takes minutes; what passed it is kept as it is.
 """
 
 from __future__ import annotations
