@@ -39,6 +39,7 @@ class AdaptPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._free = self._enough = False
         self.ask_button = QPushButton("Learn from my corrections…")
         self.ask_button.setToolTip(
             "Let the model learn from what you painted on this slide. It is kept only if it does "
@@ -62,7 +63,7 @@ class AdaptPanel(QWidget):
         self.back_button.clicked.connect(self.back_clicked)
         self.set_question(None)
         self.set_verdict("")
-        self.set_can_ask(False)
+        self.set_possible(analysis=False, busy=False)
 
     def _lay_out(self) -> tuple[QWidget, QWidget]:
         layout = QVBoxLayout(self)
@@ -93,18 +94,22 @@ class AdaptPanel(QWidget):
             layout.addWidget(box)
         return question, answer
 
-    def set_can_ask(self, possible: bool) -> None:
-        """Whether there is an analysis to learn from, and nothing else going on."""
-        self.ask_button.setEnabled(possible)
-        for button in (self.learn_button, self.use_button, self.back_button):
-            button.setEnabled(possible)
+    def set_possible(self, *, analysis: bool, busy: bool) -> None:
+        """Whether there is an analysis to learn from, and whether the engine is at work."""
+        self._free = analysis and not busy
+        self.ask_button.setEnabled(self._free)
+        self.learn_button.setEnabled(self._free and self._enough)
+        self.use_button.setEnabled(not busy)
+        self.back_button.setEnabled(not busy)
 
     def set_question(self, text: str | None, name: str = "", *, enough: bool = False) -> None:
         """Show what there is to learn from and ask; None asks nothing."""
+        self._enough = enough
         self._question.setVisible(text is not None)
         self.counts_label.setText(text or "")
         self.name_edit.setText(name)
-        for widget in (self.learn_button, self.name_edit, self.lora_box):
+        self.learn_button.setEnabled(self._free and enough)
+        for widget in (self.name_edit, self.lora_box):
             widget.setEnabled(enough)
 
     def set_verdict(self, text: str, *, adapted: bool | None = None) -> None:

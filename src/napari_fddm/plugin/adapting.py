@@ -161,8 +161,6 @@ class Adapting(QObject):
         strokes = asked.strokes
         text = f"You painted at {strokes.in_words}. {strokes.advice}".strip()
         self._panel.set_question(text, asked.name, enough=strokes.enough)
-        self._panel.set_can_ask(not self._state.busy)
-        self._panel.learn_button.setEnabled(strokes.enough and not self._state.busy)
 
     def _show_problem(self, error: FddmError) -> None:
         self._panel.set_question(None)
@@ -268,8 +266,8 @@ class Adapting(QObject):
         self._show_possible()
 
     def _show_possible(self) -> None:
-        possible = self._session.current is not None and not self._state.busy
-        self._panel.set_can_ask(possible)
+        there = self._session.current is not None
+        self._panel.set_possible(analysis=there, busy=self._state.busy)
 
 
 def _flushed(analysis: Analysis) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fddm.core.tiling import CELLS_PER_TILE
+from napari_fddm.pipeline.clamping import count_by_cell
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -129,7 +130,9 @@ def painted_samples(strokes: Strokes, cells: MapGeometry) -> PaintedSamples:
     cells : MapGeometry
         The grid of bridge cells.
     """
-    counts = _counts_by_cell(strokes, cells)
+    counts = count_by_cell(strokes.painted, strokes.geometry, cells)
+    if not len(counts):
+        return PaintedSamples(_none(), _none())
     area = (cells.cell / strokes.geometry.cell) ** 2  # label cells in a bridge cell
     total = counts.sum(axis=0)
     sites = number_sites(total > 0)
@@ -151,25 +154,6 @@ def number_sites(painted: npt.NDArray[np.bool_]) -> Ints:
     return np.where(painted, numbers, 0).astype(np.int64)
 
 
-def _counts_by_cell(strokes: Strokes, cells: MapGeometry) -> Ints:
-    """Count painted label cells by class and bridge cell, shape (classes, H, W)."""
-    rows, cols = np.nonzero(strokes.painted)
-    values = strokes.painted[rows, cols].astype(np.int64) - 1
-    index = [
-        _cell_index(axis, places, strokes.geometry, cells)
-        for axis, places in ((0, rows), (1, cols))
-    ]
-    counts = np.zeros((int(values.max(initial=0)) + 1, *cells.shape), np.int64)
-    np.add.at(counts, (values, *index), 1)
-    return counts
-
-
-def _cell_index(axis: int, places: Ints, labels: MapGeometry, cells: MapGeometry) -> Ints:
-    centers = labels.origin[axis] + (places + 0.5) * labels.cell
-    index = ((centers - cells.origin[axis]) / cells.cell).astype(np.int64)
-    return np.clip(index, 0, cells.shape[axis] - 1)
-
-
 def _tiles_of(cells: Samples) -> Samples:
     """Return the tiles that painted cells lie in, as far as one class prevails."""
     found: list[tuple[int, int, int, float, int]] = []
@@ -182,7 +166,11 @@ def _tiles_of(cells: Samples) -> Samples:
         if cover >= LEAST_TILE_COVER and by_class.max() >= PURE * painted:
             found.append((row, col, int(by_class.argmax()), cover, int(cells.site[inside][0])))
     if not found:
-        empty = np.zeros(0, np.int64)
-        return Samples(np.zeros((0, 2), np.int64), empty, np.zeros(0), empty)
+        return _none()
     rows, cols, labels, covers, sites = (np.array(column) for column in zip(*found, strict=True))
     return Samples(np.stack([rows, cols], axis=1), labels, covers.astype(np.float64), sites)
+
+
+def _none() -> Samples:
+    empty = np.zeros(0, np.int64)
+    return Samples(np.zeros((0, 2), np.int64), empty, np.zeros(0), empty)
