@@ -9,18 +9,19 @@ STAMP := $(VENV)/.installed
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 	$(patsubst %,tests/plugin/test_%.py,background keeper)
 
-.PHONY: demo test test-all lint bench docs screenshots clean system-libraries
+.PHONY: demo test test-all lint bench bench-science docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
 test: $(STAMP) system-libraries
-	$(BIN)/python -m pytest -m "not gui" -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui and not thorough" -n 2 --dist loadfile $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and not thorough" $(PYTEST_ARGS)
 	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
 
-# And the long flows of the window, real slides among them.
+# And the long flows of the window, real slides among them, and the long trainings.
 test-all: test
+	$(BIN)/python -m pytest -m "not gui and thorough" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and thorough" $(PYTEST_ARGS)
 
 lint: $(STAMP)
@@ -47,6 +48,15 @@ bench: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+# Does refining pay? About an hour on two idle cores, resumable; its data and results stay
+# in SCIENCE_WORK. SCIENCE_DATA is a folder with osteosarcoma/ and seg/; without it only
+# synthetic slides are measured.
+SCIENCE_WORK ?= science-work
+SCIENCE_DATA ?=
+bench-science: $(STAMP)
+	$(BIN)/python -m benchmarks.science_refinement --work $(SCIENCE_WORK) \
+		$(if $(SCIENCE_DATA),--data $(SCIENCE_DATA))
 
 system-libraries:
 	@sh scripts/system-libraries.sh

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer.main
 import yaml
 from napari.layers import Labels
 from napari.utils.shortcuts import default_shortcuts
 from scripts.tidy_pictures import IMAGES, LARGEST_BYTES, shown_pictures
 
 import napari_fddm
+from napari_fddm.cli.main import app
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import DEFINITIONS
@@ -110,7 +112,7 @@ def test_the_gestures_do_what_the_table_says(layer):
     layer.take_up(tool=Tool.BRUSH, action=Action.EXCLUDE)
     assert shown["left-drag", "Brush"].startswith("the action")
     assert drag(layer).tolist() == [0]
-    assert shown["Ctrl-drag, Shift-drag", "Brush, Fill"].startswith("restores")
+    assert shown["Ctrl-drag, Shift-drag", "any"].startswith("restores")
     assert drag(layer, "Control").tolist() == [3]
     assert drag(layer).tolist() == [0]
     assert drag(layer, "Shift").tolist() == [3]
@@ -120,6 +122,7 @@ def test_the_gestures_do_what_the_table_says(layer):
     layer.take_up(tool=Tool.LASSO, action=Action.EXCLUDE)
     assert shown["left-drag", "Lasso"].startswith("the action inside")
     assert drag(layer).tolist() == [0]
+    assert drag(layer, "Control").tolist() == [3]
     layer.take_up(tool=Tool.BRUSH)
     assert shown["right-click, then move around", "Brush"].startswith("draws")
     assert layer._overlays["brush_stroke"].enabled
@@ -143,3 +146,28 @@ def test_every_picture_is_there_is_shown_and_is_small():
 def test_the_table_of_definitions_is_the_program_s():
     expected = [[f"`{d.name}`", d.title, d.formula, d.source] for d in DEFINITIONS.values()]
     assert rows("definitions.md", "definitions") == expected
+
+
+def test_every_command_and_option_in_the_pages_exists():
+    commands = typer.main.get_command(app).commands
+    shown = [
+        line.split("#")[0].split()
+        for page in sorted(DOCS.glob("*.md"))
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+        for line in map(str.strip, block.splitlines())
+        if line.startswith("napari-fddm ")
+    ]
+    assert len([words for words in shown if words[1] == "evaluate"]) >= 6
+    for _, name, *words in shown:
+        if name.startswith("-"):
+            continue
+        command = commands[name]
+        if hasattr(command, "commands"):  # a group, as `train`
+            name, *words = words
+            command = command.commands[name]
+        known = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        assert {word for word in words if word.startswith("-")} <= known | {"--help"}, name

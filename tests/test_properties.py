@@ -46,6 +46,12 @@ PROPERTIES = {
     31: "a rate that follows edits equals a recount",
     32: "the paper's metric preset gives the paper's way of counting",
     33: "the edges of the Huvos grades",
+    34: "18 first-order features of analytic tiles",
+    35: "the leaves of a class tree add up to 1",
+    36: "a level's weight settles at clip(0.2 / loss, 0.2, 3)",
+    37: "a batch without tumor has a finite loss",
+    38: "the gate's weights add up to 1",
+    39: "the mixed label has three policies",
     40: "colors and labels map onto each other; unknown colors are flagged",
 }
 """Those of ALGORITHM E.2 that must have a test; add a line for each one that comes."""

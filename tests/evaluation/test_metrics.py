@@ -10,15 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import FDDM, compute_rate
-from napari_fddm.evaluation.metrics import (
-    FDDM_PAPER,
-    Confusion,
-    MetricSettings,
-    score_slides,
-)
+from napari_fddm.evaluation.confusion import Area, Confusion
+from napari_fddm.evaluation.metrics import FDDM_PAPER, MetricSettings, score_slides
 
 N = len(OSTEOSARCOMA)
 BG, VT, NC, FH, HC, IF, NT = range(N)
@@ -38,6 +34,9 @@ def demo() -> Confusion:
     counts[VT, VT], counts[VT, NT] = 10, 40
     counts[NT, NT], counts[NT, VT] = 30, 20
     return Confusion(counts)
+
+
+ONE_CLASS = ClassTable((OSTEOSARCOMA["BG"],))
 
 
 def slow_counts(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -72,7 +71,7 @@ def test_every_score_is_that_of_the_cells(truth: np.ndarray, predicted: np.ndarr
 def test_p29_the_order_of_the_classes_does_not_matter(counts: np.ndarray, order: list[int]):
     plain = Confusion(counts)
     turned = Confusion(counts[np.ix_(order, order)])
-    for name in ("iou", "precision", "recall"):
+    for name in ("iou", "dice", "precision", "recall"):
         np.testing.assert_array_equal(getattr(plain, name)()[order], getattr(turned, name)())
     with_bg = MetricSettings(include_bg=True)
     assert score_slides([turned], with_bg).mean_iou == pytest.approx(
@@ -114,7 +113,7 @@ def test_p32_without_its_flattery_the_same_slide_scores_less():
 def test_p32_the_annotation_mask_hides_what_lies_outside():
     truth = np.array([[1, 2, 2, 0, 7]], np.uint8)
     predicted = np.array([[3, 2, 7, 4, 0]], np.uint8)
-    hidden = Confusion.from_labels(truth, predicted, mask="annotation").counts
+    hidden = Confusion.from_labels(truth, predicted, area=Area("annotation")).counts
     assert hidden[BG, BG] == 2  # the necrosis on glass and the fibrosis off the annotation
     assert (hidden[VT, VT], hidden[VT, NT], hidden.sum()) == (1, 1, 4)
     honest = Confusion.from_labels(truth, predicted).counts
@@ -126,7 +125,7 @@ def test_only_tissue_counts_where_that_is_wanted(
     truth: np.ndarray, predicted: np.ndarray, other: np.ndarray
 ):
     tissue = other % 2 == 0
-    masked = Confusion.from_labels(truth, predicted, mask="tissue", tissue=tissue)
+    masked = Confusion.from_labels(truth, predicted, area=Area("tissue", tissue))
     cut = Confusion.from_labels(np.where(tissue, truth, 0).astype(np.uint8), predicted)
     assert np.array_equal(masked.counts, cut.counts)
 
@@ -145,6 +144,26 @@ def test_each_slide_counts_alike_only_per_slide():
     slides = [Confusion(good), Confusion(bad)]
     assert score_slides(slides).recall[VT] == pytest.approx(0.9)
     assert score_slides(slides, MetricSettings("per_slide")).recall[VT] == pytest.approx(0.5)
+
+
+@given(matrices)
+def test_dice_follows_from_iou(counts: np.ndarray):
+    iou = Confusion(counts).iou()
+    np.testing.assert_allclose(Confusion(counts).dice(), 2 * iou / (1 + iou))
+
+
+@given(maps, maps, maps)
+def test_a_drawn_annotation_takes_the_place_of_the_truth_s(
+    truth: np.ndarray, predicted: np.ndarray, other: np.ndarray
+):
+    inside = other % 2 == 0
+    found = Confusion.from_labels(truth, predicted, area=Area("annotation", annotation=inside))
+    true, said = (np.where(inside, m, 1).astype(np.uint8) for m in (truth, predicted))
+    assert np.array_equal(found.counts, slow_counts(true, said))
+    assert np.array_equal(
+        Area("annotation", annotation=inside).scored(truth, predicted),
+        inside & (truth != 0) & (predicted != 0),
+    )
 
 
 @given(matrices)
@@ -177,9 +196,13 @@ def test_what_does_not_fit_is_refused():
         Confusion.from_labels(some, np.ones((2, 3), np.uint8))
     with pytest.raises(ConfigError, match="beyond the 7 classes"):
         Confusion.from_labels(some, some * 8)
-    for arguments in ({"mask": "tissue"}, {"tissue": some > 0}):
+    for arguments in (("tissue",), ("none", some > 0), ("tissue", some > 0, some > 0)):
         with pytest.raises(ConfigError, match="belongs to"):
-            Confusion.from_labels(some, some, **arguments)
+            Area(*arguments)
+    with pytest.raises(ConfigError, match="does not match"):
+        Confusion.from_labels(some, some, area=Area("tissue", np.ones((2, 3), bool)))
+    with pytest.raises(ConfigError, match="different classes"):
+        Confusion(np.ones((N, N), np.int64)) + Confusion(np.ones((1, 1), np.int64), ONE_CLASS)
     for wrong in (np.zeros((3, 3), np.int64), np.zeros((N, N)), np.full((N, N), -1)):
         with pytest.raises(ConfigError, match="7 × 7"):
             Confusion(wrong)

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fddm.core.cards import DenoiserSettings
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.models.lora import add_lora
-from napari_fddm.pipeline.refine import input_scale
 from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.classifier import (
     ClassifierTraining,
@@ -20,12 +16,9 @@ from napari_fddm.training.classifier import (
     learning_rate_factor,
     train_classifier,
 )
-from napari_fddm.training.refiner import RefinerTraining, random_regions, train_refiner
 from napari_fddm.training.synthetic_data import (
-    SlideMaps,
     TileSet,
     block_majority,
-    load_or_make_maps,
     load_or_make_tiles,
 )
 from tests.support.models import TINY
@@ -57,23 +50,6 @@ def test_augmented_pixels_keep_their_truth(seed):
             assert len(np.unique(per_cell[truth[tile] == channel])) <= 1
         order = [per_cell[truth[tile] == c][0] for c in range(7) if (truth[tile] == c).any()]
         assert (np.diff(np.array(order, int)) > 0).all()
-
-
-def coded_maps(rng, side=96):
-    truth = rng.integers(0, 7, (side, side)).astype(np.uint8)
-    source = np.moveaxis(np.eye(7)[truth], 2, 0).astype(np.float16)
-    features = np.stack([truth / 10] * 6).astype(np.float16)
-    return SlideMaps(source, features, truth)
-
-
-def test_regions_keep_source_features_and_truth_together(rng):
-    source, features, truth = random_regions([coded_maps(rng)], 8, rng)
-    assert source.shape == (8, 7, 64, 64)
-    assert np.array_equal(source.argmax(axis=1), truth)
-    assert np.allclose(source.sum(axis=1), 1, atol=1e-5)
-    for region in range(8):
-        means = [features[region, 0][truth[region] == c].mean() for c in range(7)]
-        assert (np.diff(means) > 0).all()
 
 
 def test_the_learning_rate_warms_up_and_falls():
@@ -141,45 +117,9 @@ def test_a_stopped_classifier_training_goes_on_to_the_same_end(tiles, tmp_path):
         assert changed == one.requires_grad, name
 
 
-def test_the_refiner_learns_to_copy_a_perfect_source(rng, tmp_path):
-    scheduler = BrownianBridgeScheduler()
-    torch.manual_seed(0)
-    denoiser = Denoiser(DenoiserSettings(widths=(8, 16), layers=1), input_scale(scheduler))
-    blocks = rng.integers(0, 7, (12, 12)).astype(np.uint8).repeat(8, axis=0).repeat(8, axis=1)
-    source = np.moveaxis(np.eye(7)[blocks], 2, 0).astype(np.float16)
-    slide = SlideMaps(source, np.zeros((6, 96, 96), np.float16), blocks)
-    settings = RefinerTraining(steps=60, batch_size=2, lr=5e-3, ema=0.9, save_every=1000)
-    train_refiner(denoiser, scheduler, [slide], settings, CPU, tmp_path / "c")
-    region, features, truth = random_regions([slide], 2, rng)
-    y = torch.from_numpy(region)
-    condition = torch.cat([y, torch.from_numpy(features)], dim=1)
-    with torch.no_grad():
-        logits = denoiser(y, torch.tensor(scheduler.last_timestep), condition)
-    agreement = float((logits.argmax(dim=1).numpy() == truth).mean())
-    assert agreement > 0.9
-
-
-class BlindModel:
-    """Says background for everything."""
-
-    calls = 0
-
-    def classify(self, tiles):
-        self.calls += 1
-        probs = np.eye(7, dtype=np.float32)[np.zeros(len(tiles), int)]
-        return probs, probs[:, :, None, None].repeat(8, axis=2).repeat(8, axis=3)
-
-
-def test_tiles_and_maps_are_made_once(tmp_path, monkeypatch):
+def test_tiles_are_made_once(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_fddm.training.synthetic_data.SLIDE_PX", 1024)
     tiles = load_or_make_tiles(tmp_path / "t.npz", count=5, first_seed=1, analysis_mpp=1.0)
     again = load_or_make_tiles(tmp_path / "t.npz", count=5, first_seed=99, analysis_mpp=1.0)
     assert np.array_equal(tiles.pixels, again.pixels)
     assert tiles.cells.shape == (5, 8, 8)
-    model = BlindModel()
-    maps = load_or_make_maps(tmp_path, 1, model, 1.0)
-    calls = model.calls
-    assert calls > 0
-    assert np.array_equal(load_or_make_maps(tmp_path, 1, model, 1.0).truth, maps.truth)
-    assert model.calls == calls
-    assert maps.truth.shape == maps.source.shape[1:] == (16, 16)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from napari_fddm.cli import adapt
+from napari_fddm.cli import adapt, dataset, train
+from napari_fddm.cli import train_stage2 as _train_stage2  # noqa: F401 - registers its commands
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -22,6 +23,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(adapt.app)
+app.add_typer(dataset.app)
+app.add_typer(train.app)
 
 RegionOption = Annotated[
     tuple[float, float, float, float] | None,
@@ -71,8 +74,12 @@ def run(
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
     stage: Annotated[
-        str, typer.Option(help="patch: classes of whole tiles; refined: with the bridge.")
-    ] = "refined",
+        str | None,
+        typer.Option(
+            help="patch: classes of whole tiles; refined: with the bridge. If unset, refined where "
+            "the model has a bridge."
+        ),
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
@@ -155,6 +162,100 @@ def rate(
     from napari_fddm.cli.stores import print_rate
 
     print_rate(store, label=label, definition=definition, definitions=definitions, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    pred: Annotated[
+        str,
+        typer.Argument(
+            help="Label map (store, OME-Zarr, one of its labels, PNG, TIFF), a folder of them, or "
+            "alone a manifest (CSV: pred, truth, case)."
+        ),
+    ],
+    truth: Annotated[
+        str | None,
+        typer.Argument(help="The same for the truth; not with a manifest. Also synthetic:HxW."),
+    ] = None,
+    pred_label: Annotated[
+        str | None, typer.Option(help="Label map in PRED: corrected, refined, patch, reader-…")
+    ] = None,
+    truth_label: Annotated[str | None, typer.Option(help="Label map in TRUTH.")] = None,
+    pred_as: Annotated[
+        str, typer.Option(help="Pixels of a picture: auto, values, paper or screen colors.")
+    ] = "auto",
+    truth_as: Annotated[str, typer.Option(help="The same for TRUTH.")] = "auto",
+    unknown: Annotated[
+        str, typer.Option(help="Values and colors of no class: refuse or leave-out.")
+    ] = "refuse",
+    preset: Annotated[
+        str, typer.Option(help="default, or fddm_paper: as the paper's code counts.")
+    ] = "default",
+    aggregate: Annotated[str | None, typer.Option(help="pooled or per_slide.")] = None,
+    absent: Annotated[
+        str | None, typer.Option(help="Score of a class that is nowhere: nan or one.")
+    ] = None,
+    include_bg: Annotated[
+        bool | None,
+        typer.Option("--include-bg/--no-include-bg", help="Whether means have background."),
+    ] = None,
+    mask: Annotated[str | None, typer.Option(help="none, tissue or annotation.")] = None,
+    tissue: Annotated[str | None, typer.Option(help="Mask picture for --mask tissue.")] = None,
+    annotation: Annotated[
+        str | None, typer.Option(help="Mask picture of what was annotated, for --mask annotation.")
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel of pictures.")] = None,
+    boundary_um: Annotated[
+        float, typer.Option(help="Tolerance of the boundary F-score, µm; 0: none.")
+    ] = 32.0,
+    calibration: Annotated[
+        bool, typer.Option(help="Compare probabilities of a store with the truth.")
+    ] = True,
+    definitions: DefinitionsOption = None,
+    case_pattern: Annotated[
+        str | None, typer.Option(help="Of folders: regular expression of the case in a name.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    resamples: Annotated[int, typer.Option(help="Draws of cases for the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", help="JSON report to write.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Markdown report to write; printed if unset.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Picture to write: PNG, PDF or SVG.")] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare label maps with the truth: scores, rates, agreement, calibration."""
+    from napari_fddm.cli.evaluate import evaluate as compare
+
+    compare(
+        pred,
+        truth,
+        json_file=json_file,
+        markdown=markdown,
+        figure=figure,
+        definitions=definitions,
+        case_pattern=case_pattern,
+        tissue=tissue,
+        annotation=annotation,
+        quiet=quiet,
+        pred_label=pred_label,
+        truth_label=truth_label,
+        pred_as=pred_as,
+        truth_as=truth_as,
+        unknown=unknown,
+        preset=preset,
+        aggregate=aggregate,
+        absent=absent,
+        include_bg=include_bg,
+        mask=mask,
+        mpp=mpp,
+        boundary_um=boundary_um,
+        calibration=calibration,
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 @app.command()

@@ -49,6 +49,8 @@ def run_slide(
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place, open_slide
 
+    if settings.get("stage") is None:
+        settings["stage"] = _stage_of(model, quiet=quiet)
     config = load_config(**settings)
     check_tissue(config.tissue)
     if fresh and revise:
@@ -83,6 +85,18 @@ def run_slide(
         typer.echo(rate_text(made))
         typer.echo(f"store: {result.store}")
     return made
+
+
+def _stage_of(model: str, *, quiet: bool) -> str:
+    """Return how far a model can go; a classifier alone has no refiner, which is said."""
+    from napari_fddm.pipeline.model_cards import look_up
+
+    card = look_up(model)
+    if card is None or card.refiner is not None:
+        return "refined"
+    if not quiet:
+        typer.echo(f"note: {card.id} has no refiner, so --stage patch", err=True)
+    return "patch"
 
 
 def parse_region(values: tuple[float, float, float, float]) -> Region:

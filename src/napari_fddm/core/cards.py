@@ -33,6 +33,9 @@ class DenoiserSettings(BaseModel):
         Channels at each resolution, 64, 32, 16 … cells.
     layers : int
         Residual blocks per resolution.
+    residual : bool
+        Whether the output is added to log y, so that a network that says nothing
+        returns y; for logits alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +45,7 @@ class DenoiserSettings(BaseModel):
     condition_channels: int = 16
     widths: tuple[int, ...] = (32, 64, 96)
     layers: int = 2
+    residual: bool = False
 
 
 ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"
@@ -89,6 +93,15 @@ class ClassifierCard(BaseModel):
         Normalization.
     lora : LoraSettings
         The adapter's shape.
+    segmenter : str or None
+        An architecture of segmentation-models-pytorch around the backbone, which then
+        names its encoder; None for a classifier of tiles.
+    tree : tuple of str or None
+        Classes that the tile's head tells apart question by question
+        (`models.hierarchy`); None for a flat head.
+    radiomics : tuple of str
+        Sets of features (`models.radiomics`) that a gate fuses with the image's; empty:
+        the image alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +114,30 @@ class ClassifierCard(BaseModel):
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     lora: LoraSettings = LoraSettings()
+    segmenter: str | None = None
+    tree: tuple[str, ...] | None = None
+    radiomics: tuple[Literal["first_order", "glcm"], ...] = ()
+
+
+class InputMoments(BaseModel):
+    """Spread of x_0 and y, from which x_t is scaled to unit variance (ALGORITHM H.1).
+
+    The defaults are those of one-hot maps with seven equally frequent classes, and a y
+    as wide as x_0 that agrees with it.
+
+    Attributes
+    ----------
+    original, source : float
+        Variance of x_0 and of y, the mean over channels.
+    covariance : float
+        Of x_0 and y, likewise.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    original: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    source: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
+    covariance: float = Field(default=6 / 49, allow_inf_nan=False)
 
 
 class RefinerCard(BaseModel):
@@ -120,6 +157,8 @@ class RefinerCard(BaseModel):
         Whether the network's output is logits of x̂_0, or regressed as the paper's.
     prediction_type : {"bridge_difference", "noise", "source_minus_sample"}
         What a regressed output means.
+    input_moments : InputMoments or None
+        How x_t is scaled before the network; None where it is not, as in the paper.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +171,7 @@ class RefinerCard(BaseModel):
     prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
         "bridge_difference"
     )
+    input_moments: InputMoments | None = InputMoments()
 
 
 class BaseReference(BaseModel):
@@ -208,6 +248,9 @@ class ModelCard(BaseModel):
             raise ValueError(f"real_classes names {', '.join(unknown)}, which is no class of it")
         if self.real_classes and not self.real_tissue:
             raise ValueError("real_classes names classes although real_tissue is false")
+        tree = self.classifier.tree
+        if tree is not None and not (len(tree) > 1 and set(tree) <= set(self.classes)):
+            raise ValueError("tree must name two classes of it or more")
         return self
 
 

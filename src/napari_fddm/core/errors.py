@@ -107,6 +107,10 @@ class ConfigError(FddmError):
     """A setting has a value it cannot have."""
 
 
+class DataError(FddmError):
+    """A manifest, an annotation or a set of training data is not as it must be."""
+
+
 class TrainingError(FddmError):
     """A training cannot begin or go on."""
 

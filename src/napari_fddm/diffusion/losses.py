@@ -251,5 +251,13 @@ def sample_timesteps(
     return torch.where(at_end, scheduler.last_timestep, timesteps).to(device)
 
 
+def uniform_timesteps(
+    batch_size: int, scheduler: BrownianBridgeScheduler, generator: torch.Generator
+) -> torch.Tensor:
+    """Draw timesteps (b,) evenly from the whole schedule, as the paper's code does."""
+    first, last = scheduler.first_timestep, scheduler.last_timestep
+    return torch.randint(first, last + 1, (batch_size,), generator=generator)
+
+
 def _at_least_tiny(total: torch.Tensor) -> torch.Tensor:
     return total.clamp(min=torch.finfo(total.dtype).tiny)

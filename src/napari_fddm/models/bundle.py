@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_fddm.core.cards import CARD_NAME, ModelCard, first_line, read_card
+from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, first_line, read_card
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
+from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE
 from napari_fddm.models.hub import HubSource, find_backbone
 from napari_fddm.models.lora import merge_lora
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
+from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -65,8 +67,13 @@ class LoadedModel:
         self.card = card
         self.compute = compute
         self.backbone_sha256: str | None = None  # of a backbone that is not in the folder
-        classifier = self._load_classifier().to(compute.device).eval()
-        self.classifier = with_best_layout(classifier, compute.device)
+        self.classifier: torch.nn.Module
+        if card.classifier.segmenter is not None:
+            self.classifier = self._load_segmenter(card.classifier.segmenter)
+            self.classifier.to(compute.device).eval()
+        else:
+            classifier = self._load_classifier().to(compute.device).eval()
+            self.classifier = with_best_layout(classifier, compute.device)
 
     @property
     def can_refine(self) -> bool:
@@ -100,10 +107,20 @@ class LoadedModel:
         -------
         tiles : array of float32, shape (n, d')
         cells : array of float32, shape (n, d, 8, 8)
+
+        Raises
+        ------
+        WeightsError
+            If the model's first stage is no classifier of tiles.
         """
+        if not isinstance(self.classifier, TileClassifier):
+            raise WeightsError(
+                f"the model {self.card.id!r} segments regions and has no features of tiles.",
+                hint="Take a model that classifies tiles.",
+            )
         batch = torch.from_numpy(tiles_nhwc).to(self.compute.device)
         with torch.inference_mode(), self.compute.autocast():
-            tiles, cells = self.classifier.embed(batch)
+            tiles, cells, _ = self.classifier.features(batch)
         return tiles.float().cpu().numpy(), cells.float().permute(0, 3, 1, 2).cpu().numpy()
 
     def load_denoiser(self, input_scale: list[float]) -> Denoiser:
@@ -156,6 +173,13 @@ class LoadedModel:
             )
         return state
 
+    def _load_segmenter(self, name: str) -> TileSegmenter:
+        spec = self.card.classifier
+        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+            network = build_segmenter(name, spec.backbone, len(self.card.classes))
+        _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
+        return TileSegmenter(network, mean=spec.mean, std=spec.std)
+
     def load_backbone(self) -> torch.nn.Module:
         """Build the backbone anew, without adapters, in float32 on the CPU.
 
@@ -180,20 +204,36 @@ class LoadedModel:
             with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):
                 backbone = merge_lora(backbone, spec.lora, adapter)
         with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
-            classifier = TileClassifier(
-                backbone,
-                len(self.card.classes),
-                input_px=spec.input_px,
-                mean=spec.mean,
-                std=spec.std,
-            )
+            classifier = build_classifier(backbone, spec, self.card.classes)
         heads = load_tensors(self.folder, HEADS_FILE, self.card)
-        for name in ("tile_head", "cell_head"):
+        for name in classifier.head_names:
             part = {
                 k.removeprefix(f"{name}."): v for k, v in heads.items() if k.startswith(f"{name}.")
             }
             _load_strictly(getattr(classifier, name), part, f"{HEADS_FILE}:{name}")
         return classifier
+
+
+def build_classifier(
+    backbone: torch.nn.Module, spec: ClassifierCard, classes: Sequence[str]
+) -> TileClassifier:
+    """Put the heads that a card describes on a backbone.
+
+    Raises
+    ------
+    ConfigError
+        If the card's tree is none of these classes.
+    """
+    tree = OSTEOSARCOMA_TREE.pruned(spec.tree) if spec.tree is not None else None
+    return TileClassifier(
+        backbone,
+        len(classes),
+        input_px=spec.input_px,
+        mean=spec.mean,
+        std=spec.std,
+        tree=None if tree is None else (tree, classes),
+        radiomics=spec.radiomics,
+    )
 
 
 def with_best_layout(classifier: TileClassifier, device: torch.device) -> TileClassifier:

@@ -16,9 +16,32 @@ from torch.nn import functional
 
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.tiling import CELLS_PER_TILE
+from napari_fddm.models.fusion import WIDTH, GatedFusion
+from napari_fddm.models.hierarchy import TreeHead
+from napari_fddm.models.radiomics import compute_radiomics, feature_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_fddm.models.hierarchy import ClassTree
+
+
+class TileFeatures(NamedTuple):
+    """What the heads get of a batch of tiles.
+
+    Attributes
+    ----------
+    pooled : tensor, shape (n, d')
+        The backbone's feature of the whole tile.
+    cells : tensor, shape (n, 8, 8, d)
+        Its feature of each bridge cell.
+    radiomics : tensor, shape (n, f), or None
+        Radiomic features, where the model uses them.
+    """
+
+    pooled: torch.Tensor
+    cells: torch.Tensor
+    radiomics: torch.Tensor | None = None
 
 
 class TileLogits(NamedTuple):
@@ -98,6 +121,10 @@ class TileClassifier(nn.Module):
         Edge to which tiles are resized before the backbone.
     mean, std : sequence of float
         Normalization, for values in [0, 1].
+    tree : tuple of (ClassTree, sequence of str), optional
+        The tile's head answers the questions of this tree, about these classes.
+    radiomics : tuple of str
+        Sets of radiomic features to fuse with the image's, for the tile's class.
 
     Raises
     ------
@@ -116,6 +143,8 @@ class TileClassifier(nn.Module):
         input_px: int,
         mean: Sequence[float],
         std: Sequence[float],
+        tree: tuple[ClassTree, Sequence[str]] | None = None,
+        radiomics: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         check_input_px(backbone, input_px)
@@ -124,7 +153,13 @@ class TileClassifier(nn.Module):
         features = int(backbone.num_features)  # type: ignore[arg-type]
         # MobileNet and its kin widen the pooled feature once more.
         pooled = int(getattr(backbone, "head_hidden_size", None) or features)
-        self.tile_head = build_head(pooled, classes)
+        outputs = classes if tree is None else tree[0].logits
+        self.radiomics = radiomics
+        self.fusion: GatedFusion | None = None
+        if radiomics:
+            self.fusion = GatedFusion(pooled, len(feature_names(radiomics)))
+        layers = nn.Linear(WIDTH, outputs) if radiomics else build_head(pooled, outputs)
+        self.tile_head: nn.Module = layers if tree is None else TreeHead(layers, *tree)
         self.cell_head = build_head(features, classes)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
@@ -141,15 +176,36 @@ class TileClassifier(nn.Module):
 
     def forward(self, tiles_nhwc: torch.Tensor) -> TileLogits:
         """Classify uint8 tiles of shape (n, h, w, 3)."""
-        pooled, cells = self.embed(tiles_nhwc)
-        cell_logits = self.cell_head(cells).permute(0, 3, 1, 2)  # (n, c, 8, 8)
-        return TileLogits(self.tile_head(pooled), cell_logits)
+        return self.classify_features(self.features(tiles_nhwc))
 
-    def embed(self, tiles_nhwc: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return what the heads see of uint8 tiles (n, h, w, 3): (n, d') and (n, 8, 8, d)."""
+    def features(self, tiles_nhwc: torch.Tensor) -> TileFeatures:
+        """Return what the heads get of uint8 tiles of shape (n, h, w, 3)."""
         pooled, grid = self._features(self.preprocess(tiles_nhwc))
         # one feature per bridge cell: (n, d, g, g) → (n, 8, 8, d)
-        return pooled, cell_means(grid).permute(0, 2, 3, 1)
+        cells = cell_means(grid).permute(0, 2, 3, 1)
+        measured = compute_radiomics(tiles_nhwc, self.radiomics) if self.radiomics else None
+        return TileFeatures(pooled, cells, measured)
+
+    def classify_features(self, features: TileFeatures) -> TileLogits:
+        """Ask the heads."""
+        cell_logits = self.cell_head(features.cells).permute(0, 3, 1, 2)  # (n, c, 8, 8)
+        pooled = features.pooled
+        if self.fusion is not None and features.radiomics is not None:
+            pooled = self.fusion(pooled, features.radiomics).features
+        return TileLogits(self.tile_head(pooled), cell_logits)
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of the parts that are no backbone."""
+        return ("tile_head", "cell_head", *(("fusion",) if self.fusion is not None else ()))
+
+    def head_state(self) -> dict[str, torch.Tensor]:
+        """Return the tensors of the heads, named as `bundle` reads them."""
+        return {
+            f"{name}.{key}": tensor.detach().cpu().contiguous()
+            for name in self.head_names
+            for key, tensor in getattr(self, name).state_dict().items()
+        }
 
     def _features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the pooled feature (n, d') and the feature grid (n, d, g, g)."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from napari_fddm.core.cards import DenoiserSettings
 
 
+LEAST_PROBABILITY = 1e-3
+"""What a class of y counts as at least where its logarithm is taken."""
+
+
 class Denoiser(nn.Module):
     """Predicts class logits of x̂₀ from x_t, t, y and O.
 
@@ -52,6 +56,9 @@ class Denoiser(nn.Module):
             norm_num_groups=8,
             attention_head_dim=min(32, settings.widths[-1]),
         )
+        if settings.residual:  # the first answer is y itself
+            nn.init.zeros_(self.unet.conv_out.weight)
+            nn.init.zeros_(self.unet.conv_out.bias)
         table = torch.as_tensor(input_scale, dtype=torch.float32)
         self.register_buffer("input_scale", table, persistent=False)
 
@@ -76,4 +83,8 @@ class Denoiser(nn.Module):
         t = timestep.to(sample.device).expand(sample.shape[0])
         scaled = sample * self.input_scale[t].view(-1, 1, 1, 1)
         x = torch.cat([scaled, self.tau(condition)], dim=1)  # (b, classes + c, h, w)
-        return cast("torch.Tensor", self.unet(x, t).sample)
+        output = cast("torch.Tensor", self.unet(x, t).sample)
+        if not self.settings.residual:
+            return output
+        source = condition[:, : self.settings.classes]
+        return output + source.clamp(min=LEAST_PROBABILITY).log()

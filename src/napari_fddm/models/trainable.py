@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.models.bundle import ADAPTER_FILE, MISFIT
-from napari_fddm.models.classifier import TileClassifier
+from napari_fddm.models.bundle import ADAPTER_FILE, MISFIT, build_classifier
 from napari_fddm.models.lora import add_lora
 from napari_fddm.models.weights import load_tensors
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models.classifier import TileClassifier
 
 
 class Trainable(NamedTuple):
@@ -57,13 +57,7 @@ def trainable_classifier(model: LoadedModel) -> Trainable:
         )
         if result.unexpected_keys:
             raise WeightsError(f"{model.folder / ADAPTER_FILE} {MISFIT}.")
-    classifier = TileClassifier(
-        adapted.get_base_model(),
-        len(model.card.classes),
-        input_px=spec.input_px,
-        mean=spec.mean,
-        std=spec.std,
-    )
+    classifier = build_classifier(adapted.get_base_model(), spec, model.card.classes)
     for name in ("tile_head", "cell_head"):
         state = getattr(model.classifier, name).state_dict()
         getattr(classifier, name).load_state_dict(state)

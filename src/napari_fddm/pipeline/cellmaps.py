@@ -105,19 +105,35 @@ class CellMaps:
         source : array of float32, shape (classes, h, w)
         features : array of float32, shape (6, h, w)
         """
-        cells = tiles.scaled(CELLS_PER_TILE)
-        source = np.zeros((len(self.cell_probs), cells.height, cells.width), np.float32)
-        features = np.zeros((N_FEATURES, cells.height, cells.width), np.float32)
-        source[BACKGROUND_CHANNEL] = 1.0
-        features[:3] = 1.0
-        inside = cells.clipped(self.cell_geometry.shape)
-        if not inside.is_empty:
-            shifted = Window(
-                inside.y - cells.y, inside.x - cells.x, inside.height, inside.width
-            ).slices
-            source[:, *shifted] = self.cell_probs[:, *inside.slices]
-            features[:, *shifted] = self.features[:, *inside.slices]
-        return source, features
+        return region_input(self.cell_probs, self.features, tiles.scaled(CELLS_PER_TILE))
+
+
+def region_input(
+    cell_probs: npt.NDArray[np.float16], features: npt.NDArray[np.float16], cells: Window
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return y and O of a window of cells; glass where it hangs over the maps.
+
+    Parameters
+    ----------
+    cell_probs : array, shape (classes, H, W)
+    features : array, shape (6, H, W)
+    cells : Window
+
+    Returns
+    -------
+    source : array of float32, shape (classes, h, w)
+    features : array of float32, shape (6, h, w)
+    """
+    source = np.zeros((len(cell_probs), cells.height, cells.width), np.float32)
+    tissue = np.zeros((N_FEATURES, cells.height, cells.width), np.float32)
+    source[BACKGROUND_CHANNEL] = 1.0
+    tissue[:3] = 1.0
+    inside = cells.clipped((cell_probs.shape[1], cell_probs.shape[2]))
+    if not inside.is_empty:
+        shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width).slices
+        source[:, *shifted] = cell_probs[:, *inside.slices]
+        tissue[:, *shifted] = features[:, *inside.slices]
+    return source, tissue
 
 
 def cell_features(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -6,12 +6,12 @@ import importlib
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
-from napari_fddm.core.cards import RefinerCard
+from napari_fddm.core.cards import InputMoments, RefinerCard
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.merging import CellAccumulator, labels_from_cells
@@ -27,13 +27,42 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.events import Event
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models.denoiser import Denoiser
+    from napari_fddm.models.device import ComputeDevice
     from napari_fddm.pipeline.cellmaps import CellMaps
     from napari_fddm.pipeline.clamping import CellClamp
 
+DEFAULT_MOMENTS = InputMoments()
 REGION_BATCH = 4
 """Regions per call of the denoiser; fixed, the last batch is padded. Only where memory runs
 out are there fewer."""
+
+
+class HasRefiner(Protocol):
+    """What the second stage needs of a model."""
+
+    @property
+    def card(self) -> HasRefinerCard:
+        """Whose ``refiner`` says how the network is built."""
+        ...
+
+    @property
+    def compute(self) -> ComputeDevice:
+        """Where it runs."""
+        ...
+
+    def load_denoiser(self, input_scale: list[float]) -> Denoiser:
+        """Return the network in evaluation mode."""
+        ...
+
+
+class HasRefinerCard(Protocol):
+    """A model's card, as far as the second stage reads it."""
+
+    @property
+    def refiner(self) -> RefinerCard | None:
+        """How the second stage is built."""
+        ...
 
 
 class Refiner:
@@ -41,8 +70,8 @@ class Refiner:
 
     Parameters
     ----------
-    model : LoadedModel
-        Gives the denoiser and the bridge's T and s.
+    model : HasRefiner
+        Gives the denoiser and the bridge's T and s; a `LoadedModel`, usually.
     config : AnalysisConfig
         steps, eta, samples and seed.
 
@@ -52,15 +81,13 @@ class Refiner:
         If the model has no second stage.
     """
 
-    def __init__(self, model: LoadedModel, config: AnalysisConfig) -> None:
+    def __init__(self, model: HasRefiner, config: AnalysisConfig) -> None:
         self.config = config
         self.compute = model.compute
         card = model.card.refiner or RefinerCard()  # without one, load_denoiser refuses
         self.head = card.head
-        self.scheduler = BrownianBridgeScheduler(
-            card.num_train_timesteps, card.max_variance, card.schedule, card.prediction_type
-        )
-        self.denoiser = model.load_denoiser(input_scale(self.scheduler))
+        self.scheduler = build_scheduler(card)
+        self.denoiser = model.load_denoiser(input_scale(self.scheduler, card.input_moments))
         self.batches = HalvingBatches(REGION_BATCH, "regions")
 
     def refine(
@@ -173,15 +200,30 @@ def preload_denoiser() -> threading.Thread:
     return thread
 
 
-def input_scale(scheduler: BrownianBridgeScheduler) -> list[float]:
-    """Return 1 / sd of x_t for each timestep (ALGORITHM H.1).
+def build_scheduler(card: RefinerCard) -> BrownianBridgeScheduler:
+    """Build the bridge that a card describes."""
+    return BrownianBridgeScheduler(
+        card.num_train_timesteps, card.max_variance, card.schedule, card.prediction_type
+    )
 
-    x_0 and y are one-hot-like with seven classes, so each channel's variance is
-    about (1/7)(6/7); the bridge adds d_t.
+
+def input_scale(
+    scheduler: BrownianBridgeScheduler, moments: InputMoments | None = DEFAULT_MOMENTS
+) -> list[float]:
+    """Return 1 / sd of x_t for each timestep (ALGORITHM H.1); ones without moments.
+
+    x_t = (1 - m) x_0 + m y + sqrt(d_t) ε, so its variance is
+    (1 - m)² var x_0 + m² var y + 2 m (1 - m) cov(x_0, y) + d_t.
     """
-    data_variance = (1 / 7) * (6 / 7)
     m = np.asarray(scheduler.mixing)
-    variance = data_variance + 2 * scheduler.max_variance * m * (1 - m)
+    if moments is None:
+        return [1.0] * m.size
+    variance = (
+        (1 - m) ** 2 * moments.original
+        + m**2 * moments.source
+        + 2 * m * (1 - m) * moments.covariance
+        + 2 * scheduler.max_variance * m * (1 - m)
+    )
     return [float(v) for v in 1 / np.sqrt(variance)]
 
 

@@ -7,6 +7,7 @@ mode, so that napari's own buttons stay in step.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from napari.utils.notifications import show_info
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import numpy.typing as npt
 
     from napari_fddm.plugin.layers import CorrectedLabels
 
@@ -58,15 +61,9 @@ def mode_of(tool: Tool, action: Action) -> Mode:
 
 
 def draw_or_restore(layer: CorrectedLabels, event: Any) -> Iterator[None]:
-    """Draw as napari does; with Ctrl or Shift held at the press, bring the model's labels back."""
-    if not {"Control", "Shift"} & set(event.modifiers):
+    """Draw as napari does; with Ctrl or Shift held, bring the model's labels back."""
+    with _in_passing(layer, event):
         yield from draw(layer, event)
-        return
-    layer.stroke_action = Action.RESTORE
-    try:
-        yield from draw(layer, event)
-    finally:
-        layer.stroke_action = None
 
 
 def draw_lasso(layer: CorrectedLabels, event: Any) -> Iterator[None]:
@@ -78,6 +75,24 @@ def draw_lasso(layer: CorrectedLabels, event: Any) -> Iterator[None]:
     if event.button != 1:
         return
     start = np.asarray(event.pos)
+    with _in_passing(layer, event):
+        yield from _draw_line(layer, event, overlay, start)
+
+
+@contextmanager
+def _in_passing(layer: CorrectedLabels, event: Any) -> Iterator[None]:
+    """Let a stroke restore that began with Ctrl or Shift held, whatever the action."""
+    if {"Control", "Shift"} & set(event.modifiers):
+        layer.stroke_action = Action.RESTORE
+    try:
+        yield
+    finally:
+        layer.stroke_action = None
+
+
+def _draw_line(
+    layer: CorrectedLabels, event: Any, overlay: Any, start: npt.NDArray[np.float64]
+) -> Iterator[None]:
     yield
     dragged = False
     while event.type == "mouse_move":

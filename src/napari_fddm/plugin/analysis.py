@@ -19,6 +19,7 @@ from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
 from napari_fddm.plugin.slides import placement_of
+from napari_fddm.plugin.viewport import remove_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -260,9 +261,7 @@ class Analysis:
 
     def remove_layers(self) -> None:
         """Take its layers out of the viewer; the session then closes it."""
-        for layer in self.layers:
-            if layer in self.viewer.layers:
-                self.viewer.layers.remove(layer)
+        remove_layers(self.viewer, self.layers)
 
     def close(self) -> str:
         """Write what waits and let go of layer and store.

@@ -16,7 +16,7 @@ from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.slide_panel import ON
 from napari_fddm.plugin.slides import layer_of, slide_layer_data
-from napari_fddm.plugin.viewport import draw_now
+from napari_fddm.plugin.viewport import remove_layers
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
@@ -134,10 +134,7 @@ class SlideOpening(QObject):
             for other in self._viewer.layers
             if other.metadata.get(METADATA, {}).get("of") == old.fingerprint
         ]
-        for gone in (*mine, layer):
-            if gone in self._viewer.layers:
-                self._viewer.layers.remove(gone)
-        draw_now(self._viewer)
+        remove_layers(self._viewer, (*mine, layer))
         new = self._add((slide, uri))
         below = min(place, len(self._viewer.layers) - 1)
         self._viewer.layers.move(self._viewer.layers.index(new), below)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.geometry import Region
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
 _HALF_PIXEL = 0.5
@@ -68,11 +70,19 @@ def zoom_to(viewer: ViewerModel, layer: Image, pixels: float) -> None:
     viewer.scene.camera.zoom = 1.0 / (pixels * world_per_pixel(viewer, layer))
 
 
+def remove_layers(viewer: Viewer, layers: Iterable[Layer]) -> None:
+    """Take layers out of the viewer, as far as they are there; the canvas is drawn between."""
+    for layer in layers:
+        if layer in viewer.layers:
+            viewer.layers.remove(layer)
+            draw_now(viewer)
+
+
 def draw_now(viewer: Viewer | ViewerModel) -> None:
     """Draw the canvas before anything else happens to its layers.
 
-    Mesa's software OpenGL crashes where layers with textures go and others come between
-    two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
+    Mesa's software OpenGL crashes where several layers with textures go, or some go and
+    others come, between two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
     """
     # What a plugin is given is a wrapper that warns of private names.
     window = getattr(getattr(viewer, "__wrapped__", viewer), "window", None)

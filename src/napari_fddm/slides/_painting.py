@@ -108,6 +108,20 @@ class Painter:
         np.clip(out, 0.0, 255.0, out=out)
         return out.astype(np.uint8)
 
+    def sheet(
+        self,
+        value: int,
+        grid: SampleGrid,
+        rows: npt.NDArray[np.int64],
+        cols: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.uint8]:
+        """Return a grid full of one class, whatever the layout says; otherwise as `paint`."""
+        out = np.empty((*grid.shape, 3), dtype=np.float32)
+        out[:] = self._stain.white if value == BG else self._tissue(value, grid)
+        out += self._noise(grid.pixel, rows, cols)
+        np.clip(out, 0.0, 255.0, out=out)
+        return out.astype(np.uint8)
+
     def _tissue(self, value: int, grid: SampleGrid) -> FloatImage:
         """Return gray values of one class on a whole grid, float32, shape (h, w, 3)."""
         detail = fading(grid.pixel, _DETAIL_UM)

@@ -345,6 +345,31 @@ class SyntheticSlide(WithExtras):
         )
 
 
+def texture_sheet(value: int, shape: tuple[int, int], *, mpp: float, seed: int) -> RgbImage:
+    """Draw a sheet of one class alone, in a stain of its own.
+
+    Parameters
+    ----------
+    value : int
+        Label value, 1…7; 1 is glass.
+    shape : tuple of int
+        (h, w), px.
+    mpp : float
+        Micrometers per pixel.
+    seed : int
+        Texture, stain and sensor noise.
+
+    Returns
+    -------
+    array of uint8, shape (h, w, 3)
+    """
+    layout = TissueLayout.drawn((shape[0] * mpp, shape[1] * mpp), subseed(seed, 1))
+    painter = Painter(layout, subseed(seed, 2))
+    rows, cols = (np.arange(n, dtype=np.int64) for n in shape)
+    y, x = ((np.arange(n, dtype=np.float64) + 0.5) * mpp for n in shape)
+    return painter.sheet(value, SampleGrid(y, x, mpp), rows, cols)
+
+
 def _draw_chunk(slide: SyntheticSlide, level: LevelInfo, block_info: Any = None) -> RgbImage:
     """Draw the chunk of a level that dask asks for in `block_info`."""
     (y0, y1), (x0, x1), _ = block_info[None]["array-location"]

@@ -14,13 +14,20 @@ import logging
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors.torch import load_file, save_file
 
-from napari_fddm.core.cards import ClassifierCard, ModelCard, RefinerCard, read_card, write_card
+from napari_fddm.core.cards import (
+    ClassifierCard,
+    DenoiserSettings,
+    ModelCard,
+    RefinerCard,
+    read_card,
+    write_card,
+)
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.provenance import REFINER_FILE
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import (
     ADAPTER_FILE,
     BACKBONE_FILE,
@@ -28,15 +35,19 @@ from napari_fddm.models.bundle import (
     LoadedModel,
 )
 from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
 from napari_fddm.models.lora import add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.pipeline.refine import input_scale
 from napari_fddm.training.classifier import ClassifierTraining, train_classifier
-from napari_fddm.training.evaluate_default import evaluate_maps
-from napari_fddm.training.refiner import RefinerTraining, train_refiner
-from napari_fddm.training.synthetic_data import load_or_make_maps, load_or_make_tiles
+from napari_fddm.training.evaluate_refiner import evaluate_refiner
+from napari_fddm.training.refiner import RefinerTraining
+from napari_fddm.training.refiner_model import save_refiner, train_new_refiner
+from napari_fddm.training.region_batches import measured_moments
+from napari_fddm.training.synthetic_data import load_or_make_tiles
+from napari_fddm.training.synthetic_regions import synthetic_regions
+
+if TYPE_CHECKING:
+    from napari_fddm.training.region_data import RegionSlide
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +63,8 @@ CLASSIFIER = ClassifierCard(
     std=(0.229, 0.224, 0.225),
 )
 TEST_STEPS = (1, 5, 20)
+SLIDE_TILES = 16
+"""A training slide is 4096 µm wide: all of it."""
 
 
 def main() -> None:
@@ -115,49 +128,38 @@ def _stage_1(
 def _stage_2(options: argparse.Namespace, settings: RefinerTraining, model: LoadedModel) -> None:
     if (options.out / REFINER_FILE).exists():
         return
-    slides = [
-        load_or_make_maps(options.work, MAP_SEEDS + i, model, ANALYSIS_MPP)
-        for i in range(options.slides)
-    ]
+    slides = _regions(options.work / "regions", MAP_SEEDS, options.slides, model)
     log.info("%d slides of stage-1 maps", len(slides))
-    card = RefinerCard()
-    scheduler = BrownianBridgeScheduler(card.num_train_timesteps, card.max_variance)
-    denoiser = Denoiser(card.denoiser, input_scale(scheduler)).to(model.compute.device)
-    train_refiner(
-        denoiser,
-        scheduler,
-        slides,
-        settings,
-        model.compute,
-        options.work / "refiner.checkpoint",
-    )
-    state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
-    save_file(state, options.out / REFINER_FILE)
+    card = settings.recipe.card(len(OSTEOSARCOMA), measured_moments(slides), DenoiserSettings())
+    denoiser, _ = train_new_refiner(card, slides, settings, model.compute, options.work)
+    save_refiner(denoiser, options.out)
     write_card(_card(options.out, card), options.out)
+
+
+def _regions(folder: Path, first: int, count: int, model: LoadedModel) -> list[RegionSlide]:
+    seeds = range(first, first + count)
+    return list(synthetic_regions(folder, seeds, model, stage1="fddm-small", tiles=SLIDE_TILES))
 
 
 def _report(
     options: argparse.Namespace, classifier: ClassifierTraining, refiner: RefinerTraining
 ) -> None:
     model = LoadedModel(options.out, read_card(options.out), choose_device())
-    slides = [
-        load_or_make_maps(options.work, TEST_SEEDS + i, model, ANALYSIS_MPP)
-        for i in range(options.test_slides)
-    ]
-    metrics = evaluate_maps(model, slides, steps=TEST_STEPS)
+    slides = _regions(options.work / "test-regions", TEST_SEEDS, options.test_slides, model)
+    metrics = evaluate_refiner(model, slides, steps=TEST_STEPS)
     training = {
         "command": "python -m napari_fddm.training.default",
         "tiles": options.tiles,
         "slides": options.slides,
         "classifier": asdict(classifier),
-        "refiner": asdict(refiner),
+        "refiner": refiner.as_dict(),
     }
     measured = {
         "what": f"{options.test_slides} synthetic slides, seeds from {TEST_SEEDS}, none of "
         "them used in training; cells of 32 µm",
         "results": metrics,
     }
-    card = _card(options.out, RefinerCard())
+    card = _card(options.out, model.card.refiner)
     write_card(card.model_copy(update={"training": training, "metrics": measured}), options.out)
     log.info("%s", json.dumps(measured, indent=1, ensure_ascii=False))
 

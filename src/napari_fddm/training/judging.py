@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.events import Progressed
+from napari_fddm.models.classifier import TileClassifier
 from napari_fddm.training.adapt_events import STAGE_JUDGE
 from napari_fddm.training.head_fitting import Examples, HeadFitting, fit_head
 
@@ -46,8 +48,21 @@ class Heads(NamedTuple):
 
 
 def model_heads(model: LoadedModel) -> Heads:
-    """Return copies of a model's heads, on the CPU in float32."""
-    parts = (model.classifier.tile_head, model.classifier.cell_head)
+    """Return copies of a model's heads, on the CPU in float32.
+
+    Raises
+    ------
+    TrainingError
+        If its first stage has no such heads, or mixes in radiomics before them.
+    """
+    classifier = model.classifier
+    if not isinstance(classifier, TileClassifier) or classifier.fusion is not None:
+        raise TrainingError(
+            f"the model {model.card.id!r} cannot learn from strokes: its first stage is not a "
+            "backbone with a tile head and a cell head alone.",
+            hint="Take another model.",
+        )
+    parts = (classifier.tile_head, classifier.cell_head)
     return Heads(*(copy.deepcopy(part).cpu().float().eval() for part in parts))
 
 

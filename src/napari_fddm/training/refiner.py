@@ -1,21 +1,29 @@
-"""Training of stage 2: the bridge's denoiser on stage-1 maps (ALGORITHM B.8, H)."""
+"""Training of stage 2: the bridge's denoiser on stage-1 maps (ALGORITHM B.8, H).
+
+Every random number of a step is a function of the seed and the step, and a checkpoint
+holds everything else: a training that was killed ends with the weights of one that was
+not, bit for bit, on the same machine and number of threads.
+"""
 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.tiling import CELLS_PER_REGION
-from napari_fddm.diffusion.losses import one_hot, refinement_loss, sample_timesteps
+from napari_fddm.diffusion.losses import one_hot
 from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.classifier import learning_rate_factor
-from napari_fddm.training.synthetic_data import crop_window
+from napari_fddm.training.recipes import RECIPES, Recipe
+from napari_fddm.training.region_batches import SOURCES, random_regions
+from napari_fddm.training.runlog import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +32,8 @@ if TYPE_CHECKING:
     from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
     from napari_fddm.models.denoiser import Denoiser
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.synthetic_data import SlideMaps
+    from napari_fddm.pipeline.coarse import SourceName
+    from napari_fddm.training.region_data import RegionSlide
 
 log = logging.getLogger(__name__)
 
@@ -35,80 +44,193 @@ class RefinerTraining:
 
     Attributes
     ----------
+    recipe : Recipe
+        Objective, schedule, optimizer.
     steps, batch_size : int
         Optimizer steps and regions in each.
-    lr : float
-        Peak learning rate of AdamW.
-    seg_weight, trans_weight : float
-        Weights of L_seg and L_trans; cross-entropy alone by default (ALGORITHM H.3).
-    ema : float
-        Decay of the averaged weights that are kept.
+    lr : float or None
+        Learning rate; the recipe's own without it.
+    sources : tuple of {"cells", "tiles"}
+        What y is drawn from.
+    cells : int
+        Edge of a region, a multiple of 8.
     seed : int
-        Order, augmentation, noise.
-    save_every : int
-        Steps between checkpoints.
+        First weights, order, augmentation, noise.
+    save_every, log_every : int
+        Steps between checkpoints and between lines of the log.
     """
 
+    recipe: Recipe = RECIPES["bridge"]
     steps: int = 1200
     batch_size: int = 8
-    lr: float = 1e-3
-    seg_weight: float = 1.0
-    trans_weight: float = 0.0
-    ema: float = 0.998
+    lr: float | None = None
+    sources: tuple[SourceName, ...] = SOURCES
+    cells: int = CELLS_PER_REGION
     seed: int = 2001
-    save_every: int = 200
+    save_every: int = 100
+    log_every: int = 20
+
+    @property
+    def peak_lr(self) -> float:
+        """The learning rate that counts."""
+        return self.recipe.lr if self.lr is None else self.lr
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values, for checkpoint and card."""
+        return asdict(self) | {"lr": self.peak_lr, "sources": list(self.sources)}
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights."""
+
+    def __init__(self, network: torch.nn.Module, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self.state = {k: v.detach().clone() for k, v in network.state_dict().items()}
+
+    def update(self, network: torch.nn.Module, step: int) -> None:
+        """Take the weights after a step into the average, if it is its turn."""
+        recipe = self._recipe
+        if step < recipe.ema_from:
+            share = 1.0
+        elif (step + 1) % recipe.ema_every:
+            return
+        else:
+            # A short training would otherwise keep too much of its first, random weights.
+            warm = 9.0 / (step + 10) if recipe.ema_from == 0 else 0.0
+            share = max(1.0 - recipe.ema, warm)
+        for name, value in network.state_dict().items():
+            self.state[name].lerp_(value.detach(), share)
 
 
 def train_refiner(
     denoiser: Denoiser,
     scheduler: BrownianBridgeScheduler,
-    slides: Sequence[SlideMaps],
+    slides: Sequence[RegionSlide],
     settings: RefinerTraining,
     compute: ComputeDevice,
     checkpoint: Path,
-) -> None:
-    """Train in place and leave the averaged weights in the network; resumes by itself."""
-    optimizer = torch.optim.AdamW(denoiser.parameters(), lr=settings.lr, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, settings.steps)
-    )
-    average = AveragedModel(denoiser, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    start = 0
-    if state := load_checkpoint(checkpoint):
-        denoiser.load_state_dict(state["model"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        start = int(state["step"])
+    log_file: Path | None = None,
+) -> float:
+    """Train in place and leave the averaged weights in the network; resumes by itself.
+
+    Parameters
+    ----------
+    denoiser, scheduler : Denoiser, BrownianBridgeScheduler
+        As the recipe's card describes them.
+    slides : sequence of RegionSlide
+        What to train on.
+    settings : RefinerTraining
+    compute : ComputeDevice
+    checkpoint : Path
+        Read if it is there, written every ``save_every`` steps.
+    log_file : Path, optional
+        JSONL with step, loss, lr, gradient norm and seconds.
+
+    Returns
+    -------
+    float
+        Seconds of training, those before an interruption included.
+
+    Raises
+    ------
+    TrainingError
+        If the checkpoint belongs to other settings, or the loss is not finite.
+    """
+    recipe = settings.recipe
+    denoiser.to(memory_format=torch.channels_last)
+    optimizer = recipe.optimizer(denoiser.parameters(), settings.peak_lr)
+    schedule = _lr_schedule(optimizer, settings)
+    average = WeightAverage(denoiser, recipe)
+    start, before = _resume(denoiser, optimizer, schedule, average, settings, checkpoint)
+    runlog = None if log_file is None else RunLog(log_file, start)
+    began = time.monotonic()
     denoiser.train()
     for step in range(start, settings.steps):
         loss = _loss(denoiser, scheduler, slides, settings, step, compute)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(denoiser.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(denoiser.parameters(), recipe.clip or math.inf)
+        value = _finite(loss, norm, step, settings)
         optimizer.step()
-        schedule.step()
-        average.update_parameters(denoiser)
-        if step % 50 == 0:
-            log.info("refiner step %d/%d loss %.4f", step, settings.steps, loss.item())
-        if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
+        schedule.step(value) if recipe.lr_schedule == "plateau" else schedule.step()
+        average.update(denoiser, step)
+        seconds = before + time.monotonic() - began
+        last = step + 1 == settings.steps
+        if step % settings.log_every == 0 or last:
+            lr = optimizer.param_groups[0]["lr"]
+            log.info("refiner step %d/%d loss %.4f", step, settings.steps, value)
+            if runlog is not None:
+                runlog.write(
+                    step=step, loss=value, lr=lr, gradient=norm.item(), seconds=round(seconds, 2)
+                )
+        if (step + 1) % settings.save_every == 0 or last:
             save_checkpoint(
                 checkpoint,
                 step=step + 1,
-                settings=asdict(settings),
+                seconds=seconds,
+                settings=settings.as_dict(),
                 model=denoiser.state_dict(),
-                average=average.state_dict(),
+                average=average.state,
                 optimizer=optimizer.state_dict(),
                 schedule=schedule.state_dict(),
             )
-    denoiser.load_state_dict(average.module.state_dict())
+    denoiser.load_state_dict(average.state)
     denoiser.eval()
+    return before if start >= settings.steps else seconds
+
+
+def _lr_schedule(optimizer: torch.optim.Optimizer, settings: RefinerTraining) -> Any:
+    if settings.recipe.lr_schedule == "plateau":
+        return torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=3000, threshold=1e-4, cooldown=3000, min_lr=5e-7
+        )
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: learning_rate_factor(step, settings.steps)
+    )
+
+
+def _resume(
+    denoiser: Denoiser,
+    optimizer: torch.optim.Optimizer,
+    schedule: Any,
+    average: WeightAverage,
+    settings: RefinerTraining,
+    checkpoint: Path,
+) -> tuple[int, float]:
+    """Load a checkpoint, if there is one; return its step and seconds."""
+    state = load_checkpoint(checkpoint)
+    if state is None:
+        return 0, 0.0
+    if state["settings"] != settings.as_dict():
+        differing = [k for k, v in settings.as_dict().items() if state["settings"].get(k) != v]
+        raise TrainingError(
+            f"{checkpoint} belongs to a training with other settings ({', '.join(differing)}).",
+            hint="Give the same settings to go on, or another folder to start anew.",
+        )
+    denoiser.load_state_dict(state["model"])
+    average.state = state["average"]
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["step"]), float(state["seconds"])
+
+
+def _finite(loss: torch.Tensor, norm: torch.Tensor, step: int, settings: RefinerTraining) -> float:
+    """Return the loss as a number."""
+    value = loss.item()
+    if math.isfinite(value) and bool(torch.isfinite(norm)):
+        return value
+    what = "loss" if not math.isfinite(value) else "gradient"
+    raise TrainingError(
+        f"the refiner's {what} is not finite at step {step} of {settings.steps}.",
+        hint=f"Lower the learning rate ({settings.peak_lr:g}), or train in float32; the last "
+        "checkpoint is kept.",
+    )
 
 
 def _loss(
     denoiser: Denoiser,
     scheduler: BrownianBridgeScheduler,
-    slides: Sequence[SlideMaps],
+    slides: Sequence[RegionSlide],
     settings: RefinerTraining,
     step: int,
     compute: ComputeDevice,
@@ -117,57 +239,18 @@ def _loss(
     rng = np.random.default_rng([settings.seed, step])
     generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     # 1. Regions: y (b c h w), O (b 6 h w), index map (b h w).
-    source, features, truth = random_regions(slides, settings.batch_size, rng)
-    y = torch.from_numpy(source).to(compute.device)
-    tissue = torch.from_numpy(features).to(compute.device)
-    index = torch.from_numpy(truth).to(compute.device)
+    batch = random_regions(
+        slides, settings.batch_size, rng, sources=settings.sources, cells=settings.cells
+    )
+    y = torch.from_numpy(batch.source).to(compute.device)
+    tissue = torch.from_numpy(batch.features).to(compute.device)
+    index = torch.from_numpy(batch.truth).to(compute.device)
     # 2. x_t on the bridge between x_0 and y.
-    original = one_hot(index, source.shape[1])
-    timesteps = sample_timesteps(settings.batch_size, scheduler, generator, device=compute.device)
+    original = one_hot(index, y.shape[1])
+    timesteps = settings.recipe.timesteps(len(y), scheduler, generator).to(compute.device)
     noise = torch.randn(original.shape, generator=generator).to(compute.device)
     sample = scheduler.add_noise(original, y, noise, timesteps)
-    # 3. The network's x̂_0 against x_0.
+    # 3. What the network says of x_0.
     with compute.autocast():
-        logits = denoiser(sample, timesteps, torch.cat([y, tissue], dim=1))
-    return refinement_loss(
-        logits.float(),
-        index,
-        seg_weight=settings.seg_weight,
-        trans_weight=settings.trans_weight,
-    ).total
-
-
-def random_regions(
-    slides: Sequence[SlideMaps], count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut, turn and flip regions at random places.
-
-    Returns
-    -------
-    source : array of float32, shape (count, classes, 64, 64)
-    features : array of float32, shape (count, 6, 64, 64)
-    truth : array of int64, shape (count, 64, 64)
-    """
-    parts = []
-    for _ in range(count):
-        slide = slides[int(rng.integers(len(slides)))]
-        height, width = slide.truth.shape
-        y, x = (int(rng.integers(0, n - CELLS_PER_REGION + 1)) for n in (height, width))
-        part = crop_window(slide, Window(y, x, CELLS_PER_REGION, CELLS_PER_REGION))
-        quarter, flip = int(rng.integers(4)), bool(rng.integers(2))
-        arrays = [np.rot90(a, quarter, axes=(-2, -1)) for a in _restained(part, rng)]
-        parts.append([a[..., ::-1] if flip else a for a in arrays])
-    source, features, truth = (np.stack(column) for column in zip(*parts, strict=True))
-    return source.astype(np.float32), features.astype(np.float32), truth.astype(np.int64)
-
-
-def _restained(
-    part: SlideMaps, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vary the colors that the refiner sees, and how sure stage 1 is."""
-    features = part.features.astype(np.float32)
-    gain = rng.uniform(0.85, 1.15, (3, 1, 1)).astype(np.float32)
-    features[:3] = 1.0 - (1.0 - features[:3]) * gain
-    features[3:] *= gain
-    sharp = part.source.astype(np.float32) ** np.float32(rng.uniform(0.5, 1.5))
-    return sharp / sharp.sum(axis=0, keepdims=True), features, part.truth
+        output = denoiser(sample, timesteps, torch.cat([y, tissue], dim=1))
+    return settings.recipe.loss(scheduler, output.float(), sample, y, timesteps, index).total

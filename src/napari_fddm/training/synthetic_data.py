@@ -1,6 +1,6 @@
-"""Training data from synthetic slides: tiles with cell truth, and stage-1 maps of slides.
+"""Training data of stage 1 from synthetic slides: tiles with cell truth.
 
-Both are written once and reused, so a training that was stopped goes on.
+They are written once and reused, so a training that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.geometry import MapGeometry, Region, Window
-from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TILE_PX, TileGrid
-from napari_fddm.pipeline.cellmaps import CellMaps
-from napari_fddm.pipeline.classify import classify_events
+from napari_fddm.core.geometry import MapGeometry, Region
+from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX
 from napari_fddm.slides.synthetic import SyntheticSlide
 
 if TYPE_CHECKING:
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
-
-    from napari_fddm.pipeline.classify import Classifies
 
 SLIDE_PX = 8192
 SLIDE_MPP = 0.5
@@ -109,67 +105,3 @@ def majority(channels: npt.NDArray[np.uint8], axis: int) -> npt.NDArray[np.int64
     """Return the most frequent channel along an axis; ties go to the lowest."""
     counts = np.stack([(channels == c).sum(axis=axis) for c in range(N_CLASSES)], axis=-1)
     return np.asarray(counts.argmax(axis=-1), np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class SlideMaps:
-    """Stage-1 maps of one synthetic slide and the truth on the same cells.
-
-    Attributes
-    ----------
-    source : array of float16, shape (7, H, W)
-        Cell probabilities y.
-    features : array of float16, shape (6, H, W)
-        Tissue O.
-    truth : array of uint8, shape (H, W)
-        Majority class channel.
-    """
-
-    source: npt.NDArray[np.float16]
-    features: npt.NDArray[np.float16]
-    truth: npt.NDArray[np.uint8]
-
-
-def load_or_make_maps(folder: Path, seed: int, model: Classifies, analysis_mpp: float) -> SlideMaps:
-    """Return the stage-1 maps of a slide, made on the first call.
-
-    The slides' seeds are not the tiles' seeds, so the maps carry the errors that
-    stage 1 makes on slides it has not seen (ALGORITHM H.6).
-    """
-    path = folder / f"maps-{seed}.npz"
-    if not path.exists():
-        made = _make_maps(training_slide(seed), model, analysis_mpp)
-        temporary = path.with_name(f"{path.stem}.part.npz")
-        np.savez(temporary, source=made.source, features=made.features, truth=made.truth)
-        temporary.rename(path)
-    with np.load(path) as stored:
-        return SlideMaps(stored["source"], stored["features"], stored["truth"])
-
-
-def _make_maps(slide: SyntheticSlide, model: Classifies, analysis_mpp: float) -> SlideMaps:
-    grid = TileGrid(slide.levels[0].shape, SLIDE_MPP, analysis_mpp)
-    maps = CellMaps.empty(grid, N_CLASSES)
-    indices = [(r, c) for r in range(grid.shape[0]) for c in range(grid.shape[1])]
-    for _ in classify_events(slide, grid, indices, model, maps, batch_size=8):
-        pass
-    cells = maps.cell_geometry
-    fine = MapGeometry(
-        (cells.shape[0] * TRUTH_PER_CELL, cells.shape[1] * TRUTH_PER_CELL),
-        cells.cell / TRUTH_PER_CELL,
-        cells.mpp,
-    )
-    truth = block_majority(slide.truth_map(fine) - 1, TRUTH_PER_CELL)
-    return SlideMaps(maps.cell_probs, maps.features, truth)
-
-
-def crop_window(maps: SlideMaps, window: Window) -> SlideMaps:
-    """Return a window of cells that lies inside the maps."""
-    rows, cols = window.slices
-    return SlideMaps(
-        maps.source[:, rows, cols], maps.features[:, rows, cols], maps.truth[rows, cols]
-    )
-
-
-def cells_per_slide() -> int:
-    """Return the edge of a training slide in bridge cells at 1 µm/px."""
-    return int(SLIDE_PX * SLIDE_MPP / CELL_PX)

@@ -1,0 +1,148 @@
+"""Tables of the refinement benchmark, from its lines of JSON.
+
+python -m benchmarks.science_table RESULTS.jsonl [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.science_scores import (
+    bootstrap_difference,
+    boundary_f,
+    mean_iou,
+    rate_error,
+)
+from napari_fddm.training.runlog import read_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Cases = dict[str, list[dict[str, Any]]]
+
+PAGE = Path(__file__).parents[1] / "docs" / "science.md"
+BEGIN, END = "<!-- refinement -->\n", "<!-- end of refinement -->\n"
+REFERENCE = "bilinear"
+RAW = "none"
+"""What rate errors are also given as multiples of."""
+TITLES = {
+    "synthetic": "Synthetic slides of unseen seeds",
+    "stain shift": "The same slides in stains nobody was trained on",
+    "composites": "Composites of real textures that nobody was trained on",
+    "glas": "GlaS, networks trained on other patients",
+    "wsss4luad": "WSSS4LUAD, networks trained on other images",
+}
+NAMES = {
+    "none": "tile map, as it is",
+    "bilinear": "tiles, bilinear",
+    "majority": "tiles, 3 × 3 majority",
+    "overlap": "tiles every 128 px, averaged",
+    "tokens": "token map, as it is",
+}
+
+
+def write_page(results: Path, *, write: bool) -> list[str]:
+    """Return the lines of the tables; put them into the page as well if asked to."""
+    lines = list(tables(read_log(results)))
+    if write:
+        text = PAGE.read_text(encoding="utf-8")
+        before, after = text.split(BEGIN)[0], text.split(END)[1]
+        PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    return lines
+
+
+def tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield Markdown: a table per data set, in the order of `TITLES`."""
+    for line in lines:
+        if "training" in line:
+            minutes = line["seconds"] / 60
+            yield f"- `{line['training']}`: {line['steps']} steps, {minutes:.0f} min of training"
+    scored: dict[str, dict[str, Cases]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    for line in lines:
+        if "dataset" in line:
+            scored[line["dataset"]][line["method"]][line["case"]].append(line)
+    for dataset, title in TITLES.items():
+        if dataset in scored:
+            yield from ("", f"### {title}", "")
+            yield from table(scored[dataset])
+
+
+def table(methods: dict[str, Cases]) -> Iterator[str]:
+    """Yield the rows of one data set."""
+    reference = methods[REFERENCE]
+    count = sum(map(len, reference.values()))
+    yield f"{count} slides or images of {len(reference)} cases."
+    yield ""
+    yield (
+        "| method | mIoU, % | against bilinear [95 %] | boundary F, % | rate error, points "
+        "| its change [95 %] | s per slide |"
+    )
+    yield "|---|---|---|---|---|---|---|"
+    for name, cases in methods.items():
+        yield row(name, cases, reference, methods.get(RAW, reference))
+    for source in ("cells", "tiles"):
+        one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in ("bridge", "direct"))
+        if one in methods and direct in methods:
+            gain = _interval(bootstrap_difference(methods[one], methods[direct], mean_iou))
+            yield ""
+            yield f"{title_of(one)} against {title_of(direct)}: mIoU {gain} points."
+
+
+def row(name: str, cases: Cases, reference: Cases, raw: Cases) -> str:
+    """Return a row; a method that was run on some slides is compared on these alone."""
+    slides = {s["slide"] for part in cases.values() for s in part}
+    paired = _only(reference, slides)
+    flat = [s for part in cases.values() for s in part]
+    error = rate_error(flat)
+    gain = change = ""
+    if name != REFERENCE:
+        gain = _interval(bootstrap_difference(cases, paired, mean_iou))
+        if not np.isnan(error):
+            change = _interval(bootstrap_difference(cases, paired, rate_error))
+    subset = "" if len(slides) == sum(map(len, reference.values())) else f" ({len(slides)} slides)"
+    seconds = float(np.median([s["seconds"] for s in flat]))
+    before = rate_error([s for part in _only(raw, slides).values() for s in part])
+    rate = "–" if np.isnan(error) else f"{error:.2f} (× {error / max(before, 1e-9):.2f})"
+    return (
+        f"| {title_of(name)}{subset} | {mean_iou(flat):.1f} | {gain} | {boundary_f(flat):.1f} "
+        f"| {rate} | {change} | {seconds:.2f} |"
+    )
+
+
+def _only(cases: Cases, slides: set[str]) -> Cases:
+    """Return the scores of some slides alone."""
+    kept = {case: [s for s in part if s["slide"] in slides] for case, part in cases.items()}
+    return {case: part for case, part in kept.items() if part}
+
+
+def title_of(name: str) -> str:
+    """Return a method's name for readers."""
+    found = re.fullmatch(r"(\w+) (\w+) S=(\d+) eta=(\S+) N=(\d+)", name)
+    if not found:
+        return NAMES.get(name, name)
+    network, source, steps, eta, samples = found.groups()
+    what = f"{network}, y = {'token map' if source == 'cells' else 'tile map'}"
+    if network == "direct" or steps == "1":
+        return what if network == "direct" else f"{what}, S = 1"
+    return f"{what}, S = {steps}, η = {eta}, N = {samples}"
+
+
+def _interval(values: tuple[float, float, float]) -> str:
+    middle, low, high = values
+    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--write", action="store_true")
+    chosen = parser.parse_args()
+    print("\n".join(write_page(chosen.results, write=chosen.write)))

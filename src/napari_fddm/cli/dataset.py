@@ -1,0 +1,211 @@
+"""``napari-fddm dataset …``: manifests, patches and regions to learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_fddm.core.class_names import ClassNames
+    from napari_fddm.training.datasets import Progress
+    from napari_fddm.training.manifest import Manifest
+
+app = typer.Typer(
+    name="dataset", help="Build what models learn from, and count it.", no_args_is_help=True
+)
+
+ManifestArgument = Annotated[Path, typer.Argument(help="CSV or parquet, one row per image.")]
+LabelOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="NAME=CLASS",
+        help="What a label of yours means: BG, VT, NC, FH, HC, IF, NT, or - to leave it out.",
+    ),
+]
+MixedOption = Annotated[
+    str, typer.Option(help="Tiles labeled viable and non-viable: viable, nonviable or exclude.")
+]
+ValShareOption = Annotated[float, typer.Option(help="Share of the cases for validation.")]
+TestShareOption = Annotated[float, typer.Option(help="Share of the cases for the test.")]
+SplitSeedOption = Annotated[int, typer.Option(help="Seed of the drawing of cases.")]
+HoldOutOption = Annotated[
+    list[str] | None,
+    typer.Option("--hold-out", metavar="CASE", help="This case for validation, none is drawn."),
+]
+
+
+@app.command()
+def tcia(
+    folder: Annotated[Path, typer.Argument(help="With Training-Set-1, -2 and the table.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write.")],
+    table: Annotated[Path | None, typer.Option(help="ML_Features_1144.csv.")] = None,
+) -> None:
+    """Write a manifest of the public TCIA collection Osteosarcoma-Tumor-Assessment."""
+    from napari_fddm.training.tcia import read_collection, write_collection
+
+    found = read_collection(folder, table)
+    write_collection(found, out)
+    typer.echo(f"{len(found.tiles)} tiles: {out}")
+    if found.unlabeled:
+        typer.echo(
+            f"left out: {len(found.unlabeled)} images that the table does not name", err=True
+        )
+    if found.absent:
+        typer.echo(f"not there: {len(found.absent)} images that the table names", err=True)
+
+
+@app.command()
+def counts(
+    manifest: ManifestArgument,
+    label: LabelOption = None,
+    mixed: MixedOption = "exclude",
+    val_share: ValShareOption = 0.2,
+    test_share: TestShareOption = 0.0,
+    seed: SplitSeedOption = 0,
+    hold_out: HoldOutOption = None,
+) -> None:
+    """Print the tiles per class and split of a manifest, or the samples of a dataset."""
+    from napari_fddm.training.counts import ClassCounts
+    from napari_fddm.training.datasets import INDEX, open_dataset
+
+    if (manifest / INDEX).is_file():
+        typer.echo(open_dataset(manifest).counts().to_text())
+        return
+    names = class_names(label, mixed)
+    divided = divide(manifest, names, val_share, test_share, seed, hold_out)
+    tiles = [s for s in divided.sources if s.value is not None]
+    _print_split(divided)
+    if tiles:
+        values = [s.value or 0 for s in tiles]
+        made = ClassCounts.of(_array(values), [s.split or "" for s in tiles])
+        typer.echo(made.to_text())
+    slides = len(divided.sources) - len(tiles)
+    if slides:
+        typer.echo(f"and {slides} annotated slides: `dataset build` counts their patches")
+
+
+@app.command()
+def build(
+    manifest: ManifestArgument,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the dataset.")],
+    kind: Annotated[str, typer.Option(help="patches, for classifiers, or regions.")] = "patches",
+    mpp: Annotated[float | None, typer.Option(help="µm per px; 1, and 2 for regions.")] = None,
+    k: Annotated[int, typer.Option(help="A region spans 256 · 2^k px of 1 µm.")] = 3,
+    min_labeled: Annotated[float, typer.Option(help="Share that must have a label.")] = 0.5,
+    min_tissue: Annotated[float, typer.Option(help="Stained share of a patch.")] = 0.05,
+    most: Annotated[
+        int, typer.Option("--max", help="Patches per class, or regions, of a slide; 0: all.")
+    ] = 0,
+    label: LabelOption = None,
+    mixed: MixedOption = "exclude",
+    val_share: ValShareOption = 0.2,
+    test_share: TestShareOption = 0.0,
+    seed: SplitSeedOption = 0,
+    hold_out: HoldOutOption = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Cut patches or regions; stopped at any moment, the same command goes on."""
+    from napari_fddm.core.errors import DataError
+    from napari_fddm.training.datasets import build_dataset
+    from napari_fddm.training.patches import PatchSettings, RegionSettings
+
+    settings: PatchSettings | RegionSettings
+    if kind == "patches":
+        settings = PatchSettings(mpp or 1.0, min_labeled, min_tissue, most)
+    elif kind == "regions":
+        settings = RegionSettings(k, mpp or 2.0, min_labeled, most)
+    else:
+        raise DataError(f"--kind cannot be {kind!r}: it must be patches or regions.")
+    names = class_names(label, mixed)
+    divided = divide(manifest, names, val_share, test_share, seed, hold_out)
+    made = drain_progress(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
+    if not quiet:
+        _print_split(divided)
+        typer.echo(made.counts().to_text())
+        typer.echo(f"dataset: {out}")
+
+
+def class_names(label: list[str] | None, mixed: str) -> ClassNames:
+    """Return what the options say of names."""
+    from napari_fddm.core.class_names import ClassNames
+
+    return ClassNames.with_own(label or [], mixed)
+
+
+def divide(
+    path: Path,
+    names: ClassNames,
+    val_share: float,
+    test_share: float,
+    seed: int,
+    hold_out: list[str] | None,
+) -> Manifest:
+    """Read a manifest and split it as the options say."""
+    from napari_fddm.training.manifest import read_manifest
+    from napari_fddm.training.splits import split_manifest
+
+    return split_manifest(
+        read_manifest(path, names),
+        val_share=val_share,
+        test_share=test_share,
+        seed=seed,
+        hold_out=hold_out or (),
+    )
+
+
+def drain_progress(
+    run: Generator[Progress, None, Any], title: str, *, quiet: bool, begin: str = ""
+) -> Any:
+    """Show a generator's progress and return its result.
+
+    Parameters
+    ----------
+    run : generator of Progress
+        Yields once at least.
+    title : str
+        Of the bar.
+    quiet : bool
+        Show nothing.
+    begin : str
+        Printed when the work begins: what is refused is refused before.
+    """
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+    console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    step = next(run)
+    if begin and not quiet:
+        typer.echo(begin)
+    with Bars(console=console, disable=quiet or not console.is_terminal, transient=True) as bars:
+        task = bars.add_task(title, total=None)
+        while True:
+            bars.update(task, total=step.total, completed=step.done)
+            try:
+                step = next(run)
+            except StopIteration as stop:
+                return stop.value
+
+
+def _print_split(manifest: Manifest) -> None:
+    for split in ("train", "val", "test"):
+        cases = sorted({s.case for s in manifest.sources if s.split == split})
+        if cases:
+            typer.echo(f"{split}: {len(cases)} cases ({_listed(cases)})")
+    if manifest.left_out:
+        typer.echo(f"left out: {manifest.left_out} images (mixed, or as --label says)")
+
+
+def _listed(cases: list[str]) -> str:
+    shown = ", ".join(cases[:8])
+    return f"{shown} …" if len(cases) > 8 else shown
+
+
+def _array(values: list[int]) -> Any:
+    import numpy as np
+
+    return np.array(values, np.int64)

@@ -1,0 +1,221 @@
+"""``napari-fddm train …``: models from slides of your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_fddm.cli.dataset import (
+    HoldOutOption,
+    LabelOption,
+    MixedOption,
+    SplitSeedOption,
+    TestShareOption,
+    ValShareOption,
+    class_names,
+    divide,
+    drain_progress,
+)
+
+if TYPE_CHECKING:
+    from napari_fddm.core.cards import ModelCard
+
+app = typer.Typer(name="train", help="Train models on slides of your own.", no_args_is_help=True)
+
+ManifestOption = Annotated[
+    Path, typer.Option("--manifest", help="Manifest, or the folder of a dataset that was built.")
+]
+OutOption = Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over.")]
+
+
+@app.command()
+def classifier(
+    manifest: ManifestOption,
+    out: OutOption,
+    arch: Annotated[
+        str, typer.Option(help="uni, radiomics-os or any model of timm.")
+    ] = "vit_small_patch14_dinov2.lvd142m",
+    weights: Annotated[
+        Path | None, typer.Option(help="Backbone, safetensors; from the hub if unset.")
+    ] = None,
+    random_init: Annotated[
+        bool, typer.Option("--random-init", help="Begin with a random backbone.")
+    ] = False,
+    tune: Annotated[
+        str | None,
+        typer.Option(help="lora, full, or frozen: cached features, heads train in seconds."),
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="cross-entropy or hierarchical.")] = None,
+    input_px: Annotated[int | None, typer.Option(help="Edge the network sees a tile at.")] = None,
+    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    batch_size: Annotated[int, typer.Option(help="Tiles per step.")] = 32,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
+    patience: Annotated[
+        int, typer.Option(help="Validations without gain before it stops; 0: never.")
+    ] = 8,
+    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 25,
+    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    balance: Annotated[
+        bool, typer.Option(help="Draw classes alike, and cases of a class alike.")
+    ] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Although training lacks a class of others.")
+    ] = False,
+    min_labeled: Annotated[float, typer.Option(help="Share of a patch with a label.")] = 0.5,
+    min_tissue: Annotated[float, typer.Option(help="Stained share of a patch.")] = 0.05,
+    most: Annotated[int, typer.Option("--max", help="Patches per class and slide; 0: all.")] = 0,
+    label: LabelOption = None,
+    mixed: MixedOption = "exclude",
+    val_share: ValShareOption = 0.2,
+    test_share: TestShareOption = 0.0,
+    split_seed: SplitSeedOption = 0,
+    hold_out: HoldOutOption = None,
+    seed: Annotated[int, typer.Option(help="Of order, augmentation and new weights.")] = 2000,
+    fresh: FreshOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train stage 1; stopped at any moment, the same command goes on to the same end."""
+    from napari_fddm.training.augmentation import Augmentation
+    from napari_fddm.training.datasets import INDEX, build_dataset, open_dataset
+    from napari_fddm.training.loop import LoopSettings
+    from napari_fddm.training.model_folder import backbone_note
+    from napari_fddm.training.patches import PatchSettings
+    from napari_fddm.training.stage1 import WORK, Stage1Settings, train_stage1
+
+    loop = LoopSettings(
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        validate_every=validate_every,
+        patience=patience,
+    )
+    settings = Stage1Settings(
+        arch=arch,
+        tune=tune,
+        loss=loss,
+        weights=weights,
+        random_init=random_init,
+        input_px=input_px,
+        balanced=balance,
+        loop=loop,
+        augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),
+        device=device,
+        allow_missing=allow_missing,
+    )
+    if (manifest / INDEX).is_file():
+        dataset = open_dataset(manifest)
+    else:
+        names = class_names(label, mixed)
+        divided = divide(manifest, names, val_share, test_share, split_seed, hold_out)
+        cut = PatchSettings(1.0, min_labeled, min_tissue, most)
+        build = build_dataset(divided, out / WORK / "patches", cut, names)
+        dataset = drain_progress(build, "cutting", quiet=quiet)
+    run = train_stage1(dataset, out, settings, fresh=fresh)
+    counts = dataset.counts().to_text()
+    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
+    if not quiet:
+        typer.echo(outcome(card))
+        note = backbone_note(card)
+        if note:
+            typer.echo(f"note: {note}", err=True)
+        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+
+
+@app.command()
+def segmenter(
+    dataset: Annotated[
+        Path, typer.Option("--dataset", help="Regions, of dataset build --kind regions.")
+    ],
+    out: OutOption,
+    arch: Annotated[
+        str, typer.Option(help="u-net, mit-b5 or one of segmentation-models-pytorch.")
+    ] = "u-net",
+    encoder: Annotated[str | None, typer.Option(help="With an architecture of theirs.")] = None,
+    random_init: Annotated[
+        bool, typer.Option("--random-init", help="Begin with a random encoder.")
+    ] = False,
+    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    batch_size: Annotated[int, typer.Option(help="Windows of 256 px per step.")] = 8,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
+    patience: Annotated[int, typer.Option(help="Validations without gain; 0: never.")] = 8,
+    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 50,
+    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Although training lacks a class of others.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of order, augmentation and new weights.")] = 2000,
+    fresh: FreshOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Train a baseline that segments; needs the extra "baselines"."""
+    from napari_fddm.training.augmentation import Augmentation
+    from napari_fddm.training.datasets import open_dataset
+    from napari_fddm.training.loop import LoopSettings
+    from napari_fddm.training.segmenter import SegmenterSettings, train_segmenter
+
+    loop = LoopSettings(
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        validate_every=validate_every,
+        patience=patience,
+    )
+    settings = SegmenterSettings(
+        arch=arch,
+        encoder=encoder,
+        random_init=random_init,
+        loop=loop,
+        augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),
+        device=device,
+        allow_missing=allow_missing,
+    )
+    regions = open_dataset(dataset)
+    run = train_segmenter(regions, out, settings, fresh=fresh)
+    counts = regions.counts().to_text()
+    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
+    if not quiet:
+        result = card.training["result"]
+        typer.echo(f"weights after step {result['best_step']} of {result['steps']}")
+        for split, scores in card.metrics.items():
+            each = ", ".join(f"{name} {value:.3f}" for name, value in scores["iou"].items())
+            typer.echo(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
+        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+
+
+def outcome(card: ModelCard) -> str:
+    """Say what a trained model reaches, and what color alone reaches, case by case."""
+    result = card.training["result"]
+    lines = [f"weights after step {result['best_step']} of {result['steps']}"]
+    for split in ("val", "test"):
+        if split in card.metrics:
+            lines += _lines_of(split, card.metrics[split])
+    if "val" not in card.metrics:
+        lines.append("no case was held out: nothing is known of what it reaches")
+    gate = card.metrics.get("radiomics", {}).get("gate")
+    if gate:
+        lines.append(f"gate: image {gate['image']:.2f}, radiomics {gate['radiomics']:.2f}")
+    return "\n".join(lines)
+
+
+def _lines_of(split: str, metrics: dict[str, Any]) -> list[str]:
+    model, color = metrics["model"], metrics["color alone"]
+    lines = [
+        f"balanced accuracy, {split}: {model['balanced_accuracy']:.3f}; color alone "
+        f"{color['balanced_accuracy']:.3f}, chance {metrics['chance']:.3f} "
+        f"({model['tiles']} tiles, {len(model['cases'])} cases)"
+    ]
+    if len(model["recall"]) == 1:
+        only = next(iter(model["recall"]))
+        lines.append(f"  {only} is the only class there: a model that always says it reaches 1")
+    for case, scores in model["cases"].items():
+        recall = ", ".join(f"{name} {value:.3f}" for name, value in scores["recall"].items())
+        alone = color["cases"][case]["balanced_accuracy"]
+        lines.append(f"  {case}: recall {recall}; color alone {alone:.3f}")
+    return lines

@@ -1,0 +1,293 @@
+"""Label maps from whatever holds them: our stores, OME-Zarr, pictures, synthetic slides."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
+from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.evaluation.grids import Grid
+from napari_fddm.evaluation.pictures import SUFFIXES, Reading, read_picture_labels
+from napari_fddm.interop import ome_zarr, ozx
+from napari_fddm.pipeline import layout
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.core.maps import ProbabilityMap
+
+SYNTHETIC = "synthetic:"
+SYNTHETIC_CELL_UM = 4.0
+"""The truth of a synthetic slide is known everywhere; this is the usual label grid."""
+LABELS = "labels"
+PREFERRED = (layout.CORRECTED, layout.REFINED, layout.PATCH)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingSettings:
+    """How the label maps of one side are read.
+
+    Attributes
+    ----------
+    label : str or None
+        Name of the label map in a store or OME-Zarr; None: corrected, or else
+        refined, patch, the only one.
+    reading : str
+        How pixels are read, see `pictures`.
+    leave_out : bool
+        Leave cells out that belong to no class, instead of refusing the picture.
+    mpp : float or None
+        µm per pixel of pictures.
+    """
+
+    label: str | None = None
+    reading: Reading = "auto"
+    leave_out: bool = False
+    mpp: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelInput:
+    """A label map and everything that identifies it.
+
+    Attributes
+    ----------
+    name : str
+        File name and label, for people.
+    labels : array of uint8, shape (H, W)
+        Class values, 0 not analyzed.
+    grid : Grid
+        Where its cells lie.
+    table : ClassTable
+        Its classes.
+    about : dict
+        JSON values for the report: kind, label, fingerprints.
+    notes : tuple of str
+        What a reader of the scores must know.
+    store : Path or None
+        Our store, which also has probabilities.
+    source : str
+        The place it was read from, resolved, and the label: equal for the same map.
+    """
+
+    name: str
+    labels: npt.NDArray[np.uint8]
+    grid: Grid
+    table: ClassTable = OSTEOSARCOMA
+    about: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    store: Path | None = None
+    source: str = ""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The slide's fingerprint, where the file says it."""
+        return self.about.get("slide_fingerprint")
+
+    @property
+    def label(self) -> str:
+        """Name of the label map inside a store."""
+        return str(self.about.get("label", ""))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what identifies it, as plain JSON values."""
+        return {
+            "name": self.name,
+            **self.about,
+            "shape": list(self.labels.shape),
+            "cell_um": self.grid.cell_um,
+            "labels_sha256": labels_sha256(self.labels),
+        }
+
+
+def labels_sha256(labels: npt.NDArray[np.uint8]) -> str:
+    """Return the identity of a label map's content: its shape and its values."""
+    digest = hashlib.sha256(repr(labels.shape).encode())
+    digest.update(labels.tobytes())
+    return digest.hexdigest()
+
+
+def is_label_source(path: Path) -> bool:
+    """Whether a path is one label map or holds some, rather than a folder of them."""
+    if path.is_file():
+        return path.suffix.lower() in (*SUFFIXES, ozx.SUFFIX)
+    return (path / "zarr.json").exists() or (path / ".zgroup").exists()
+
+
+def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
+    """Read a label map.
+
+    Parameters
+    ----------
+    source : str
+        A store, an OME-Zarr (folder or ``.ozx``), one of its labels
+        (``slide.ome.zarr/labels/NAME``), a PNG or TIFF, or the name of a synthetic
+        slide, whose truth is meant.
+    settings : ReadingSettings
+        How.
+
+    Raises
+    ------
+    FddmError
+        If it cannot be read as a map of our classes.
+    """
+    if source.startswith(SYNTHETIC):
+        return replace(_read_synthetic(source), source=source)
+    path = Path(source)
+    if not path.exists():
+        raise ConfigError(f"{source} does not exist.", hint="Check the path.")
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        return replace(_read_picture(path, settings), source=str(path.resolve()))
+    label = settings.label
+    if path.parent.name == LABELS and is_label_source(path.parent.parent):
+        path, label = path.parent.parent, path.name
+    if not is_label_source(path):
+        raise ConfigError(
+            f"{source} is no label map.",
+            hint="Give an analysis store, an OME-Zarr, a PNG or a TIFF.",
+        )
+    ours = path.is_dir() and layout.is_our_store(path)
+    found = _read_store(path, label) if ours else _read_ome_zarr(path, label, settings)
+    return replace(found, source=f"{path.resolve()}/{LABELS}/{found.label}")
+
+
+def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
+    """Return the probabilities behind a store's label map, and their name.
+
+    Raises
+    ------
+    ConfigError
+        If there are none, saying why.
+    """
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    if given.store is None:
+        raise ConfigError("the prediction has no probabilities: it is not an analysis store")
+    with AnalysisStore.open(given.store) as store:
+        if given.label == layout.PATCH:
+            return store.probability_map("patch"), "patch"
+        if given.label not in (layout.REFINED, layout.CORRECTED):
+            raise ConfigError(f"{given.label} is a reader's map, without probabilities")
+        refined = store.probability_map("refined")
+        if refined.coverage.any():
+            return refined, "refined"
+        return store.probability_map("cell"), "cell"
+
+
+def _read_synthetic(source: str) -> LabelInput:
+    from napari_fddm.slides.synthetic_uri import open_synthetic
+
+    with closing(open_synthetic(source)) as slide:
+        mpp = slide.mpp.value or 1.0
+        shape = slide.levels[0].shape
+        geometry = MapGeometry.covering(shape, SYNTHETIC_CELL_UM / mpp, mpp)
+        about = {
+            "kind": "truth of a synthetic slide",
+            "slide_fingerprint": slide.fingerprint,
+        }
+        extent = (shape[0] * mpp, shape[1] * mpp)
+        return LabelInput(
+            source, slide.truth_map(geometry), Grid(geometry.shape, geometry, extent), about=about
+        )
+
+
+def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
+    read = read_picture_labels(path, reading=settings.reading, leave_out=settings.leave_out)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    shape = (read.labels.shape[0], read.labels.shape[1])
+    slide = None
+    if settings.mpp is not None:
+        if not 0 < settings.mpp < float("inf"):
+            raise ConfigError(f"--mpp cannot be {settings.mpp}: it must be above 0.")
+        slide = (shape[0] * settings.mpp, shape[1] * settings.mpp)
+    notes: tuple[str, ...] = ()
+    if read.left_out:
+        cells = sum(read.left_out.values())
+        notes = (
+            f"{path.name}: {cells} px of {len(read.left_out)} values or colors that belong to no "
+            "class were left out",
+        )
+    about: dict[str, Any] = {
+        "kind": "picture",
+        "read_as": read.reading,
+        "file_sha256": digest,
+        "left_out": read.left_out,
+    }
+    return LabelInput(path.name, read.labels, Grid(shape, None, slide), about=about, notes=notes)
+
+
+def _read_store(path: Path, label: str | None) -> LabelInput:
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    label = label or layout.CORRECTED
+    with AnalysisStore.open(path) as store:
+        known = (layout.PATCH, layout.REFINED, *store.edit_layers)
+        if label not in known:
+            raise StoreError(
+                f"{path} has no label map {label!r}.", hint=f"It has {', '.join(known)}."
+            )
+        labels = store.labels(label)
+        geometry = store.geometries.tile if label == layout.PATCH else store.geometries.label
+        slide, run, table = store.slide_info, store.provenance, store.table
+        notes = [] if store.complete else [f"{path.name}: the run was stopped before its end"]
+        edited = 0
+        if label in store.edit_layers:
+            edited = int(np.count_nonzero(labels != store.automatic_labels()))
+    about = {
+        "kind": "analysis",
+        "label": label,
+        "edited_cells": edited,
+        "slide_fingerprint": slide.get("fingerprint"),
+        "model": run.get("model", {}).get("id"),
+        "weights_sha256": run.get("model", {}).get("files"),
+        "config": run.get("config"),
+        "versions": run.get("versions"),
+    }
+    shape, mpp = run.get("slide", slide).get("shape"), geometry.mpp
+    extent = (shape[0] * mpp, shape[1] * mpp) if shape else None
+    grid = Grid(geometry.shape, geometry, extent)
+    return LabelInput(f"{path.name}, {label}", labels, grid, table, about, tuple(notes), store=path)
+
+
+def _read_ome_zarr(path: Path, label: str | None, settings: ReadingSettings) -> LabelInput:
+    label = label or _preferred(path)
+    data = ome_zarr.read_labels(path, label)
+    if data.table is None and settings.reading != "values":
+        raise StoreError(
+            f"{path}: the names of {label} are not those of our classes.",
+            hint="Where its values are ours nevertheless, give --truth-as or --pred-as values.",
+        )
+    about = {"kind": "OME-Zarr", "label": label}
+    return LabelInput(
+        f"{path.name}, {label}",
+        data.labels,
+        Grid(data.geometry.shape, data.geometry),
+        data.table or OSTEOSARCOMA,
+        about,
+    )
+
+
+def _preferred(path: Path) -> str:
+    with ozx.opened(path) as opened:
+        group = ome_zarr.open_group(opened)
+        listed: Any = {}
+        if LABELS in group:
+            listed = ome_zarr.open_group(opened, LABELS).attrs.asdict().get("ome", {})
+    names = [str(name) for name in listed.get(LABELS, [])]
+    for name in PREFERRED:
+        if name in names:
+            return name
+    if len(names) == 1:
+        return names[0]
+    raise StoreError(
+        f"{path} has the labels {', '.join(names) or '(none)'}: none is chosen.",
+        hint="Name one with --truth-label or --pred-label.",
+    )

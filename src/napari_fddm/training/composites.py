@@ -1,0 +1,187 @@
+"""Composites: real tissue textures under random smooth masks, with truth for every pixel.
+
+Real tiles are labeled as a whole. Put together under a mask they give regions whose
+boundaries are known exactly, in the colors and textures of a real laboratory; classes
+without real tiles are filled with the textures of synthetic slides. A composite says
+how well boundaries are found between textures, and nothing of how tissue is arranged.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.slides.synthetic import texture_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Rgb = npt.NDArray[np.uint8]
+
+COMPOSITE_PX = 2048
+"""Edge of a composite, px: one region."""
+COMPOSITE_MPP = 1.0
+LABEL_CLASSES = {"non_tumor": "NT", "necrosis": "NC", "viable_tumor": "VT"}
+_COARSE = 8
+"""The mask's noise is drawn on a grid this many px wide and interpolated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Texture:
+    """A real tile of one class.
+
+    Attributes
+    ----------
+    path : Path
+        Its image.
+    value : int
+        Label value.
+    case, slide : str
+        Where it was cut.
+    """
+
+    path: Path
+    value: int
+    case: str
+    slide: str
+
+
+def read_textures(manifest: Path) -> list[Texture]:
+    """Read a table of tiles with the columns file, label3, patient and slide.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read or a column or label is missing.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [
+            Texture(
+                manifest.parent / row["file"],
+                OSTEOSARCOMA[LABEL_CLASSES[row["label3"]]].value,
+                row["patient"],
+                row["slide"],
+            )
+            for row in rows
+        ]
+    except (OSError, KeyError) as error:
+        raise ConfigError(
+            f"{manifest} is no table of tiles: {error}.",
+            hint="It needs the columns file, label3, patient and slide.",
+        ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Makes composites.
+
+    Attributes
+    ----------
+    textures : mapping of int to list of Texture
+        Real tiles by label value; the other classes are synthetic.
+    size : int
+        Edge, px, a multiple of 8.
+    """
+
+    textures: Mapping[int, list[Texture]]
+    size: int = COMPOSITE_PX
+    _opened: dict[Path, Rgb] = field(default_factory=dict, repr=False)
+
+    def compose(self, rng: np.random.Generator) -> tuple[Rgb, npt.NDArray[np.uint8]]:
+        """Return an image (h, w, 3) and the label value of each of its pixels (h, w)."""
+        truth = smooth_mask(rng, (self.size, self.size), len(OSTEOSARCOMA))
+        image = np.empty((self.size, self.size, 3), np.uint8)
+        for value in np.unique(truth):
+            where = truth == value
+            image[where] = self._sheet(int(value), rng)[where]
+        return image, truth
+
+    def _sheet(self, value: int, rng: np.random.Generator) -> Rgb:
+        """Return a sheet of one class: real tiles side by side, turned at random."""
+        tiles = self.textures.get(value, [])
+        shape = (self.size, self.size)
+        if not tiles:
+            seed = int(rng.integers(2**31))
+            return texture_sheet(value, shape, mpp=COMPOSITE_MPP, seed=seed)
+        sheet = np.empty((*shape, 3), np.uint8)
+        y = 0
+        while y < self.size:
+            x, height = 0, 0
+            while x < self.size:
+                tile = _turned(self._open(tiles[int(rng.integers(len(tiles)))].path), rng)
+                part = tile[: self.size - y, : self.size - x]
+                sheet[y : y + part.shape[0], x : x + part.shape[1]] = part
+                x += part.shape[1]
+                height = max(height, part.shape[0])
+            y += height
+        return sheet
+
+    def _open(self, path: Path) -> Rgb:
+        if path not in self._opened:
+            try:
+                with Image.open(path) as image:
+                    self._opened[path] = np.asarray(image.convert("RGB"))
+            except OSError as error:
+                raise ConfigError(f"the tile {path} cannot be read: {error}.") from error
+        return self._opened[path]
+
+
+def pools(textures: list[Texture], keep: Callable[[Texture], bool]) -> dict[int, list[Texture]]:
+    """Return the textures to keep, by label value."""
+    found: dict[int, list[Texture]] = {}
+    for texture in textures:
+        if keep(texture):
+            found.setdefault(texture.value, []).append(texture)
+    return found
+
+
+def smooth_mask(
+    rng: np.random.Generator, shape: tuple[int, int], classes: int
+) -> npt.NDArray[np.uint8]:
+    """Return label values 1…classes in random smooth blobs, shape (h, w).
+
+    Each class has a smooth random field of its own; the highest one wins.
+    """
+    coarse = tuple(-(-n // _COARSE) + 1 for n in shape)
+    best = np.full(shape, -np.inf, np.float32)
+    truth = np.ones(shape, np.uint8)
+    rows, cols = (np.arange(n) / _COARSE for n in shape)
+    for value in range(1, classes + 1):
+        blob = rng.uniform(8.0, 26.0)  # sd of the smoothing, in steps of 8 px
+        smooth = ndimage.gaussian_filter(rng.standard_normal(coarse), blob, mode="reflect")
+        smooth = smooth / smooth.std() + 0.6 * rng.standard_normal()
+        plane = _interpolated(smooth.astype(np.float32), rows, cols)
+        better = plane > best
+        best[better] = plane[better]
+        truth[better] = value
+    return truth
+
+
+def _interpolated(
+    values: npt.NDArray[np.float32],
+    rows: npt.NDArray[np.float64],
+    cols: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float32]:
+    """Interpolate linearly at places inside a grid, one axis after the other."""
+    for places in (rows, cols):  # each pass handles the first axis and turns the array
+        low = places.astype(np.intp)
+        part = (places - low).astype(np.float32)[:, None]
+        values = (values[low] * (1 - part) + values[low + 1] * part).T
+    return values
+
+
+def _turned(tile: Rgb, rng: np.random.Generator) -> Rgb:
+    tile = np.rot90(tile, int(rng.integers(4)))
+    return tile[:, ::-1] if rng.integers(2) else tile

@@ -1,0 +1,131 @@
+"""How many tiles of each class are in each split: a table whose totals add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
+from napari_fddm.core.errors import DataError
+from napari_fddm.training.manifest import SPLITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassCounts:
+    """Tiles by class and split.
+
+    Attributes
+    ----------
+    counts : array of int64, shape (classes, 3)
+        Columns as `SPLITS`.
+    table : ClassTable
+        The classes.
+    unit : str
+        What is counted.
+    """
+
+    counts: npt.NDArray[np.int64]
+    table: ClassTable = OSTEOSARCOMA
+    unit: str = "tiles"
+
+    @classmethod
+    def of(
+        cls,
+        values: npt.NDArray[np.integer],
+        splits: Sequence[str],
+        *,
+        table: ClassTable = OSTEOSARCOMA,
+        unit: str = "tiles",
+    ) -> ClassCounts:
+        """Count label values and their splits, one of each per tile."""
+        counts = np.zeros((len(table), len(SPLITS)), np.int64)
+        columns = np.array([SPLITS.index(s) for s in splits], np.int64)
+        np.add.at(counts, (np.asarray(values, np.int64) - 1, columns), 1)
+        return cls(counts, table, unit)
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Abbreviations of the classes with any tile."""
+        return tuple(t.short for t in self.table if self.counts[t.channel].any())
+
+    def of_split(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the counts by class of one split."""
+        return self.counts[:, SPLITS.index(split)]
+
+    def check(self, *, allow_missing: bool = False) -> None:
+        """Refuse what cannot be learned from.
+
+        Raises
+        ------
+        DataError
+            If training data are empty or lack a class that other splits have.
+        """
+        train = self.of_split("train")
+        if not train.any():
+            raise DataError(
+                f"the split train is empty: there are no {self.unit} to learn from.",
+                hint="Check the column split, or lower --val-share and --test-share.",
+            )
+        if (train > 0).sum() < 2:
+            only = self.table.shorts[int(train.argmax())]
+            raise DataError(
+                f"the split train holds one class only, {only}: there is nothing to tell apart.",
+                hint="Add images of another class.",
+            )
+        missing = [t for t in self.present if not train[self.table[t].channel]]
+        if missing and not allow_missing:
+            raise DataError(
+                f"the split train has no {self.unit} of {', '.join(missing)}, which other splits "
+                "have: that cannot be learned.",
+                hint="Move a case, choose another --seed, or say --allow-missing.",
+            )
+
+    def check_split(self, split: str) -> None:
+        """Refuse a split that was asked for and has nothing.
+
+        Raises
+        ------
+        DataError
+            If it is empty.
+        """
+        if not self.of_split(split).any():
+            raise DataError(
+                f"the split {split} is empty: no {self.unit} passed the filters.",
+                hint="Lower --min-labeled or --min-tissue, or choose other cases.",
+            )
+
+    def to_text(self) -> str:
+        """Return the table as text: a row for each class, totals on both sides."""
+        head = ("class", *SPLITS, "total")
+        rows = [
+            (f"{t.short}  {t.name}", *self.counts[t.channel], self.counts[t.channel].sum())
+            for t in self.table
+        ]
+        rows.append(("total", *self.counts.sum(axis=0), self.counts.sum()))
+        cells = [[str(head[0]), *head[1:]]] + [
+            [str(r[0]), *(f"{int(n):,}" for n in r[1:])] for r in rows
+        ]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+        lines = ["  ".join(_padded(row, widths)) for row in cells]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def to_json(self) -> dict[str, dict[str, int]]:
+        """Return class → split → count."""
+        return {
+            t.short: {s: int(n) for s, n in zip(SPLITS, self.counts[t.channel], strict=True)}
+            for t in self.table
+        }
+
+
+def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Pad cells to their columns: the first to the left, numbers to the right."""
+    numbers = [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+    return [row[0].ljust(widths[0]), *numbers]

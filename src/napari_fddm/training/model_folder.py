@@ -1,0 +1,163 @@
+"""A trained stage 1 as a model folder: weights, and a card that says what they are worth."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from safetensors.torch import save_file
+
+from napari_fddm.core.cards import ModelCard, write_card
+from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE
+from napari_fddm.models.hub import BACKBONE_NAME, HubSource, backbones_folder
+from napari_fddm.models.lora import lora_state
+from napari_fddm.models.weights import sha256_of
+from napari_fddm.training.manifest import SPLITS, SYNTHETIC
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from peft import PeftModel
+
+    from napari_fddm.core.cards import ClassifierCard
+    from napari_fddm.models.classifier import TileClassifier
+    from napari_fddm.training.architectures import Architecture
+    from napari_fddm.training.datasets import Dataset
+
+LIMITS = (
+    "Research use only; never for a diagnosis. Knows the cases it was trained on; what it "
+    "reaches on others stands under metrics, next to what color alone reaches."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """Everything a model folder is written from.
+
+    Attributes
+    ----------
+    out : Path
+        The folder.
+    architecture, arch : Architecture, str
+        The network and the name it was asked for by.
+    spec : ClassifierCard
+        How stage 1 is built.
+    tune : str
+        What was trained.
+    classifier : TileClassifier
+        With its final weights.
+    adapted : PeftModel or None
+        The backbone with its adapters.
+    weights : Path or None
+        File of the backbone.
+    backbone_sha256 : str
+        Of the backbone's tensors before the training.
+    dataset : Dataset
+        What it was trained on.
+    random_init : bool
+        Whether the backbone began with random weights.
+    """
+
+    out: Path
+    architecture: Architecture
+    arch: str
+    spec: ClassifierCard
+    tune: str
+    classifier: TileClassifier
+    adapted: PeftModel | None
+    weights: Path | None
+    backbone_sha256: str
+    dataset: Dataset
+    random_init: bool
+
+
+def write_model(trained: Trained, record: dict[str, Any], metrics: dict[str, Any]) -> ModelCard:
+    """Write weights and card; the card last, because it makes the folder a model."""
+    out = trained.out
+    written = [HEADS_FILE]
+    save_file(trained.classifier.head_state(), out / HEADS_FILE)
+    if trained.adapted is not None:
+        save_file(lora_state(trained.adapted), out / ADAPTER_FILE)
+        written.append(ADAPTER_FILE)
+    spec = trained.spec
+    # A backbone that may not be passed on stays where the user has it, unless the
+    # training changed it or it began at random: then there is no other copy.
+    elsewhere = spec.backbone_source is not None and not trained.random_init
+    if elsewhere and trained.tune != "full":
+        spec = spec.model_copy(update={"backbone_sha256": trained.backbone_sha256})
+    else:
+        spec = spec.model_copy(update={"backbone_source": None})
+        _write_backbone(trained, out / BACKBONE_FILE)
+        written.append(BACKBONE_FILE)
+    card = _card(trained, spec, {n: sha256_of(out / n) for n in written}, record, metrics)
+    write_card(card, out)
+    return card
+
+
+def backbone_note(card: ModelCard) -> str | None:
+    """Say where `run` looks for a backbone that is not in the folder; None if it is."""
+    source = card.classifier.backbone_source
+    if source is None:
+        return None
+    place = backbones_folder() / HubSource.parse(source).repo / BACKBONE_NAME
+    if place.is_file():
+        return None
+    return f"`run` looks for the backbone at {place}, then on the hub ({source})"
+
+
+def _write_backbone(trained: Trained, path: Path) -> None:
+    if trained.weights is not None and trained.tune != "full":
+        shutil.copyfile(trained.weights, path)
+        return
+    state = _base_state(trained)
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in state.items()}, path)
+
+
+def _base_state(trained: Trained) -> dict[str, Any]:
+    """Return the backbone's tensors under timm's names, without adapters."""
+    state = trained.classifier.backbone.state_dict()
+    return {k.replace(".base_layer.", "."): v for k, v in state.items() if ".lora_" not in k}
+
+
+def _card(
+    trained: Trained,
+    spec: ClassifierCard,
+    files: dict[str, str],
+    record: dict[str, Any],
+    metrics: dict[str, Any],
+) -> ModelCard:
+    dataset = trained.dataset
+    real = [not p.image.startswith(SYNTHETIC) for p in dataset.parts]
+    training = dataset.indices("train")
+    pairs = zip(dataset.values[training], dataset.part_of[training], strict=True)
+    seen = {int(value) for value, part in pairs if real[part]}
+    cases = {s: len({p.case for p in dataset.parts if p.split == s}) for s in SPLITS}
+    kind = "real" if all(real) else "synthetic" if not any(real) else "real and synthetic"
+    slug = re.sub(r"[^a-z0-9]+", "-", trained.out.absolute().name.lower()).strip("-")
+    licence = trained.architecture.licence or "as its source says"
+    return ModelCard(
+        id=slug or "trained",
+        title=f"{trained.arch}, {trained.tune}, trained on {cases['train']} cases",
+        analysis_mpp=dataset.settings["mpp"],
+        classes=dataset.classes,
+        classifier=spec,
+        files=files,
+        trained_on=f"{len(training)} patches of {cases['train']} {kind} cases; chosen on "
+        f"{cases['val']} and tested on {cases['test']} other cases"
+        + ("; the backbone began with random weights" if trained.random_init else ""),
+        limits=LIMITS,
+        licence=f"backbone: {licence}; what was trained: whoever owns the slides decides",
+        real_tissue=any(real) and bool(seen),
+        real_classes=tuple(n for i, n in enumerate(dataset.classes, start=1) if i in seen),
+        training={
+            "command": "napari-fddm train classifier",
+            "arch": trained.arch,
+            "dataset": dataset.fingerprint,
+            "cut": dataset.settings,
+            "counts": dataset.counts().to_json(),
+            **record,
+        },
+        metrics=metrics,
+    )

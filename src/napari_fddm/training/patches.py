@@ -1,0 +1,314 @@
+"""Patches and regions: what one image of a manifest gives to learn from."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from napari_fddm.core.errors import DataError
+from napari_fddm.core.geometry import Region, Window
+from napari_fddm.core.tiling import ANALYSIS_MPP, CELLS_PER_TILE, TILE_PX, TileGrid
+from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides.mpp import require_mpp
+from napari_fddm.slides.opening import open_slide
+from napari_fddm.training.annotations import open_annotation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from napari_fddm.core.class_names import ClassNames
+    from napari_fddm.core.protocols import Slide
+    from napari_fddm.training.manifest import Source
+
+    Labels = npt.NDArray[np.uint8]
+
+TISSUE_DENSITY = 0.15
+"""Optical density above which a pixel is stained: the threshold of Macenko 2009."""
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class PatchSettings:
+    """How patches are cut and which are kept.
+
+    Attributes
+    ----------
+    mpp : float
+        µm per pixel of a patch.
+    min_labeled : float
+        Share of a patch of a slide that must have a label.
+    min_tissue : float
+        Share of stained pixels that a patch of any class but background must have,
+        and a background patch must not: annotations are drawn coarsely.
+    max_per_class : int
+        Patches of one class from one slide, spread over it; 0 for all.
+    """
+
+    mpp: float = ANALYSIS_MPP
+    min_labeled: float = 0.5
+    min_tissue: float = 0.05
+    max_per_class: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse shares beyond 0…1."""
+        for name in ("min_labeled", "min_tissue"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"--{name.replace('_', '-')} must be from 0 to 1.")
+
+
+@dataclass(frozen=True, slots=True)
+class RegionSettings:
+    """How regions are cut and which are kept.
+
+    Attributes
+    ----------
+    k : int
+        A region spans 256 · 2^k px at 1 µm/px, as FDDM's (k = 3: 2048 px).
+    mpp : float
+        µm per stored pixel; coarser than 1 makes the files smaller.
+    min_labeled : float
+        Share of a region that must have a label.
+    max_per_slide : int
+        Regions from one slide, spread over it; 0 for all.
+    """
+
+    k: int = 3
+    mpp: float = 2.0
+    min_labeled: float = 0.5
+    max_per_slide: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that give no whole number of pixels."""
+        if not 0 <= self.k <= 5 or self.px < 32 or abs(self.um / self.mpp - self.px) > _EPSILON:
+            raise DataError(
+                f"regions of {self.um:g} µm cannot be stored at {self.mpp:g} µm per px.",
+                hint="k is 0 to 5; choose 1, 2, 4 or 8 for --mpp.",
+            )
+        if not 0 <= self.min_labeled <= 1:
+            raise DataError("--min-labeled must be from 0 to 1.")
+
+    @property
+    def um(self) -> float:
+        """Edge of a region, µm."""
+        return float(TILE_PX * ANALYSIS_MPP * 2**self.k)
+
+    @property
+    def px(self) -> int:
+        """Edge of a region, stored px."""
+        return round(self.um / self.mpp)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """One patch or region.
+
+    Attributes
+    ----------
+    pixels : array of uint8, shape (s, s, 3)
+        The image.
+    truth : array of uint8
+        Label values, 0 unknown: (8, 8) of a patch's cells, (s, s) of a region.
+    value : int
+        The dominant label value.
+    place : tuple of float
+        (y, x) of its corner, level-0 px.
+    """
+
+    pixels: Labels
+    truth: Labels
+    value: int
+    place: tuple[float, float]
+
+
+class Cut(Protocol):
+    """Settings of either kind."""
+
+    @property
+    def mpp(self) -> float:
+        """µm per pixel of a sample."""
+        ...
+
+
+def samples_of(
+    source: Source, settings: PatchSettings | RegionSettings, names: ClassNames
+) -> tuple[str, Iterator[Sample]]:
+    """Return the identity of an image's samples and an iterator that cuts them.
+
+    Raises
+    ------
+    FddmError
+        If the image or its annotation cannot be opened, or does not suit.
+    """
+    if source.mask is None:
+        if isinstance(settings, RegionSettings):
+            raise DataError(
+                f"line {source.line}: {source.name} has one label for the whole tile; regions "
+                "need a mask."
+            )
+        return f"tile {source.value}", _of_tile(source, settings)
+    with opened(source, settings.mpp) as slide:
+        identity = open_annotation(source.mask, slide, names).identity
+    if isinstance(settings, RegionSettings):
+        return identity, _regions_of_slide(source, settings, names)
+    return identity, _patches_of_slide(source, settings, names)
+
+
+@contextmanager
+def opened(source: Source, mpp: float) -> Iterator[Slide]:
+    """Open a row's image as a slide; an image file without a pixel size has ``mpp``."""
+    if source.mask is not None:
+        with open_slide(source.image, mpp=source.mpp) as slide:
+            require_mpp(slide)
+            yield slide
+        return
+    from PIL import Image
+
+    try:
+        with Image.open(source.image) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"the tile {source.image} cannot be read: {error}.") from error
+    with ArraySlide(pixels, mpp=source.mpp or mpp, name=source.name) as slide:
+        yield slide
+
+
+def tissue_share(pixels: npt.NDArray[np.uint8]) -> float:
+    """Return the share of stained pixels of an image (h, w, 3)."""
+    darkest = 256.0 * np.exp(-TISSUE_DENSITY) - 1.0
+    return float((pixels.min(axis=2) < darkest).mean())
+
+
+def dominant(labels: Labels, n_classes: int) -> tuple[int, float]:
+    """Return the most frequent label value and the labeled share; ties go to the lowest value.
+
+    The value is 0 where nothing is labeled.
+    """
+    counts = np.bincount(labels.ravel(), minlength=n_classes + 1)
+    labeled = int(counts[1:].sum())
+    return (int(counts[1:].argmax()) + 1 if labeled else 0), labeled / labels.size
+
+
+def cell_majority(labels: Labels, n_classes: int) -> Labels:
+    """Return the dominant value of each bridge cell of a tile, 0 where half is unknown.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape (256, 256)
+        Of a tile.
+    n_classes : int
+        Highest value.
+
+    Returns
+    -------
+    array of uint8, shape (8, 8)
+    """
+    step = labels.shape[0] // CELLS_PER_TILE
+    blocks = labels.reshape(CELLS_PER_TILE, step, CELLS_PER_TILE, step).transpose(0, 2, 1, 3)
+    flat = blocks.reshape(CELLS_PER_TILE, CELLS_PER_TILE, -1)
+    counts = np.stack([(flat == v).sum(axis=2) for v in range(1, n_classes + 1)], axis=2)
+    known = 2 * counts.sum(axis=2) >= step * step
+    return np.where(known, counts.argmax(axis=2) + 1, 0).astype(np.uint8)
+
+
+def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
+    """Cut a labeled tile; its cells are unknown, because the label is the whole tile's."""
+    value = source.value or 0
+    with opened(source, settings.mpp) as slide:
+        found = False
+        for region in _whole_tiles(slide, settings.mpp):
+            found = True
+            pixels = slide.read_region(region, settings.mpp)[:TILE_PX, :TILE_PX]
+            if _keeps(value, pixels, settings):
+                cells = np.zeros((CELLS_PER_TILE, CELLS_PER_TILE), np.uint8)
+                yield Sample(pixels, cells, value, (region.y, region.x))
+        if not found:
+            raise DataError(
+                f"{source.image} is smaller than one patch: {TILE_PX} px of {settings.mpp:g} µm.",
+                hint="Is the column mpp right?",
+            )
+
+
+def _patches_of_slide(
+    source: Source, settings: PatchSettings, names: ClassNames
+) -> Iterator[Sample]:
+    with opened(source, settings.mpp) as slide:
+        annotation = open_annotation(source.mask or "", slide, names)
+        n = len(names.table)
+        found = []
+        for region in _whole_tiles(slide, settings.mpp):
+            labels = annotation.labels(region, TILE_PX)
+            value, labeled = dominant(labels, n)
+            if value and labeled >= settings.min_labeled:
+                found.append((value, region))
+        kept = dict.fromkeys(names.table.values, 0)
+        for value, region in _spread(found):
+            if settings.max_per_class and kept[value] >= settings.max_per_class:
+                continue
+            pixels = slide.read_region(region, settings.mpp)[:TILE_PX, :TILE_PX]
+            if _keeps(value, pixels, settings):
+                kept[value] += 1
+                cells = cell_majority(annotation.labels(region, TILE_PX), n)
+                yield Sample(pixels, cells, value, (region.y, region.x))
+
+
+def _regions_of_slide(
+    source: Source, settings: RegionSettings, names: ClassNames
+) -> Iterator[Sample]:
+    with opened(source, settings.mpp) as slide:
+        annotation = open_annotation(source.mask or "", slide, names)
+        edge = settings.um / require_mpp(slide)
+        height, width = slide.levels[0].shape
+        # Half a region of overlap: a border lies inside another region.
+        corners = [(y, x) for y in _starts(height, edge) for x in _starts(width, edge)]
+        found: list[tuple[int, Region]] = []
+        for y, x in corners:
+            region = Region(y, x, edge, edge)
+            value, labeled = dominant(annotation.labels(region, TILE_PX), len(names.table))
+            if value and labeled >= settings.min_labeled:
+                found.append((value, region))
+        chosen = _spread(found)
+        if settings.max_per_slide:
+            chosen = chosen[: settings.max_per_slide]
+        for value, region in chosen:
+            pixels = slide.read_region(region, settings.mpp)[: settings.px, : settings.px]
+            truth = annotation.labels(region, settings.px)
+            yield Sample(pixels, truth, value, (region.y, region.x))
+
+
+def _starts(length: int, edge: float) -> list[float]:
+    """Return where regions begin: every half edge, none beyond the slide but at least one."""
+    count = max(1, int(np.floor((length - edge) / (edge / 2) + _EPSILON)) + 1)
+    return [i * edge / 2 for i in range(count)]
+
+
+def _keeps(value: int, pixels: Labels, settings: PatchSettings) -> bool:
+    """Say whether image and label can both be right (ALGORITHM A.1's cleaning)."""
+    stained = tissue_share(pixels) >= settings.min_tissue
+    return stained != (value == 1)
+
+
+def _whole_tiles(slide: Slide, mpp: float) -> Iterator[Region]:
+    """Yield the tiles of the global grid that lie wholly on the slide."""
+    grid = TileGrid(slide.levels[0].shape, require_mpp(slide), mpp)
+    height, width = grid.slide_shape
+    for row, col in np.ndindex(*grid.shape):
+        region = grid.geometry.region_of(Window(int(row), int(col), 1, 1))
+        if region.y_end <= height + _EPSILON and region.x_end <= width + _EPSILON:
+            yield region
+
+
+def _spread(found: Sequence[tuple[int, Region]]) -> list[tuple[int, Region]]:
+    """Return samples in an order whose every beginning is spread over the slide."""
+    order = np.random.default_rng(0).permutation(len(found))
+    return [found[i] for i in order]
+
+
+def settings_record(settings: PatchSettings | RegionSettings) -> dict[str, object]:
+    """Return settings as JSON values, their kind included."""
+    kind = "regions" if isinstance(settings, RegionSettings) else "patches"
+    return {"kind": kind, **asdict(settings)}

@@ -1,0 +1,162 @@
+"""How stage 2 is trained: three recipes for one network.
+
+``bridge`` is what ALGORITHM H arrives at, ``direct`` the same network as a one-step
+refiner, which the bridge's first step has to equal, and ``fddm_paper`` the published
+objective and schedule, for comparison.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from napari_fddm.core.cards import DenoiserSettings, InputMoments, RefinerCard
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.diffusion.losses import (
+    RefinementLoss,
+    TimestepDensity,
+    linear_head_loss,
+    refinement_loss,
+    sample_timesteps,
+    uniform_timesteps,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+
+
+DEFAULT_DENSITY = TimestepDensity()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe.
+
+    Attributes
+    ----------
+    name : str
+        What the command line calls it.
+    schedule : {"exact", "bbdm"}
+        How m_t runs.
+    head : {"softmax", "linear"}
+        Logits of x̂_0, or a regressed bridge difference.
+    density : TimestepDensity or None
+        Where on the bridge to train; None is evenly over its timesteps.
+    seg_weight, trans_weight : float
+        Of L_seg and L_trans.
+    precondition : bool
+        Whether x_t is scaled to unit variance.
+    lr : float
+        (Peak) learning rate.
+    weight_decay : float
+        0 is plain Adam.
+    lr_schedule : {"cosine", "plateau"}
+        Warm-up and cosine, or halved when the loss of the batches stops falling.
+    clip : float or None
+        Largest norm of the gradient.
+    ema, ema_every, ema_from : float, int, int
+        Decay of the averaged weights that are kept, how often they are updated, and
+        the step before which they are a plain copy.
+    """
+
+    name: str
+    schedule: Literal["exact", "bbdm"] = "exact"
+    head: Literal["softmax", "linear"] = "softmax"
+    density: TimestepDensity | None = DEFAULT_DENSITY
+    seg_weight: float = 1.0
+    trans_weight: float = 0.0
+    precondition: bool = True
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    lr_schedule: Literal["cosine", "plateau"] = "cosine"
+    clip: float | None = 1.0
+    ema: float = 0.998
+    ema_every: int = 1
+    ema_from: int = 0
+
+    def card(self, classes: int, moments: InputMoments, network: DenoiserSettings) -> RefinerCard:
+        """Describe the second stage that this recipe trains."""
+        residual = self.head == "softmax"
+        return RefinerCard(
+            denoiser=network.model_copy(update={"classes": classes, "residual": residual}),
+            schedule=self.schedule,
+            head=self.head,
+            input_moments=moments if self.precondition else None,
+        )
+
+    def timesteps(
+        self, count: int, scheduler: BrownianBridgeScheduler, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Draw the timesteps (count,) of a batch."""
+        if self.density is None:
+            return uniform_timesteps(count, scheduler, generator)
+        return sample_timesteps(count, scheduler, generator, density=self.density)
+
+    def loss(
+        self,
+        scheduler: BrownianBridgeScheduler,
+        output: torch.Tensor,
+        sample: torch.Tensor,
+        source: torch.Tensor,
+        timesteps: torch.Tensor,
+        index_map: torch.Tensor,
+    ) -> RefinementLoss:
+        """Return the objective; arguments as of `linear_head_loss`."""
+        seg, trans = self.seg_weight, self.trans_weight
+        if self.head == "softmax":
+            return refinement_loss(output, index_map, seg_weight=seg, trans_weight=trans)
+        return linear_head_loss(
+            scheduler,
+            output,
+            sample,
+            source,
+            timesteps,
+            index_map,
+            seg_weight=seg,
+            trans_weight=trans,
+        )
+
+    def optimizer(self, parameters: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.AdamW:
+        """Return the optimizer; without weight decay AdamW is Adam."""
+        return torch.optim.AdamW(parameters, lr=lr, weight_decay=self.weight_decay)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("bridge"),
+        Recipe("direct", density=TimestepDensity(end_share=1.0)),
+        Recipe(
+            "fddm_paper",
+            schedule="bbdm",
+            head="linear",
+            density=None,
+            trans_weight=1.0,
+            precondition=False,
+            lr=3e-4,
+            weight_decay=0.0,
+            lr_schedule="plateau",
+            clip=None,
+            ema=0.995,
+            ema_every=16,
+            ema_from=30_000,
+        ),
+    )
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return a recipe by name.
+
+    Raises
+    ------
+    ConfigError
+        Naming those there are.
+    """
+    if name not in RECIPES:
+        raise ConfigError(f"there is no recipe {name!r}.", hint=f"Known are {', '.join(RECIPES)}.")
+    return RECIPES[name]

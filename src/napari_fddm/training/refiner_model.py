@@ -1,0 +1,237 @@
+"""From region datasets to a model folder that runs: ``napari-fddm train refiner``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save_file
+
+from napari_fddm.core.cards import DenoiserSettings, ModelCard, RefinerCard, write_card
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.provenance import REFINER_FILE
+from napari_fddm.core.tiling import CELL_PX
+from napari_fddm.models.bundle import load_model
+from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.weights import sha256_of
+from napari_fddm.pipeline.refine import build_scheduler, input_scale
+from napari_fddm.training.evaluate_refiner import evaluate_refiner
+from napari_fddm.training.refiner import RefinerTraining, train_refiner
+from napari_fddm.training.region_batches import measured_moments
+from napari_fddm.training.region_data import read_regions, split_by_case
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.training.region_data import RegionSet, RegionSlide
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "refiner.checkpoint"
+LOG = "training.jsonl"
+VALIDATION_STEPS = (1, 5)
+
+
+def train_refiner_model(
+    regions: Sequence[Path],
+    base: str,
+    out: Path,
+    settings: RefinerTraining,
+    *,
+    validation_share: float = 0.15,
+    device: str = "auto",
+    network: DenoiserSettings | None = None,
+) -> ModelCard:
+    """Train a second stage for a model and write both as a new model folder.
+
+    Stopped at any moment, the same call goes on.
+
+    Parameters
+    ----------
+    regions : sequence of Path
+        Region datasets of the model's classes and cells.
+    base : str
+        Id or folder of the model whose first stage is kept.
+    out : Path
+        The new folder; also holds checkpoint and log.
+    settings : RefinerTraining
+    validation_share : float
+        Share of the cases that is set aside and only measured.
+    device : str
+        As of `choose_device`.
+    network : DenoiserSettings, optional
+        Sizes.
+
+    Returns
+    -------
+    ModelCard
+        The card that was written.
+
+    Raises
+    ------
+    ConfigError
+        If a dataset does not fit the model.
+    TrainingError
+        If the training cannot go on.
+    """
+    model = load_model(base, device)
+    sets, slides = _read(regions, model.card)
+    train, validation = split_by_case(slides, validation_share, settings.seed)
+    refiner = settings.recipe.card(
+        len(model.card.classes),
+        measured_moments(train, settings.sources),
+        network or DenoiserSettings(),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    denoiser, seconds = train_new_refiner(refiner, train, settings, model.compute, out)
+    _copy_first_stage(model, out)
+    save_refiner(denoiser, out)
+    trained = Trained(refiner, denoiser, model.compute)
+    measured: dict[str, Any] = {}
+    if validation:
+        cases = sorted({slide.meta.case for slide in validation})
+        measured = {
+            "what": f"{len(validation)} slides of {len(cases)} cases that were not trained on",
+            "cases": cases,
+            "results": evaluate_refiner(trained, validation, steps=VALIDATION_STEPS),
+        }
+        log.info("%s", json.dumps(measured["results"], indent=1))
+    else:
+        log.info("there is one case only, so nothing is set aside and nothing is measured")
+    card = _card(model, out, refiner, sets, train, settings, round(seconds, 1), measured)
+    write_card(card, out)
+    return card
+
+
+def train_new_refiner(
+    card: RefinerCard,
+    slides: Sequence[RegionSlide],
+    settings: RefinerTraining,
+    compute: ComputeDevice,
+    folder: Path,
+) -> tuple[Denoiser, float]:
+    """Build the network of a card, train it, and return it with the seconds that took.
+
+    Its first weights are drawn from the seed, so that recipes start from the same ones.
+    On a CPU it is trained in float32: bfloat16 is no faster there.
+    """
+    if compute.device.type == "cpu":
+        compute = replace(compute, dtype=torch.float32)
+    scheduler = build_scheduler(card)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        denoiser = Denoiser(card.denoiser, input_scale(scheduler, card.input_moments))
+    denoiser = denoiser.to(compute.device)
+    seconds = train_refiner(
+        denoiser, scheduler, slides, settings, compute, folder / CHECKPOINT, folder / LOG
+    )
+    return denoiser, seconds
+
+
+def save_refiner(denoiser: Denoiser, folder: Path) -> None:
+    """Write the weights of a second stage; the file is whole or absent."""
+    state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
+    temporary = folder / f".{REFINER_FILE}.part"
+    save_file(state, temporary)
+    temporary.replace(folder / REFINER_FILE)
+
+
+class Trained:
+    """A network just trained, as the refiner takes it.
+
+    Parameters
+    ----------
+    refiner : RefinerCard
+        How it is built.
+    denoiser : Denoiser
+        The network, in evaluation mode.
+    compute : ComputeDevice
+        Where it runs.
+    """
+
+    def __init__(self, refiner: RefinerCard, denoiser: Denoiser, compute: ComputeDevice) -> None:
+        self.card = _OnlyRefiner(refiner)
+        self.compute = compute
+        self._denoiser = denoiser
+
+    def load_denoiser(self, input_scale: list[float]) -> Denoiser:
+        """Return the network as it is; its own table is ``input_scale``."""
+        return self._denoiser
+
+
+class _OnlyRefiner:
+    def __init__(self, refiner: RefinerCard) -> None:
+        self.refiner = refiner
+
+
+def _read(folders: Sequence[Path], card: ModelCard) -> tuple[list[RegionSet], list[RegionSlide]]:
+    """Read datasets, and refuse those that are not of the model's classes and cells."""
+    sets, slides = [], []
+    cell_um = CELL_PX * card.analysis_mpp
+    for folder in folders:
+        about, part = read_regions(folder)
+        if about.classes != card.classes:
+            raise ConfigError(
+                f"{folder} has the classes {', '.join(about.classes)}, the model {card.id!r} "
+                f"{', '.join(card.classes)}."
+            )
+        if abs(about.cell_um / cell_um - 1) > 0.01:
+            raise ConfigError(
+                f"the cells of {folder} are {about.cell_um:g} µm wide, those of {card.id!r} "
+                f"{cell_um:g} µm."
+            )
+        sets.append(about)
+        slides += part
+    if not slides:
+        raise ConfigError("no region dataset was given.", hint="Give at least one with --regions.")
+    return sets, slides
+
+
+def _copy_first_stage(model: LoadedModel, out: Path) -> None:
+    for name in model.card.files:
+        if name != REFINER_FILE and model.folder.resolve() != out.resolve():
+            shutil.copyfile(model.folder / name, out / name)
+    for path in model.folder.glob("LICENSE*"):
+        if model.folder.resolve() != out.resolve():
+            shutil.copyfile(path, out / path.name)
+
+
+def _card(
+    model: LoadedModel,
+    out: Path,
+    refiner: RefinerCard,
+    sets: Sequence[RegionSet],
+    train: Sequence[RegionSlide],
+    settings: RefinerTraining,
+    seconds: float,
+    measured: dict[str, Any],
+) -> ModelCard:
+    base = model.card
+    cases = {slide.meta.case for slide in train}
+    titles = "; ".join(about.title or "untitled" for about in sets)
+    licences = "; ".join(dict.fromkeys(about.licence for about in sets if about.licence))
+    names = [name for name in base.files if name != REFINER_FILE] + [REFINER_FILE]
+    return base.model_copy(
+        update={
+            "id": out.resolve().name,
+            "title": f"{base.title}, refiner trained anew",
+            "refiner": refiner,
+            "files": {name: sha256_of(out / name) for name in names},
+            "trained_on": f"{base.trained_on}; refiner: {len(train)} slides of {len(cases)} "
+            f"cases ({titles})",
+            "licence": base.licence + (f"; data of the refiner: {licences}" if licences else ""),
+            "training": base.training
+            | {
+                "refiner": settings.as_dict() | {"seconds": seconds},
+                "refiner_command": "napari-fddm train refiner",
+            },
+            "metrics": measured,
+        }
+    )

@@ -1,0 +1,259 @@
+"""Region datasets: what stage 2 is trained on and judged by, a folder with a file per slide.
+
+``dataset.json`` says which classes there are and how wide a bridge cell is. Each
+``<slide>.npz`` holds the stage-1 maps y, the tissue O and the truth of one slide or
+of a rectangle of its tiles, on the grid of bridge cells:
+
+============ ======= ============================ ==========================================
+``tiles``    float16 (classes, R, C)              probabilities of whole tiles
+``cells``    float16 (classes, 8 R, 8 C)          probabilities of bridge cells, the token map
+``features`` float16 (6, 8 R, 8 C)                O: mean, then sd, of R, G, B in units of 255
+``truth``    uint8   (8 R, 8 C)                   majority label value, 0 where nobody said
+``shifted``  float16 (classes, 2 R - 1, 2 C - 1)  optional: tiles that begin every 128 px
+``meta``     text                                 JSON: slide, case, what stage 1 had seen
+============ ======= ============================ ==========================================
+
+The maps must be out of fold: stage 1 was not trained on the slide's case, or stage 2
+learns that stage 1 is always right (ALGORITHM H.6). `RegionMeta.stage1_cases` says
+what it was trained on, and reading a dataset refuses a case that is among them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from typing import TYPE_CHECKING, Any, Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.pipeline.coarse import CoarseMaps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+INDEX_NAME = "dataset.json"
+
+
+class RegionMeta(BaseModel):
+    """Where a slide's regions come from.
+
+    Attributes
+    ----------
+    slide : str
+        Name, unique in the dataset.
+    case : str
+        The patient, or what stands for one: never on both sides of a split.
+    stage1 : str
+        Which stage-1 model made the maps, in words.
+    stage1_cases : tuple of str
+        Cases that this model was trained on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slide: str = Field(min_length=1)
+    case: str = Field(min_length=1)
+    stage1: str = ""
+    stage1_cases: tuple[str, ...] = ()
+
+
+class RegionSet(BaseModel):
+    """What all slides of a dataset share: its ``dataset.json``.
+
+    Attributes
+    ----------
+    format_version : int
+        Of this layout; newer ones are refused.
+    classes : tuple of str
+        Abbreviations in the order of channels; label value = channel + 1.
+    cell_um : float
+        Edge of a bridge cell, µm.
+    title, licence : str
+        What it is and on what terms, in words.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    classes: tuple[str, ...] = Field(min_length=2)
+    cell_um: float = Field(gt=0, allow_inf_nan=False)
+    title: str = ""
+    licence: str = ""
+
+
+class RegionSlide:
+    """The maps and the truth of one slide.
+
+    Parameters
+    ----------
+    meta : RegionMeta
+        Where it comes from.
+    coarse : CoarseMaps
+        y and O.
+    truth : array of uint8, shape (8 R, 8 C)
+        Label values, 0 where nobody said.
+
+    Raises
+    ------
+    ConfigError
+        If truth and maps do not fit each other.
+    """
+
+    __slots__ = ("coarse", "meta", "truth")
+
+    def __init__(self, meta: RegionMeta, coarse: CoarseMaps, truth: npt.NDArray[np.uint8]) -> None:
+        if truth.shape != coarse.shape or truth.dtype != np.uint8:
+            raise ConfigError(
+                f"{meta.slide}: the truth must be uint8 of {coarse.shape} cells, "
+                f"not {truth.dtype} of {truth.shape}."
+            )
+        if int(truth.max(initial=0)) > coarse.classes:
+            raise ConfigError(f"{meta.slide}: the truth holds values beyond its classes.")
+        self.meta, self.coarse, self.truth = meta, coarse, truth
+
+
+def write_region_set(folder: Path, about: RegionSet) -> None:
+    """Create a dataset, or check that an existing one is of the same kind.
+
+    Raises
+    ------
+    ConfigError
+        If the folder holds a dataset of other classes or cells.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / INDEX_NAME
+    if path.exists():
+        there = read_region_set(folder)
+        if (there.classes, there.cell_um) != (about.classes, about.cell_um):
+            raise ConfigError(
+                f"{folder} holds a region dataset of other classes or cells.",
+                hint="Choose another folder.",
+            )
+    text = json.dumps(about.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_region_set(folder: Path) -> RegionSet:
+    """Read what a dataset's slides share.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is no region dataset.
+    """
+    path = folder / INDEX_NAME
+    try:
+        return RegionSet.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{folder} is no region dataset: {_first_fault(error, INDEX_NAME)}.",
+            hint="A folder with dataset.json and one npz file per slide is needed.",
+        ) from error
+
+
+def slide_path(folder: Path, slide: str) -> Path:
+    """Return where a slide's file lies; characters that file systems dislike become ``_``."""
+    safe = re.sub(r"[^\w.-]+", "_", slide)
+    return folder / f"{safe}.npz"
+
+
+def write_region_slide(folder: Path, slide: RegionSlide) -> Path:
+    """Write one slide; its file is whole or absent, so a builder can be stopped."""
+    coarse = slide.coarse
+    arrays: dict[str, Any] = {
+        "tiles": coarse.tiles,
+        "cells": coarse.cells,
+        "features": coarse.features,
+        "truth": slide.truth,
+        "meta": np.array(slide.meta.model_dump_json()),
+    }
+    if coarse.shifted is not None:
+        arrays["shifted"] = coarse.shifted
+    path = slide_path(folder, slide.meta.slide)
+    temporary = path.with_name(f".{path.stem}.part.npz")
+    np.savez_compressed(temporary, **arrays)
+    temporary.replace(path)
+    return path
+
+
+def read_region_slide(path: Path) -> RegionSlide:
+    """Read one slide.
+
+    Raises
+    ------
+    ConfigError
+        If the file is damaged, or stage 1 was trained on the slide's case.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            meta = RegionMeta.model_validate_json(str(stored["meta"]))
+            shifted = stored["shifted"] if "shifted" in stored.files else None
+            coarse = CoarseMaps(stored["tiles"], stored["cells"], stored["features"], shifted)
+            slide = RegionSlide(meta, coarse, stored["truth"])
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}") from error
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise ConfigError(
+            f"{path} is no slide of a region dataset: {_first_fault(error, 'the file')}.",
+            hint="Delete it and build the dataset again.",
+        ) from error
+    if meta.case in meta.stage1_cases:
+        raise ConfigError(
+            f"{path}: stage 1 was trained on its case {meta.case!r}, so its maps are too good.",
+            hint="Build the regions with a stage-1 model that has not seen this case.",
+        )
+    return slide
+
+
+def read_regions(folder: Path) -> tuple[RegionSet, list[RegionSlide]]:
+    """Read a whole dataset, in the order of its file names.
+
+    Raises
+    ------
+    ConfigError
+        If it is none, is empty, or a slide does not fit.
+    """
+    about = read_region_set(folder)
+    slides = [read_region_slide(path) for path in sorted(folder.glob("[!.]*.npz"))]
+    if not slides:
+        raise ConfigError(f"the region dataset {folder} holds no slide.", hint="Build it first.")
+    for slide in slides:
+        if slide.coarse.classes != len(about.classes):
+            raise ConfigError(
+                f"{slide.meta.slide} in {folder} has {slide.coarse.classes} classes, "
+                f"its dataset {len(about.classes)}."
+            )
+    return about, slides
+
+
+def split_by_case(
+    slides: Iterable[RegionSlide], share: float, seed: int
+) -> tuple[list[RegionSlide], list[RegionSlide]]:
+    """Set whole cases aside, about ``share`` of them, at least one case on each side.
+
+    With a share of 0 or a single case nothing is set aside.
+    """
+    slides = list(slides)
+    cases = sorted({slide.meta.case for slide in slides})
+    count = min(max(1, round(share * len(cases))), len(cases) - 1) if share > 0 else 0
+    order = np.random.default_rng(seed).permutation(len(cases))
+    aside = {cases[i] for i in order[:count]}
+    kept = [slide for slide in slides if slide.meta.case not in aside]
+    return kept, [slide for slide in slides if slide.meta.case in aside]
+
+
+def _first_fault(error: Exception, where: str) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or where
+        return f"{place!r}: {first['msg']}"
+    if isinstance(error, FileNotFoundError):
+        return f"it holds no {where}"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

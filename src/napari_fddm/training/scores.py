@@ -1,0 +1,78 @@
+"""How good predictions of tiles are, by class and by case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Values = npt.NDArray[np.integer]
+
+
+def confusion(truth: Values, predicted: Values, n_classes: int) -> npt.NDArray[np.int64]:
+    """Count channels: rows are true, columns predicted; int64 of shape (n, n)."""
+    pairs = truth.astype(np.int64) * n_classes + predicted.astype(np.int64)
+    return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def balanced_accuracy(matrix: npt.NDArray[np.int64]) -> float:
+    """Return the mean recall over the classes that are there; NaN where none is."""
+    there = matrix.sum(axis=1) > 0
+    if not there.any():
+        return float("nan")
+    return float((np.diag(matrix)[there] / matrix.sum(axis=1)[there]).mean())
+
+
+def mean_iou(matrix: npt.NDArray[np.int64]) -> float:
+    """Return the mean intersection over union of the classes that are there; NaN without any."""
+    there = matrix.sum(axis=1) > 0
+    if not there.any():
+        return float("nan")
+    union = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
+    return float((np.diag(matrix)[there] / union[there]).mean())
+
+
+def scores_by_case(
+    truth: Values, predicted: Values, cases: npt.NDArray[np.str_], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Return what a card tells: all tiles together, and each case.
+
+    Parameters
+    ----------
+    truth, predicted : array of int, shape (n,)
+        Channels.
+    cases : array of str, shape (n,)
+        Case of each tile.
+    classes : sequence of str
+        Abbreviations by channel.
+    """
+    matrix = confusion(truth, predicted, len(classes))
+    return {
+        **_scores(matrix, classes),
+        "confusion": matrix.tolist(),
+        "cases": {
+            str(case): _scores(
+                confusion(truth[cases == case], predicted[cases == case], len(classes)), classes
+            )
+            for case in np.unique(cases)
+        },
+    }
+
+
+def _scores(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+    totals = matrix.sum(axis=1)
+    return {
+        "tiles": int(totals.sum()),
+        "balanced_accuracy": round(balanced_accuracy(matrix), 4),
+        "accuracy": round(float(np.trace(matrix) / max(1, totals.sum())), 4),
+        "recall": {
+            name: round(float(matrix[i, i] / totals[i]), 4)
+            for i, name in enumerate(classes)
+            if totals[i]
+        },
+    }

@@ -1,0 +1,266 @@
+"""``napari-fddm train classifier``: from patches to a model folder that `run` can use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fddm.core.errors import TrainingError
+from napari_fddm.models.bundle import build_classifier
+from napari_fddm.models.device import choose_device
+from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE, HierarchicalLoss
+from napari_fddm.models.lora import add_lora
+from napari_fddm.models.radiomics import compute_radiomics
+from napari_fddm.training.architectures import classifier_card, find_architecture, load_backbone
+from napari_fddm.training.augmentation import Augmentation
+from napari_fddm.training.features import build_features
+from napari_fddm.training.loop import LoopResult, LoopSettings, run_loop
+from napari_fddm.training.model_folder import Trained, write_model
+from napari_fddm.training.sampling import Sampler
+from napari_fddm.training.step_log import RunLog
+from napari_fddm.training.tasks import FeatureTask, HeadLoss, PatchTask
+from napari_fddm.training.validation import measure
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from peft import PeftModel
+
+    from napari_fddm.core.cards import ClassifierCard, ModelCard
+    from napari_fddm.models.classifier import TileClassifier
+    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.training.architectures import Architecture
+    from napari_fddm.training.datasets import Dataset, Progress
+
+WORK = "work"
+"""Folder in the model's with what only the training needs; may be deleted afterwards."""
+TUNES = ("lora", "full", "frozen")
+LOSSES = ("cross-entropy", "hierarchical")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage1Settings:
+    """Settings of a training of stage 1.
+
+    Attributes
+    ----------
+    arch : str
+        See `architectures.find_architecture`.
+    tune : str or None
+        "lora", "full" or "frozen"; None for the architecture's own.
+    loss : str or None
+        "cross-entropy" or "hierarchical"; None for the architecture's own.
+    weights : Path or None
+        Backbone; None for the hub.
+    random_init : bool
+        No weights at all.
+    input_px : int or None
+        Edge to which tiles are resized.
+    balanced : bool
+        Whether classes, and cases within a class, count alike.
+    loop : LoopSettings
+        Steps, learning rate …
+    augmentation : Augmentation
+        How patches are varied; cached features are of patches as they are.
+    device : str
+        See `choose_device`.
+    allow_missing : bool
+        Train although a class of validation or test is not in the training data.
+    """
+
+    arch: str = "vit_small_patch14_dinov2.lvd142m"
+    tune: str | None = None
+    loss: str | None = None
+    weights: Path | None = None
+    random_init: bool = False
+    input_px: int | None = None
+    balanced: bool = True
+    loop: LoopSettings = field(default_factory=LoopSettings)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    device: str = "auto"
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """What a training begins with."""
+
+    architecture: Architecture
+    tune: str
+    loss_name: str
+    spec: ClassifierCard
+    sha256: str
+    classifier: TileClassifier
+    adapted: PeftModel | None
+    hierarchy: HierarchicalLoss | None
+    compute: ComputeDevice
+
+
+def train_stage1(
+    dataset: Dataset, out: Path, settings: Stage1Settings, *, fresh: bool = False
+) -> Generator[Progress, None, ModelCard]:
+    """Train a classifier and write its folder; stopped at any moment, the same call goes on.
+
+    Raises
+    ------
+    FddmError
+        If data, weights or settings do not suit.
+    """
+    ready = _prepare(dataset, settings)
+    work = out / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint = work / "checkpoint.pt"
+    if fresh:
+        checkpoint.unlink(missing_ok=True)  # patches and features stay true
+    task = yield from _task(ready, dataset, settings, work)
+    log = RunLog(out / "train.jsonl")
+    about = _identity(dataset, ready, settings)
+    result = yield from run_loop(
+        task, settings.loop, ready.compute, checkpoint, log, identity=about
+    )
+    ready.classifier.eval()
+    trained = Trained(
+        out=out,
+        architecture=ready.architecture,
+        arch=settings.arch,
+        spec=ready.spec,
+        tune=ready.tune,
+        classifier=ready.classifier,
+        adapted=ready.adapted,
+        weights=settings.weights,
+        backbone_sha256=ready.sha256,
+        dataset=dataset,
+        random_init=settings.random_init,
+    )
+    record = _record(ready, settings, result)
+    return write_model(trained, record, measure(task, dataset, ready.compute))
+
+
+def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
+    """Check data and settings, and build network and loss."""
+    architecture, tune, loss_name = _resolved(settings)
+    counts = dataset.counts()
+    counts.check(allow_missing=settings.allow_missing)
+    train = counts.of_split("train").tolist()
+    present = tuple(n for n, c in zip(dataset.classes, train, strict=True) if c)
+    compute = choose_device(settings.device)
+    spec = classifier_card(architecture, present, input_px=settings.input_px)
+    backbone, sha256 = load_backbone(
+        architecture,
+        settings.weights,
+        random_init=settings.random_init,
+        seed=settings.loop.seed,
+    )
+    adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
+    hierarchy = None
+    if loss_name == "hierarchical":
+        tree = OSTEOSARCOMA_TREE.pruned(present)
+        hierarchy = HierarchicalLoss(tree, dataset.classes, train).to(compute.device)
+    classifier.to(compute.device)
+    return _Prepared(
+        architecture, tune, loss_name, spec, sha256, classifier, adapted, hierarchy, compute
+    )
+
+
+def _task(
+    ready: _Prepared, dataset: Dataset, settings: Stage1Settings, work: Path
+) -> Generator[Progress, None, PatchTask | FeatureTask]:
+    """Return what is learned; features of a frozen backbone are computed on the way."""
+    loss = HeadLoss(ready.hierarchy)
+    sampler = Sampler.over(
+        dataset.indices("train"), dataset.values, dataset.cases, balanced=settings.balanced
+    )
+    if ready.tune != "frozen":
+        return PatchTask(
+            ready.classifier,
+            loss,
+            dataset,
+            sampler,
+            ready.compute,
+            settings.augmentation,
+            settings.loop.batch_size,
+        )
+    said = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
+    folder = work / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    cache = yield from build_features(dataset, ready.classifier, ready.compute, folder)
+    return FeatureTask(ready.classifier, loss, dataset, cache, sampler, ready.compute)
+
+
+def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> dict[str, Any]:
+    """Return what the card tells of the training."""
+    weights = None
+    if ready.hierarchy is not None:
+        weights = [round(float(w), 4) for w in ready.hierarchy.weights]
+    return {
+        "tune": ready.tune,
+        "loss": ready.loss_name,
+        "balanced": settings.balanced,
+        "loop": asdict(settings.loop),
+        "augmentation": None if ready.tune == "frozen" else asdict(settings.augmentation),
+        "device": ready.compute.title,
+        "result": asdict(result),
+        "level_weights": weights,
+    }
+
+
+def _resolved(settings: Stage1Settings) -> tuple[Architecture, str, str]:
+    architecture = find_architecture(settings.arch)
+    tune = settings.tune or architecture.tune
+    loss = settings.loss or ("hierarchical" if architecture.tree else "cross-entropy")
+    for name, value, allowed in (("--tune", tune, TUNES), ("--loss", loss, LOSSES)):
+        if value not in allowed:
+            raise TrainingError(f"{name} cannot be {value!r}: it must be {', '.join(allowed)}.")
+    if tune == "lora" and architecture.tune != "lora":
+        raise TrainingError(
+            f"{settings.arch} has no attention to adapt.", hint="Use --tune full or frozen."
+        )
+    return architecture, tune, loss
+
+
+def _trainees(
+    backbone: torch.nn.Module,
+    spec: ClassifierCard,
+    dataset: Dataset,
+    tune: str,
+    settings: Stage1Settings,
+) -> tuple[PeftModel | None, TileClassifier]:
+    """Put fresh adapters and heads on a backbone, and say what of it is trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.loop.seed)  # of adapters and heads
+        adapted = add_lora(backbone, spec.lora) if tune == "lora" else None
+        network = backbone if adapted is None else adapted.get_base_model()
+        classifier = build_classifier(network, spec, dataset.classes)
+    if tune == "frozen":
+        network.requires_grad_(requires_grad=False)
+    if classifier.fusion is not None:
+        classifier.fusion.standardize_by(_radiomics(dataset, spec))
+    return adapted, classifier
+
+
+def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
+    """Return the radiomics of all training patches, (n, f)."""
+    index = dataset.indices("train")
+    batches = np.array_split(index, max(1, len(index) // 64))
+    return torch.cat(
+        [compute_radiomics(torch.from_numpy(dataset.read(b)), spec.radiomics) for b in batches]
+    )
+
+
+def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> str:
+    """Return what must be the same for a checkpoint to fit."""
+    said = [
+        dataset.fingerprint,
+        ready.spec.model_dump(mode="json"),
+        ready.sha256,
+        ready.tune,
+        ready.loss_name,
+        settings.balanced,
+        asdict(settings.augmentation),
+    ]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

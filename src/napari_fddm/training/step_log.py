@@ -1,0 +1,51 @@
+"""The log of a training: one JSON object per line, which a resumed training continues."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """A log on disk.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    """
+
+    path: Path
+
+    def append(self, **fields: Any) -> None:
+        """Add one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every whole line."""
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue  # what a killed process left half-written
+        return found
+
+    def rewind(self, step: int) -> None:
+        """Forget what was logged of steps that the checkpoint does not hold."""
+        kept = [r for r in self.records() if int(r.get("step", 0)) <= step]
+        part = self.path.with_suffix(".part")
+        part.write_text(
+            "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept), encoding="utf-8"
+        )
+        part.replace(self.path)

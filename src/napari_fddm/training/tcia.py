@@ -1,0 +1,155 @@
+"""The public TCIA collection Osteosarcoma-Tumor-Assessment as a manifest.
+
+1144 H&E tiles of 1024 × 1024 px at 10× from four patients, in ``Training-Set-1`` and
+``Training-Set-2``, and ``ML_Features_1144.csv`` with the columns ``image.name`` and
+``classification`` (doi:10.7937/tcia.2019.bvhjhdas, CC BY 3.0). The table writes names
+with other blanks and hyphens than the files, so they are compared word by word;
+comparing digits alone would let two tiles collide (ALGORITHM D).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.class_names import plain
+from napari_fddm.core.errors import DataError
+from napari_fddm.training.manifest import write_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TILE_MPP = 1.0
+"""µm per px assumed for 10×; the collection does not say it."""
+COLUMNS = ("tile", "label", "case", "mpp")
+_NAME_COLUMNS = ("image name", "file", "image", "tile")
+_LABEL_COLUMNS = ("classification", "label")
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """What was found.
+
+    Attributes
+    ----------
+    tiles : tuple of (Path, str, str)
+        Image, label as written, case.
+    unlabeled : tuple of Path
+        Images that the table does not name.
+    absent : tuple of str
+        Names in the table without an image.
+    """
+
+    tiles: tuple[tuple[Path, str, str], ...]
+    unlabeled: tuple[Path, ...]
+    absent: tuple[str, ...]
+
+
+def read_collection(folder: Path, table: Path | None = None) -> Collection:
+    """Match the images of a folder, subfolders included, with the table of labels.
+
+    Raises
+    ------
+    DataError
+        If there is no table, no image, or a name fits two images.
+    """
+    labels = _read_labels(table or _find_table(folder))
+    images: dict[str, Path] = {}
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES):
+        name = plain(path.stem)
+        if name in images:
+            raise DataError(f"{images[name]} and {path} have the same name.")
+        images[name] = path
+    found = [
+        (path, labels[name][1], case_of(path.stem))
+        for name, path in images.items()
+        if name in labels
+    ]
+    if not found:
+        raise DataError(
+            f"no image in {folder} is named in the table of labels.",
+            hint="Give the folder with Training-Set-1, Training-Set-2 and ML_Features_1144.csv.",
+        )
+    return Collection(
+        tuple(found),
+        tuple(path for name, path in images.items() if name not in labels),
+        tuple(original for name, (original, _) in labels.items() if name not in images),
+    )
+
+
+def write_collection(collection: Collection, path: Path) -> None:
+    """Write a collection as a manifest; labels stay as TCIA writes them."""
+    base = path.absolute().parent
+    rows = [
+        {"tile": _relative(image, base), "label": label, "case": case, "mpp": TILE_MPP}
+        for image, label, case in collection.tiles
+    ]
+    write_manifest(path, rows, COLUMNS)
+
+
+def case_of(name: str) -> str:
+    """Return the patient of a tile: ``Case-3-A15-2939-11262`` is of Case-3, ``P9-…`` of P9.
+
+    Raises
+    ------
+    DataError
+        If the name begins with neither.
+    """
+    match = re.match(r"(case)[\s_-]*(\d+)(?!\d)|(p)[\s_-]*(\d+)(?!\d)", name.strip(), re.IGNORECASE)
+    if match is None:
+        raise DataError(
+            f"{name!r} does not begin with a case, as Case-3 or P9.",
+            hint="Write a manifest with a column case by hand.",
+        )
+    return f"Case-{match[2]}" if match[1] else f"P{match[4]}"
+
+
+def _find_table(folder: Path) -> Path:
+    tables = sorted(folder.rglob("*.csv"))
+    fitting = [t for t in tables if _columns(t) is not None]
+    if len(fitting) != 1:
+        found = ", ".join(t.name for t in fitting) or "none"
+        raise DataError(
+            f"{folder} must hold one table of labels; found {found}.",
+            hint="Name it with --table: ML_Features_1144.csv.",
+        )
+    return fitting[0]
+
+
+def _columns(table: Path) -> tuple[str, str] | None:
+    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+        header = next(csv.reader(file), [])
+    by_name = {plain(column): column for column in header}
+    name = next((by_name[c] for c in _NAME_COLUMNS if c in by_name), None)
+    label = next((by_name[c] for c in _LABEL_COLUMNS if c in by_name), None)
+    return (name, label) if name and label else None
+
+
+def _read_labels(table: Path) -> dict[str, tuple[str, str]]:
+    """Return plain name → (name as written, label)."""
+    try:
+        columns = _columns(table)
+        if columns is None:
+            raise DataError(f"{table} lacks the columns image.name and classification.")
+        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            rows = [(row[columns[0]], row[columns[1]]) for row in csv.DictReader(file)]
+    except OSError as error:
+        raise DataError(f"{table} cannot be read: {error.strerror}.") from error
+    labels: dict[str, tuple[str, str]] = {}
+    for written, label in rows:
+        stem = re.sub(r"\.(jpe?g|png|tiff?)$", "", written.strip().rsplit("/", 1)[-1], flags=re.I)
+        name = plain(stem)
+        if not name:
+            continue
+        if labels.get(name, (written, label))[1] != label:
+            raise DataError(f"{table.name} gives {written!r} two labels.")
+        labels[name] = (written, label)
+    return labels
+
+
+def _relative(path: Path, base: Path) -> str:
+    absolute = path.absolute()
+    return absolute.relative_to(base).as_posix() if absolute.is_relative_to(base) else str(absolute)

@@ -1,0 +1,114 @@
+"""What a trained classifier reaches on cases it has not seen, and what color alone reaches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_fddm.models.classifier import TileFeatures
+from napari_fddm.models.radiomics import feature_names
+from napari_fddm.training.baseline import color_features, predict_by_color
+from napari_fddm.training.scores import balanced_accuracy, confusion, scores_by_case
+from napari_fddm.training.tasks import FeatureTask
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.training.datasets import Dataset
+    from napari_fddm.training.tasks import PatchTask
+
+    Indices = npt.NDArray[np.int64]
+
+_MOST = 512
+"""Patches on which the importance of features is measured."""
+
+
+def measure(
+    task: PatchTask | FeatureTask, dataset: Dataset, compute: ComputeDevice
+) -> dict[str, Any]:
+    """Return the metrics of a card for validation and test, color alone beside each.
+
+    Parameters
+    ----------
+    task : PatchTask or FeatureTask
+        With its best weights.
+    dataset : Dataset
+        Patches.
+    compute : ComputeDevice
+        Where.
+    """
+    train = dataset.indices("train")
+    truth = dataset.values.astype(np.int64) - 1
+    colors = color_features(dataset, train)
+    metrics: dict[str, Any] = {}
+    for split in ("val", "test"):
+        index = dataset.indices(split)
+        if not len(index):
+            continue
+        cases = dataset.cases[index]
+        by_color = predict_by_color(colors, truth[train], color_features(dataset, index))
+        metrics[split] = {
+            "model": scores_by_case(truth[index], task.predict(index), cases, dataset.classes),
+            "color alone": scores_by_case(truth[index], by_color, cases, dataset.classes),
+            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # of the classes it knows
+        }
+    if task.classifier.fusion is not None:
+        chosen = dataset.indices("val") if "val" in metrics else train
+        metrics["radiomics"] = _importance(task, dataset, chosen, compute)
+    return metrics
+
+
+def _importance(
+    task: PatchTask | FeatureTask, dataset: Dataset, index: Indices, compute: ComputeDevice
+) -> dict[str, Any]:
+    """Return the gate's mean weights and what shuffling each radiomic feature costs."""
+    classifier = task.classifier
+    rng = np.random.default_rng(0)
+    index = np.sort(rng.permutation(index)[:_MOST])
+    truth = dataset.values[index].astype(np.int64) - 1
+    features = _features(task, dataset, index, compute)
+    measured = features.radiomics
+    if classifier.fusion is None or measured is None:
+        return {}
+    with torch.inference_mode():
+        weights = classifier.fusion(features.pooled, measured).weights.mean(dim=0)
+
+        def score(changed: torch.Tensor) -> float:
+            logits = classifier.classify_features(features._replace(radiomics=changed)).tile
+            predicted = logits.argmax(dim=1).cpu().numpy()
+            return balanced_accuracy(confusion(truth, predicted, len(dataset.classes)))
+
+        whole = score(measured)
+        order = torch.from_numpy(rng.permutation(len(index))).to(measured.device)
+        importance = {}
+        for column, name in enumerate(feature_names(classifier.radiomics)):
+            shuffled = measured.clone()
+            shuffled[:, column] = measured[order, column]
+            importance[name] = round(whole - score(shuffled), 4)
+    ranked = dict(sorted(importance.items(), key=lambda item: -item[1]))
+    return {
+        "gate": {"image": round(float(weights[0]), 4), "radiomics": round(float(weights[1]), 4)},
+        "importance": ranked,
+        "what": "loss of balanced accuracy when one feature is shuffled among the patches",
+    }
+
+
+def _features(
+    task: PatchTask | FeatureTask, dataset: Dataset, index: Indices, compute: ComputeDevice
+) -> TileFeatures:
+    if isinstance(task, FeatureTask):
+        return task.features(index)
+    parts = []
+    for start in range(0, len(index), 16):
+        pixels = torch.from_numpy(dataset.read(index[start : start + 16])).to(compute.device)
+        with torch.inference_mode(), compute.autocast():
+            parts.append(task.classifier.features(pixels))
+    measured = [p.radiomics for p in parts if p.radiomics is not None]
+    return TileFeatures(
+        torch.cat([p.pooled.float() for p in parts]),
+        torch.cat([p.cells.float() for p in parts]),
+        torch.cat(measured) if measured else None,
+    )

@@ -1,0 +1,78 @@
+"""`dataset` and `train` as a user calls them, and `run` with what they made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.commands import SLIDE, Call, assert_one_line
+from tests.support.training import write_rows, write_tiles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TRAIN = ("--arch", "test_vit.r160_in1k", "--random-init", "--input-px", 64, "--steps", 4,
+         "--batch-size", 4, "--device", "cpu")  # fmt: skip
+
+
+@pytest.fixture
+def tiles(tmp_path: Path) -> Path:
+    return write_tiles(tmp_path)
+
+
+def test_counts_of_a_manifest_are_printed(call: Call, tiles: Path):
+    code, out, _ = call("dataset", "counts", tiles, "--hold-out", "b")
+    assert code == 0
+    assert "train: 2 cases (a, c)" in out
+    rows = {line.split()[0]: line.split()[-4:] for line in out.splitlines() if line.strip()}
+    assert rows["VT"] == ["4", "2", "0", "6"]
+    assert rows["total"] == ["12", "6", "0", "18"]
+
+
+def test_slides_are_cut_trained_on_and_the_model_runs(call: Call, tmp_path: Path):
+    manifest = write_rows(
+        tmp_path / "s.csv",
+        "slide,mask,case,split",
+        *(f"synthetic:1500x1800?seed={i}&mpp=0.5,truth,case-{i},{s}"
+          for i, s in enumerate(("train", "train", "val"))),
+    )  # fmt: skip
+    data, model = tmp_path / "data", tmp_path / "model"
+    code, out, _ = call("dataset", "build", manifest, "-o", data, "--min-labeled", 0.2)
+    assert code == 0
+    assert out == call("dataset", "build", manifest, "-o", data, "--min-labeled", 0.2)[1]
+    assert call("dataset", "counts", data)[1].splitlines()[0].startswith("class")
+    code, out, _ = call("train", "classifier", "--manifest", data, "-o", model, *TRAIN,
+                        "--allow-missing")  # fmt: skip
+    assert code == 0
+    assert "color alone" in out
+    assert "case-2: recall" in out
+    code, out, err = call("run", SLIDE, "--model", model, "-o", tmp_path / "r.ome.zarr",
+                          "--device", "cpu", "--region", 0, 0, 600, 600)  # fmt: skip
+    assert code == 0
+    assert "has no refiner, so --stage patch" in err
+    assert "necrosis rate" in out
+
+
+def test_tiles_are_trained_on_in_one_command(call: Call, tiles: Path, tmp_path: Path):
+    command = ("train", "classifier", "--manifest", tiles, "-o", tmp_path / "m", *TRAIN,
+               "--hold-out", "a")  # fmt: skip
+    code, out, _ = call(*command)
+    assert code == 0
+    assert "balanced accuracy, val" in out
+    assert call(*command)[1] == out
+    assert_one_line(call(*command, "--lr", 0.1), "other settings: lr", "--fresh")
+    assert call(*command, "--lr", 0.1, "--fresh")[0] == 0
+
+
+def test_what_a_user_can_mend_is_one_line(call: Call, tiles: Path, tmp_path: Path):
+    out = tmp_path / "m"
+    assert_one_line(call("dataset", "counts", tmp_path / "no.csv"), "no.csv")
+    assert_one_line(call("dataset", "build", tiles, "-o", out, "--kind", "cubes"), "cubes")
+    assert_one_line(call("dataset", "build", tiles, "-o", out, "--kind", "regions"), "mask")
+    (tmp_path / "empty").mkdir()
+    assert_one_line(call("dataset", "tcia", tmp_path / "empty", "-o", out), "table")
+    wrong = ("train", "classifier", "--manifest", tiles, "-o", out, *TRAIN)
+    assert_one_line(call(*wrong, "--hold-out", "z"), "'z'")
+    assert_one_line(call(*wrong, "--lr", 0), "--lr")
+    assert_one_line(call(*wrong, "--tune", "half"), "--tune")

@@ -1,0 +1,67 @@
+"""Small images, manifests and datasets to learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from napari_fddm.core.class_names import ClassNames
+from napari_fddm.training.datasets import build_dataset
+from napari_fddm.training.manifest import read_manifest
+from napari_fddm.training.patches import PatchSettings
+from napari_fddm.training.splits import split_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from napari_fddm.training.datasets import Dataset
+
+COLORS = {"VT": (120, 60, 150), "NC": (220, 150, 180), "NT": (180, 110, 90)}
+
+
+def drained(run: Generator[Any, None, Any], seen: Callable[[Any], None] = id) -> Any:
+    """Run a generator to its end and return its result; each event is shown to ``seen``."""
+    while True:
+        try:
+            seen(next(run))
+        except StopIteration as stop:
+            return stop.value
+
+
+def write_tile(path: Path, color: tuple[int, int, int], *, side: int = 256, seed: int = 0) -> Path:
+    """Write a noisy tile of one color."""
+    rng = np.random.default_rng(seed)
+    noise = rng.integers(-20, 21, (side, side, 3))
+    pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def write_tiles(folder: Path, cases: str = "abc", per_class: int = 2) -> Path:
+    """Write a manifest of tiles: each case with every class."""
+    rows = ["tile,label,case"]
+    seed = 0
+    for case in cases:
+        for label, color in COLORS.items():
+            for _ in range(per_class):
+                name = f"{case}-{label}-{seed}.png"
+                write_tile(folder / name, color, seed=seed)
+                rows.append(f"{name},{label},{case}")
+                seed += 1
+    return write_rows(folder / "tiles.csv", *rows)
+
+
+def write_rows(path: Path, *rows: str) -> Path:
+    """Write a table."""
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def tile_dataset(folder: Path, **options: Any) -> Dataset:
+    """Build a dataset of small tiles, case "c" held out."""
+    folder.mkdir(exist_ok=True)
+    manifest = split_manifest(read_manifest(write_tiles(folder)), hold_out=("c",))
+    return drained(build_dataset(manifest, folder / "data", PatchSettings(**options), ClassNames()))

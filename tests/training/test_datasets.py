@@ -1,0 +1,208 @@
+"""Patches and regions: pixels and truth of the same place, built once, resumed, refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_fddm.core.class_names import ClassNames
+from napari_fddm.core.errors import DataError
+from napari_fddm.core.geometry import Region
+from napari_fddm.slides.opening import open_slide
+from napari_fddm.training import datasets
+from napari_fddm.training.datasets import build_dataset, open_dataset
+from napari_fddm.training.manifest import read_manifest
+from napari_fddm.training.patches import (
+    PatchSettings,
+    RegionSettings,
+    cell_majority,
+    dominant,
+    tissue_share,
+)
+from napari_fddm.training.splits import split_manifest
+from napari_fddm.training.tcia import case_of, read_collection, write_collection
+from tests.support.training import drained, tile_dataset, write_rows, write_tile
+
+NAMES = ClassNames()
+SLIDE = "synthetic:1500x1800?seed=3&mpp=0.5"
+
+
+def built(tmp_path, settings, *rows, folder="data"):
+    path = write_rows(tmp_path / "m.csv", "tile,slide,mask,label,case,mpp", *rows)
+    manifest = split_manifest(read_manifest(path, NAMES), val_share=0)
+    return drained(build_dataset(manifest, tmp_path / folder, settings, NAMES))
+
+
+def test_the_dominant_class_is_of_the_labeled_pixels_and_ties_go_to_the_lowest():
+    labels = np.zeros((10, 10), np.uint8)
+    assert dominant(labels, 7) == (0, 0.0)
+    labels[0, :3], labels[1, :3] = 5, 4
+    assert dominant(labels, 7) == (4, 0.06)
+    labels[2, 0] = 5
+    assert dominant(labels, 7) == (5, 0.07)
+
+
+def test_cells_are_majorities_where_half_is_known():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, (256, 256)).astype(np.uint8)
+    labels[:32, :32] = 0
+    labels[:8, :32] = 2
+    found = cell_majority(labels, 7)
+    for row, col in np.ndindex(8, 8):
+        block = labels[32 * row : 32 * row + 32, 32 * col : 32 * col + 32]
+        counts = np.bincount(block.ravel(), minlength=8)
+        expected = counts[1:].argmax() + 1 if counts[1:].sum() * 2 >= 1024 else 0
+        assert found[row, col] == expected
+    assert found[0, 0] == 0
+
+
+def test_tissue_is_what_is_stained():
+    image = np.full((10, 10, 3), 240, np.uint8)
+    assert tissue_share(image) == 0
+    image[:3] = (220, 140, 200)
+    assert tissue_share(image) == pytest.approx(0.3)
+
+
+def test_a_large_tile_is_cut_into_sixteen(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 200, (1024, 1024, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "t.png")
+    made = built(tmp_path, PatchSettings(), "t.png,,,VT,a,1.0")
+    assert len(made.values) == 16
+    assert (made.values == 2).all()
+    assert not made.truth.any()
+    assert np.array_equal(made.read([0, 5]), [pixels[:256, :256], pixels[256:512, 256:512]])
+
+
+def test_tiles_of_another_resolution_are_averaged(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 200, (512, 512, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "t.png")
+    made = built(tmp_path, PatchSettings(), "t.png,,,VT,a,0.5")
+    mean = pixels.reshape(256, 2, 256, 2, 3).mean(axis=(1, 3))
+    assert np.abs(made.read([0])[0] - mean).max() <= 0.5
+    with pytest.raises(DataError, match="smaller than one patch"):
+        built(tmp_path, PatchSettings(), "t.png,,,VT,a,0.25", folder="other")
+
+
+def test_blank_tiles_of_tissue_and_stained_background_are_left_out(tmp_path):
+    write_tile(tmp_path / "glass.png", (240, 240, 240))
+    write_tile(tmp_path / "tissue.png", (120, 60, 150))
+    rows = ["glass.png,,,VT,a,1", "tissue.png,,,BG,a,1"]
+    assert len(built(tmp_path, PatchSettings(), *rows).values) == 0
+    rows = ["glass.png,,,BG,a,1", "tissue.png,,,VT,a,1"]
+    assert sorted(built(tmp_path, PatchSettings(), *rows, folder="b").values) == [1, 2]
+
+
+def test_patches_of_a_slide_have_the_truth_of_their_place(tmp_path):
+    made = built(tmp_path, PatchSettings(), f",{SLIDE},truth,,a,")
+    assert len(made.values) > 3
+    with (
+        open_slide(SLIDE) as slide,
+        np.load(tmp_path / "data" / "parts" / f"{made.parts[0].key}.truth.npz") as stored,
+    ):
+        for index, (y, x) in enumerate(stored["places"]):
+            region = Region(y, x, 512, 512)
+            assert np.array_equal(made.read([index])[0], slide.read_region(region, 1.0))
+            truth = slide.truth_labels(region, 1.0)
+            assert made.values[index] == dominant(truth, 7)[0]
+            assert np.array_equal(made.truth[index], cell_majority(truth, 7))
+
+
+def test_regions_hold_pixels_and_truth_of_the_same_place(tmp_path):
+    made = built(tmp_path, RegionSettings(k=1, mpp=2.0), f",{SLIDE},truth,,a,")
+    assert made.truth.shape[1:] == made.read([0]).shape[1:3] == (256, 256)
+    with (
+        open_slide(SLIDE) as slide,
+        np.load(tmp_path / "data" / "parts" / f"{made.parts[0].key}.truth.npz") as stored,
+    ):
+        y, x = stored["places"][0]
+        region = Region(y, x, 1024, 1024)
+        assert np.array_equal(made.read([0])[0], slide.read_region(region, 2.0))
+        assert np.array_equal(made.truth[0], slide.truth_labels(region, 2.0))
+
+
+def test_few_patches_of_a_class_are_taken_where_wanted(tmp_path):
+    made = built(tmp_path, PatchSettings(max_per_class=1), f",{SLIDE},truth,,a,")
+    assert max(np.bincount(made.values)) == 1
+
+
+def test_a_labeled_tile_gives_no_regions(tmp_path):
+    write_tile(tmp_path / "t.png", (120, 60, 150))
+    with pytest.raises(DataError, match="line 2"):
+        built(tmp_path, RegionSettings(), "t.png,,,VT,a,1")
+
+
+def test_a_stopped_build_goes_on_and_a_changed_label_is_cut_anew(tmp_path, monkeypatch):
+    made = tile_dataset(tmp_path / "x")
+    cut = []
+    original = datasets._write_part
+    monkeypatch.setattr(
+        datasets, "_write_part", lambda s, f, key: (cut.append(key), original(s, f, key))
+    )
+    lost = made.parts[3]
+    for file in (tmp_path / "x" / "data" / "parts").glob(f"{lost.key}.truth*"):
+        file.unlink()
+    again = tile_dataset(tmp_path / "x")
+    assert cut == [lost.key]
+    assert again.fingerprint == made.fingerprint
+    tile_dataset(tmp_path / "x", min_tissue=0.5)
+    assert len(cut) == 1 + len(made.parts)
+
+
+def test_splits_cases_and_counts_follow_the_manifest(tmp_path):
+    made = tile_dataset(tmp_path / "x")
+    assert set(made.cases[made.indices("train")]) == {"a", "b"}
+    assert set(made.cases[made.indices("val")]) == {"c"}
+    assert made.counts().of_split("train").tolist() == [0, 4, 4, 0, 0, 0, 4]
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no dataset"):
+        open_dataset(tmp_path)
+    (tmp_path / "dataset.json").write_text("{}")
+    with pytest.raises(DataError, match="damaged"):
+        open_dataset(tmp_path)
+
+
+def test_the_public_collection_is_matched_word_by_word(tmp_path):
+    """Table and files write names differently; digits alone would collide."""
+    folder = tmp_path / "Osteosarcoma-UT"
+    files = {
+        "Training-Set-1/set1/Case-3-A15-2939-11262.jpg": "Non-Tumor",
+        "Training-Set-1/set2/Case-48-P5-C14-54171-23668.jpg": "Viable",
+        "Training-Set-2/set9/Case-4-A1-52-3411.jpg": "Non-Viable-Tumor",
+        "Training-Set-2/set9/Case-4-A1-523-411.jpg": "viable: non-viable",
+        "Training-Set-2/set9/P9-E1-23-45.jpg": "Non-Tumor",
+        "Training-Set-2/set9/Case-4-A9-1-2.jpg": None,
+    }
+    rows = ["image.name,feature,classification", "Case-3-Z9-1-1,0.5,Viable"]
+    for number, (name, label) in enumerate(files.items()):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tile(path, (120, 60, 150 - number), seed=number)
+        if label:
+            written = path.stem.replace("Case-", "Case ").replace("-A", " - A")
+            rows.append(f"{written},0.1,{label}")
+    write_rows(folder / "ML_Features_1144.csv", *rows)
+    found = read_collection(folder)
+    assert {(p.name, label) for p, label, _ in found.tiles} == {
+        (name.rsplit("/", 1)[1], label) for name, label in files.items() if label
+    }
+    assert [p.name for p in found.unlabeled] == ["Case-4-A9-1-2.jpg"]
+    assert found.absent == ("Case-3-Z9-1-1",)
+    write_collection(found, folder / "manifest.csv")
+    manifest = read_manifest(folder / "manifest.csv")
+    assert manifest.cases == ("Case-3", "Case-4", "Case-48", "P9")
+    assert manifest.left_out == 1
+    assert {s.mpp for s in manifest.sources} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [("Case 48 - P5 C14-1-2", "Case-48"), ("P9-E1-2", "P9"), ("case-3-A7", "Case-3")],
+)
+def test_the_case_is_in_the_name(name, case):
+    assert case_of(name) == case
+    with pytest.raises(DataError, match="case"):
+        case_of("slide-7")
