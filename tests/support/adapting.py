@@ -53,11 +53,17 @@ def analyzed_store(path: Path, model: LoadedModel) -> Path:
     return path
 
 
-def paint_blocks(path: Path, blocks: Sequence[tuple[int, int]], *, side: int = 40) -> None:
-    """Paint the middle of some blocks with their true class, as a window logs it."""
+def paint_blocks(
+    path: Path, blocks: Sequence[tuple[int, int]], *, side: int = 40, shift: int = 0
+) -> None:
+    """Paint squares in some blocks with their true class, as a window logs it.
+
+    ``side`` and ``shift``, of their middle from the block's, are in label cells.
+    """
     with AnalysisStore.open(path, "r+") as store:
         for row, col in blocks:
-            corner = [n * LABELS_PER_BLOCK + (LABELS_PER_BLOCK - side) // 2 for n in (row, col)]
+            margin = (LABELS_PER_BLOCK - side) // 2 + shift
+            corner = [n * LABELS_PER_BLOCK + margin for n in (row, col)]
             window = Window(*corner, side, side)
             before = store.labels("corrected")
             after = before.copy()

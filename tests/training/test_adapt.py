@@ -279,3 +279,13 @@ def test_synthetic_tissue_stays_synthetic(store, model, monkeypatch):
     _, result = learn(store, model)
     assert result.folder is not None
     assert load_model("mine", "cpu").card.real_tissue is False
+
+
+def test_lora_learns_from_strokes_over_the_borders_of_tiles(store, model):
+    """Such strokes are samples of cells, but of no tile."""
+    corners = [(r, c) for r in range(BLOCKS) for c in range(BLOCKS - 1)]
+    paint_blocks(store, corners, side=8, shift=16)
+    assert count_strokes(store).tiles == 0
+    _, result = learn(store, model, lora=True)
+    assert result.verdict.tile_before is None
+    assert result.verdict.cell_after > result.verdict.cell_before

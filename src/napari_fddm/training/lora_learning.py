@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -83,6 +83,21 @@ class LoraFitting:
     lr: float = 1e-4
     hold_answers: float = 0.05
     seed: int = 0
+
+
+class Truth(NamedTuple):
+    """What was painted, as channels.
+
+    Attributes
+    ----------
+    tile : dict
+        Channel of the tiles that are samples.
+    cells : dict
+        Painted cells of every touched tile, (8, 8); `NO_LABEL` elsewhere.
+    """
+
+    tile: dict[Index, int]
+    cells: dict[Index, npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,13 +203,12 @@ def _fit_events(
         optimizer, lambda step: learning_rate_factor(step, settings.steps)
     )
     truth = _truth(samples)
-    places = [(int(r), int(c)) for r, c in samples.tiles.index]
-    chances = samples.tiles.weights()
+    places, chances = _chances(samples)
     classifier.train()
     for step in range(settings.steps):
         rng = np.random.default_rng([settings.seed, step])
-        drawn = rng.choice(len(places), settings.painted, p=chances / chances.sum())
-        loss = _stroke_loss(classifier, drawn, places, samples, truth, pixels, rng, model)
+        drawn = [places[i] for i in rng.choice(len(places), settings.painted, p=chances)]
+        loss = _stroke_loss(classifier, drawn, truth, pixels, rng, model)
         if held:
             chosen = [held[i] for i in rng.choice(len(held), settings.held)]
             loss = loss + settings.hold_answers * _hold_loss(
@@ -209,28 +223,35 @@ def _fit_events(
     classifier.eval()
 
 
+def _chances(samples: PaintedSamples) -> tuple[list[Index], npt.NDArray[np.float64]]:
+    """Return the painted tiles, and how often each is drawn: by what its cells weigh."""
+    total: dict[Index, float] = {}
+    for (row, col), weight in zip(samples.cells.index, samples.cells.weights(), strict=True):
+        index = int(row // CELLS_PER_TILE), int(col // CELLS_PER_TILE)
+        total[index] = total.get(index, 0.0) + float(weight)
+    chances = np.array(list(total.values()))
+    return list(total), chances / chances.sum()
+
+
 def _stroke_loss(
     classifier: TileClassifier,
-    drawn: npt.NDArray[np.int64],
-    places: Sequence[Index],
-    samples: PaintedSamples,
-    truth: dict[Index, npt.NDArray[np.uint8]],
+    drawn: Sequence[Index],
+    truth: Truth,
     pixels: Pixels,
     rng: np.random.Generator,
     model: LoadedModel,
 ) -> torch.Tensor:
     tiles, cells = augment(
-        np.stack([pixels[places[i]] for i in drawn]),
-        np.stack([truth[places[i]] for i in drawn]),
-        rng,
+        np.stack([pixels[i] for i in drawn]), np.stack([truth.cells[i] for i in drawn]), rng
     )
     logits = _call(classifier, tiles, model)
     device = logits.tile.device
-    of_tile = torch.from_numpy(samples.tiles.label[drawn] - 1).to(device)
     of_cell = torch.from_numpy(cells.astype(np.int64)).to(device)
-    return functional.cross_entropy(logits.tile, of_tile) + functional.cross_entropy(
-        logits.cells, of_cell, ignore_index=NO_LABEL
-    )
+    loss = functional.cross_entropy(logits.cells, of_cell, ignore_index=NO_LABEL)
+    of_tile = torch.tensor([truth.tile.get(i, NO_LABEL) for i in drawn], device=device)
+    if bool((of_tile != NO_LABEL).any()):  # strokes may lie over borders of tiles
+        loss = loss + functional.cross_entropy(logits.tile, of_tile, ignore_index=NO_LABEL)
+    return loss
 
 
 def _hold_loss(
@@ -294,16 +315,16 @@ def _class_at(answers: Answers, row_col: npt.NDArray[np.int64], *, by_cell: bool
     return int(answers[int(tile[0]), int(tile[1])][1][:, inside[0], inside[1]].argmax()) + 1
 
 
-def _truth(samples: PaintedSamples) -> dict[Index, npt.NDArray[np.uint8]]:
-    """Return the painted cells of each tile as channels, `NO_LABEL` elsewhere."""
-    truth = {
+def _truth(samples: PaintedSamples) -> Truth:
+    cells = {
         index: np.full((CELLS_PER_TILE, CELLS_PER_TILE), NO_LABEL, np.uint8)
         for index in samples.touched_tiles()
     }
     for (row, col), label in zip(samples.cells.index, samples.cells.label, strict=True):
-        tile = truth[int(row // CELLS_PER_TILE), int(col // CELLS_PER_TILE)]
+        tile = cells[int(row // CELLS_PER_TILE), int(col // CELLS_PER_TILE)]
         tile[row % CELLS_PER_TILE, col % CELLS_PER_TILE] = label - 1
-    return truth
+    pairs = zip(samples.tiles.index, samples.tiles.label, strict=True)
+    return Truth({(int(row), int(col)): int(label) - 1 for (row, col), label in pairs}, cells)
 
 
 def _on_sites(samples: PaintedSamples, sites: set[int], *, inside: bool) -> PaintedSamples:
