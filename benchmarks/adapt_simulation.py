@@ -32,10 +32,10 @@ from benchmarks.adapt_base import (
 from benchmarks.adapt_strokes import simulated_strokes
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.training.guidance import NotEnoughStrokesError, StrokeCounts
-from napari_fddm.training.judging import Heads, predict
+from napari_fddm.training.judging import Heads, cell_inputs, predict, tile_inputs
 from napari_fddm.training.learning import Learned, learn_events
 from napari_fddm.training.reference import REFERENCE_TILES, choose_reference
-from napari_fddm.training.samples import painted_samples
+from napari_fddm.training.samples import PaintedSamples, painted_samples
 
 TESTED = ("Case-3", "Case-48")
 TILE_UM = 256.0
@@ -48,6 +48,11 @@ def main() -> None:
     parser.add_argument("--sites", type=int, nargs="+", default=[2, 6, 12])
     parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--corrections-only",
+        action="store_true",
+        help="the pathologist paints nothing that the model has right",
+    )
     options = parser.parse_args()
     if not MOSAICS.is_dir():
         parser.exit(2, f"{MOSAICS} is not there: set NAPARI_FDDM_DATA.\n")
@@ -61,9 +66,10 @@ def main() -> None:
         for patient in TESTED:
             heads = load_or_train_heads(options.work, patient, mosaics, synthetic)
             for seed in range(options.seeds):
-                key = f"{patient} {sites} {options.share} {seed}"
+                key = key_of(patient, sites, options, seed)
                 if key not in results.rows:
-                    results.add(key, tried(mosaics[patient], heads, sites, options.share, seed))
+                    row = tried(mosaics[patient], heads, sites, options, seed)
+                    results.add(key, row)
     print(table(results, options))
 
 
@@ -81,11 +87,18 @@ class Results:
         part.replace(self.path)
 
 
-def tried(mosaic: Mosaic, heads: Heads, sites: int, share: float, seed: int) -> dict:
+def key_of(patient: str, sites: int, options: argparse.Namespace, seed: int) -> str:
+    how = "corrections" if options.corrections_only else "all"
+    return f"{patient} {sites} {options.share} {how} {seed}"
+
+
+def tried(mosaic: Mosaic, heads: Heads, sites: int, options: argparse.Namespace, seed: int) -> dict:
     """Paint, learn, and measure on the unpainted rest."""
-    strokes = simulated_strokes(mosaic.truth, TILE_UM, sites, share, seed)
+    strokes = simulated_strokes(mosaic.truth, TILE_UM, sites, options.share, seed)
     samples = painted_samples(strokes, mosaic.grid.cell_geometry)
     painted = samples.touched_tiles()
+    if options.corrections_only:
+        samples = wrong_ones(samples, heads, mosaic)
     rest = sorted(set(mosaic.features) - painted)
     started, cpu = time.monotonic(), time.process_time()
     refused, learned = False, None
@@ -108,6 +121,16 @@ def tried(mosaic: Mosaic, heads: Heads, sites: int, share: float, seed: int) -> 
     for name, which in (("before", heads), ("after", new)):
         row[f"tile_{name}"], row[f"cell_{name}"] = scores(mosaic, which, rest)
     return row
+
+
+def wrong_ones(samples: PaintedSamples, heads: Heads, mosaic: Mosaic) -> PaintedSamples:
+    """Leave out what the model says by itself."""
+    cells = predict(heads.cell, cell_inputs(samples.cells, mosaic.features))
+    tiles = predict(heads.tile, tile_inputs(samples.tiles, mosaic.features))
+    return PaintedSamples(
+        samples.cells.part(cells != samples.cells.label),
+        samples.tiles.part(tiles != samples.tiles.label),
+    )
 
 
 def scores(mosaic: Mosaic, heads: Heads, rest: list[tuple[int, int]]) -> tuple[float, float]:
@@ -134,8 +157,8 @@ def table(results: Results, options: argparse.Namespace) -> str:
     ]
     for sites in options.sites:
         for patient in TESTED:
-            prefix = f"{patient} {sites} {options.share} "
-            rows = [results.rows[f"{prefix}{seed}"] for seed in range(options.seeds)]
+            keys = [key_of(patient, sites, options, seed) for seed in range(options.seeds)]
+            rows = [results.rows[key] for key in keys]
             tile, cell = (
                 [np.array([r[f"{kind}_{w}"] for r in rows]) * 100 for w in ("before", "after")]
                 for kind in ("tile", "cell")
