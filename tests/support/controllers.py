@@ -36,6 +36,9 @@ class FakeWorker:
         self.requests.append(request)
         return len(self.requests)
 
+    def adapt(self, **request):
+        return self.start(**request)
+
     def cancel(self):
         self.cancelled += 1
 

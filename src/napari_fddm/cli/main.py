@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from napari_fddm.cli import dataset, train, train_stage2  # noqa: F401 - registers its commands
+from napari_fddm.cli import adapt, dataset, train
+from napari_fddm.cli import train_stage2 as _train_stage2  # noqa: F401 - registers its commands
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(adapt.app)
 app.add_typer(dataset.app)
 app.add_typer(train.app)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
+    Progressed,
     RegionRefined,
     StageDone,
     StageStarted,
@@ -81,6 +82,8 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         _advance(bars, tasks["patch"], event.done, "tiles")
     elif isinstance(event, RegionRefined):
         _advance(bars, tasks["refined"], event.done, "regions")
+    elif isinstance(event, Progressed):
+        bars.update(tasks[event.stage], completed=event.done)
     elif isinstance(event, StageDone):
         task = bars.tasks[tasks[event.stage]]
         total = task.total or 1

@@ -174,6 +174,26 @@ class RefinerCard(BaseModel):
     input_moments: InputMoments | None = InputMoments()
 
 
+class BaseReference(BaseModel):
+    """The model that another one was adapted from: it holds the files that did not change.
+
+    Attributes
+    ----------
+    model : str
+        Where it is found: id of a bundled model, a folder, or ``hf:owner/name[@revision]``.
+    id : str
+        What its card calls it.
+    files : dict of str to str
+        File name → sha256, of all its files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    id: str
+    files: dict[str, str]
+
+
 class ModelCard(BaseModel):
     """What a model is, needs, was trained on, and may be used for.
 
@@ -195,6 +215,9 @@ class ModelCard(BaseModel):
         Whether any class was learned from real tissue.
     real_classes : tuple of str or None
         Which were; None where that is not known class by class.
+    base : BaseReference or None
+        Where files that ``files`` names and the folder lacks are taken from; None where
+        the folder is whole.
     training, metrics : dict
         Settings of the training and what it measured, with the command.
     """
@@ -214,6 +237,7 @@ class ModelCard(BaseModel):
     licence: str
     real_tissue: bool
     real_classes: tuple[str, ...] | None = None
+    base: BaseReference | None = None
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 

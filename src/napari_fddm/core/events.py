@@ -17,6 +17,9 @@ STAGE_TITLES = {
     "patch": "classifying tiles",
     "refined": "refining regions",
     "store": "writing the store",
+    "features": "looking at tiles",
+    "judge": "judging on held-out sites",
+    "learn": "learning",
 }
 """What a user reads of each stage."""
 
@@ -84,7 +87,7 @@ class StageStarted:
     Attributes
     ----------
     stage : str
-        "tissue", "patch", "refined" or "store".
+        A key of `STAGE_TITLES`.
     total : int
         Units of work, for a progress bar; 0 when unknown.
     unit : str
@@ -141,6 +144,23 @@ class RegionRefined:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """Some more of a stage is done that has no other event.
+
+    Attributes
+    ----------
+    stage : str
+        As in `StageStarted`.
+    done, total : int
+        Units of the stage.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageDone:
     """A stage ended.
 
@@ -163,4 +183,4 @@ class StageDone:
     batch_size: int | None = None
 
 
-Event = AnalysisOpened | StageStarted | TileBatch | RegionRefined | StageDone
+Event = AnalysisOpened | StageStarted | TileBatch | RegionRefined | Progressed | StageDone

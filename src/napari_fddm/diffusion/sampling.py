@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,25 @@ if TYPE_CHECKING:
     """From the index of a step, 0 at the source end, to its noise (b, c, h, w)."""
 
 Head = Literal["softmax", "linear"]
+
+
+class Clamp(NamedTuple):
+    """Cells whose x_0 is known.
+
+    Attributes
+    ----------
+    original : Tensor, shape (b, c, h, w)
+        Their x_0; elsewhere it means nothing.
+    known : Tensor of bool, shape (b, 1, h, w)
+        Which they are.
+    """
+
+    original: torch.Tensor
+    known: torch.Tensor
+
+    def put(self, values: torch.Tensor) -> torch.Tensor:
+        """Return a map (b, c, h, w) with x_0 in the known cells, bit for bit."""
+        return torch.where(self.known, self.original.to(values.dtype), values)
 
 
 class Denoiser(Protocol):
@@ -43,6 +62,7 @@ def sample_bridge(
     noise: NoiseSource | None = None,
     boot_noise: bool = False,
     head: Head = "softmax",
+    clamp: Clamp | None = None,
     on_step: Callable[[int, BridgeStepOutput], None] | None = None,
 ) -> torch.Tensor:
     """Refine a batch of coarse maps into class probabilities.
@@ -70,6 +90,9 @@ def sample_bridge(
     head : {"softmax", "linear"}
         "softmax": the output is logits of x_0. "linear": it is what the scheduler's
         ``prediction_type`` says, and the result is clipped to probabilities.
+    clamp : Clamp, optional
+        Cells whose x_0 is known: it replaces the network's estimate in every step. The
+        source must say the same (`Clamp.put`), so that it is a bridge between equal ends.
     on_step : callable, optional
         Called after each step with its index and result; may raise to stop.
 
@@ -100,6 +123,8 @@ def sample_bridge(
             # 1. Ask the network, and read its answer as an estimate of x_0.
             output = denoiser(sample, timestep.expand(sample.shape[0]), condition_bchw)
             pred_original = _pred_original(output, head, scheduler, sample, source_bchw, timestep)
+            if clamp is not None:
+                pred_original = clamp.put(pred_original)
 
             # 2. Go one step back. The last one ends at m = 0 and needs no noise.
             stepped = scheduler.step_from_original(
@@ -116,6 +141,8 @@ def sample_bridge(
                 on_step(i, stepped)
         # 3. x_0 is the estimate itself: probabilities already, if the head is softmax.
         probs = sample if head == "softmax" else project_to_probabilities(sample)
+        if clamp is not None:
+            probs = clamp.put(probs)
     if not bool(torch.isfinite(probs).all()):
         raise EngineError(
             "the refiner's network returned numbers that are not finite.",

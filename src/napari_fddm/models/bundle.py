@@ -180,13 +180,25 @@ class LoadedModel:
         _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
         return TileSegmenter(network, mean=spec.mean, std=spec.std)
 
-    def _load_classifier(self) -> TileClassifier:
+    def load_backbone(self) -> torch.nn.Module:
+        """Build the backbone anew, without adapters, in float32 on the CPU.
+
+        Raises
+        ------
+        WeightsError
+            If its weights are missing, damaged or do not fit.
+        """
         spec = self.card.classifier
         with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
             backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = self._load_backbone_tensors()
         where = spec.backbone_source or BACKBONE_FILE
         _load_strictly(backbone, {k: v.float() for k, v in state.items()}, where)
+        return backbone
+
+    def _load_classifier(self) -> TileClassifier:
+        spec = self.card.classifier
+        backbone = self.load_backbone()
         if ADAPTER_FILE in self.card.files:
             adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
             with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):

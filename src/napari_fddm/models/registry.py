@@ -1,4 +1,4 @@
-"""Which models there are: bundled ones by id, the user's by folder, others on the hub."""
+"""Which models there are: bundled and adapted ones by name, folders, others on the hub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from napari_fddm.core.cards import CARD_NAME
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.models.hub import PREFIX, HubSource, fetch_model
 
@@ -22,8 +23,17 @@ def bundled_models() -> list[str]:
     return sorted(path.parent.name for path in bundled_folder().glob("*/card.json"))
 
 
+def adapters_folder() -> Path:
+    """Return the folder of the models that learned from the user's corrections."""
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-fddm", appauthor=False) / "adapters"
+
+
 def find_model(model: str) -> Path:
     """Return the folder of a model, given its id, a folder, or ``hf:owner/name[@revision]``.
+
+    An adapted model goes by its name, too; a folder of the same name goes before it.
 
     Raises
     ------
@@ -40,6 +50,8 @@ def find_model(model: str) -> Path:
     folder = Path(os.path.expanduser(model))
     if folder.is_dir():
         return folder
+    if Path(model).name == model and (adapters_folder() / model / CARD_NAME).is_file():
+        return adapters_folder() / model
     raise WeightsError(
         f"there is no model {model!r}.",
         hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.cards import CARD_NAME, ModelCard, first_line, read_card
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.models.registry import find_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,28 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def find_file(folder: Path, name: str, card: ModelCard) -> Path:
+    """Return where a file of a model lies: in its folder, or in that of its base.
+
+    The file need not exist.
+
+    Raises
+    ------
+    WeightsError
+        If the base model cannot be found.
+    """
+    path = folder / name
+    if path.is_file() or card.base is None:
+        return path
+    try:
+        return find_model(card.base.model) / name
+    except WeightsError as error:
+        raise WeightsError(
+            f"{card.id!r} is made from {card.base.id!r}, which is not there: {error.message}",
+            hint="Bring that model back to its place, or use an exported copy of this one.",
+        ) from error
+
+
 def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Tensor]:
     """Load one safetensors file after checking its sha256 against the card.
 
@@ -28,10 +51,10 @@ def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Te
     WeightsError
         If the file is missing, damaged or not named in the card.
     """
-    path = folder / name
     expected = card.files.get(name)
     if expected is None:
         raise WeightsError(f"{folder / CARD_NAME} does not list {name}.")
+    path = find_file(folder, name, card)
     if not path.is_file():
         raise WeightsError(
             f"the weights file {path} is missing.",
@@ -83,8 +106,9 @@ def check_files(folder: Path) -> dict[str, str]:
         If the folder has no readable card.
     """
     states = {}
-    for name, expected in read_card(folder).files.items():
-        path = folder / name
+    card = read_card(folder)
+    for name, expected in card.files.items():
+        path = find_file(folder, name, card)
         if not path.is_file():
             states[name] = "missing"
         else:

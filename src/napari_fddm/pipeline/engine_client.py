@@ -20,6 +20,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import EngineError
 from napari_fddm.pipeline.engine_messages import (
+    AdaptFinished,
+    AdaptRequest,
     CancelRequest,
     EngineReady,
     PreloadRequest,
@@ -41,16 +43,22 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 JOIN_SECONDS = 5.0
-Answer = EngineReady | RunEvent | RunFinished | RunCancelled
+Answer = EngineReady | RunEvent | RunFinished | AdaptFinished | RunCancelled
 
 
 class EngineClient:
     """One engine process, started on demand and kept for the next run.
 
     Methods may be called from several threads; one run at a time is answered.
+
+    Parameters
+    ----------
+    module : str
+        What the process runs; `training.engine` can learn from corrections, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "napari_fddm.pipeline.engine_server") -> None:
+        self._module = module
         self._process: subprocess.Popen[str] | None = None
         self._connection: Connection | None = None
         self._log: IO[str] | None = None
@@ -84,13 +92,7 @@ class EngineClient:
                 self._connection = self._accept(listener, key)
 
     def _spawn(self, address: str, family: str, key: bytes) -> subprocess.Popen[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "napari_fddm.pipeline.engine_server",
-            address,
-            family,
-        ]
+        command = [sys.executable, "-m", self._module, address, family]
         self._log = tempfile.TemporaryFile(mode="w+", prefix="fddm-engine-")  # noqa: SIM115
         try:
             process = subprocess.Popen(  # noqa: S603 - our own module, our own interpreter
@@ -194,6 +196,33 @@ class EngineClient:
             focus,
             existing,
         )
+        return (yield from self._answers(request))
+
+    def adapt(
+        self,
+        slide: str | PixelSource,
+        store: str,
+        *,
+        name: str,
+        mpp: float | None = None,
+        model: str = "fddm-small",
+        config: dict[str, Any] | None = None,
+        lora: bool = False,
+    ) -> Generator[Answer | None, bool | None]:
+        """Let a model learn from the strokes of a store; yields and raises as `run` does.
+
+        The last answer is `AdaptFinished` or `RunCancelled`.
+        """
+        self.start()
+        if self.ready is None:
+            yield from self.until_ready()
+        request = AdaptRequest(
+            next(self._ids), slide, mpp, model, dict(config or {}), store, name, lora
+        )
+        return (yield from self._answers(request))
+
+    def _answers(self, request: RunRequest | AdaptRequest) -> Generator[Answer | None, bool | None]:
+        """Send a request and yield what comes of it."""
         self._send(request)
         finished = False
         try:
@@ -204,7 +233,7 @@ class EngineClient:
                 if isinstance(reply, RunFailed):
                     finished = True
                     raise reply.error
-                finished = isinstance(reply, RunFinished | RunCancelled)
+                finished = isinstance(reply, RunFinished | AdaptFinished | RunCancelled)
                 if (yield reply):
                     self._send(CancelRequest(request.run_id))
         finally:

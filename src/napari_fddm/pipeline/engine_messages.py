@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.slides.served import PixelSource
 
@@ -67,6 +66,40 @@ class PreloadRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class AdaptRequest:
+    """Learn from the strokes of an analysis; see `training.adapt.adapt_events`.
+
+    Attributes
+    ----------
+    run_id : int
+        Marks every answer.
+    slide : str or PixelSource
+        As of a run.
+    mpp : float or None
+        As of a run.
+    model : str
+        Which model learns: id, name, folder or hub source.
+    config : dict
+        Fields of `AnalysisConfig`; the device and the batch size matter.
+    store : str
+        Folder of the working store.
+    name : str
+        What the adapted model shall be called.
+    lora : bool
+        Whether adapters of the backbone learn, too.
+    """
+
+    run_id: int
+    slide: str | PixelSource
+    mpp: float | None
+    model: str
+    config: dict[str, Any]
+    store: str
+    name: str
+    lora: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequest:
     """Stop a run after the batch it is in; finished work is kept."""
 
@@ -78,7 +111,7 @@ class ShutdownRequest:
     """End the process after the batch it is in."""
 
 
-Request = RunRequest | PreloadRequest | CancelRequest | ShutdownRequest
+Request = RunRequest | AdaptRequest | PreloadRequest | CancelRequest | ShutdownRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +135,10 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """Something happened in a run."""
+    """Something happened in a run, or while a model learned."""
 
     run_id: int
-    event: Event
+    event: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +151,22 @@ class RunFinished:
         Which.
     summary : dict
         `AnalysisResult.to_json`.
+    """
+
+    run_id: int
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptFinished:
+    """Learning came to its end, well or not.
+
+    Attributes
+    ----------
+    run_id : int
+        Which.
+    summary : dict
+        `AdaptResult.to_json`.
     """
 
     run_id: int
@@ -150,4 +199,4 @@ class RunFailed:
     details: str = ""
 
 
-Reply = EngineReady | RunEvent | RunFinished | RunCancelled | RunFailed
+Reply = EngineReady | RunEvent | RunFinished | AdaptFinished | RunCancelled | RunFailed

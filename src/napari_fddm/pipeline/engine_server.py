@@ -2,6 +2,8 @@
 
     python -m napari_fddm.pipeline.engine_server ADDRESS FAMILY
 
+`training.engine` is the same server with one more kind of work.
+
 The key of the connection comes on standard input. The main thread runs analyses;
 a second one reads requests, so that a cancel is seen between two batches.
 """
@@ -17,7 +19,7 @@ import time
 import traceback
 from contextlib import closing
 from multiprocessing.connection import Client
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +27,8 @@ from napari_fddm.core.errors import EngineError, FddmError
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.pipeline.engine_messages import (
+    AdaptFinished,
+    AdaptRequest,
     CancelRequest,
     EngineReady,
     PreloadRequest,
@@ -39,11 +43,15 @@ from napari_fddm.pipeline.engine_messages import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.slides.served import PixelSource
+
+    Work = RunRequest | AdaptRequest | PreloadRequest
+    Adapting = Callable[[Slide, LoadedModel, AdaptRequest], Generator[Any, None, dict[str, Any]]]
 
 
 NICENESS = 5
@@ -58,11 +66,15 @@ class EngineServer:
     ----------
     connection : Connection
         Both ends pickle the messages of `engine_messages`.
+    adapting : callable, optional
+        Learns from corrections: from a slide, a loaded model and an `AdaptRequest` to a
+        generator of events that returns a summary. It lies in a layer above this one.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, adapting: Adapting | None = None) -> None:
         self._connection = connection
-        self._requests: queue.Queue[RunRequest | PreloadRequest | None] = queue.Queue()
+        self._adapting = adapting
+        self._requests: queue.Queue[Work | None] = queue.Queue()
         self._cancelled: set[int] = set()
         self._stop = threading.Event()
         self._model: tuple[tuple[str, str], LoadedModel] | None = None
@@ -89,7 +101,7 @@ class EngineServer:
                 message: Request = self._connection.recv()
             except (EOFError, OSError):
                 message = ShutdownRequest()
-            if isinstance(message, RunRequest | PreloadRequest):
+            if isinstance(message, RunRequest | AdaptRequest | PreloadRequest):
                 self._requests.put(message)
             elif isinstance(message, CancelRequest):
                 self._cancelled.add(message.run_id)
@@ -98,9 +110,12 @@ class EngineServer:
                 self._requests.put(None)
                 return
 
-    def _run(self, request: RunRequest) -> None:
+    def _run(self, request: RunRequest | AdaptRequest) -> None:
         try:
-            self._send(self._analyze(request))
+            if isinstance(request, AdaptRequest):
+                self._send(self._adapt(request))
+            else:
+                self._send(self._analyze(request))
         except FddmError as error:
             self._send(RunFailed(request.run_id, error))
         except Exception as error:  # noqa: BLE001 - a bug must reach the user, not a dead pipe
@@ -114,6 +129,7 @@ class EngineServer:
         from napari_fddm.core.config import load_config
         from napari_fddm.pipeline.analyze import analyze
 
+        run_id = request.run_id
         config = load_config(**request.config)
         model = self._load(request.model, config.device)
         with open_source(request.slide, request.mpp) as slide:
@@ -127,15 +143,32 @@ class EngineServer:
                 fresh=request.existing == "fresh",
                 revise=request.existing == "revise",
             )
-            with closing(run):
-                while True:
-                    if self._stop.is_set() or request.run_id in self._cancelled:
-                        return RunCancelled(request.run_id)
-                    try:
-                        event = next(run)
-                    except StopIteration as stop:
-                        return RunFinished(request.run_id, stop.value.to_json())
-                    self._send(RunEvent(request.run_id, event))
+            return self._drained(run_id, run, lambda r: RunFinished(run_id, r.to_json()))
+
+    def _adapt(self, request: AdaptRequest) -> Reply:
+        from napari_fddm.core.config import load_config
+
+        if self._adapting is None:
+            raise EngineError("this engine cannot learn from corrections.")
+        run_id = request.run_id
+        model = self._load(request.model, load_config(**request.config).device)
+        with open_source(request.slide, request.mpp) as slide:
+            run = self._adapting(slide, model, request)
+            return self._drained(run_id, run, lambda summary: AdaptFinished(run_id, summary))
+
+    def _drained(
+        self, run_id: int, run: Generator[Any, None, Any], finished: Callable[[Any], Reply]
+    ) -> Reply:
+        """Send the events of a run until it ends or is stopped; return the last answer."""
+        with closing(run):
+            while True:
+                if self._stop.is_set() or run_id in self._cancelled:
+                    return RunCancelled(run_id)
+                try:
+                    event = next(run)
+                except StopIteration as stop:
+                    return finished(stop.value)
+                self._send(RunEvent(run_id, event))
 
     def _preload(self, request: PreloadRequest) -> None:
         """Load a model and classify a batch of glass: the first one costs more than the next."""
@@ -185,14 +218,14 @@ def warm_up() -> tuple[str, tuple[str, ...]]:
     return choose_device().title, available_devices()
 
 
-def main() -> None:
+def main(adapting: Adapting | None = None) -> None:
     """Connect to the supervisor and serve it."""
     if sys.platform != "win32":  # there the supervisor says so
         os.nice(NICENESS)
     address, family = sys.argv[1:3]
     key = bytes.fromhex(sys.stdin.readline().strip())
     with Client(address, family, authkey=key) as connection:
-        EngineServer(connection).serve()
+        EngineServer(connection, adapting).serve()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.interop.files import write_json
 from napari_fddm.models.hub import PREFIX, HubSource
 from napari_fddm.models.registry import bundled_models, find_model
+from napari_fddm.models.weights import find_file
 
 KNOWN_FILE = "models.json"
 KNOWN_FOLDERS = 8
@@ -42,7 +43,7 @@ def look_up(model: str) -> ModelCard | None:
     folder = find_model(model)
     card = read_card(folder)
     check_classes(card)
-    missing = sorted(name for name in card.files if not (folder / name).is_file())
+    missing = sorted(n for n in card.files if not find_file(folder, n, card).is_file())
     if missing:
         raise WeightsError(
             f"{folder} lacks {', '.join(missing)}.", hint="Copy the whole model folder again."

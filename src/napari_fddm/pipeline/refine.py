@@ -17,7 +17,7 @@ from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.merging import CellAccumulator, labels_from_cells
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid, regions_for
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-from napari_fddm.diffusion.sampling import region_noise, sample_bridge
+from napari_fddm.diffusion.sampling import Clamp, region_noise, sample_bridge
 from napari_fddm.models.memory import HalvingBatches
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_fddm.models.denoiser import Denoiser
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.pipeline.cellmaps import CellMaps
+    from napari_fddm.pipeline.clamping import CellClamp
 
 DEFAULT_MOMENTS = InputMoments()
 REGION_BATCH = 4
@@ -94,6 +95,7 @@ class Refiner:
         source: npt.NDArray[np.float32],
         features: npt.NDArray[np.float32],
         windows: list[Window],
+        clamp: npt.NDArray[np.uint8] | None = None,
     ) -> npt.NDArray[np.float32]:
         """Refine a batch of regions and average the samples.
 
@@ -105,6 +107,8 @@ class Refiner:
             O, tissue.
         windows : list of Window
             Each region on the global cell grid: keys its noise.
+        clamp : array of uint8, shape (b, 64, 64), optional
+            Class values of cells that keep them, 0 elsewhere.
 
         Returns
         -------
@@ -117,7 +121,15 @@ class Refiner:
             If memory does not even suffice for one region.
         """
         (probs,) = self.batches.run(
-            lambda a, b: (self._refine(source[a:b], features[a:b], windows[a:b]),), len(source)
+            lambda a, b: (
+                self._refine(
+                    source[a:b],
+                    features[a:b],
+                    windows[a:b],
+                    None if clamp is None else clamp[a:b],
+                ),
+            ),
+            len(source),
         )
         return probs
 
@@ -126,9 +138,13 @@ class Refiner:
         source: npt.NDArray[np.float32],
         features: npt.NDArray[np.float32],
         windows: list[Window],
+        clamp: npt.NDArray[np.uint8] | None,
     ) -> npt.NDArray[np.float32]:
         device = self.compute.device
         y = torch.from_numpy(source).to(device)
+        known = None if clamp is None else clamp_like(clamp, y)
+        if known is not None:
+            y = known.put(y)
         condition = torch.cat([y, torch.from_numpy(features).to(device)], dim=1)
         total = torch.zeros_like(y)
         for sample in range(self.config.samples):
@@ -141,6 +157,7 @@ class Refiner:
                 eta=self.config.eta,
                 boot_noise=self.config.eta < 1,
                 head=self.head,
+                clamp=known,
                 noise=region_noise(
                     windows,
                     channels=source.shape[1],
@@ -149,7 +166,8 @@ class Refiner:
                     like=y,
                 ),
             )
-        return (total / self.config.samples).cpu().numpy()
+        mean = total / self.config.samples
+        return (mean if known is None else known.put(mean)).cpu().numpy()
 
     def _call(
         self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor
@@ -157,6 +175,13 @@ class Refiner:
         with torch.inference_mode(), self.compute.autocast():
             logits: torch.Tensor = self.denoiser(sample, timestep, condition).float()
         return logits
+
+
+def clamp_like(labels: npt.NDArray[np.uint8], like: torch.Tensor) -> Clamp:
+    """Return class values (b, h, w), 0 unknown, as one-hot x_0 on the device of a map."""
+    values = torch.from_numpy(labels.astype(np.int64)).to(like.device)
+    channels = torch.nn.functional.one_hot((values - 1).clamp(min=0), like.shape[1])
+    return Clamp(channels.permute(0, 3, 1, 2).to(like.dtype), (values > 0)[:, None])
 
 
 def preload_denoiser() -> threading.Thread:
@@ -265,6 +290,7 @@ def refine_events(
     tiles: Window,
     label_geometry: MapGeometry,
     merged: RefinedMap,
+    clamp: CellClamp | None = None,
 ) -> Generator[Event]:
     """Refine a window of tiles, one event per region.
 
@@ -284,6 +310,9 @@ def refine_events(
         Grid of the labels in the events.
     merged : RefinedMap
         Filled in place; `RefinedMap.empty`.
+    clamp : CellClamp, optional
+        What a person painted: these cells keep their class, and the refiner, which sees
+        them in y and in every step, may spread it to where the tissue looks alike.
     """
     started = time.monotonic()
     tile_shape = maps.tile_geometry.shape
@@ -298,7 +327,7 @@ def refine_events(
     yield StageStarted("refined", len(regions), "regions")
     for start in range(0, len(regions), REGION_BATCH):
         batch = regions[start : start + REGION_BATCH]
-        _refine_batch(refiner, maps, [grid.tile_window(*r) for r in batch], merged)
+        _refine_batch(refiner, maps, [grid.tile_window(*r) for r in batch], merged, clamp)
         to_come = regions[start + REGION_BATCH :]
         if to_come:
             # Regions come row by row; labels are interpolated from one row further down.
@@ -318,14 +347,18 @@ def refine_events(
 
 
 def _refine_batch(
-    refiner: Refiner, maps: CellMaps, windows: list[Window], merged: RefinedMap
+    refiner: Refiner,
+    maps: CellMaps,
+    windows: list[Window],
+    merged: RefinedMap,
+    clamp: CellClamp | None,
 ) -> None:
     padded = windows + windows[-1:] * (REGION_BATCH - len(windows))
     inputs = [maps.region_input(window) for window in padded]
     cells = [window.scaled(CELLS_PER_TILE) for window in padded]
-    probs = refiner.refine(
-        np.stack([y for y, _ in inputs]), np.stack([o for _, o in inputs]), cells
-    )
+    source, features = (np.stack(column) for column in zip(*inputs, strict=True))
+    known = () if clamp is None else (np.stack([clamp.window(window) for window in cells]),)
+    probs = refiner.refine(source, features, cells, *known)
     for window, region_probs in zip(cells[: len(windows)], probs, strict=False):
         merged.accumulator.add(region_probs, window.y, window.x)
 

@@ -260,7 +260,13 @@ class Analysis:
             self.estimate = float(record.fields["rate"])
 
     def remove_layers(self) -> None:
-        """Take its layers out of the viewer; the session then closes it."""
+        """Take its layers out of the viewer; the session then closes it.
+
+        The brush is laid away first: napari would go on drawing its outline, for a layer
+        that is gone, and under software OpenGL that ends the process when the next
+        layer comes.
+        """
+        self.layer.mode = "pan_zoom"
         remove_layers(self.viewer, self.layers)
 
     def close(self) -> str:

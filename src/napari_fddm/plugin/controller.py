@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
+from napari_fddm.plugin.adapting import Adapting
 from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.bed import TumorBed
 from napari_fddm.plugin.brush import Brush
@@ -103,6 +104,9 @@ class Controller(QObject):
             worker=worker,
         )
         self.revising = Revising(session, panels, self.running, self.tissue)
+        self.adapting = Adapting(
+            session, panels, self.running, self.model, images=self.images, parent=self
+        )
         self.preferring = Preferring(session, panels, settings)
         self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
         self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
@@ -160,6 +164,7 @@ class Controller(QObject):
         self.tooling.close()
         self.tissue.close()
         self.revising.close()
+        self.adapting.close()
         self.swipe.close()
         self.session.connections.close()
         self.navigating.close()

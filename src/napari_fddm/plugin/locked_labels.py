@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
+from napari_fddm.core.geometry import Window
+
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 HARMLESS_MODES = ("pan_zoom", "transform", "pick")
@@ -24,9 +26,13 @@ class LockableLabels(Labels):
     ----------
     refused : psygnal signal of str
         Somebody tried to change the locked layer; gives the reason.
+    repainted : psygnal signal of Window, array of bool, int
+        A tool is painting a class; where inside the window cells have it already. No
+        edit comes of that, but a person says that it is right.
     """
 
     refused = Signal(str)
+    repainted = Signal(Window, np.ndarray, int)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._lock_reason = ""
@@ -69,11 +75,17 @@ class LockableLabels(Labels):
         self,
         slice_key: tuple[slice, ...],
         mask: npt.NDArray[np.bool_],
+        new_label: int,
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        if not self._refuses():
-            super()._paint_region_with_mask(slice_key, mask, *args, **kwargs)
+        if self._refuses():
+            return
+        same = mask & (self.data[slice_key] == new_label)
+        if new_label and same.any():
+            y, x = (part.start for part in slice_key)
+            self.repainted.emit(Window(int(y), int(x), *same.shape), same, int(new_label))
+        super()._paint_region_with_mask(slice_key, mask, new_label, *args, **kwargs)
 
     def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
         if not self._refuses():

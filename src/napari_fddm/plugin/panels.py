@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.plugin.adapt_panel import AdaptPanel
 from napari_fddm.plugin.class_panel import ClassPanel
 from napari_fddm.plugin.model_panel import ModelPanel
 from napari_fddm.plugin.navigator import Navigator
@@ -37,6 +38,8 @@ class Panels:
         What the hand does.
     classes : ClassPanel
         What the brush paints and how the classes look.
+    adapting : AdaptPanel
+        What the model may learn from that.
     necrosis : NecrosisPanel
         The rate.
     signing : SignOffPanel
@@ -49,6 +52,7 @@ class Panels:
     run: RunPanel
     tools: ToolPanel
     classes: ClassPanel
+    adapting: AdaptPanel
     necrosis: NecrosisPanel
     signing: SignOffPanel
 
@@ -62,6 +66,7 @@ class Panels:
             run=RunPanel(parent),
             tools=ToolPanel(OSTEOSARCOMA, parent),
             classes=ClassPanel(OSTEOSARCOMA, parent),
+            adapting=AdaptPanel(parent),
             necrosis=NecrosisPanel(parent),
             signing=SignOffPanel(parent),
         )
@@ -71,6 +76,6 @@ class Panels:
         return {
             "Slide": (self.slide, self.navigator),
             "Analyze": (self.model, self.run),
-            "Correct": (self.tools, self.classes),
+            "Correct": (self.tools, self.classes, self.adapting),
             "Result": (self.necrosis, self.signing),
         }

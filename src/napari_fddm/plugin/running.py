@@ -128,8 +128,16 @@ class Running(QObject):
         link(session.removed, self._on_session_removed)
         link(images.lost, self._on_images_lost)
 
-    def run(self, scope: Scope) -> None:
-        """Analyze the chosen slide; does nothing while a run is going on."""
+    def run(self, scope: Scope, existing: Existing = "resume") -> None:
+        """Analyze the chosen slide; does nothing while a run is going on.
+
+        Parameters
+        ----------
+        scope : Scope
+            Which part of it.
+        existing : {"resume", "revise", "fresh"}
+            What becomes of a stored analysis, see `run_again`.
+        """
         slide = self._state.slide
         if slide is None or self._state.busy:
             return
@@ -147,7 +155,7 @@ class Running(QObject):
             show_error(str(error))
             return
         self._request = _Request(slide, self._session.store_path(slide), typed, region)
-        self._start()
+        self.run_again(existing)
 
     def run_again(self, existing: Existing) -> None:
         """Repeat the last request with the model and settings that are shown now.

@@ -20,11 +20,17 @@ from napari_fddm.pipeline.engine_messages import RunEvent
 from napari_fddm.plugin.prepared import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
+
+    from napari_fddm.pipeline.engine_client import Answer
+
+    Answers = Generator[Answer | None, bool | None]
 
 
 JOIN_SECONDS = 5.0
+ENGINE = "napari_fddm.training.engine"
+"""What the engine process runs: analyses, and learning from corrections."""
 LATE_IMPORTS = ("pandas", "skimage.color.colorconv")
 """What napari imports with the first labels layer; there it would stop the window."""
 
@@ -41,6 +47,10 @@ class Runs(Protocol):
 
     def start(self, **request: Any) -> int:
         """Start a run and return its number."""
+        ...
+
+    def adapt(self, **request: Any) -> int:
+        """Let a model learn from corrections and return the number of that."""
         ...
 
     def cancel(self) -> None:
@@ -69,7 +79,7 @@ class EngineWorker(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._client = EngineClient()
+        self._client = EngineClient(ENGINE)
         self._thread: threading.Thread | None = None
         self._cancel = threading.Event()
         self._number = 0
@@ -85,11 +95,18 @@ class EngineWorker(QObject):
 
     def start(self, **request: Any) -> int:
         """Start a run; arguments as `EngineClient.run`. Returns its number."""
+        return self._begin(lambda: self._client.run(**request))
+
+    def adapt(self, **request: Any) -> int:
+        """Let a model learn; arguments as `EngineClient.adapt`. Returns its number."""
+        return self._begin(lambda: self._client.adapt(**request))
+
+    def _begin(self, ask: Callable[[], Answers]) -> int:
         self._wait_for_warm_up()
         self._number += 1
         self._cancel.clear()
         number = self._number
-        self._spawn(number, lambda: self._run(number, request))
+        self._spawn(number, lambda: self._run(number, ask))
         return number
 
     def cancel(self) -> None:
@@ -132,17 +149,17 @@ class EngineWorker(QObject):
                 return
         self._client.preload(model)
 
-    def _run(self, number: int, request: dict[str, Any]) -> None:
-        with closing(self._client.run(**request)) as answers:
+    def _run(self, number: int, ask: Callable[[], Answers]) -> None:
+        with closing(ask()) as answers:
             asked = False
             answer = next(answers, None)
             while True:
                 if answer is not None:
                     self.answered.emit(number, _prepared(answer))
-                ask = self._cancel.is_set() and not asked
-                asked |= ask
+                stop = self._cancel.is_set() and not asked
+                asked |= stop
                 try:
-                    answer = answers.send(ask)
+                    answer = answers.send(stop)
                 except StopIteration:
                     return
 

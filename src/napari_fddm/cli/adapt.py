@@ -1,0 +1,156 @@
+"""``napari-fddm adapt``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_fddm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from napari_fddm.core.protocols import Slide
+
+app = typer.Typer()
+
+
+@app.command()
+def adapt(
+    store: Annotated[
+        Path | None, typer.Argument(help="Analysis store with corrections.", show_default=False)
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the adapted model is called.")] = "",
+    slide: Annotated[
+        str | None, typer.Option(help="The slide; the one beside the store if unset.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model that learns: id, name or folder.")] = (
+        "fddm-small"
+    ),
+    lora: Annotated[
+        bool, typer.Option("--lora", help="Let adapters of the backbone learn, too: minutes.")
+    ] = False,
+    listing: Annotated[bool, typer.Option("--list", help="List adapted models.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the adapted model NAME as a folder that needs no other model."),
+    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Let a model learn from the corrections of an analysis, if that helps."""
+    if listing:
+        print_adapters()
+        return
+    if not name:
+        raise ConfigError("--name is missing.", hint="Say what the adapted model is called.")
+    if store is not None:
+        learn(
+            store,
+            name,
+            slide_name=slide,
+            model=model,
+            lora=lora,
+            mpp=mpp,
+            device=device,
+            batch_size=batch_size,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    elif export is None:
+        raise ConfigError("no store is named.", hint="Give the analysis with the corrections.")
+    if export is not None:
+        export_model(name, export, quiet=quiet)
+
+
+def print_adapters() -> None:
+    """Print the adapted models, one a line."""
+    from napari_fddm.training.adapters import list_adapters
+
+    for adapter in list_adapters():
+        typer.echo(adapter.in_words)
+
+
+def export_model(name: str, destination: Path, *, quiet: bool) -> None:
+    """Write an adapted model as a whole folder."""
+    from napari_fddm.training.adapters import export_adapter, find_adapter
+
+    export_adapter(find_adapter(name), destination)
+    if not quiet:
+        typer.echo(f"exported: {destination}")
+
+
+def learn(
+    store: Path,
+    name: str,
+    *,
+    slide_name: str | None,
+    model: str,
+    lora: bool,
+    mpp: float | None,
+    device: str,
+    batch_size: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Learn from a store and say what came of it.
+
+    Raises
+    ------
+    FddmError
+        For everything a user can mend.
+    """
+    from napari_fddm.cli.progress import drain
+    from napari_fddm.core.config import load_config
+    from napari_fddm.training.guidance import count_strokes
+
+    config = load_config(device=device, batch_size=batch_size)
+    strokes = count_strokes(store)
+    if not quiet:
+        typer.echo(f"strokes at {strokes.in_words}", err=True)
+    strokes.require_enough()
+    from napari_fddm.models.bundle import load_model
+    from napari_fddm.training.adapt import adapt_events
+
+    with _open_slide_of(store, slide_name, mpp) as opened:
+        run = adapt_events(
+            opened,
+            store=store,
+            model=load_model(model, config.device),
+            model_name=model,
+            name=name,
+            lora=lora,
+            batch_size=config.batch_size,
+        )
+        result = drain(run, quiet=quiet)
+    if as_json:
+        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    elif not quiet:
+        typer.echo(result.in_words)
+        if result.folder is not None:
+            typer.echo(f"model: {name} (napari-fddm run SLIDE --revise --model {name})")
+
+
+def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Slide:
+    from napari_fddm.pipeline.layout import SUFFIX
+    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.slides.opening import open_slide
+
+    with AnalysisStore.open(store) as opened:
+        known = opened.provenance.get("slide", {}).get("mpp")
+    if slide_name is None:
+        beside = store.absolute().with_name(store.name.removesuffix(SUFFIX))
+        if not beside.exists() or beside == store.absolute():
+            raise ConfigError(
+                f"the slide of {store} does not lie beside it.", hint="Name it with --slide."
+            )
+        slide_name = str(beside)
+    slide = open_slide(slide_name, mpp=mpp)
+    if slide.mpp.value is None and known is not None:
+        slide.close()
+        slide = open_slide(slide_name, mpp=float(known))
+    return slide

@@ -1,0 +1,90 @@
+"""What a person painted, on the bridge cells: classes that a refinement must keep.
+
+Clamping known values in every reverse step is what RePaint (Lugmayr et al., CVPR 2022)
+does to fill holes of pictures; here the known cells are strokes, and what is filled is
+the rest of the region. So a correction spreads to where the tissue looks alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from napari_fddm.core.geometry import Window
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
+
+LEAST_COVER = 0.5
+"""Share of a bridge cell that must be painted for its class to be kept."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellClamp:
+    """Classes that are known.
+
+    Attributes
+    ----------
+    labels : array of uint8, shape (H, W)
+        Class value of each bridge cell; 0 where the refiner decides.
+    """
+
+    labels: npt.NDArray[np.uint8]
+
+    @classmethod
+    def of_strokes(
+        cls, painted: npt.NDArray[np.uint8], labels: MapGeometry, cells: MapGeometry
+    ) -> Self:
+        """Take the class that most of the painted part of a cell has.
+
+        Parameters
+        ----------
+        painted : array of uint8, shape of the label grid
+            Class values; 0 where nobody painted.
+        labels, cells : MapGeometry
+            The label grid, and that of the bridge cells.
+        """
+        counts = count_by_cell(painted, labels, cells)
+        known = np.zeros(cells.shape, np.uint8)
+        if len(counts):
+            enough = counts.sum(axis=0) >= LEAST_COVER * (cells.cell / labels.cell) ** 2
+            known[enough] = counts.argmax(axis=0)[enough] + 1
+        return cls(known)
+
+    def window(self, cells: Window) -> npt.NDArray[np.uint8]:
+        """Return the labels of a window of cells; 0 where it hangs over the map."""
+        found = np.zeros((cells.height, cells.width), np.uint8)
+        inside = cells.clipped((self.labels.shape[0], self.labels.shape[1]))
+        if not inside.is_empty:
+            shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width)
+            found[shifted.slices] = self.labels[inside.slices]
+        return found
+
+
+def count_by_cell(
+    painted: npt.NDArray[np.uint8], labels: MapGeometry, cells: MapGeometry
+) -> npt.NDArray[np.int64]:
+    """Count label cells by class and by the bridge cell that their center lies in.
+
+    Returns
+    -------
+    array of int64, shape (highest class, H, W)
+    """
+    rows, cols = np.nonzero(painted)
+    values = painted[rows, cols].astype(np.int64) - 1
+    index = [_cell_index(axis, at, labels, cells) for axis, at in ((0, rows), (1, cols))]
+    counts = np.zeros((int(values.max(initial=-1)) + 1, *cells.shape), np.int64)
+    np.add.at(counts, (values, *index), 1)
+    return counts
+
+
+def _cell_index(
+    axis: int, places: npt.NDArray[np.int64], labels: MapGeometry, cells: MapGeometry
+) -> npt.NDArray[np.int64]:
+    centers = labels.origin[axis] + (places + 0.5) * labels.cell
+    index = ((centers - cells.origin[axis]) / cells.cell).astype(np.int64)
+    return np.clip(index, 0, cells.shape[axis] - 1)

@@ -1,0 +1,138 @@
+"""The panel of learning: what there is to learn from, what came of it. Emits intent only."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_fddm.plugin.section import GAP_PX
+
+
+class AdaptPanel(QWidget):
+    """Offers to learn from corrections and shows the verdict.
+
+    Signals
+    -------
+    asked
+        The user wants to see what there is to learn from.
+    learn_clicked : str, bool
+        Name of the adapted model, and whether adapters of the backbone learn, too.
+    dismissed
+        The user does not want to learn now.
+    use_clicked, back_clicked
+        Take the adapted model, or the one it was made from.
+    """
+
+    asked = Signal()
+    learn_clicked = Signal(str, bool)
+    dismissed = Signal()
+    use_clicked = Signal()
+    back_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._free = self._enough = False
+        self.ask_button = QPushButton("Learn from my corrections…")
+        self.ask_button.setToolTip(
+            "Let the model learn from what you painted on this slide. It is kept only if it does "
+            "better on places that it has not learned from."
+        )
+        self.counts_label = _label("counts")
+        self.name_edit = QLineEdit()
+        self.name_edit.setToolTip("What the adapted model is called.")
+        self.lora_box = QCheckBox("fine-tune the backbone, too (minutes)")
+        self.lora_box.setToolTip("LoRA adapters learn from the pixels of painted tiles.")
+        self.learn_button = QPushButton("Learn")
+        self.dismiss_button = QPushButton("Not now")
+        self.verdict_label = _label("verdict")
+        self.use_button = QPushButton("Use the adapted model")
+        self.back_button = QPushButton("Back to the model as it was")
+        self._question, self._answer = self._lay_out()
+        self.ask_button.clicked.connect(self.asked)
+        self.learn_button.clicked.connect(self._on_learn_button_clicked)
+        self.dismiss_button.clicked.connect(self.dismissed)
+        self.use_button.clicked.connect(self.use_clicked)
+        self.back_button.clicked.connect(self.back_clicked)
+        self.set_question(None)
+        self.set_verdict("")
+        self.set_possible(analysis=False, busy=False)
+
+    def _lay_out(self) -> tuple[QWidget, QWidget]:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(GAP_PX)
+        layout.addWidget(self.ask_button)
+        question, answer = QWidget(), QWidget()
+        for box, rows in (
+            (
+                question,
+                (
+                    (self.counts_label,),
+                    (QLabel("Name"), self.name_edit),
+                    (self.lora_box,),
+                    (self.learn_button, self.dismiss_button),
+                ),
+            ),
+            (answer, ((self.verdict_label,), (self.use_button, self.back_button))),
+        ):
+            inner = QVBoxLayout(box)
+            inner.setContentsMargins(0, 0, 0, 0)
+            inner.setSpacing(GAP_PX)
+            for widgets in rows:
+                row = QHBoxLayout()
+                for widget in widgets:
+                    row.addWidget(widget)
+                inner.addLayout(row)
+            layout.addWidget(box)
+        return question, answer
+
+    def set_possible(self, *, analysis: bool, busy: bool) -> None:
+        """Whether there is an analysis to learn from, and whether the engine is at work."""
+        self._free = analysis and not busy
+        self.ask_button.setEnabled(self._free)
+        self.learn_button.setEnabled(self._free and self._enough)
+        self.use_button.setEnabled(not busy)
+        self.back_button.setEnabled(not busy)
+
+    def set_question(self, text: str | None, name: str = "", *, enough: bool = False) -> None:
+        """Show what there is to learn from and ask; None asks nothing."""
+        self._enough = enough
+        self._question.setVisible(text is not None)
+        self.counts_label.setText(text or "")
+        self.name_edit.setText(name)
+        self.learn_button.setEnabled(self._free and enough)
+        for widget in (self.name_edit, self.lora_box):
+            widget.setEnabled(enough)
+
+    def set_verdict(self, text: str, *, adapted: bool | None = None) -> None:
+        """Show what came of it.
+
+        Parameters
+        ----------
+        text : str
+            In words; empty for nothing.
+        adapted : bool or None
+            Whether the adapted model is the one in use; None if there is none.
+        """
+        self._answer.setVisible(bool(text))
+        self.verdict_label.setText(text)
+        self.use_button.setVisible(adapted is False)
+        self.back_button.setVisible(adapted is True)
+
+    def _on_learn_button_clicked(self) -> None:
+        self.learn_clicked.emit(self.name_edit.text().strip(), self.lora_box.isChecked())
+
+
+def _label(name: str) -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setObjectName(name)
+    return label

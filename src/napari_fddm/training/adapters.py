@@ -1,0 +1,254 @@
+"""Adapted models: small folders that hold what changed and name their base for the rest.
+
+An adapted model is a model folder like any other, except that its card has a ``base``:
+files that the card lists and the folder lacks are the base's, checked by their sha256.
+So ``run --model NAME`` takes it, and choosing the base again takes everything back.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.cards import CARD_NAME, BaseReference, ModelCard, read_card, write_card
+from napari_fddm.core.errors import StoreError, TrainingError, WeightsError
+from napari_fddm.interop.files import storage_errors
+from napari_fddm.models.registry import adapters_folder, bundled_models
+from napari_fddm.models.weights import find_file, sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_BESIDE = ("LICENSE*", "NOTICE*", "README*")
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """An adapted model on disk.
+
+    Attributes
+    ----------
+    name : str
+        What ``--model`` takes.
+    folder : Path
+        Where it lies.
+    card : ModelCard
+        What it says of itself.
+    """
+
+    name: str
+    folder: Path
+    card: ModelCard
+
+    @property
+    def in_words(self) -> str:
+        """Name, base, and what it was learned from."""
+        base = self.card.base.id if self.card.base else "?"
+        learned = self.card.training.get("adapted", {})
+        sites = learned.get("strokes", {}).get("sites", "?")
+        return f"{self.name}: {base}, learned from {sites} places; {learned.get('gate', '')}"
+
+
+def list_adapters() -> list[Adapter]:
+    """Return the adapted models in the user's folder, by name; broken ones are left out."""
+    found = []
+    for path in sorted(adapters_folder().glob(f"*/{CARD_NAME}")):
+        try:
+            card = read_card(path.parent)
+        except WeightsError:
+            continue
+        if card.base is not None:
+            found.append(Adapter(path.parent.name, path.parent, card))
+    return found
+
+
+def check_name(name: str) -> Path:
+    """Return the folder of a new adapted model.
+
+    Raises
+    ------
+    TrainingError
+        If the name is impossible or taken.
+    """
+    if not _NAME.fullmatch(name):
+        raise TrainingError(
+            f"{name!r} cannot name a model.",
+            hint="Use up to 64 letters, digits, -, _ and ., a letter or digit first.",
+        )
+    folder = adapters_folder() / name
+    if folder.exists() or name in bundled_models():
+        raise TrainingError(
+            f"there is a model {name!r} already.", hint="Choose another name for the new one."
+        )
+    return folder
+
+
+def free_name(stem: str = "adapted") -> str:
+    """Return a name that is not taken: a stem with a number.
+
+    Never the slide's: names of models end up in what is exported.
+    """
+    taken = {path.name for path in adapters_folder().glob("*")}
+    number = 1
+    while f"{stem}-{number}" in taken:
+        number += 1
+    return f"{stem}-{number}"
+
+
+def save_adapter(
+    name: str,
+    base_model: str,
+    base_folder: Path,
+    files: Mapping[str, Mapping[str, torch.Tensor]],
+    about: Mapping[str, Any],
+    *,
+    real_classes: tuple[str, ...],
+) -> Adapter:
+    """Write an adapted model, whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+        A free one.
+    base_model : str
+        The model it was made from: id, name, folder or hub source.
+    base_folder : Path
+        That model's folder.
+    files : mapping
+        What changed: file name → tensors.
+    about : mapping
+        What it learned from, JSON values; becomes ``training["adapted"]`` of the card.
+    real_classes : tuple of str
+        Classes that it learned from real tissue; empty for a synthetic slide.
+
+    Raises
+    ------
+    TrainingError
+        If the name is impossible or taken.
+    StoreError
+        If it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    folder = check_name(name)
+    card = read_card(base_folder)
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    with storage_errors("write", folder):
+        try:
+            part.mkdir(parents=True)
+            for file in _own_files(base_folder, card):
+                if file not in files:  # the base is itself an adapted model
+                    shutil.copyfile(base_folder / file, part / file)
+            for file, tensors in files.items():
+                save_file(dict(tensors), part / file)
+            write_card(
+                adapted_card(name, card, base_model, base_folder, part, about, real_classes), part
+            )
+            part.rename(folder)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+    return Adapter(name, folder, read_card(folder))
+
+
+def adapted_card(
+    name: str,
+    card: ModelCard,
+    base_model: str,
+    base_folder: Path,
+    made: Path,
+    about: Mapping[str, Any],
+    real_classes: tuple[str, ...],
+) -> ModelCard:
+    """Describe an adapted model whose own files lie in ``made``."""
+    base = card.base
+    if base is None:
+        # A folder is named whole: the user may start the program elsewhere.
+        known = base_model in bundled_models() or base_model.startswith("hf:")
+        where = base_model if known else str(base_folder.absolute())
+        base = BaseReference(model=where, id=card.id, files=dict(card.files))
+    own = {path.name: sha256_of(path) for path in made.glob("*.safetensors")}
+    strokes = about["strokes"]
+    seen: tuple[str, ...] | None = None
+    if card.real_classes is not None or not card.real_tissue:
+        union = {*(card.real_classes or ()), *real_classes}
+        seen = tuple(short for short in card.classes if short in union)
+    earlier = card.training.get("adapted")
+    return card.model_copy(
+        update={
+            "id": f"{base.id}+{name}",
+            "title": f"{name}, adapted from {base.id}",
+            "files": {**card.files, **own},
+            "base": base,
+            "trained_on": f"{card.trained_on.rstrip('.')}; then adapted to strokes at "
+            f"{strokes['sites']} places of one slide",
+            "limits": f"Adapted to one slide: judge it anew on others. {card.limits}".strip(),
+            "real_tissue": card.real_tissue or bool(real_classes),
+            "real_classes": seen,
+            "training": {"base": card.training, "adapted": dict(about)}
+            | ({"adapted_before": earlier} if earlier else {}),
+            "metrics": {"held-out sites": about["verdict"]},
+        }
+    )
+
+
+def export_adapter(adapter: Adapter, destination: Path) -> None:
+    """Write an adapted model as a folder that needs no base.
+
+    Raises
+    ------
+    StoreError
+        If the place is taken or cannot be written.
+    WeightsError
+        If the base is gone or a file of it has changed.
+    """
+    with storage_errors("write", destination):
+        if destination.exists():
+            raise StoreError(f"{destination} exists already.", hint="Choose another place.")
+        part = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            part.mkdir(parents=True)
+            for name, expected in adapter.card.files.items():
+                source = find_file(adapter.folder, name, adapter.card)
+                if not source.is_file() or sha256_of(source) != expected:
+                    raise WeightsError(
+                        f"{source} is missing or not the file that {adapter.name!r} was made from.",
+                        hint="Bring the base model back as it was.",
+                    )
+                shutil.copyfile(source, part / name)
+                for pattern in _BESIDE:
+                    for text in source.parent.glob(pattern):
+                        shutil.copyfile(text, part / text.name)
+            write_card(adapter.card.model_copy(update={"base": None}), part)
+            part.rename(destination)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def find_adapter(name: str) -> Adapter:
+    """Return an adapted model by its name.
+
+    Raises
+    ------
+    TrainingError
+        If there is none.
+    """
+    known = list_adapters()
+    for adapter in known:
+        if adapter.name == name:
+            return adapter
+    names = ", ".join(a.name for a in known) or "none"
+    raise TrainingError(f"there is no adapted model {name!r}.", hint=f"Known are: {names}.")
+
+
+def _own_files(folder: Path, card: ModelCard) -> list[str]:
+    """Return the files that an adapted base model has of its own."""
+    return [n for n in card.files if card.base is not None and (folder / n).is_file()]

@@ -1,0 +1,191 @@
+"""What a frozen backbone sees of tiles, kept on disk: the part of learning that takes long."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import uuid
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.provenance import REFINER_FILE
+from napari_fddm.core.tiling import CELLS_PER_TILE
+from napari_fddm.interop.files import storage_errors
+from napari_fddm.models.bundle import HEADS_FILE
+from napari_fddm.pipeline.layout import SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Index = tuple[int, int]
+
+CACHE_SUFFIX = ".fddm.features"
+MAX_BYTES = 256 * 2**20
+"""Of one file. A tile of a ViT-S takes 50 kB: 5 000 tiles; what is not asked for goes first."""
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileFeatures:
+    """What the heads see of one tile.
+
+    Attributes
+    ----------
+    pooled : array of float16, shape (d',)
+        For the tile head.
+    cells : array of float16, shape (8, 8, d)
+        For the cell head.
+    """
+
+    pooled: npt.NDArray[np.float16]
+    cells: npt.NDArray[np.float16]
+
+    @classmethod
+    def of(
+        cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]
+    ) -> TileFeatures:
+        """Round what a model gave, cells in the order (d, 8, 8), to what is kept."""
+        largest = float(np.finfo(np.float16).max)
+        small = [np.clip(a, -largest, largest).astype(np.float16) for a in (pooled, cells_dhw)]
+        return cls(small[0], np.ascontiguousarray(small[1].transpose(1, 2, 0)))
+
+    @property
+    def nbytes(self) -> int:
+        """Size in memory."""
+        return self.pooled.nbytes + self.cells.nbytes
+
+
+class FeatureCache:
+    """Features of the tiles of one slide by one backbone, in one file.
+
+    A file that is damaged, or of other content than its name says, counts as empty.
+
+    Parameters
+    ----------
+    folder : Path
+        See `cache_folder`; made with the first write.
+    key : str
+        See `cache_key`.
+    max_bytes : int
+        Of features.
+    """
+
+    def __init__(self, folder: Path, key: str, max_bytes: int = MAX_BYTES) -> None:
+        self.path = folder / f"{key}.npz"
+        self._key = key
+        self._max_bytes = max_bytes
+        self._tiles: dict[Index, TileFeatures] = self._read()
+
+    def __len__(self) -> int:
+        return len(self._tiles)
+
+    def __contains__(self, index: object) -> bool:
+        return index in self._tiles
+
+    def __getitem__(self, index: Index) -> TileFeatures:
+        # Asked for last: goes last, when there is no more room.
+        self._tiles[index] = found = self._tiles.pop(index)
+        return found
+
+    def put(self, index: Index, features: TileFeatures) -> None:
+        """Keep the features of a tile in memory."""
+        self._tiles[index] = features
+
+    def write(self) -> None:
+        """Write what is in memory, whole or not at all; what was asked for longest ago may go.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        room, kept = self._max_bytes, []
+        for index, features in reversed(self._tiles.items()):
+            room -= features.nbytes
+            if room < 0:
+                break
+            kept.append(index)
+        kept.reverse()
+        if not kept:
+            return
+        part = self.path.with_name(f".{self.path.stem}.{uuid.uuid4().hex[:8]}.part")
+        with storage_errors("write", self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with part.open("xb") as file:
+                    np.savez(
+                        file,
+                        key=np.array(self._key),
+                        index=np.array(kept, np.int32),
+                        pooled=np.stack([self._tiles[i].pooled for i in kept]),
+                        cells=np.stack([self._tiles[i].cells for i in kept]),
+                    )
+                part.replace(self.path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+    def _read(self) -> dict[Index, TileFeatures]:
+        if not self.path.exists():
+            return {}
+        try:
+            # The zip's CRCs are checked; np.load would leave a file open that is no zip.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                index, pooled, cells = (stored[name] for name in ("index", "pooled", "cells"))
+                if str(stored["key"]) != self._key or not _fits(index, pooled, cells):
+                    raise ValueError("its content is not what its name says")
+        except _DAMAGE as error:
+            log.warning("%s is damaged and made again: %s", self.path, error)
+            return {}
+        return {
+            (int(row), int(col)): TileFeatures(p, c)
+            for (row, col), p, c in zip(index, pooled, cells, strict=True)
+        }
+
+
+def _fits(index: npt.NDArray[Any], pooled: npt.NDArray[Any], cells: npt.NDArray[Any]) -> bool:
+    shapes = (
+        index.shape == (len(index), 2)
+        and pooled.ndim == 2
+        and cells.ndim == 4
+        and cells.shape[1:3] == (CELLS_PER_TILE, CELLS_PER_TILE)
+        and len(index) == len(pooled) == len(cells)
+    )
+    return shapes and pooled.dtype == cells.dtype == np.float16
+
+
+def cache_folder(store: Path) -> Path:
+    """Return where the features of a store's slide are kept: beside it, in no export."""
+    return store.with_name(store.name.removesuffix(SUFFIX) + CACHE_SUFFIX)
+
+
+def cache_key(slide: Mapping[str, Any], model: Mapping[str, Any]) -> str:
+    """Return what tells features apart: slide content, pixel size, weights but for the heads.
+
+    Parameters
+    ----------
+    slide : mapping
+        ``slide`` of a run's provenance.
+    model : mapping
+        `LoadedModel.identity`.
+    """
+    files: dict[str, str] = model["files"]
+    deciding = {
+        "fingerprint": slide["fingerprint"],
+        "mpp": slide["mpp"],
+        "analysis_mpp": model["analysis_mpp"],
+        "backbone": model.get("backbone"),
+        "files": {k: v for k, v in files.items() if k not in (HEADS_FILE, REFINER_FILE)},
+    }
+    text = json.dumps(deciding, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,120 @@
+"""Whether strokes are enough to learn from, and what to paint if they are not."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import TrainingError
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.training.samples import painted_samples
+from napari_fddm.training.strokes import read_strokes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.training.samples import PaintedSamples
+
+LEAST_SITES = 6
+"""Fewer say too little of a patient to judge whether learning helped (ALGORITHM H.11)."""
+GOOD_SITES = 12
+"""Places from which it helped in nearly every simulated try (docs/adapting.md)."""
+LEAST_CLASSES = 2
+"""Classes that need sites: a model that hears of one class alone learns to say nothing else."""
+LEAST_SITES_PER_CLASS = 2
+"""Of a class that is judged: one to learn from and one to be judged on."""
+
+
+class NotEnoughStrokesError(TrainingError):
+    """A person painted at too few places to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class StrokeCounts:
+    """How much was painted.
+
+    Attributes
+    ----------
+    sites : int
+        Places.
+    sites_of : dict of str to int
+        Places by class abbreviation, for every class of the table.
+    cells, tiles : int
+        Samples on the two grids.
+    """
+
+    sites: int
+    sites_of: dict[str, int]
+    cells: int
+    tiles: int
+
+    @classmethod
+    def of(cls, samples: PaintedSamples, table: ClassTable) -> StrokeCounts:
+        """Count samples."""
+        found = samples.sites_of()
+        by_class = {tissue.short: found.get(tissue.value, 0) for tissue in table}
+        return cls(samples.sites, by_class, len(samples.cells), len(samples.tiles))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is enough to try."""
+        judged = sum(n >= LEAST_SITES_PER_CLASS for n in self.sites_of.values())
+        return self.sites >= LEAST_SITES and judged >= LEAST_CLASSES
+
+    @property
+    def in_words(self) -> str:
+        """What there is, e.g. "7 places: necrosis 4, viable tumor 3"."""
+        parts = [f"{short} {n}" for short, n in self.sites_of.items() if n]
+        places = f"{self.sites} place" + ("" if self.sites == 1 else "s")
+        return f"{places}: {', '.join(parts)}" if parts else places
+
+    @property
+    def advice(self) -> str:
+        """What to paint next; empty if more would hardly help."""
+        absent = [short for short, n in self.sites_of.items() if n == 0]
+        without = f" Classes without strokes: {', '.join(absent)}." if absent else ""
+        judged = sum(n >= LEAST_SITES_PER_CLASS for n in self.sites_of.values())
+        if self.sites < LEAST_SITES:
+            return (
+                f"Paint at {LEAST_SITES} places or more, better {GOOD_SITES}, spread over the "
+                f"slide; there are {self.sites}.{without}"
+            )
+        if judged < LEAST_CLASSES:
+            return (
+                f"Paint at least {LEAST_CLASSES} classes at {LEAST_SITES_PER_CLASS} places each, "
+                f"also where the model is right.{without}"
+            )
+        if self.sites < GOOD_SITES:
+            return f"{GOOD_SITES} places, spread over the slide, would help more.{without}"
+        return without.strip()
+
+    def require_enough(self) -> None:
+        """Refuse to learn from too little.
+
+        Raises
+        ------
+        NotEnoughStrokesError
+            Saying what there is, and what to paint.
+        """
+        if not self.enough:
+            raise NotEnoughStrokesError(
+                f"there are too few strokes to learn from ({self.in_words}).", hint=self.advice
+            )
+
+
+def count_strokes(path: Path) -> StrokeCounts:
+    """Say what there is to learn from in a store, without a model.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read.
+    """
+    with AnalysisStore.open(path) as store:
+        samples = painted_samples(read_strokes(store), store.geometries.cell)
+        return StrokeCounts.of(samples, store.table)

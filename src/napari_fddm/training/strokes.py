@@ -1,0 +1,80 @@
+"""What a person said of which cells: strokes, read from the event log of an analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_fddm.core.edits import Edit
+from napari_fddm.core.errors import StoreError
+from napari_fddm.pipeline.confirmations import KIND as CONFIRMED
+from napari_fddm.pipeline.layout import CORRECTED
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.store import AnalysisStore
+
+TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
+"""Tools after which a cell that shows the model's class again was said nothing about."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Strokes:
+    """What a person painted on one slide.
+
+    Attributes
+    ----------
+    painted : array of uint8, shape (H, W)
+        The class a person gave, on the label grid; 0 where nobody said anything. What
+        was excluded is 0, too: a fold or a pen mark is no sample of any class.
+    geometry : MapGeometry
+        The label grid.
+    """
+
+    painted: npt.NDArray[np.uint8]
+    geometry: MapGeometry
+
+    @property
+    def cells(self) -> int:
+        """Number of label cells that were painted."""
+        return int(np.count_nonzero(self.painted))
+
+
+def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
+    """Read what was painted from the log of a store.
+
+    Comparing the corrected with the automatic map would lose strokes: after a model has
+    learned them, it says the same as they do.
+
+    Parameters
+    ----------
+    store : AnalysisStore
+        Open; also while another program edits it.
+    layer : str
+        Whose strokes.
+
+    Raises
+    ------
+    StoreError
+        If the log is damaged or belongs to another grid.
+    """
+    automatic = store.automatic_labels()
+    painted = np.zeros_like(automatic)
+    for record in store.log.records():
+        if record["kind"] in ("edit", CONFIRMED) and record.get("layer") == layer:
+            edit = Edit.from_record(record["edit"])
+            if edit.shape != painted.shape:
+                raise StoreError(
+                    f"{store.log.path}: an edit of {edit.shape} does not fit this store.",
+                    hint="Restore the event log that belongs to it.",
+                )
+            part, mask = edit.window.slices, edit.mask()
+            said = edit.after
+            if edit.tool in TAKEN_BACK:
+                said = np.where(said == automatic[part][mask], 0, said).astype(np.uint8)
+            painted[part][mask] = said
+    return Strokes(painted, store.geometries.label)
