@@ -38,6 +38,13 @@ def classifier(
     arch: Annotated[
         str, typer.Option(help="uni, radiomics-os or any model of timm.")
     ] = "vit_small_patch14_dinov2.lvd142m",
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on from this model (id or folder) instead of --arch: its heads learn, with "
+            "--tune lora its adapters too."
+        ),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Backbone, safetensors; from the hub if unset.")
     ] = None,
@@ -98,6 +105,7 @@ def classifier(
         arch=arch,
         tune=tune,
         loss=loss,
+        base=base,
         weights=weights,
         random_init=random_init,
         input_px=input_px,

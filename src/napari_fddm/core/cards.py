@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_fddm.core.errors import WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 CARD_NAME = "card.json"
@@ -300,6 +300,14 @@ def unseen_classes(model: Mapping[str, Any]) -> tuple[str, ...]:
     if seen is None:
         return ()
     return tuple(name for name in model.get("classes", ()) if name not in seen)
+
+
+def real_classes_with(card: ModelCard, more: Collection[str]) -> tuple[str, ...] | None:
+    """Return a model's real classes after learning some more; None where they were not known."""
+    if card.real_classes is None and card.real_tissue:
+        return None
+    seen = {*(card.real_classes or ()), *more}
+    return tuple(short for short in card.classes if short in seen)
 
 
 def first_line(error: Exception) -> str:

@@ -13,7 +13,14 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.cards import CARD_NAME, BaseReference, ModelCard, read_card, write_card
+from napari_fddm.core.cards import (
+    CARD_NAME,
+    BaseReference,
+    ModelCard,
+    read_card,
+    real_classes_with,
+    write_card,
+)
 from napari_fddm.core.errors import StoreError, TrainingError, WeightsError
 from napari_fddm.interop.files import storage_errors
 from napari_fddm.models.registry import adapters_folder, bundled_models
@@ -176,10 +183,6 @@ def adapted_card(
         base = BaseReference(model=where, id=card.id, files=dict(card.files))
     own = {path.name: sha256_of(path) for path in made.glob("*.safetensors")}
     strokes = about["strokes"]
-    seen: tuple[str, ...] | None = None
-    if card.real_classes is not None or not card.real_tissue:
-        union = {*(card.real_classes or ()), *real_classes}
-        seen = tuple(short for short in card.classes if short in union)
     earlier = card.training.get("adapted")
     return card.model_copy(
         update={
@@ -191,7 +194,7 @@ def adapted_card(
             f"{strokes['sites']} places of one slide",
             "limits": f"Adapted to one slide: judge it anew on others. {card.limits}".strip(),
             "real_tissue": card.real_tissue or bool(real_classes),
-            "real_classes": seen,
+            "real_classes": real_classes_with(card, real_classes),
             "training": {"base": card.training, "adapted": dict(about)}
             | ({"adapted_before": earlier} if earlier else {}),
             "metrics": {"held-out sites": about["verdict"]},

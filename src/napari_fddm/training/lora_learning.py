@@ -23,7 +23,7 @@ from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
 from napari_fddm.pipeline.read import iter_tile_batches
 from napari_fddm.training.adapt_events import STAGE_FEATURES, STAGE_LEARN, Verdict
-from napari_fddm.training.classifier import augment, learning_rate_factor
+from napari_fddm.training.augmentation import Augmentation, augment
 from napari_fddm.training.feature_cache import TileFeatures
 from napari_fddm.training.guidance import StrokeCounts
 from napari_fddm.training.head_fitting import HeadFitting
@@ -35,6 +35,7 @@ from napari_fddm.training.judging import (
     fit_heads,
     model_heads,
 )
+from napari_fddm.training.loop import learning_rate_factor
 from napari_fddm.training.samples import PaintedSamples
 
 if TYPE_CHECKING:
@@ -241,12 +242,11 @@ def _stroke_loss(
     rng: np.random.Generator,
     model: LoadedModel,
 ) -> torch.Tensor:
-    tiles, cells = augment(
-        np.stack([pixels[i] for i in drawn]), np.stack([truth.cells[i] for i in drawn]), rng
-    )
+    device = model.compute.device
+    read = torch.from_numpy(np.stack([pixels[i] for i in drawn])).to(device)
+    painted = torch.from_numpy(np.stack([truth.cells[i] for i in drawn]).astype(np.int64))
+    tiles, of_cell = augment(read, painted.to(device), rng, Augmentation())
     logits = _call(classifier, tiles, model)
-    device = logits.tile.device
-    of_cell = torch.from_numpy(cells.astype(np.int64)).to(device)
     loss = functional.cross_entropy(logits.cells, of_cell, ignore_index=NO_LABEL)
     of_tile = torch.tensor([truth.tile.get(i, NO_LABEL) for i in drawn], device=device)
     if bool((of_tile != NO_LABEL).any()):  # strokes may lie over borders of tiles
@@ -261,7 +261,7 @@ def _hold_loss(
     answers: Answers,
     model: LoadedModel,
 ) -> torch.Tensor:
-    logits = _call(classifier, np.stack([pixels[i] for i in chosen]), model)
+    logits = _call(classifier, torch.from_numpy(np.stack([pixels[i] for i in chosen])), model)
     tile, cells = (
         torch.from_numpy(np.stack([answers[i][k] for i in chosen])).to(logits.tile.device)
         for k in (0, 1)
@@ -283,7 +283,7 @@ def _judge(
     new: Answers = {}
     for index in {*samples.touched_tiles(), *held}:
         with torch.inference_mode():
-            logits = _call(classifier, pixels[index][None], model)
+            logits = _call(classifier, torch.from_numpy(pixels[index][None]), model)
         new[index] = (
             logits.tile.softmax(dim=1)[0].cpu().numpy(),
             logits.cells.softmax(dim=1)[0].cpu().numpy(),
@@ -342,10 +342,7 @@ def _single(
     return probs[0], cells[0]
 
 
-def _call(
-    classifier: TileClassifier, tiles: npt.NDArray[np.uint8], model: LoadedModel
-) -> TileLogits:
-    batch = torch.from_numpy(np.ascontiguousarray(tiles)).to(model.compute.device)
+def _call(classifier: TileClassifier, tiles: torch.Tensor, model: LoadedModel) -> TileLogits:
     with model.compute.autocast():
-        logits: TileLogits = classifier(batch)
+        logits: TileLogits = classifier(tiles.to(model.compute.device))
     return TileLogits(logits.tile.float(), logits.cells.float())

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
-from napari_fddm.core.cards import ModelCard, write_card
+from napari_fddm.core.cards import ModelCard, real_classes_with, write_card
 from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE
 from napari_fddm.models.hub import BACKBONE_NAME, HubSource, backbones_folder
 from napari_fddm.models.lora import lora_state
-from napari_fddm.models.weights import sha256_of
+from napari_fddm.models.weights import find_file, sha256_of
 from napari_fddm.training.manifest import SPLITS, SYNTHETIC
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.core.cards import ClassifierCard
+    from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.training.architectures import Architecture
     from napari_fddm.training.datasets import Dataset
@@ -42,6 +43,8 @@ class Trained:
         The folder.
     architecture, arch : Architecture, str
         The network and the name it was asked for by.
+    base : LoadedModel or None
+        The model that was gone on from.
     spec : ClassifierCard
         How stage 1 is built.
     tune : str
@@ -63,6 +66,7 @@ class Trained:
     out: Path
     architecture: Architecture
     arch: str
+    base: LoadedModel | None
     spec: ClassifierCard
     tune: str
     classifier: TileClassifier
@@ -82,10 +86,11 @@ def write_model(trained: Trained, record: dict[str, Any], metrics: dict[str, Any
         save_file(lora_state(trained.adapted), out / ADAPTER_FILE)
         written.append(ADAPTER_FILE)
     spec = trained.spec
+    if trained.base is not None:
+        written += _copy_rest(trained.base, out, written)
     # A backbone that may not be passed on stays where the user has it, unless the
     # training changed it or it began at random: then there is no other copy.
-    elsewhere = spec.backbone_source is not None and not trained.random_init
-    if elsewhere and trained.tune != "full":
+    elif spec.backbone_source is not None and not trained.random_init and trained.tune != "full":
         spec = spec.model_copy(update={"backbone_sha256": trained.backbone_sha256})
     else:
         spec = spec.model_copy(update={"backbone_source": None})
@@ -105,6 +110,16 @@ def backbone_note(card: ModelCard) -> str | None:
     if place.is_file():
         return None
     return f"`run` looks for the backbone at {place}, then on the hub ({source})"
+
+
+def _copy_rest(base: LoadedModel, out: Path, written: list[str]) -> list[str]:
+    """Copy the files of a model that were not trained, its refiner and licences among them."""
+    names = [name for name in base.card.files if name not in written]
+    for name in names:
+        shutil.copyfile(find_file(base.folder, name, base.card), out / name)
+    for path in base.folder.glob("LICENSE*"):
+        shutil.copyfile(path, out / path.name)
+    return names
 
 
 def _write_backbone(trained: Trained, path: Path) -> None:
@@ -136,21 +151,26 @@ def _card(
     cases = {s: len({p.case for p in dataset.parts if p.split == s}) for s in SPLITS}
     kind = "real" if all(real) else "synthetic" if not any(real) else "real and synthetic"
     slug = re.sub(r"[^a-z0-9]+", "-", trained.out.absolute().name.lower()).strip("-")
-    licence = trained.architecture.licence or "as its source says"
-    return ModelCard(
+    real_classes = tuple(n for i, n in enumerate(dataset.classes, start=1) if i in seen)
+    trained_on = (
+        f"{len(training)} patches of {cases['train']} {kind} cases; chosen on "
+        f"{cases['val']} and tested on {cases['test']} other cases"
+    )
+    if trained.random_init:
+        trained_on += "; the backbone began with random weights"
+    licence = f"backbone: {trained.architecture.licence or 'as its source says'}"
+    card = ModelCard(
         id=slug or "trained",
         title=f"{trained.arch}, {trained.tune}, trained on {cases['train']} cases",
         analysis_mpp=dataset.settings["mpp"],
         classes=dataset.classes,
         classifier=spec,
         files=files,
-        trained_on=f"{len(training)} patches of {cases['train']} {kind} cases; chosen on "
-        f"{cases['val']} and tested on {cases['test']} other cases"
-        + ("; the backbone began with random weights" if trained.random_init else ""),
+        trained_on=trained_on,
         limits=LIMITS,
-        licence=f"backbone: {licence}; what was trained: whoever owns the slides decides",
-        real_tissue=any(real) and bool(seen),
-        real_classes=tuple(n for i, n in enumerate(dataset.classes, start=1) if i in seen),
+        licence=f"{licence}; what was trained: whoever owns the slides decides",
+        real_tissue=bool(real_classes),
+        real_classes=real_classes,
         training={
             "command": "napari-fddm train classifier",
             "arch": trained.arch,
@@ -160,4 +180,21 @@ def _card(
             **record,
         },
         metrics=metrics,
+    )
+    return card if trained.base is None else _continued(card, trained.base.card)
+
+
+def _continued(card: ModelCard, base: ModelCard) -> ModelCard:
+    """Say of a model that went on from another what it still has of that one."""
+    real_classes = real_classes_with(base, card.real_classes or ())
+    return card.model_copy(
+        update={
+            "title": f"{card.title}, from {base.id}",
+            "refiner": base.refiner,
+            "trained_on": f"{base.trained_on.rstrip('.')}; then {card.trained_on}",
+            "licence": f"{base.licence}; what was trained then: whoever owns the slides decides",
+            "real_tissue": base.real_tissue or card.real_tissue,
+            "real_classes": real_classes,
+            "training": {**card.training, "base": base.training},
+        }
     )

@@ -20,7 +20,7 @@ from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.diffusion.losses import one_hot
 from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.classifier import learning_rate_factor
+from napari_fddm.training.loop import learning_rate_factor
 from napari_fddm.training.recipes import RECIPES, Recipe
 from napari_fddm.training.region_batches import SOURCES, random_regions
 from napari_fddm.training.step_log import RunLog

@@ -53,10 +53,10 @@ def scores_by_case(
     """
     matrix = confusion(truth, predicted, len(classes))
     return {
-        **_scores(matrix, classes),
+        **scores_of(matrix, classes),
         "confusion": matrix.tolist(),
         "cases": {
-            str(case): _scores(
+            str(case): scores_of(
                 confusion(truth[cases == case], predicted[cases == case], len(classes)), classes
             )
             for case in np.unique(cases)
@@ -64,7 +64,16 @@ def scores_by_case(
     }
 
 
-def _scores(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+def scores_of(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+    """Return the number of tiles, accuracies and the recall of each class that is there.
+
+    Parameters
+    ----------
+    matrix : array of int64, shape (n, n)
+        Of `confusion`.
+    classes : sequence of str
+        Abbreviations by channel.
+    """
     totals = matrix.sum(axis=1)
     return {
         "tiles": int(totals.sum()),

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.bundle import build_classifier
+from napari_fddm.models.bundle import build_classifier, load_model
 from napari_fddm.models.device import choose_device
 from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE, HierarchicalLoss
 from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.architectures import classifier_card, find_architecture, load_backbone
 from napari_fddm.training.augmentation import Augmentation
+from napari_fddm.training.continuing import architecture_of, base_sha256, continued
 from napari_fddm.training.features import build_features
 from napari_fddm.training.loop import LoopResult, LoopSettings, run_loop
 from napari_fddm.training.model_folder import Trained, write_model
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.core.cards import ClassifierCard, ModelCard
+    from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.architectures import Architecture
@@ -56,6 +58,9 @@ class Stage1Settings:
         "lora", "full" or "frozen"; None for the architecture's own.
     loss : str or None
         "cross-entropy" or "hierarchical"; None for the architecture's own.
+    base : str or None
+        Id or folder of a model to go on from instead of ``arch``: its backbone and
+        adapters are kept ("frozen") or its adapters trained further ("lora").
     weights : Path or None
         Backbone; None for the hub.
     random_init : bool
@@ -77,6 +82,7 @@ class Stage1Settings:
     arch: str = "vit_small_patch14_dinov2.lvd142m"
     tune: str | None = None
     loss: str | None = None
+    base: str | None = None
     weights: Path | None = None
     random_init: bool = False
     input_px: int | None = None
@@ -100,12 +106,31 @@ class _Prepared:
     adapted: PeftModel | None
     hierarchy: HierarchicalLoss | None
     compute: ComputeDevice
+    base: LoadedModel | None
 
 
 def train_stage1(
-    dataset: Dataset, out: Path, settings: Stage1Settings, *, fresh: bool = False
+    dataset: Dataset,
+    out: Path,
+    settings: Stage1Settings,
+    *,
+    fresh: bool = False,
+    features: Path | None = None,
 ) -> Generator[Progress, None, ModelCard]:
     """Train a classifier and write its folder; stopped at any moment, the same call goes on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Patches.
+    out : Path
+        The model folder.
+    settings : Stage1Settings
+    fresh : bool
+        Start over.
+    features : Path, optional
+        Where features of frozen backbones are kept, for trainings that share images;
+        by default in the model folder.
 
     Raises
     ------
@@ -113,12 +138,17 @@ def train_stage1(
         If data, weights or settings do not suit.
     """
     ready = _prepare(dataset, settings)
+    if ready.base is not None and ready.base.folder.resolve() == out.resolve():
+        raise TrainingError(
+            f"{out} is the model to go on from; it would be overwritten.",
+            hint="Give another --out.",
+        )
     work = out / WORK
     work.mkdir(parents=True, exist_ok=True)
     checkpoint = work / "checkpoint.pt"
     if fresh:
         checkpoint.unlink(missing_ok=True)  # patches and features stay true
-    task = yield from _task(ready, dataset, settings, work)
+    task = yield from _task(ready, dataset, settings, features or work)
     log = RunLog(out / "train.jsonl")
     about = _identity(dataset, ready, settings)
     result = yield from run_loop(
@@ -128,7 +158,8 @@ def train_stage1(
     trained = Trained(
         out=out,
         architecture=ready.architecture,
-        arch=settings.arch,
+        arch=settings.base or settings.arch,
+        base=ready.base,
         spec=ready.spec,
         tune=ready.tune,
         classifier=ready.classifier,
@@ -144,32 +175,37 @@ def train_stage1(
 
 def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
     """Check data and settings, and build network and loss."""
-    architecture, tune, loss_name = _resolved(settings)
+    base = None if settings.base is None else load_model(settings.base, settings.device)
+    architecture, tune, loss_name = _resolved(settings, base)
     counts = dataset.counts()
     counts.check(allow_missing=settings.allow_missing)
     train = counts.of_split("train").tolist()
     present = tuple(n for n, c in zip(dataset.classes, train, strict=True) if c)
     compute = choose_device(settings.device)
-    spec = classifier_card(architecture, present, input_px=settings.input_px)
-    backbone, sha256 = load_backbone(
-        architecture,
-        settings.weights,
-        random_init=settings.random_init,
-        seed=settings.loop.seed,
-    )
-    adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
+    if base is not None:
+        spec, sha256 = base.card.classifier, base_sha256(base.card)
+        adapted, classifier = continued(base, dataset.classes, tune)
+    else:
+        spec = classifier_card(architecture, present, input_px=settings.input_px)
+        backbone, sha256 = load_backbone(
+            architecture,
+            settings.weights,
+            random_init=settings.random_init,
+            seed=settings.loop.seed,
+        )
+        adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
     hierarchy = None
     if loss_name == "hierarchical":
         tree = OSTEOSARCOMA_TREE.pruned(present)
         hierarchy = HierarchicalLoss(tree, dataset.classes, train).to(compute.device)
     classifier.to(compute.device)
     return _Prepared(
-        architecture, tune, loss_name, spec, sha256, classifier, adapted, hierarchy, compute
+        architecture, tune, loss_name, spec, sha256, classifier, adapted, hierarchy, compute, base
     )
 
 
 def _task(
-    ready: _Prepared, dataset: Dataset, settings: Stage1Settings, work: Path
+    ready: _Prepared, dataset: Dataset, settings: Stage1Settings, kept: Path
 ) -> Generator[Progress, None, PatchTask | FeatureTask]:
     """Return what is learned; features of a frozen backbone are computed on the way."""
     loss = HeadLoss(ready.hierarchy)
@@ -187,7 +223,7 @@ def _task(
             settings.loop.batch_size,
         )
     said = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
-    folder = work / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    folder = kept / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
     cache = yield from build_features(dataset, ready.classifier, ready.compute, folder)
     return FeatureTask(ready.classifier, loss, dataset, cache, sampler, ready.compute)
 
@@ -209,14 +245,17 @@ def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> d
     }
 
 
-def _resolved(settings: Stage1Settings) -> tuple[Architecture, str, str]:
-    architecture = find_architecture(settings.arch)
+def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Architecture, str, str]:
+    if base is not None:
+        architecture = architecture_of(base.card)
+    else:
+        architecture = find_architecture(settings.arch)
     tune = settings.tune or architecture.tune
     loss = settings.loss or ("hierarchical" if architecture.tree else "cross-entropy")
     for name, value, allowed in (("--tune", tune, TUNES), ("--loss", loss, LOSSES)):
         if value not in allowed:
             raise TrainingError(f"{name} cannot be {value!r}: it must be {', '.join(allowed)}.")
-    if tune == "lora" and architecture.tune != "lora":
+    if base is None and tune == "lora" and architecture.tune != "lora":
         raise TrainingError(
             f"{settings.arch} has no attention to adapt.", hint="Use --tune full or frozen."
         )
