@@ -360,3 +360,7 @@ def test_help_names_every_command(call: Call):
     assert code == 0
     for command in ("run", "rate", "export", "info", "doctor", "demo"):
         assert command in out
+
+
+def test_a_question_keeps_its_mark(call: Call):
+    assert_one_line(call("runn"), "Did you mean 'run'? `napari-fddm --help`")

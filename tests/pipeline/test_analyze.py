@@ -123,6 +123,14 @@ def test_a_slide_without_tissue_ends_well(model: CountingModel, tmp_path: Path):
     assert (result.report["rate"], result.report["reason"]) == (None, "nothing was analyzed")
     assert result.report["coverage"] is None
     assert result.report["tissue_excluded_mm2"] == pytest.approx(1.5**2)
+    assert any("no tissue where this run looks" in note for note in result.notes)
+
+
+def test_a_run_on_tissue_does_not_say_that_there_is_none(model: CountingModel, tmp_path: Path):
+    _, result = drain(
+        analyze(WatchedSlide(PIXELS), store=tmp_path / "s", model=model, config=PATCH)
+    )
+    assert not any("no tissue" in note for note in result.notes)
 
 
 def test_a_slide_smaller_than_a_tile(model: CountingModel, tmp_path: Path):

@@ -216,6 +216,16 @@ def test_version_04_is_valid_and_holds_unsaved_strokes(finished, destination):
     assert not (destination / "fddm").exists()
 
 
+@pytest.mark.parametrize("name", ["copy.tif", "copy", "copy.zip"])
+def test_a_name_of_another_format_is_refused(finished, tmp_path, name):
+    with (
+        AnalysisStore.open(finished[0]) as store,
+        pytest.raises(StoreError, match="ends with .zarr or .ozx"),
+    ):
+        export_version(store, tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
 def test_versions_replace_one_another_only_when_allowed(finished, destination):
     path, _ = finished
     with AnalysisStore.open(path) as store:

@@ -330,7 +330,8 @@ def main() -> None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _command_line()
         said = error.format_message().rstrip(".")
-        fail(f"{said}. `{command} --help` lists what is allowed.")
+        end = "" if said.endswith("?") else "."
+        fail(f"{said}{end} `{command} --help` lists what is allowed.")
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
     if code == EXIT_INTERRUPTED:
         typer.echo(

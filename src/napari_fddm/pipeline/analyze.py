@@ -267,6 +267,10 @@ class _Run:
         started = time.monotonic()
         yield StageStarted("tissue", 0)
         tissue = self._find_tissue()
+        if not tissue.tiles_to_analyze(self.grid.geometry)[self.tiles.slices].any():
+            self.notes.append(
+                "there is no tissue where this run looks; tissue `all` analyzes every tile"
+            )
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.pipeline.store import AnalysisStore
 
+SUFFIXES = (".zarr", ozx.SUFFIX)
 _TRANSIENT = (".lock", ".part", ".partial")
 """Ends of file names that mean something to a running program only."""
 
@@ -53,9 +54,16 @@ def export_version(
     Raises
     ------
     StoreError
-        If the version is unknown, the destination is taken or impossible, or the copy
-        is not valid.
+        If the version is unknown, the destination is taken, impossible or named as
+        another format, or the copy is not valid.
     """
+    if destination.suffix not in SUFFIXES:
+        raise StoreError(
+            f"{destination.name} cannot be an OME-Zarr, whose name ends with "
+            f"{' or '.join(SUFFIXES)}.",
+            hint=f"Write {destination.stem}.ome.zarr, or {destination.stem}{ozx.SUFFIX} for one "
+            "file.",
+        )
     store.log.flush()
     if version == ngff.VERSION:
         export_store(
