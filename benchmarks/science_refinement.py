@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with osteosarcoma/ and seg/")
     parser.add_argument("--steps", type=int, default=1000, help="of each network's training")
     parser.add_argument("--image-steps", type=int, default=100, help="of an image set's networks")
-    parser.add_argument("--many", type=int, nargs="*", default=[2, 5], help="S with N = 8 too")
+    parser.add_argument("--many", type=int, nargs="*", default=STEPS[1:], help="S with N = 8 too")
     parser.add_argument("--write", action="store_true", help="write docs/science.md")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -147,8 +147,8 @@ def settings_of(networks: Sequence[str], many: Sequence[int]) -> Iterator[Settin
         yield Setting(TOKENS_ONLY, "cells", steps, 1.0, 1)
     for source, steps, eta in product(SOURCES, STEPS[1:], ETAS):
         yield Setting("bridge", source, steps, eta, 1)
-    for steps in many:
-        yield Setting("bridge", "cells", steps, 1.0, MANY)
+    for source, steps in product(SOURCES, many):  # the mean of N draws, where there is noise
+        yield Setting("bridge", source, steps, 1.0, MANY)
 
 
 def measure_images(options: argparse.Namespace, images: data.ImageSet, model: LoadedModel) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.science_page import write_section
 from benchmarks.science_scores import (
     bootstrap_difference,
     boundary_f,
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     Cases = dict[str, list[dict[str, Any]]]
 
-PAGE = Path(__file__).parents[1] / "docs" / "science.md"
-BEGIN, END = "<!-- refinement -->\n", "<!-- end of refinement -->\n"
 REFERENCE = "bilinear"
 RAW = "none"
 """What rate errors are also given as multiples of."""
@@ -49,12 +48,7 @@ NAMES = {
 
 def write_page(results: Path, *, write: bool) -> list[str]:
     """Return the lines of the tables; put them into the page as well if asked to."""
-    lines = list(tables(RunLog(results).records()))
-    if write:
-        text = PAGE.read_text(encoding="utf-8")
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        PAGE.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
-    return lines
+    return write_section("refinement", tables(RunLog(results).records()), write=write)
 
 
 def tables(lines: Sequence[dict[str, Any]]) -> Iterator[str]:

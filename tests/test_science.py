@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from benchmarks.science_classification import COLOR, interval
+from benchmarks.science_classification import tables as classification_tables
+from benchmarks.science_page import write_section
 from benchmarks.science_scores import (
     bootstrap_difference,
     boundary_f,
@@ -88,3 +91,45 @@ def test_a_method_measured_on_some_slides_is_compared_on_these():
     (row,) = [line for line in text.splitlines() if "every 128 px" in line]
     gain = 100 - mean_iou([scored(halves(17), halves(16))])
     assert f"(1 slides) | 100.0 | +{gain:.1f}" in row
+
+
+def fold_of(*pairs, seconds=2.0):
+    """Return what a card says of a fold: a confusion for each case."""
+    cases = {f"case-{n}": {"confusion": m.tolist()} for n, m in enumerate(pairs)}
+    total = {"confusion": sum(pairs).tolist(), "cases": cases}
+    return {"model": total, "color alone": total, "seconds": seconds}
+
+
+def confusion_of(**counts):
+    matrix = np.zeros((7, 7), np.int64)
+    for pair, count in counts.items():
+        true, said = pair.split("_")
+        matrix[OSTEOSARCOMA[true].value - 1, OSTEOSARCOMA[said].value - 1] = count
+    return matrix
+
+
+def test_the_classification_table_pools_folds_and_gives_intervals_over_slides_only():
+    folds = [
+        fold_of(confusion_of(VT_VT=8, VT_NC=2, NT_NT=10)),
+        fold_of(confusion_of(NC_NC=5, NC_NT=5, NT_NT=10), seconds=4.0),
+    ]
+    lines = classification_tables({"patient": {"heads": folds}, "slide": {"heads": folds}})
+    by_patient, by_slide = [line for line in lines if line.startswith("| heads")]
+    assert by_patient == "| heads | 76.7 | 80.0 | 50.0 | 100.0 | 3 |"
+    assert by_slide.startswith("| heads | 76.7 [")
+    assert sum(line.startswith(f"| {COLOR}") for line in lines) == 2
+
+
+def test_the_interval_of_equal_slides_is_a_point():
+    same = [fold_of(*[confusion_of(VT_VT=3, NT_VT=1, NT_NT=3, NC_NC=4)] * 5)]
+    low, high = interval(same, "model")
+    assert low == high == pytest.approx(100 * (1 + 0.75 + 1) / 3)
+
+
+def test_a_section_is_put_between_its_markers_and_nothing_else_changes(tmp_path):
+    page = tmp_path / "p.md"
+    page.write_text("a\n<!-- x -->\nold\n<!-- end of x -->\nb\n")
+    write_section("x", ["new", "two"], write=False, page=page)
+    assert "old" in page.read_text()
+    write_section("x", ["new", "two"], write=True, page=page)
+    assert page.read_text() == "a\n<!-- x -->\nnew\ntwo\n<!-- end of x -->\nb\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_fddm.core.class_names import ClassNames
-from napari_fddm.training import default
+from napari_fddm.training import default, held_out
 from napari_fddm.training.composites import Texture
 from napari_fddm.training.manifest import read_manifest, write_manifest
 from napari_fddm.training.scores import scores_of
@@ -22,7 +22,7 @@ TILES = [
 
 
 def test_every_tile_is_left_out_once():
-    groups = default.held_out_groups(TILES)
+    groups = held_out.held_out_groups(TILES)
     assert set(groups) == {"patient", "slide"}
     for parts in groups.values():
         assert sorted(map(str, (t.path for part in parts for t in part))) == sorted(
@@ -38,11 +38,11 @@ def test_what_is_left_out_is_no_case_of_the_training(tmp_path):
         (tmp_path / tile.path).write_bytes(bytes([number]))
     here = [Texture(tmp_path / t.path, t.value, t.case, t.slide) for t in TILES]
     columns = ("slide", "mask", "tile", "label", "case", "split")
-    for by, parts in default.held_out_groups(here).items():
+    for by, parts in held_out.held_out_groups(here).items():
         for part in parts:
             rows = [
                 *default.synthetic_rows(range(3)),
-                *default.real_rows(here, test=part, by=by),
+                *held_out.real_rows(here, test=part, by=by),
             ]
             write_manifest(tmp_path / "m.csv", rows, columns)
             manifest = split_manifest(read_manifest(tmp_path / "m.csv", ClassNames()))
@@ -59,8 +59,8 @@ def test_folds_are_pooled_by_their_counts():
         {"model": {"confusion": m.tolist()}, "color alone": {"confusion": m.T.tolist()}}
         for m in matrices
     ]
-    found = default.pooled(folds)
+    found = held_out.pooled(folds)
     total = matrices.sum(axis=0)
-    assert found["model"] == scores_of(total, default.OSTEOSARCOMA.shorts)
+    assert found["model"] == scores_of(total, held_out.OSTEOSARCOMA.shorts)
     assert found["model"]["tiles"] == total.sum()
     assert found["color alone"]["recall"]["VT"] == round(total[1, 1] / total[:, 1].sum(), 4)

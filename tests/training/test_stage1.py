@@ -73,6 +73,15 @@ def test_every_way_of_training_gives_a_model_that_runs(tmp_path, dataset, arch, 
     assert ("adapter.safetensors" in card.files) == (tune == "lora")
 
 
+@pytest.mark.parametrize("tune", ["lora", "frozen"])
+def test_radiomics_can_be_switched_on_for_any_network(tmp_path, dataset, tune):
+    chosen = settings(VIT, tune=tune, radiomics=("first_order", "glcm"))
+    card = drained(train_stage1(dataset, tmp_path, chosen))
+    assert card.classifier.radiomics == ("first_order", "glcm")
+    assert set(card.metrics["radiomics"]["gate"]) == {"image", "radiomics"}
+    assert predictions(tmp_path, dataset)[0].shape == (6, 7)
+
+
 def test_only_what_is_tuned_changes(tmp_path, dataset):
     for tune in ("lora", "frozen"):
         drained(train_stage1(dataset, tmp_path / tune, settings(VIT, tune=tune)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,6 +21,8 @@ from napari_fddm.cli.dataset import (
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
+
+FEATURE_SETS: tuple[Literal["first_order", "glcm"], ...] = ("first_order", "glcm")
 
 app = typer.Typer(name="train", help="Train models on slides of your own.", no_args_is_help=True)
 
@@ -57,6 +59,13 @@ def classifier(
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy or hierarchical.")] = None,
     input_px: Annotated[int | None, typer.Option(help="Edge the network sees a tile at.")] = None,
+    radiomics: Annotated[
+        bool | None,
+        typer.Option(
+            help="Fuse first-order and GLCM features of the tile with the image's; radiomics-os "
+            "has first-order ones by itself."
+        ),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
     batch_size: Annotated[int, typer.Option(help="Tiles per step.")] = 32,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
@@ -109,6 +118,7 @@ def classifier(
         weights=weights,
         random_init=random_init,
         input_px=input_px,
+        radiomics=None if radiomics is None else (FEATURE_SETS if radiomics else ()),
         balanced=balance,
         loop=loop,
         augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),

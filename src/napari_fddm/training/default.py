@@ -15,27 +15,23 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_fddm.core.cards import CARD_NAME, ModelCard, read_card, write_card
 from napari_fddm.core.class_names import ClassNames
-from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.models.bundle import load_model
 from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.composites import read_textures
 from napari_fddm.training.datasets import build_dataset
+from napari_fddm.training.held_out import COLUMNS, Row, held_out_groups, pooled, real_rows
 from napari_fddm.training.loop import LoopSettings
 from napari_fddm.training.manifest import read_manifest, write_manifest
 from napari_fddm.training.patches import PatchSettings
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import train_refiner_model
-from napari_fddm.training.scores import scores_of
 from napari_fddm.training.splits import split_manifest
 from napari_fddm.training.stage1 import Stage1Settings, train_stage1
 from napari_fddm.training.stains import SEEN
@@ -57,7 +53,6 @@ MAP_SEEDS = range(20_000, 20_014)
 COMPOSITES = 12
 HELD_OUT = ("P9", "Case-48/C20", "Case-3/A12", "Case-3/A8")
 """Textures that no composite to train on shows: docs/science.md is measured on them."""
-SLIDE_GROUPS = 3
 EMBEDDING = 384
 PATCHES = PatchSettings(max_per_class=8)
 LORA = LoopSettings(steps=300, batch_size=16, validate_every=100)
@@ -79,8 +74,6 @@ LICENCE = (
     "BSD-3-Clause; real tiles they learned from: TCIA Osteosarcoma-Tumor-Assessment, CC BY 3.0, "
     "doi:10.7937/tcia.2019.bvhjhdas"
 )
-
-Row = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,50 +141,6 @@ def synthetic_rows(seeds: Iterable[int], split: str = "train") -> list[Row]:
     ]
 
 
-def real_rows(tiles: Sequence[Texture], *, test: Sequence[Texture] = (), by: str = "") -> list[Row]:
-    """Return manifest rows of real tiles; ``by`` "slide" makes each slide a case."""
-    return [
-        {
-            "tile": tile.path.absolute(),
-            "label": tile.value,
-            "case": tile.slide if by == "slide" else tile.case,
-            "split": "test" if tile in test else "train",
-        }
-        for tile in tiles
-    ]
-
-
-def held_out_groups(tiles: Sequence[Texture]) -> dict[str, list[list[Texture]]]:
-    """Return what is left out together: each patient, and the slides in three groups."""
-    patients: dict[str, list[Texture]] = defaultdict(list)
-    for tile in tiles:
-        patients[tile.case].append(tile)
-    slides = sorted({tile.slide for tile in tiles})
-    groups = [set(slides[i::SLIDE_GROUPS]) for i in range(SLIDE_GROUPS)]
-    by_slide = [[tile for tile in tiles if tile.slide in group] for group in groups]
-    return {"patient": list(patients.values()), "slide": by_slide}
-
-
-def pooled(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Add up the confusion of folds that each left something else out.
-
-    Parameters
-    ----------
-    folds : sequence of dict
-        ``metrics["test"]`` of their cards.
-
-    Returns
-    -------
-    dict
-        Of "model" and "color alone": tiles, balanced accuracy and recall by class.
-    """
-    found: dict[str, Any] = {}
-    for name in ("model", "color alone"):
-        matrix = np.sum([np.array(fold[name]["confusion"]) for fold in folds], axis=0)
-        found[name] = scores_of(matrix, OSTEOSARCOMA.shorts)
-    return found
-
-
 def _fold(
     paths: Paths,
     synthetic: list[Row],
@@ -214,7 +163,7 @@ def _stage_1(paths: Paths, rows: Sequence[Row], out: Path, settings: Stage1Setti
     if (out / CARD_NAME).exists():
         return read_card(out)
     manifest = out / "manifest.csv"
-    write_manifest(manifest, rows, ("slide", "mask", "tile", "label", "case", "split"))
+    write_manifest(manifest, rows, COLUMNS)
     names = ClassNames()
     divided = split_manifest(read_manifest(manifest, names))
     dataset = _drained(build_dataset(divided, paths.work / "patches", PATCHES, names))

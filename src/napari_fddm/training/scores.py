@@ -56,12 +56,17 @@ def scores_by_case(
         **scores_of(matrix, classes),
         "confusion": matrix.tolist(),
         "cases": {
-            str(case): scores_of(
-                confusion(truth[cases == case], predicted[cases == case], len(classes)), classes
-            )
+            str(case): _of_case(truth, predicted, cases == case, classes)
             for case in np.unique(cases)
         },
     }
+
+
+def _of_case(
+    truth: Values, predicted: Values, own: npt.NDArray[np.bool_], classes: Sequence[str]
+) -> dict[str, Any]:
+    matrix = confusion(truth[own], predicted[own], len(classes))
+    return {**scores_of(matrix, classes), "confusion": matrix.tolist()}
 
 
 def scores_of(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:

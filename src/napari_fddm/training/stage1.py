@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -67,6 +67,9 @@ class Stage1Settings:
         No weights at all.
     input_px : int or None
         Edge to which tiles are resized.
+    radiomics : tuple of {"first_order", "glcm"} or None
+        Features of the tile that a gate fuses with the image's, for its class; None for
+        the architecture's own.
     balanced : bool
         Whether classes, and cases within a class, count alike.
     loop : LoopSettings
@@ -86,6 +89,7 @@ class Stage1Settings:
     weights: Path | None = None
     random_init: bool = False
     input_px: int | None = None
+    radiomics: tuple[Literal["first_order", "glcm"], ...] | None = None
     balanced: bool = True
     loop: LoopSettings = field(default_factory=LoopSettings)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -250,6 +254,8 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
         architecture = architecture_of(base.card)
     else:
         architecture = find_architecture(settings.arch)
+        if settings.radiomics is not None:
+            architecture = replace(architecture, radiomics=settings.radiomics)
     tune = settings.tune or architecture.tune
     loss = settings.loss or ("hierarchical" if architecture.tree else "cross-entropy")
     for name, value, allowed in (("--tune", tune, TUNES), ("--loss", loss, LOSSES)):

@@ -1,0 +1,76 @@
+"""Real tiles left out in turn: by patient, and by slide where a class has one patient only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.training.scores import scores_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_fddm.training.composites import Texture
+
+Row = dict[str, object]
+"""Of a manifest."""
+COLUMNS = ("slide", "mask", "tile", "label", "case", "split")
+SLIDE_GROUPS = 3
+
+
+def real_rows(tiles: Sequence[Texture], *, test: Sequence[Texture] = (), by: str = "") -> list[Row]:
+    """Return manifest rows of real tiles.
+
+    Parameters
+    ----------
+    tiles : sequence of Texture
+        All of them.
+    test : sequence of Texture
+        Those to judge; the others are learned from.
+    by : str
+        "slide" makes each slide a case: what is judged is then a new slide, of a
+        patient who may be known.
+    """
+    return [
+        {
+            "tile": tile.path.absolute(),
+            "label": tile.value,
+            "case": tile.slide if by == "slide" else tile.case,
+            "split": "test" if tile in test else "train",
+        }
+        for tile in tiles
+    ]
+
+
+def held_out_groups(tiles: Sequence[Texture]) -> dict[str, list[list[Texture]]]:
+    """Return what is left out together: "patient" → each one, "slide" → three groups."""
+    patients: dict[str, list[Texture]] = defaultdict(list)
+    for tile in tiles:
+        patients[tile.case].append(tile)
+    slides = sorted({tile.slide for tile in tiles})
+    groups = [set(slides[i::SLIDE_GROUPS]) for i in range(SLIDE_GROUPS)]
+    by_slide = [[tile for tile in tiles if tile.slide in group] for group in groups]
+    return {"patient": list(patients.values()), "slide": by_slide}
+
+
+def pooled(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the confusion of folds that each left something else out.
+
+    Parameters
+    ----------
+    folds : sequence of dict
+        ``metrics["test"]`` of their cards.
+
+    Returns
+    -------
+    dict
+        Of "model" and "color alone": tiles, balanced accuracy and recall by class.
+    """
+    found: dict[str, Any] = {}
+    for name in ("model", "color alone"):
+        matrix = np.sum([np.array(fold[name]["confusion"]) for fold in folds], axis=0)
+        found[name] = scores_of(matrix, OSTEOSARCOMA.shorts)
+    return found
