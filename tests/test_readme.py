@@ -27,7 +27,9 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     SyntheticSlide(1200, 1200, mpp=0.5, seed=5).write_tiff(tmp_path / "slide.svs")
     example, _ = blocks("python")
     exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - our own README
-    assert "TileBatch" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "TileBatch" in said
+    assert said.splitlines()[-1].endswith("1.0")  # all of the tissue
     with AnalysisStore.open(tmp_path / "slide.svs.fddm.ome.zarr") as store:
         assert store.labels("refined").any()
 
@@ -46,17 +48,15 @@ def test_the_definitions_it_shows_can_be_read(tmp_path):
 
 
 def test_every_command_and_option_in_it_exists():
-    commands = typer.main.get_command(app).commands
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     shown = [line.split("#")[0].split() for line in lines if line.startswith("napari-fddm ")]
     assert len(shown) >= 6
-    for _, name, *words in shown:
-        known = {
-            option
-            for parameter in commands[name].params
-            for option in (*parameter.opts, *parameter.secondary_opts)
-        }
-        assert {word for word in words if word.startswith("-")} <= known, name
+    for _, *words in shown:
+        command = typer.main.get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[words.pop(0)]
+        known = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, command.name
 
 
 def test_every_link_and_picture_in_it_is_there():

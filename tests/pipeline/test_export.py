@@ -13,6 +13,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ngff04, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline.export import export_version
+from napari_fddm.pipeline.report import read_report
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import make, random_labels, refine_all, stored, stroke
 
@@ -260,3 +261,13 @@ def test_a_version_04_that_is_not_valid_never_arrives(finished, destination, mon
     with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="not valid"):
         export_version(store, destination, version="0.4")
     assert list(destination.parent.iterdir()) == []
+
+
+def test_the_report_of_an_export_is_that_of_its_store(finished, tmp_path):
+    with AnalysisStore.open(finished[0]) as store:
+        export_version(store, tmp_path / "copy.ozx")
+    before, after = (read_report(path) for path in (finished[0], tmp_path / "copy.ozx"))
+    assert after["definitions"] == before["definitions"]
+    assert after["areas_mm2"] == before["areas_mm2"]
+    assert after["slide"] != before["slide"]  # nameless
+    assert [p.name for p in tmp_path.iterdir() if p.suffix == ".ozx"] == ["copy.ozx"]

@@ -78,6 +78,8 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
             speed="",
             before=event.done,
         )
+        if event.stage == "patch" and event.total and event.done == event.total:
+            bars.console.print("all of it was classified before; the rest is computed again")
     elif isinstance(event, TileBatch):
         _advance(bars, tasks["patch"], event.done, "tiles")
     elif isinstance(event, RegionRefined):

@@ -18,8 +18,6 @@ from napari_fddm.core.necrosis import find_definition
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.core.necrosis import NecrosisDefinition
-
 
 def run_slide(
     slide_name: str,
@@ -44,6 +42,7 @@ def run_slide(
         For everything a user can mend.
     """
     from napari_fddm.pipeline.layout import default_store_path
+    from napari_fddm.pipeline.report import read_report
     from napari_fddm.pipeline.tissue_masks import check_tissue
     from napari_fddm.pipeline.user_files import find_definitions
     from napari_fddm.slides.mpp import require_mpp
@@ -78,7 +77,7 @@ def run_slide(
             revise=revise,
         )
         result = drain(run, quiet=quiet)
-    made = _report_of(result.store, definition, own)
+    made = read_report(result.store, definition=definition, definitions=own)
     if report is not None:
         write_report(made, report)
     if not quiet:
@@ -114,16 +113,6 @@ def parse_region(values: tuple[float, float, float, float]) -> Region:
             "width above 0."
         )
     return Region(*values)
-
-
-def _report_of(
-    store: Path, definition: str, definitions: tuple[NecrosisDefinition, ...]
-) -> dict[str, Any]:
-    from napari_fddm.pipeline.report import store_report
-    from napari_fddm.pipeline.store import AnalysisStore
-
-    with AnalysisStore.open(store) as made:
-        return store_report(made, definition=definition, definitions=definitions)
 
 
 def write_report(report: dict[str, Any], path: Path) -> None:

@@ -17,13 +17,11 @@ def print_rate(
     path: Path, *, label: str, definition: str, definitions: Path | None, as_json: bool
 ) -> None:
     """Print the rate of a store, or the whole report as JSON."""
-    from napari_fddm.pipeline.report import store_report
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.report import read_report
     from napari_fddm.pipeline.user_files import find_definitions
 
     own = find_definitions(definitions)
-    with AnalysisStore.open(path) as store:
-        report = store_report(store, label=label, definition=definition, definitions=own)
+    report = read_report(path, label=label, definition=definition, definitions=own)
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:

@@ -279,7 +279,8 @@ def _why_no_rate(
     if areas.mm2("NT") >= MAX_NON_TUMOR * tissue:
         return f"non-tumor tissue is {MAX_NON_TUMOR:.0%} or more of the tissue"
     if denominator_mm2 < min_bed_mm2:
-        return f"the tumor bed is {denominator_mm2:.4f} mm², below {min_bed_mm2:g} mm²"
+        shorts = " + ".join(definition.denominator)
+        return f"{shorts} has {denominator_mm2:.4f} mm², too little (below {min_bed_mm2:g} mm²)"
     return ""
 
 

@@ -9,6 +9,7 @@ all sharded, and label maps that are painted on are not.
 from __future__ import annotations
 
 import json
+import tempfile
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,3 +99,22 @@ def opened(path: Path) -> Iterator[Path | Store]:
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Yield a folder: the path itself, or an ``.ozx`` file's content for as long as it is used.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged, or there is no room for its content.
+    """
+    if path.suffix != SUFFIX or not path.is_file():
+        yield path
+        return
+    read_root_attributes(path)
+    with tempfile.TemporaryDirectory(prefix="fddm-") as folder:
+        with storage_errors("unpack", path), zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        yield Path(folder)

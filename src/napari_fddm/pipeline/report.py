@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
+from napari_fddm.interop import ozx
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.signoff import read_sign_off
@@ -159,6 +161,28 @@ def store_report(
             )
         },
     }
+
+
+def read_report(
+    path: Path | str,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
+) -> dict[str, Any]:
+    """Return the report of a store, or of an export of one; see `compute_store_report`.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, or not this label map in it.
+    ConfigError
+        If there is no such definition.
+    """
+    from napari_fddm.pipeline.store import AnalysisStore
+
+    with ozx.unpacked(Path(path)) as folder, AnalysisStore.open(folder) as store:
+        return store_report(store, label=label, definition=definition, definitions=definitions)
 
 
 def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[str]:
