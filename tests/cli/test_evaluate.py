@@ -169,7 +169,7 @@ def test_another_grid_is_brought_onto_the_truth_s_and_said(call: Call, tmp_path:
     pred = save(tmp_path / "p.png", truth[1::3, 1::3])
     code, out, _ = call("evaluate", pred, save(tmp_path / "t.png", truth))
     assert code == 0
-    assert "p.png (40 × 60 cells) was brought onto the truth's grid (120 × 180 cells)" in out
+    assert "p.png (60 × 40 cells) was brought onto the truth's grid (180 × 120 cells)" in out
     assert "| mean                          | 1.0000 " in out
 
 
@@ -375,7 +375,7 @@ def test_maps_without_a_common_cell_are_refused(call: Call, tmp_path: Path):
 def test_another_slide_s_proportions_are_refused(call: Call, tmp_path: Path):
     pred = save(tmp_path / "p.png", random_map(1, (40, 60)))
     truth = save(tmp_path / "t.png", random_map(1, (60, 60)))
-    assert_one_line(call("evaluate", pred, truth), "other proportions", "40 × 60", "60 × 60")
+    assert_one_line(call("evaluate", pred, truth), "other proportions", "60 × 40", "60 × 60")
 
 
 def test_the_same_slide_under_two_names_is_refused(call: Call, tmp_path: Path):

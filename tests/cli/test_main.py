@@ -322,7 +322,7 @@ def test_info_for_people(call: Call, tmp_path: Path):
     code, out, _ = call("info", path)
     assert code == 0
     assert "mpp: unknown" in out
-    assert "level 0: 300 × 200 px" in out
+    assert "level 0: 200 × 300 px" in out
     assert_one_line(call("info", path, "--mpp", 500), "500")
 
 

@@ -130,9 +130,9 @@ def test_a_mask_of_another_slide_is_refused(
     Image.fromarray(np.full((180, 150), 255, np.uint8)).save(tmp_path / "turned.png")
     assert_one_line(
         call(*patch_run, "--quiet", "--tissue", tmp_path / "turned.png"),
-        "turned.png has 180 × 150 px",
+        "turned.png has 150 × 180 px",
         "does not fit",
-        "1500 × 1800",
+        "1800 × 1500",
     )
     assert others(tmp_path) == ["turned.png"]
 

@@ -25,8 +25,10 @@ def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
             for level in value:
                 height, width = level["shape"]
                 typer.echo(
-                    f"level {level['index']}: {height} × {width} px, 1/{level['downsample']:g}"
+                    f"level {level['index']}: {width} × {height} px, 1/{level['downsample']:g}"
                 )
+        elif key == "size_mm" and value is not None:
+            typer.echo(f"size: {value[1]} × {value[0]} mm, width × height")
         elif key == "warnings":
             for warning in value:
                 typer.echo(f"warning: {warning}")

@@ -61,7 +61,7 @@ class Grid:
     def in_words(self) -> str:
         """Say shape and cell size."""
         size = "" if self.cell_um is None else f" of {self.cell_um:g} µm"
-        return f"{self.shape[0]} × {self.shape[1]} cells{size}"
+        return f"{self.shape[1]} × {self.shape[0]} cells{size}"
 
 
 def same_place(first: Grid, second: Grid) -> bool:

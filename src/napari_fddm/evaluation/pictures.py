@@ -286,7 +286,7 @@ def _read_tiff(path: Path) -> Picture:
 def _check_size(shape: tuple[int, int], name: str) -> None:
     if shape[0] * shape[1] > MAX_PIXELS:
         raise _unreadable(
-            name, f"{shape[0]} × {shape[1]} px are too many; 4 µm per pixel are enough"
+            name, f"{shape[1]} × {shape[0]} px are too many; 4 µm per pixel are enough"
         )
 
 

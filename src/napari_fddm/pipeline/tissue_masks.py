@@ -83,8 +83,8 @@ class UserMask:
             fits = all(-1.0 <= long - short < self.cell + 1.0 for long, short in sides)
         if not fits:
             raise ConfigError(
-                f"the tissue mask {self.name} has {rows} × {cols} px, which does not fit "
-                f"{slide_name} with {slide_shape[0]} × {slide_shape[1]} px.",
+                f"the tissue mask {self.name} has {cols} × {rows} px, which does not fit "
+                f"{slide_name} with {slide_shape[1]} × {slide_shape[0]} px.",
                 hint="A mask covers the whole slide, at any scale: its sides must have the "
                 "slide's proportions.",
             )
@@ -214,7 +214,7 @@ def _non_zero(image: npt.NDArray[Any], path: Path) -> Mask:
 def _check_size(height: int, width: int, path: Path) -> None:
     if height * width > MAX_PIXELS:
         raise _unreadable(
-            path, f"{height} × {width} px are too many; {MASK_UM:g} µm per pixel are enough"
+            path, f"{width} × {height} px are too many; {MASK_UM:g} µm per pixel are enough"
         )
 
 

@@ -38,7 +38,7 @@ def wanted_tiles(grid: TileGrid, region: Region | None) -> tuple[Window, tuple[s
     if tiles.is_empty:
         raise ConfigError(
             f"the region {_in_words(region)} is empty or outside the slide of "
-            f"{height} × {width} px.",
+            f"{width} × {height} px.",
             hint="Regions are y, x, height, width in level-0 pixels.",
         )
     inside = region.intersection(Region(0, 0, height, width))

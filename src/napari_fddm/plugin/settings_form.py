@@ -128,7 +128,7 @@ def map_size_text(shape: tuple[int, int], mpp: float, label_mpp: float) -> str:
         µm per level-0 px and per label cell.
     """
     rows, cols = (max(1, round(n * mpp / label_mpp)) for n in shape)
-    text = f"The label map has {rows} × {cols} cells, {rows * cols / 1e6:.3g} MB."
+    text = f"The label map has {cols} × {rows} cells, {rows * cols / 1e6:.3g} MB."
     if max(rows, cols) > LARGE_SIDE:
         text += " That is large: painting becomes slow."
     return text

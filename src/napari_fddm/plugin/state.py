@@ -80,9 +80,9 @@ class SlideInfo:
     def size_text(self) -> str:
         """Size and pixel size in words."""
         if self.mpp is None:
-            return "{} × {} px, pixel size unknown".format(*self.shape)
+            return "{1} × {0} px, pixel size unknown".format(*self.shape)
         height, width = (n * self.mpp / 1000 for n in self.shape)
-        return f"{height:.1f} × {width:.1f} mm, {self.mpp:.3g} µm/px ({self.mpp_source})"
+        return f"{width:.1f} × {height:.1f} mm, {self.mpp:.3g} µm/px ({self.mpp_source})"
 
 
 @dataclass(frozen=True, slots=True)
