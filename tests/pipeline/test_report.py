@@ -13,10 +13,12 @@ from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.report import compute_store_report, store_report
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.tumor_bed import tumor_bed_record
 from tests.support.stores import (
     GEOMETRIES,
     SHAPE,
     every_tile,
+    log_record,
     make,
     random_labels,
     refine_all,
@@ -46,7 +48,9 @@ KEYS = {
     "tissue_not_analyzed_mm2",
     "unreadable_mm2",
     "unreadable_tiles",
+    "inside_tumor_bed",
     "reader_estimate",
+    "reader_estimate_saw_rate",
     "sign_off",
     "notes",
     "research_use_only",
@@ -139,6 +143,25 @@ def test_what_was_excluded_counts_as_edited(finished: tuple[Path, np.ndarray]):
         report = store_report(store)
     assert report["edited"] == pytest.approx((rows - 1) / rows)
     assert sum(report["areas_mm2"].values()) == pytest.approx(cols * GEOMETRIES.label.cell_mm2)
+
+
+@pytest.mark.parametrize("label", ["corrected", "patch"])
+def test_inside_an_outline_the_same_is_counted(finished: tuple[Path, np.ndarray], label: str):
+    path, _ = finished
+    with AnalysisStore.open(path, "r+") as store:
+        assert store_report(store)["inside_tumor_bed"] is None
+        labels = store.labels(label)
+        grid = store.geometries.tile if label == "patch" else store.geometries.label
+        y, x = (n // 2 * grid.cell for n in labels.shape)
+        log_record(store, tumor_bed_record([np.array([[0, 0], [0, x], [y, x], [y, 0]], float)]))
+        report = store_report(store, label=label)
+    part = labels[: labels.shape[0] // 2, : labels.shape[1] // 2]
+    cell = (grid.cell * grid.mpp / 1000) ** 2
+    inside = report["inside_tumor_bed"]
+    assert inside["areas_mm2"] == pytest.approx(recounted(part, cell))
+    assert inside["rate"] == pytest.approx(rate_of(part))
+    assert inside["rate"] != report["rate"]
+    assert set(inside["definitions"]) == {"fddm", "strict"}
 
 
 def test_further_readers_have_reports_of_their_own(finished: tuple[Path, np.ndarray]):

@@ -77,6 +77,29 @@ def test_events_become_layers_progress_and_rate(bench):
     assert not bench.state.busy
 
 
+def test_a_run_stopped_before_anything_is_refined_has_the_rate_of_its_tiles(bench):
+    bench.start()
+    bench.answer(StageStarted("patch", 4, "tiles"))
+    rows, cols = np.array([0, 1]), np.array([1, 0])
+    bench.answer(TileBatch(rows, cols, np.array([2, 3], np.uint8), 2, 4))
+    analysis, necrosis = bench.controller.current, bench.panels.necrosis
+    bench.controller.reporting.refresh()
+    assert necrosis.detail_label.text().startswith("running: of what is finished so far")
+    assert not analysis.layer.data.any()  # the two methods are never mixed
+    bench.worker.answered.emit(1, RunCancelled(1))
+    assert set(np.unique(analysis.layer.data)) == {0, 2, 3}
+    said = necrosis.detail_label.text().splitlines()
+    assert "STOPPED" in said[0]
+    assert "whole tiles" in said[1]
+    assert necrosis.rate_label.text() == "50.0 %"
+    bench.controller.run(Scope.SLIDE)
+    bench.answer(bench.opened())
+    bench.answer(RegionRefined(Window(0, 0, 100, 100), np.full((100, 100), 3, np.uint8), 1, 1))
+    bench.worker.answered.emit(2, RunFinished(2, {"report": {"coverage": 1.0}, "notes": []}))
+    assert necrosis.detail_label.text().startswith("AI 100.0 %")
+    assert 2 not in analysis.layer.data
+
+
 def test_late_answers_of_another_run_are_dropped(bench):
     bench.start()
     bench.worker.answered.emit(1, RunCancelled(1))

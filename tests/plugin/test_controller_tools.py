@@ -13,9 +13,10 @@ from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
-from napari_fddm.plugin.actions import Action
+from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.class_panel import AREA
 from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
+from napari_fddm.plugin.necrosis_panel import DRAW_BED
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
@@ -124,7 +125,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     bench.fingerprint = open_slide(URI).fingerprint
     analysis = refined_halves(bench)
     panel = bench.panels.necrosis
-    assert not panel.bed_label.isVisibleTo(panel)
+    assert not panel.bed_label.isVisibleTo(panel.head)
     panel.outline_button.click()
     drawing = bench.viewer.layers.selection.active
     assert drawing.mode == "add_polygon_lasso"
@@ -154,10 +155,43 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         assert np.allclose(kept, inner * geometry.cell, atol=0.01)
     bench.viewer.layers.remove(drawing)
     bench.controller.bed.settle()
-    assert not panel.bed_label.isVisibleTo(panel)
+    assert not panel.bed_label.isVisibleTo(panel.head)
     assert analysis.keeper.flush()
     with AnalysisStore.open(bench.store) as store:
         assert read_tumor_bed(store) == ()
+
+
+def test_the_window_says_what_the_mouse_draws_and_an_outline_can_be_removed(bench):
+    bench.fingerprint = open_slide(URI).fingerprint
+    analysis = refined_halves(bench)
+    panel, tools = bench.panels.necrosis, bench.panels.tools
+    bench.viewer.layers.selection.active = analysis.layer
+    tools.tool_buttons[Tool.BRUSH].click()
+    assert tools.tool_buttons[Tool.BRUSH].isChecked()
+    panel.outline_button.click()
+    assert panel.outline_button.isChecked()
+    assert panel.outline_button.text() == DRAW_BED
+    marked = [*tools.tool_buttons.values(), *tools.action_buttons.values()]
+    assert not any(button.isChecked() for button in marked)  # the mouse draws an outline now
+    drawing = bench.viewer.layers.selection.active
+    corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
+    drawing.add_polygons(corners)
+    bench.controller.bed.settle()
+    assert panel.remove_button.isVisibleTo(panel)
+
+    panel.outline_button.click()  # enough drawn: back to the classes
+    assert not panel.outline_button.isChecked()
+    assert bench.viewer.layers.selection.active is analysis.layer
+    assert tools.tool_buttons[Tool.BRUSH].isChecked()
+
+    panel.remove_button.click()
+    bench.controller.bed.settle()
+    assert not panel.bed_label.isVisibleTo(panel.head)
+    assert not panel.remove_button.isVisibleTo(panel)
+    assert analysis.keeper.flush()
+    with AnalysisStore.open(bench.store) as store:
+        assert read_tumor_bed(store) == ()
+        assert store_report(store)["inside_tumor_bed"] is None
 
 
 def test_an_outline_that_was_drawn_before_is_shown_again(bench):
@@ -212,7 +246,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
     def shown() -> str:
         labels = (panel.rate_label, panel.grade_label, panel.detail_label)
         texts = [label.text() for label in labels] + list(rates_of(panel))
-        texts += [panel.bed_label.text() if panel.bed_label.isVisibleTo(panel) else ""]
+        texts += [panel.bed_label.text() if panel.bed_label.isVisibleTo(panel.head) else ""]
         rows = bench.panels.classes.rows
         texts += [rows.item(row, AREA).text() for row in range(rows.rowCount())]
         return "".join(texts).replace(NO_RESULT, "")
@@ -224,7 +258,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
     panel.estimate_spin.setValue(85)
     panel.estimate_button.click()
     assert panel.rate_label.text().endswith("%")
-    assert panel.bed_label.isVisibleTo(panel)
+    assert panel.bed_label.isVisibleTo(panel.head)
     assert panel.estimate_label.text() == "my estimate: 85 %"
     assert not panel.estimate_button.isVisibleTo(panel)
 
@@ -236,6 +270,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
         assert [r["rate_seen"] for r in store.log.records("estimate")] == [False]
         assert opened_event(store).estimate == 0.85
         assert store_report(store)["reader_estimate"] == 0.85
+        assert store_report(store)["reader_estimate_saw_rate"] is False
 
 
 def test_without_the_option_nothing_is_asked(bench):

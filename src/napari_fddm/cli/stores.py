@@ -36,6 +36,12 @@ def rate_text(report: dict[str, Any]) -> str:
         f"necrosis rate, {name}: {_one_rate(result)}"
         for name, result in report["definitions"].items()
     ]
+    inside = report.get("inside_tumor_bed")
+    if inside is not None:
+        lines += [
+            f"inside the outlined tumor bed, {name}: {_one_rate(result)}"
+            for name, result in inside["definitions"].items()
+        ]
     lines.append(f"from the {report['label']} labels{covered}; research use only, not a diagnosis")
     signed = report.get("sign_off")
     if signed is not None:

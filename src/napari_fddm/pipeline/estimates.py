@@ -45,6 +45,14 @@ def estimate_record(
     return LogRecord(KIND, {**fields, "rate_seen": rate_seen})
 
 
+def saw_the_rate(store: AnalysisStore, *, layer: str = "corrected") -> bool | None:
+    """Return whether the estimate that counts was made with the computed rate in view."""
+    for record in store.log.records(KIND):
+        if record.get("layer") == layer:
+            return bool(record.get("rate_seen", False))
+    return None
+
+
 def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:
     """Return the first estimate that was logged, in [0, 1]; None without one.
 

@@ -11,9 +11,10 @@ from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
+from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
 from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.estimates import read_estimate
+from napari_fddm.pipeline.estimates import read_estimate, saw_the_rate
 from napari_fddm.pipeline.signoff import read_sign_off
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
@@ -89,6 +90,26 @@ def compute_store_report(
     )
 
 
+def bed_report(
+    store: AnalysisStore,
+    *,
+    label: str = layout.CORRECTED,
+    definition: str = "fddm",
+    definitions: Sequence[NecrosisDefinition] = (),
+) -> NecrosisReport | None:
+    """Return the report of what lies inside the outlined tumor bed; None without an outline.
+
+    Arguments and errors as of `compute_store_report`.
+    """
+    polygons = read_tumor_bed(store)
+    if not polygons:
+        return None
+    grid = store.geometries.tile if label == layout.PATCH else store.geometries.label
+    inside = store.labels(label) * outline_mask(polygons, grid)
+    areas = ClassAreas.from_labels(inside, grid.cell_mm2, store.table)
+    return necrosis_report(areas, definition=definition, definitions=definitions)
+
+
 def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
     """Return what a store holds, as a viewer needs it.
 
@@ -132,6 +153,7 @@ def store_report(
     report = compute_store_report(
         store, label=label, definition=definition, definitions=definitions
     )
+    inside = bed_report(store, label=label, definition=definition, definitions=definitions)
     run = store.provenance
     slide = store.slide_info
     signed = read_sign_off(store)
@@ -142,7 +164,9 @@ def store_report(
         "label": label,
         **report.to_json(),
         **{key: run.get(key) for key in AREAS},
+        "inside_tumor_bed": inside.to_json() if inside is not None else None,
         "reader_estimate": read_estimate(store),
+        "reader_estimate_saw_rate": saw_the_rate(store),
         "sign_off": signed.to_json() if signed is not None else None,
         "notes": _cautions(store, label, signed) + list(run.get("notes", [])),
         "research_use_only": True,

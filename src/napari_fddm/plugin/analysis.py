@@ -94,7 +94,8 @@ class Analysis:
         self.model = opened.model
         self.coverage = opened.coverage
         self.tissue_excluded_mm2 = opened.tissue_excluded_mm2
-        self._shows_tiles = not opened.refined and bool(opened.patch.any())
+        self.shows_tiles = not opened.refined and bool(opened.patch.any())
+        self.stopped = False  # of a run in this window
 
     @property
     def layers(self) -> tuple[Labels, ...]:
@@ -127,19 +128,19 @@ class Analysis:
         The store does the same (`pipeline.automatic`): a run that stops after the tiles
         has a rate, of the tiles; the two methods are never mixed.
         """
-        if self.label_map.automatic.any() and not self._shows_tiles:
+        if self.label_map.automatic.any() and not self.shows_tiles:
             return
         labels = spread_tiles(self.patch, self._tile_geometry, self.geometry)
         self.sync.put_automatic(Window(0, 0, *labels.shape), labels)
-        self._shows_tiles = bool(labels.any())
+        self.shows_tiles = bool(labels.any())
         self._stale |= {self.refined_layer, self.layer}
 
     def put_region(self, event: RegionRefined) -> None:
         """Take the labels of a refined region; corrected cells keep theirs."""
-        if self._shows_tiles:
+        if self.shows_tiles:
             whole = Window(0, 0, *self.geometry.shape)
             self.sync.put_automatic(whole, np.zeros(self.geometry.shape, np.uint8))
-            self._shows_tiles = False
+            self.shows_tiles = False
         self.sync.put_automatic(event.window, event.labels)
         self._stale |= {self.refined_layer, self.layer}
 

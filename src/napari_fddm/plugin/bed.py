@@ -50,6 +50,8 @@ class TumorBed(QObject):
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panel.outline_clicked, self._on_panel_outline_clicked)
+        link(panel.outline_removed, self._on_panel_outline_removed)
+        link(self._viewer.layers.selection.events.active, self._show_mode)
         link(self._state.report_changed, self._on_state_report_changed)
         link(self._viewer.layers.events.removed, self._on_viewer_layers_removed)
         link(session.added, self._on_session_added)
@@ -91,22 +93,49 @@ class TumorBed(QObject):
 
     def _add(self, layer: Shapes) -> None:
         layer.events.data.connect(self._on_layer_data)
+        layer.events.mode.connect(self._show_mode)
         self._viewer.add_layer(layer)
 
     def _on_panel_outline_clicked(self) -> None:
         analysis = self._session.current
         slide = self._slide_of(analysis) if analysis is not None else None
+        self._show_mode()  # a click has checked the button, whatever comes of it
         if analysis is None or slide is None:
             return
         if analysis.locked:
             analysis.layer.refused.emit(analysis.locked)
             return
         layer = self._drawing(analysis)
+        if layer is not None and self._is_drawn_on(layer):
+            layer.mode = "pan_zoom"
+            self._viewer.layers.selection.active = analysis.layer
+            return
         if layer is None:
             layer = new_drawing(ROLE, slide, COLOR)
             self._add(layer)
         layer.mode = "add_polygon_lasso"
         self._viewer.layers.selection.active = layer
+
+    def _on_panel_outline_removed(self) -> None:
+        analysis = self._session.current
+        if analysis is None:
+            return
+        if analysis.locked:
+            analysis.layer.refused.emit(analysis.locked)
+            return
+        layer = self._drawing(analysis)
+        if layer is not None:
+            layer.data = []
+            self._viewer.layers.selection.active = analysis.layer
+
+    def _is_drawn_on(self, layer: Shapes) -> bool:
+        active = self._viewer.layers.selection.active is layer
+        return active and str(layer.mode).startswith("add_")
+
+    def _show_mode(self, _event: Any = None) -> None:
+        analysis = self._session.current
+        layer = self._drawing(analysis) if analysis is not None else None
+        self._panel.set_outlining(layer is not None and self._is_drawn_on(layer))
 
     def _on_layer_data(self, _event: Any = None) -> None:
         self._timer.start()

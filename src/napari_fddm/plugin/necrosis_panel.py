@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
 LEFT_OUT = "left out by the tissue mask: {:.2f} mm² of the slide"
+OUTLINE_BED, DRAW_BED = "Outline the tumor bed", "Drag around the bed"
 GOOD_RESPONSE = 0.9
 WARNING_STYLE = "color: #ff6b5e; font-weight: bold;"
 """Readable on napari's dark and light themes."""
@@ -45,8 +46,8 @@ class NecrosisPanel(QWidget):
         Name of a definition.
     export_clicked
         The user wants an OME-Zarr.
-    outline_clicked
-        The user wants to draw the tumor bed.
+    outline_clicked, outline_removed
+        The user wants to draw the tumor bed, or to have none any more.
     estimate_first_toggled : bool
         Whether the rate shall be hidden until the reader gave their own.
     estimate_entered : float
@@ -56,12 +57,14 @@ class NecrosisPanel(QWidget):
     definition_chosen = Signal(str)
     export_clicked = Signal()
     outline_clicked = Signal()
+    outline_removed = Signal()
     estimate_first_toggled = Signal(bool)
     estimate_entered = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._left_out_mm2: float | None = None
+        self._caution = ""
         self.rate_label = QLabel(NO_RESULT)
         self.rate_label.setObjectName("rate")
         self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
@@ -89,11 +92,15 @@ class NecrosisPanel(QWidget):
         self.bed_label = QLabel()
         self.bed_label.setWordWrap(True)
         self.bed_label.hide()
-        self.outline_button = QPushButton("Outline the tumor bed")
+        self.outline_button = QPushButton(OUTLINE_BED)
         self.outline_button.setToolTip(
             "Draw around the tumor bed: the rate inside stands beside that of all tissue."
         )
         self.outline_button.setEnabled(False)
+        self.outline_button.setCheckable(True)
+        self.remove_button = QPushButton("Remove")
+        self.remove_button.setToolTip("Remove the outline of the tumor bed.")
+        self.remove_button.hide()
         self.badge_label = QLabel()
         self.badge_label.setWordWrap(True)
         self.badge_label.setStyleSheet("color: #e0a000;")
@@ -109,7 +116,8 @@ class NecrosisPanel(QWidget):
         self._lay_out()
         self.definition_box.currentIndexChanged.connect(self._on_definition_box_changed)
         self.export_button.clicked.connect(self.export_clicked)
-        self.outline_button.clicked.connect(self.outline_clicked)
+        self.outline_button.clicked.connect(self._on_outline_button_clicked)
+        self.remove_button.clicked.connect(self._on_remove_button_clicked)
         self.estimate_box.toggled.connect(self.estimate_first_toggled)
         self.estimate_button.clicked.connect(self._on_estimate_button_clicked)
         self.estimate_spin.valueChanged.connect(self._on_estimate_spin_changed)
@@ -130,17 +138,18 @@ class NecrosisPanel(QWidget):
         head.addLayout(asking)
         head.addWidget(self.definition_box)
         head.addWidget(self.detail_label)
+        head.addWidget(self.bed_label)
         head.addWidget(QLabel(RESEARCH_ONLY))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
         buttons.addWidget(self.outline_button, 2)
+        buttons.addWidget(self.remove_button)
         buttons.addWidget(self.export_button, 1)
         for widget in (
             self.estimate_box,
             self.estimate_label,
             self.definition_table,
-            self.bed_label,
             self.badge_label,
         ):
             layout.addWidget(widget)
@@ -161,6 +170,10 @@ class NecrosisPanel(QWidget):
         """Say with the next report how much of the slide the tissue mask left out, mm²."""
         self._left_out_mm2 = mm2
 
+    def set_caution(self, text: str) -> None:
+        """Say with the next report why it is not of a finished analysis; empty if it is."""
+        self._caution = text
+
     def set_reports(
         self, corrected: NecrosisReport | None, automatic: NecrosisReport | None
     ) -> None:
@@ -179,7 +192,7 @@ class NecrosisPanel(QWidget):
         if self.rate_label.toolTip() != tip:
             self.rate_label.setToolTip(tip)
         self.grade_label.setText(_grade_text(corrected))
-        lines = [_detail_text(corrected, automatic)]
+        lines = [line for line in (self._caution, _detail_text(corrected, automatic)) if line]
         if self._left_out_mm2 is not None:
             lines.append(LEFT_OUT.format(self._left_out_mm2))
         self.detail_label.setText("\n".join(lines))
@@ -196,14 +209,20 @@ class NecrosisPanel(QWidget):
     def set_bed_report(self, report: NecrosisReport | None) -> None:
         """Show the rate inside the outlined tumor bed; None without an outline."""
         self.bed_label.setVisible(report is not None)
+        self.remove_button.setVisible(report is not None)
         self.definition_table.set_bed_report(report)
         if report is not None:
             main = report.main
             grade = f"Huvos {main.huvos}" if main.huvos else main.reason
             self.bed_label.setText(
                 f"inside the outline: {percent(main.rate)} ({grade}), "
-                f"{main.denominator_mm2:.2f} mm² of tumor bed"
+                f"{main.denominator_mm2:.2f} mm² of its classes"
             )
+
+    def set_outlining(self, outlining: bool) -> None:
+        """Mark whether the mouse draws the tumor bed now, and say how."""
+        self.outline_button.setChecked(outlining)
+        self.outline_button.setText(DRAW_BED if outlining else OUTLINE_BED)
 
     def set_unrefined(self) -> None:
         """Say that tiles are classified but nothing is refined, so that there is no rate yet."""
@@ -219,6 +238,12 @@ class NecrosisPanel(QWidget):
         self.saved_label.setText(text)
         self.saved_label.setToolTip(tip)
         self.saved_label.setStyleSheet(WARNING_STYLE if warning else "")
+
+    def _on_outline_button_clicked(self) -> None:
+        self.outline_clicked.emit()
+
+    def _on_remove_button_clicked(self) -> None:
+        self.outline_removed.emit()
 
     def _on_estimate_spin_changed(self, value: float) -> None:
         self.estimate_button.setEnabled(value >= 0)
@@ -240,8 +265,9 @@ def _grade_text(report: NecrosisReport) -> str:
 
 def _detail_text(corrected: NecrosisReport, automatic: NecrosisReport) -> str:
     lines = [f"AI {percent(automatic.main.rate)} → corrected {percent(corrected.main.rate)}"]
-    bed = corrected.main.denominator_mm2
-    lines.append(f"tumor bed {bed:.2f} mm², edited {corrected.edited:.1%} of the analyzed area")
+    classes = " + ".join(corrected.main.definition.denominator)
+    lines.append(f"{classes}: {corrected.main.denominator_mm2:.2f} mm²")
+    lines.append(f"edited {corrected.edited:.1%} of the analyzed area")
     if corrected.coverage is not None:
         lines.append(f"computed on {corrected.coverage:.0%} of the slide's tissue")
     return "\n".join(lines)

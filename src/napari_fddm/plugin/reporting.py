@@ -116,6 +116,7 @@ class Reporting(QObject):
         self._panels.necrosis.set_left_out(
             current.tissue_excluded_mm2 if current is not None else None
         )
+        self._panels.necrosis.set_caution(self._caution(current))
         self._panels.necrosis.set_reports(corrected, automatic)
         if current is not None and corrected is not None:
             current.rate_seen |= corrected.main.rate is not None
@@ -124,3 +125,16 @@ class Reporting(QObject):
         unrefined = current is not None and bool(current.patch.any())
         if corrected and not corrected.areas.analyzed_mm2 and unrefined:
             self._panels.necrosis.set_unrefined()
+
+    def _caution(self, current: Analysis | None) -> str:
+        """Say why the numbers are not yet those of a finished analysis."""
+        if current is None:
+            return ""
+        lines = []
+        if self._state.busy:
+            lines.append("running: of what is finished so far")
+        elif current.stopped:
+            lines.append("the run was STOPPED: of what was finished")
+        if current.shows_tiles:
+            lines.append("of whole tiles: nothing is refined")
+        return "\n".join(lines)

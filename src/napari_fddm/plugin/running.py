@@ -229,9 +229,10 @@ class Running(QObject):
         elif isinstance(answer, RunFinished):
             self._finish(answer.summary)
         elif isinstance(answer, RunCancelled):
-            if self._stage == "patch":
-                self._take_tiles_as_labels()
-            self._end("stopped; what was finished is kept")
+            if self._target is not None:
+                self._target.stopped = True
+            self._take_tiles_as_labels()
+            self._end("stopped; what was finished is kept. Run FDDM goes on.")
             self._show_earlier()
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
@@ -339,6 +340,7 @@ class Running(QObject):
         if target is not None:
             target.coverage = summary["report"].get("coverage")
             target.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
+            target.stopped = False
             target.keeper.sync()
             in_front = target is self._session.current
             target.show_finished(in_front=in_front)

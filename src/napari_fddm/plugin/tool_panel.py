@@ -160,9 +160,9 @@ class ToolPanel(QWidget):
         """Mark what is in the hand; None: the mouse moves the view."""
         _mark(self._groups[0], self.tool_buttons.get(tool) if tool else None)
 
-    def set_action(self, action: Action) -> None:
-        """Mark what tools do."""
-        _mark(self._groups[1], self.action_buttons[action])
+    def set_action(self, action: Action | None) -> None:
+        """Mark what tools do; None: another layer than the corrected classes is in front."""
+        _mark(self._groups[1], self.action_buttons[action] if action else None)
         for widget in (self.source_label, self.source_box):
             widget.setVisible(action is Action.RELABEL)
 

@@ -55,6 +55,7 @@ class Tooling(QObject):
         link(panel.following_toggled, self._on_panel_following_toggled)
         link(panel.source_chosen, self._on_panel_source_chosen)
         link(session.viewer.scene.camera.events.zoom, self._on_camera_zoom)
+        link(session.viewer.layers.selection.events.active, self._on_layer_changed)
         link(session.added, self._on_session_added)
         hide_ring_box(session.viewer)
         link(session.current_changed, self._on_session_current_changed)
@@ -89,10 +90,12 @@ class Tooling(QObject):
 
     def _on_layer_changed(self, _event: Any = None) -> None:
         layer = self._layer
-        if layer is not None:
-            self._panel.set_tool(layer.tool)
-            self._panel.set_action(layer.action)
-            self._panel.set_source(layer.relabel_source)
+        if layer is None:
+            return
+        in_hand = self._session.viewer.layers.selection.active is layer
+        self._panel.set_tool(layer.tool if in_hand else None)
+        self._panel.set_action(layer.action if in_hand else None)
+        self._panel.set_source(layer.relabel_source)
 
     def _on_layer_brush_size(self, _event: Any = None) -> None:
         layer = self._layer
