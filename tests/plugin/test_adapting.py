@@ -80,9 +80,9 @@ def test_it_says_what_is_there_and_what_to_paint(bench, panel, qtbot):
     assert panel.ask_button.isEnabled()
     paint(bench, SPREAD[:2])
     said = ask(bench, panel, qtbot)
-    assert "2 places: NC 2" in said
+    assert "2 places: necrosis 2" in said
     assert "there are 2" in said
-    assert "BG, VT, FH, HC, IF, NT" in said
+    assert "without strokes: background, viable tumor, fibrosis" in said
     assert not panel.learn_button.isEnabled()
     panel.dismiss_button.click()
     assert panel.counts_label.text() == ""
@@ -92,7 +92,7 @@ def test_painting_over_what_is_right_counts_and_changes_no_label(bench, panel, q
     before = bench.controller.current.layer.data.copy()
     paint(bench, SPREAD[:3], SAID)
     assert np.array_equal(bench.controller.current.layer.data, before)
-    assert "3 places: NT 3" in ask(bench, panel, qtbot)
+    assert "3 places: non-tumor tissue 3" in ask(bench, panel, qtbot)
     with AnalysisStore.open(bench.store) as store:
         assert (read_strokes(store).painted == SAID).sum() > 3 * 200
 
@@ -100,7 +100,7 @@ def test_painting_over_what_is_right_counts_and_changes_no_label(bench, panel, q
 def test_what_was_confirmed_and_then_painted_over_is_no_confirmation(bench, panel, qtbot):
     paint(bench, SPREAD[:1], SAID)
     paint(bench, SPREAD[:1], 3, side=30)
-    assert "1 place: NC 1" in ask(bench, panel, qtbot)
+    assert "1 place: necrosis 1" in ask(bench, panel, qtbot)
 
 
 def test_learning_asks_the_engine_and_shows_how_far_it_is(bench, panel, qtbot):
@@ -113,16 +113,18 @@ def test_learning_asks_the_engine_and_shows_how_far_it_is(bench, panel, qtbot):
     bench.answer(StageStarted("features", 40, "tiles"))
     bench.answer(Progressed("features", 10, 40))
     assert "looking at tiles: 10 of 40 tiles" in bench.state.progress.text
+    assert "looking at tiles: 10 of 40 tiles" in panel.progress_label.text()  # beside the button
     bench.controller.run(bench_scope())  # no run meanwhile
     assert len(bench.worker.requests) == 2
 
 
 def test_cancelling(bench, panel, qtbot):
     learn(bench, panel, qtbot)
-    bench.panels.run.cancel_button.click()
+    panel.cancel_button.click()
     assert bench.worker.cancelled == 1
     bench.worker.answered.emit(2, RunCancelled(2))
     assert not bench.state.busy
+    assert panel.progress_label.text() == ""
     assert "nothing was learned" in bench.state.progress.text
 
 

@@ -131,7 +131,9 @@ def test_a_damaged_cache_is_made_again(store, model):
 
 def test_too_few_places_are_refused_with_advice(store, model):
     paint_blocks(store, [(0, 0), (3, 2)])
-    with pytest.raises(NotEnoughStrokesError, match="2 places: VT 1, NC 1") as caught:
+    with pytest.raises(
+        NotEnoughStrokesError, match="2 places: viable tumor 1, necrosis 1"
+    ) as caught:
         learn(store, model)
     assert "there are 2" in caught.value.hint
     assert not list_adapters()

@@ -27,6 +27,8 @@ class AdaptPanel(QWidget):
         Name of the adapted model, and whether adapters of the backbone learn, too.
     dismissed
         The user does not want to learn now.
+    cancelled
+        The user wants to stop the learning that goes on.
     use_clicked, back_clicked
         Take the adapted model, or the one it was made from.
     """
@@ -34,6 +36,7 @@ class AdaptPanel(QWidget):
     asked = Signal()
     learn_clicked = Signal(str, bool)
     dismissed = Signal()
+    cancelled = Signal()
     use_clicked = Signal()
     back_clicked = Signal()
 
@@ -52,25 +55,29 @@ class AdaptPanel(QWidget):
         self.lora_box.setToolTip("LoRA adapters learn from the pixels of painted tiles.")
         self.learn_button = QPushButton("Learn")
         self.dismiss_button = QPushButton("Not now")
+        self.progress_label = _label("learning")
+        self.cancel_button = QPushButton("Cancel")
         self.verdict_label = _label("verdict")
         self.use_button = QPushButton("Use the adapted model")
         self.back_button = QPushButton("Back to the model as it was")
-        self._question, self._answer = self._lay_out()
+        self._question, self._progress, self._answer = self._lay_out()
         self.ask_button.clicked.connect(self.asked)
         self.learn_button.clicked.connect(self._on_learn_button_clicked)
         self.dismiss_button.clicked.connect(self.dismissed)
+        self.cancel_button.clicked.connect(self.cancelled)
         self.use_button.clicked.connect(self.use_clicked)
         self.back_button.clicked.connect(self.back_clicked)
         self.set_question(None)
+        self.set_progress(None)
         self.set_verdict("")
         self.set_possible(analysis=False, busy=False)
 
-    def _lay_out(self) -> tuple[QWidget, QWidget]:
+    def _lay_out(self) -> tuple[QWidget, QWidget, QWidget]:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP_PX)
         layout.addWidget(self.ask_button)
-        question, answer = QWidget(), QWidget()
+        question, progress, answer = QWidget(), QWidget(), QWidget()
         for box, rows in (
             (
                 question,
@@ -81,6 +88,7 @@ class AdaptPanel(QWidget):
                     (self.learn_button, self.dismiss_button),
                 ),
             ),
+            (progress, ((self.progress_label,), (self.cancel_button,))),
             (answer, ((self.verdict_label,), (self.use_button, self.back_button))),
         ):
             inner = QVBoxLayout(box)
@@ -92,7 +100,7 @@ class AdaptPanel(QWidget):
                     row.addWidget(widget)
                 inner.addLayout(row)
             layout.addWidget(box)
-        return question, answer
+        return question, progress, answer
 
     def set_possible(self, *, analysis: bool, busy: bool) -> None:
         """Whether there is an analysis to learn from, and whether the engine is at work."""
@@ -111,6 +119,11 @@ class AdaptPanel(QWidget):
         self.learn_button.setEnabled(self._free and enough)
         for widget in (self.name_edit, self.lora_box):
             widget.setEnabled(enough)
+
+    def set_progress(self, text: str | None) -> None:
+        """Show how far the learning is; None: it is over."""
+        self._progress.setVisible(text is not None)
+        self.progress_label.setText(text or "")
 
     def set_verdict(self, text: str, *, adapted: bool | None = None) -> None:
         """Show what came of it.

@@ -80,6 +80,7 @@ class Adapting(QObject):
         link(self._panel.asked, self.ask)
         link(self._panel.learn_clicked, self.learn)
         link(self._panel.dismissed, self._on_panel_dismissed)
+        link(self._panel.cancelled, self._on_panel_cancelled)
         link(self._panel.use_clicked, self._on_panel_use_clicked)
         link(self._panel.back_clicked, self._on_panel_back_clicked)
         link(running.worker.answered, self._on_worker_answered)
@@ -110,6 +111,7 @@ class Adapting(QObject):
         self._settle(analysis)
         self._panel.set_question(None)
         self._state.progress = Progress(RunPhase.STARTING, "starting to learn…")
+        self._panel.set_progress(self._state.progress.text)
         self._number = 0  # asked, not yet begun
         self._background.do(
             lambda: _flushed(analysis),
@@ -209,6 +211,7 @@ class Adapting(QObject):
         title = STAGE_TITLES[self._stage]
         text = progress_text(title, done, total, self._unit, seconds, self._before)
         self._state.progress = Progress(phase, text, done, total)
+        self._panel.set_progress(text)
 
     def _finish(self, summary: dict[str, Any]) -> None:
         self._end("learned" if summary["accepted"] else "nothing was taken over")
@@ -223,6 +226,7 @@ class Adapting(QObject):
             return
         self._number = -1
         self._images.release()
+        self._panel.set_progress(None)
         self._state.progress = Progress(RunPhase.IDLE, text)
 
     # Models -------------------------------------------------------------------
@@ -239,6 +243,9 @@ class Adapting(QObject):
     def _on_panel_back_clicked(self) -> None:
         if self._base and not self._state.busy:
             self._take_up(self._base)
+
+    def _on_panel_cancelled(self) -> None:
+        self._running.cancel()
 
     def _on_panel_dismissed(self) -> None:
         self._panel.set_question(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.training.samples import painted_samples
@@ -69,14 +70,14 @@ class StrokeCounts:
     @property
     def in_words(self) -> str:
         """What there is, e.g. "7 places: necrosis 4, viable tumor 3"."""
-        parts = [f"{short} {n}" for short, n in self.sites_of.items() if n]
+        parts = [f"{_name(short)} {n}" for short, n in self.sites_of.items() if n]
         places = f"{self.sites} place" + ("" if self.sites == 1 else "s")
         return f"{places}: {', '.join(parts)}" if parts else places
 
     @property
     def advice(self) -> str:
         """What to paint next; empty if more would hardly help."""
-        absent = [short for short, n in self.sites_of.items() if n == 0]
+        absent = [_name(short) for short, n in self.sites_of.items() if n == 0]
         without = f" Classes without strokes: {', '.join(absent)}." if absent else ""
         judged = sum(n >= LEAST_SITES_PER_CLASS for n in self.sites_of.values())
         if self.sites < LEAST_SITES:
@@ -105,6 +106,10 @@ class StrokeCounts:
             raise NotEnoughStrokesError(
                 f"there are too few strokes to learn from ({self.in_words}).", hint=self.advice
             )
+
+
+def _name(short: str) -> str:
+    return OSTEOSARCOMA[short].name
 
 
 def count_strokes(path: Path) -> StrokeCounts:
