@@ -16,6 +16,7 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline import eventlog
 from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import (
     SHAPE,
@@ -81,6 +82,13 @@ def test_write_corrected_logs_exactly_what_changed(finished):
         assert np.array_equal(stored(path), labels)
 
 
+def replayed(automatic, edits):
+    labels = automatic.copy()
+    for edit in edits:
+        edit.apply(labels, automatic)
+    return labels
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
     rng = np.random.default_rng(seed)
@@ -90,13 +98,13 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
     for _ in range(25):
         action = rng.choice(["edit", "edit", "edit", "write", "run", "close", "crash"])
         window = Window(*(int(n) for n in rng.integers([-9, -9, 1, 1], [*SHAPE, 90, 90])))
-        expected = automatic.copy()
-        for edit in edits:
-            edit.apply(expected)
+        expected = replayed(automatic, edits)
         if action in ("edit", "write"):
             before = expected.copy()
             expected[window.clipped(SHAPE).slices] = rng.integers(0, 8)
             edit = difference(before, expected, window)
+            if edit is not None and action == "write":
+                edit = edit.following(automatic[edit.window.slices][edit.mask()])
             if edit is not None and action == "edit":
                 store.append_edit(edit)
             inside = window.clipped(SHAPE)
@@ -108,9 +116,7 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
             refine_all(store, automatic)
             if rng.random() < 0.5:
                 store.finish(complete=bool(rng.random() < 0.5))
-            expected = automatic.copy()
-            for edit in edits:
-                edit.apply(expected)
+            expected = replayed(automatic, edits)
         elif action == "close":
             store.close()
             assert np.array_equal(stored(path), expected)
@@ -329,3 +335,40 @@ def test_a_writer_in_another_process_is_noticed_and_its_death_too(finished):
     assert in_other_process(code, path)[0] == 9
     with AnalysisStore.open(path, "r+") as store:
         store.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
+
+
+def test_what_was_undone_before_the_model_looked_there_follows_it(path, rng):
+    """An undone stroke over cells without labels is no exclusion of what comes later."""
+    window, kept = Window(10, 10, 60, 80), Window(200, 20, 30, 40)
+    automatic = np.zeros(SHAPE, np.uint8)
+    labels = automatic.copy()
+    with make(path) as store:
+        for place in (window, kept):
+            store.append_edit(stroke(labels, place, 2))
+        undone = stroke(labels, window, 0)
+        store.append_edit(undone.following(automatic[undone.window.slices][undone.mask()]))
+        said = random_labels(rng)
+        refine_all(store, said)
+        store.finish()
+    expected = said.copy()
+    expected[kept.slices] = 2
+    with AnalysisStore.open(path) as store:
+        assert np.array_equal(store.labels("corrected"), expected)
+        assert np.array_equal(store.replay_corrected(), expected)
+        held = np.zeros(SHAPE, bool)
+        held[kept.slices] = True
+        assert np.array_equal(store.held_cells(), held)
+        assert opened_event(store).held.sum() == held.sum()
+
+
+def test_restoring_through_the_store_follows_the_model(finished, rng):
+    path, automatic = finished
+    window = Window(5, 5, 40, 40)
+    with AnalysisStore.open(path, "r+") as store:
+        store.write_corrected(window, np.full((40, 40), 7, np.uint8))
+        store.write_corrected(window, automatic[window.slices])
+        newer = random_labels(rng)
+        refine_all(store, newer)
+        store.finish()
+    with AnalysisStore.open(path) as store:
+        assert np.array_equal(store.labels("corrected"), newer)

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 from napari_fddm.plugin.actions import Action
+from napari_fddm.plugin.waiting import joined_edits
 from tests.plugin.test_label_sync import CLASS, POINT, SHAPE, UNDOABLE, build, perform
 
 pytestmark = pytest.mark.gui
@@ -27,6 +29,39 @@ def test_undoing_every_step_gives_what_the_model_says_now(operations):
     assert np.array_equal(layer.data, label_map.automatic)
     assert sync.edited_share == 0
     assert sync.excluded == 0
+
+
+STEP = st.sampled_from([("undo",), ("redo",)])
+
+
+@given(st.lists(st.one_of(UNDOABLE, RUN, STEP), max_size=30))
+@settings(max_examples=150, deadline=None)
+def test_the_logged_edits_give_what_is_seen_whatever_was_run_when(operations):
+    label_map, layer, sync = build()
+    edits = []
+    sync.edited.connect(lambda edit: edits.append(Edit.from_record(edit.to_record())))
+    for operation in operations:
+        perform(operation, layer, sync)
+    for logged in (edits, joined_edits(edits)):
+        replayed = label_map.automatic.copy()
+        held = np.zeros(SHAPE, bool)
+        for edit in logged:
+            edit.apply(replayed, label_map.automatic)
+            held[edit.window.slices][edit.mask()] = ~edit.following_cells
+        assert np.array_equal(replayed, layer.data)
+    assert np.array_equal(held | (layer.data == label_map.automatic), np.ones(SHAPE, bool))
+
+
+def test_a_stroke_that_the_model_agreed_with_for_a_while_is_kept():
+    _, layer, sync = build()
+    whole = Window(0, 0, *SHAPE)
+    sync.put_automatic(whole, np.zeros(SHAPE, np.uint8))
+    layer.brush_size = 9
+    layer.paint((20, 20), 3)
+    for said in (3, 2):
+        sync.put_automatic(whole, np.full(SHAPE, said, np.uint8))
+        assert layer.data[20, 20] == 3
+    assert layer.data[0, 0] == 2
 
 
 @given(POINT, CLASS, CLASS)

@@ -8,7 +8,6 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import SlideError
 from napari_fddm.plugin.reader import get_reader
 from napari_fddm.plugin.sample_data import synthetic_slide
-from napari_fddm.plugin.slides import displayed_region, info_of_layer
 from napari_fddm.slides.synthetic import SyntheticSlide
 from napari_fddm.slides.tiff_level import TiffLevel
 from tests.support.data import WSI
@@ -83,22 +82,6 @@ def test_the_sample_is_a_lazy_slide_with_every_class():
 
     truth = slide.truth_map(MapGeometry.covering(slide.levels[0].shape, 64.0, 0.5))
     assert set(np.unique(truth)) == {1, 2, 3, 4, 5, 6, 7}
-
-
-def test_the_displayed_region_is_in_level_0_pixels(slide_path):
-    from napari.layers import Image
-
-    levels, options, _ = get_reader(str(slide_path))(str(slide_path))[0]
-    layer = Image(levels, **options)
-    assert info_of_layer(layer).name
-    assert info_of_layer(None) is None
-    layer.data_level = 1
-    layer.corner_pixels = np.array([[10, 20], [110, 5000]])
-    region = displayed_region(layer)
-    factor = levels[0].shape[0] / levels[1].shape[0]
-    assert region.y == pytest.approx(10 * factor)
-    assert region.height == pytest.approx(100 * factor)
-    assert region.x_end == 1100
 
 
 def refuse_to_decode(monkeypatch):

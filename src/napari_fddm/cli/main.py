@@ -330,6 +330,8 @@ def main() -> None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _command_line()
         said = error.format_message().rstrip(".")
+        if "unexpected extra argument" in said:
+            said += "; one slide or store at a time"
         end = "" if said.endswith("?") else "."
         fail(f"{said}{end} `{command} --help` lists what is allowed.")
     # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130

@@ -31,7 +31,8 @@ def print_rate(
 def rate_text(report: dict[str, Any]) -> str:
     """Say a report's rates, what they rest on, and what to beware of."""
     coverage = report.get("coverage")
-    covered = f", {coverage:.0%} of the tissue" if coverage is not None else ""
+    share = "less than 1%" if coverage and coverage < 0.005 else f"{coverage or 0:.0%}"
+    covered = f", {share} of the tissue" if coverage is not None else ""
     lines = [
         f"necrosis rate, {name}: {_one_rate(result)}"
         for name, result in report["definitions"].items()
@@ -42,7 +43,10 @@ def rate_text(report: dict[str, Any]) -> str:
             f"inside the outlined tumor bed, {name}: {_one_rate(result)}"
             for name, result in inside["definitions"].items()
         ]
-    lines.append(f"from the {report['label']} labels{covered}; research use only, not a diagnosis")
+    labels = f"the {report['label']} labels"
+    if report["label"] == "corrected" and not report["edited"]:
+        labels = "the model's labels, nothing corrected"
+    lines.append(f"from {labels}{covered}; research use only, not a diagnosis")
     signed = report.get("sign_off")
     if signed is not None:
         lines.append(SignOff(**signed).title)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,12 +46,17 @@ class Edit:
         Which cells changed; its window is the smallest that holds them.
     before, after : array of uint8, shape (changed cells,)
         Values, row by row.
+    follows : array of bool, shape (changed cells,), or None
+        Cells that were brought back to what the model says; None: none of them. When the
+        model's labels change later, these change with them: what was undone over cells that
+        no model had looked at must not become an exclusion.
     """
 
     tool: str
     cells: ChangedCells
     before: Labels
     after: Labels
+    follows: npt.NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that do not fit the cells."""
@@ -61,8 +66,11 @@ class Edit:
                 f"an edit by {self.tool!r} is inconsistent: "
                 "it does not hold one old and one new value per cell, in uint8."
             )
-        for array in (self.before, self.after):
-            array.flags.writeable = False
+        if self.follows is not None and self.follows.shape != self.after.shape:
+            raise ConfigError(f"an edit by {self.tool!r} does not say of each cell if it follows.")
+        for array in (self.before, self.after, self.follows):
+            if array is not None:
+                array.flags.writeable = False
 
     def __eq__(self, other: object) -> bool:
         """Whether both change the same cells of equal maps in the same way."""
@@ -76,6 +84,7 @@ class Edit:
             (one.lengths, two.lengths),
             (self.before, other.before),
             (self.after, other.after),
+            (self.following_cells, other.following_cells),
         )
         return all(np.array_equal(a, b) for a, b in pairs)
 
@@ -106,6 +115,24 @@ class Edit:
         found: list[int] = np.flatnonzero(pairs).tolist()
         return {(code // 256, code % 256): int(pairs[code]) for code in found}
 
+    @property
+    def following_cells(self) -> npt.NDArray[np.bool_]:
+        """Which changed cells follow the model, shape (changed cells,)."""
+        if self.follows is None:
+            return np.zeros(self.after.shape, np.bool_)
+        return self.follows
+
+    def following(self, automatic: Labels) -> Edit:
+        """Return the edit with the cells marked that now have the model's label.
+
+        Parameters
+        ----------
+        automatic : array of uint8, shape (changed cells,)
+            What the model says of each.
+        """
+        follows = self.after == automatic
+        return replace(self, follows=follows if follows.any() else None)
+
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return which cells of the window changed, shape of the window; read-only."""
         return self.cells.mask()
@@ -114,15 +141,26 @@ class Edit:
         """Return the edit that takes this one back."""
         return Edit(tool, self.cells, self.after, self.before)
 
-    def apply(self, labels: Labels) -> None:
+    def apply(self, labels: Labels, automatic: Labels | None = None) -> None:
         """Write the new values into a map, in place.
+
+        Parameters
+        ----------
+        labels : array of uint8, shape (H, W)
+            The map.
+        automatic : array of uint8, shape (H, W), optional
+            What the model says today: cells that follow it get its label.
 
         Raises
         ------
         ConfigError
             If the map has another shape or type.
         """
-        self._write(labels, self.after)
+        values = self.after
+        if self.follows is not None and automatic is not None:
+            today = automatic[self.window.slices][self.mask()]
+            values = np.where(self.follows, today, self.after)
+        self._write(labels, values)
 
     def revert(self, labels: Labels) -> None:
         """Write the old values into a map, in place.
@@ -136,7 +174,7 @@ class Edit:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values; runs and values are deflated and in base64."""
-        return {
+        record = {
             "tool": self.tool,
             "shape": list(self.shape),
             "window": [self.window.y, self.window.x, self.window.height, self.window.width],
@@ -146,6 +184,9 @@ class Edit:
             "before": _pack(self.before),
             "after": _pack(self.after),
         }
+        if self.follows is not None:
+            record["follows"] = _pack(np.packbits(self.follows))
+        return record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Edit:
@@ -164,11 +205,16 @@ class Edit:
                 Window(*(int(n) for n in record["window"])),
                 (rows, cols),
             )
+            follows = None
+            if "follows" in record:
+                bits = np.unpackbits(_unpack(record["follows"], "u1"), count=cells.count)
+                follows = bits.astype(np.bool_)
             edit = cls(
                 str(record["tool"]),
                 cells,
                 _unpack(record["before"], "u1"),
                 _unpack(record["after"], "u1"),
+                follows,
             )
         except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, ConfigError) as error:
             raise StoreError(
@@ -223,14 +269,11 @@ def edit_of_window(
         What made the change.
     """
     changed = before != after
-    rows = np.flatnonzero(changed.any(axis=1))
-    if rows.size == 0:
+    inner = _tight(changed)
+    if inner is None:
         return None
-    cols = np.flatnonzero(changed.any(axis=0))
-    y, x = int(rows[0]), int(cols[0])
-    inner = Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
     changed = np.ascontiguousarray(changed[inner.slices])
-    tight = Window(window.y + y, window.x + x, inner.height, inner.width)
+    tight = Window(window.y + inner.y, window.x + inner.x, inner.height, inner.width)
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, ChangedCells.of_mask(changed, tight, shape), old, new)
 
@@ -247,6 +290,7 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
     x_end = max(e.window.x + e.window.width for e in edits)
     before = np.zeros((y_end - y, x_end - x), np.uint8)
     after, touched = np.zeros_like(before), np.zeros(before.shape, np.bool_)
+    follows = np.zeros_like(touched)
     for edit in edits:
         w = edit.window
         part = Window(w.y - y, w.x - x, w.height, w.width).slices
@@ -254,9 +298,33 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
         first = ~touched[part][changed]  # cells that no earlier edit changed
         before[part][changed] = np.where(first, edit.before, before[part][changed])
         after[part][changed] = edit.after
+        follows[part][changed] = edit.following_cells
         touched[part] |= changed
-    whole = Window(y, x, *before.shape)
-    return edit_of_window(before, after, whole, edits[-1].shape, edits[-1].tool)
+    shape, tool = edits[-1].shape, edits[-1].tool
+    changed = touched & ((before != after) | follows)  # given back to the model is a change
+    inner = _tight(changed)
+    if inner is None:
+        return None
+    part = inner.slices
+    mask = np.ascontiguousarray(changed[part])
+    window = Window(y + inner.y, x + inner.x, inner.height, inner.width)
+    kept = follows[part][mask]
+    return Edit(
+        tool,
+        ChangedCells.of_mask(mask, window, shape),
+        before[part][mask],
+        after[part][mask],
+        kept if kept.any() else None,
+    )
+
+
+def _tight(mask: npt.NDArray[np.bool_]) -> Window | None:
+    """Return the smallest window that holds every True; None if there is none."""
+    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    y, x = int(rows[0]), int(cols[0])
+    return Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
 
 
 class ShadowCounter:

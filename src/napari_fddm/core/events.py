@@ -60,6 +60,8 @@ class AnalysisOpened:
         Whether the labels are refined ones; else they are those of whole tiles.
     tissue_excluded_mm2 : float or None
         Area of the slide in tiles that the tissue mask left out; None before a run ended.
+    held : array of bool, shape of the label grid, or None
+        Cells that people gave a value of their own; None if nobody did.
     """
 
     store: str
@@ -78,6 +80,7 @@ class AnalysisOpened:
     last_seq: int | None = None
     refined: bool = False
     tissue_excluded_mm2: float | None = None
+    held: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ from napari_fddm.core.errors import ConfigError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_fddm.core.edits import Edit
     from napari_fddm.core.geometry import MapGeometry, Window
     from napari_fddm.core.provenance import Provenance
 
@@ -67,11 +68,15 @@ class LabelMap:
         What the model said, read-only.
     geometry : MapGeometry
         Where the map lies.
+    held : array of bool, shape (H, W)
+        Cells that a person gave a value of their own: they keep it whatever the model
+        says later, also if it once said the same. By default those that differ.
     """
 
     labels: npt.NDArray[np.uint8]
     automatic: npt.NDArray[np.uint8]
     geometry: MapGeometry
+    held: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __post_init__(self) -> None:
         """Check shapes and protect the automatic map from writing."""
@@ -81,6 +86,8 @@ class LabelMap:
                 f"do not fit a map of {self.geometry.shape}."
             )
         self.automatic.flags.writeable = False
+        if not self.held.size:
+            self.held = self.labels != self.automatic
 
     @classmethod
     def from_automatic(cls, automatic: npt.NDArray[np.uint8], geometry: MapGeometry) -> LabelMap:
@@ -103,8 +110,12 @@ class LabelMap:
             What the model says now.
         """
         rows, cols = window.slices
-        untouched = self.labels[rows, cols] == self.automatic[rows, cols]
+        untouched = ~self.held[rows, cols]
         self.automatic.flags.writeable = True
         self.automatic[rows, cols] = labels
         self.automatic.flags.writeable = False
         np.copyto(self.labels[rows, cols], labels, where=untouched)
+
+    def hold(self, edit: Edit) -> None:
+        """Note of the cells of an edit whether they have a value of their own now."""
+        self.held[edit.window.slices][edit.mask()] = ~edit.following_cells

@@ -134,7 +134,7 @@ class Provenance:
         return mine == theirs
 
 
-WORDS = frozenset({"licence", "real_tissue", "real_classes", "classes"})
+WORDS = frozenset({"licence", "real_tissue", "real_classes", "classes", "adapted_from"})
 """What a card tells people; a model with other words is the same model."""
 IRRELEVANT = frozenset({"device", "batch_size", "stage", "tissue"})
 """Settings that may differ between a run and its continuation; the tissue mask is

@@ -278,6 +278,11 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
         try:
             return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
+            if path.is_dir() and not any((path / name).exists() for name in _ROOTS):
+                raise StoreError(
+                    f"{path} is a folder, but no OME-Zarr.",
+                    hint="An analysis is a folder whose name ends with .fddm.ome.zarr.",
+                ) from error
             raise StoreError(
                 f"{place} is not a readable OME-Zarr 0.5 (zarr 3) group.",
                 hint="Check the path; older OME-Zarr must be converted to 0.5 first.",
@@ -345,6 +350,7 @@ def _check_block(group: zarr.Group, ome: dict[str, Any], path: str, part: str) -
         )
 
 
+_ROOTS = ("zarr.json", ".zgroup", ".zattrs")
 _REPAIR = "The store is damaged: restore it from a backup or export it again."
 
 

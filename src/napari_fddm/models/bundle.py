@@ -152,6 +152,8 @@ class LoadedModel:
             "classes": list(self.card.classes),
             "real_classes": self.card.model_dump(mode="json")["real_classes"],
         }
+        if self.card.base is not None:
+            known["adapted_from"] = self.card.base.id
         if self.backbone_sha256 is not None:
             source = self.card.classifier.backbone_source
             known["backbone"] = {"source": source, "tensors_sha256": self.backbone_sha256}

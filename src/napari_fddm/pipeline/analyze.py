@@ -269,7 +269,8 @@ class _Run:
         tissue = self._find_tissue()
         if not tissue.tiles_to_analyze(self.grid.geometry)[self.tiles.slices].any():
             self.notes.append(
-                "there is no tissue where this run looks; tissue `all` analyzes every tile"
+                "there is no tissue where this run looks (on the command line, --tissue all "
+                "analyzes every tile)"
             )
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue

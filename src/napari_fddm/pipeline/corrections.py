@@ -244,7 +244,8 @@ class Corrections:
             after = labels[moved.slices]
             edit = edit_of_window(before, after, inside, self._geometry.shape, tool)
             if edit is not None:
-                self.append_edit(edit, layer, reader)
+                said = self._automatic.labels()[edit.window.slices][edit.mask()]
+                self.append_edit(edit.following(said), layer, reader)
 
     def labels(self, layer: str) -> Labels:
         """Return a map as the log has it, shape (H, W), whatever the stored one is."""
@@ -263,16 +264,33 @@ class Corrections:
             If the log is damaged or belongs to another grid.
         """
         self._check_layer(layer)
-        labels = self._automatic.labels()
+        automatic = self._automatic.labels()
+        labels = automatic.copy()
         for edit in self.log.edits(layer):
             try:
-                edit.apply(labels)
+                edit.apply(labels, automatic)
             except ConfigError as error:
                 raise StoreError(
                     f"{self.log.path}: an edit does not fit this store: {error.message}",
                     hint="Restore the event log that belongs to it.",
                 ) from error
         return labels
+
+    def held(self, layer: str) -> npt.NDArray[np.bool_] | None:
+        """Return the cells that people gave a value of their own; None if nobody did.
+
+        Raises
+        ------
+        StoreError
+            If the log is damaged.
+        """
+        self._check_layer(layer)
+        held = None
+        for edit in self.log.edits(layer):
+            if held is None:
+                held = np.zeros(self._geometry.shape, np.bool_)
+            held[edit.window.slices][edit.mask()] = ~edit.following_cells
+        return held
 
     def close(self) -> None:
         """Update the pyramids, note what they follow from, give the lock back."""

@@ -139,6 +139,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         last_seq,
         bool(store.probability_map("refined").coverage.any()),
         run.get("tissue_excluded_mm2"),
+        store.held_cells(),
     )
 
 

@@ -255,6 +255,11 @@ class AnalysisStore:
         self._require_open()
         return self._maps.labels()
 
+    def held_cells(self, layer: str = layout.CORRECTED) -> npt.NDArray[np.bool_] | None:
+        """Return the cells that people gave a value of their own, (H, W); None if nobody did."""
+        self._require_open()
+        return self._corrections.held(layer)
+
     def replay_corrected(self, layer: str = layout.CORRECTED) -> Labels:
         """Return the automatic labels with every logged edit applied."""
         self._require_open()

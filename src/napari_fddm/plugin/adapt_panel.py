@@ -103,12 +103,12 @@ class AdaptPanel(QWidget):
         return question, progress, answer
 
     def set_possible(self, *, analysis: bool, busy: bool) -> None:
-        """Whether there is an analysis to learn from, and whether the engine is at work."""
+        """Whether there is an analysis that may change, and whether the engine is at work."""
         self._free = analysis and not busy
         self.ask_button.setEnabled(self._free)
         self.learn_button.setEnabled(self._free and self._enough)
-        self.use_button.setEnabled(not busy)
-        self.back_button.setEnabled(not busy)
+        self.use_button.setEnabled(self._free)
+        self.back_button.setEnabled(self._free)
 
     def set_question(self, text: str | None, name: str = "", *, enough: bool = False) -> None:
         """Show what there is to learn from and ask; None asks nothing."""

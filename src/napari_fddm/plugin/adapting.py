@@ -13,6 +13,7 @@ from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageSt
 from napari_fddm.pipeline.engine_messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.confirming import Confirming
+from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
@@ -70,11 +71,12 @@ class Adapting(QObject):
         self._confirming: dict[Analysis, Confirming] = {}
         self._number = -1
         self._stage, self._unit, self._before, self._started = "", "", 0, 0.0
-        self._verdict, self._base, self._adapted = "", "", ""
+        self._verdict, self._base, self._adapted, self._rate = "", "", "", ""
         link = session.connections.add
         link(session.added, self._on_session_added)
         link(session.removed, self._on_session_removed)
         link(session.current_changed, self._on_session_current_changed)
+        link(session.locked, self._on_session_locked)
         link(self._state.progress_changed, self._on_state_progress_changed)
         link(self._state.model_changed, self._on_state_model_changed)
         link(self._panel.asked, self.ask)
@@ -134,7 +136,7 @@ class Adapting(QObject):
             return
         typed = self._panels.slide.mpp if slide.mpp is None else None
         source, known = self._images.source(slide)
-        self._base = self._state.model_name
+        self._base, self._rate = self._state.model_name, self._rate_shown()
         self._number = self._running.worker.adapt(
             slide=source,
             store=str(analysis.store_path),
@@ -144,6 +146,15 @@ class Adapting(QObject):
             config=self._panels.run.config,
             lora=lora,
         )
+
+    def _rate_shown(self) -> str:
+        """Say which rate the earlier model gave, if the reader may know."""
+        corrected, _ = self._state.report
+        analysis = self._session.current
+        hidden = analysis is None or self._state.hides_rate_of(analysis.estimate)
+        if corrected is None or corrected.main.rate is None or hidden:
+            return ""
+        return f"With the model as it was the rate is {percent(corrected.main.rate)}."
 
     def _settle(self, analysis: Analysis) -> None:
         """Hand everything that was drawn to the keeper."""
@@ -174,6 +185,8 @@ class Adapting(QObject):
         adapted = None
         if self._adapted:
             adapted = self._state.model_name == self._adapted
+        if adapted is False:
+            text += " Now the model as it was is in use."
         self._panel.set_verdict(text, adapted=adapted)
 
     # Engine -------------------------------------------------------------------
@@ -216,7 +229,7 @@ class Adapting(QObject):
     def _finish(self, summary: dict[str, Any]) -> None:
         self._end("learned" if summary["accepted"] else "nothing was taken over")
         self._adapted = summary["folder"] or ""
-        self._verdict = summary["in_words"]
+        self._verdict = f"{summary['in_words']} {self._rate}".strip()
         if self._adapted:
             self._take_up(self._adapted)
         self._show_verdict(self._verdict)
@@ -269,12 +282,16 @@ class Adapting(QObject):
         self._panel.set_question(None)
         self._show_possible()
 
+    def _on_session_locked(self, _analysis: Analysis) -> None:
+        self._show_possible()
+
     def _on_state_progress_changed(self, _progress: Progress) -> None:
         self._show_possible()
 
     def _show_possible(self) -> None:
-        there = self._session.current is not None
-        self._panel.set_possible(analysis=there, busy=self._state.busy)
+        current = self._session.current
+        free = current is not None and not current.locked
+        self._panel.set_possible(analysis=free, busy=self._state.busy)
 
 
 def _flushed(analysis: Analysis) -> None:

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import QLabel
 from superqt import QCollapsible
 
@@ -34,7 +35,11 @@ class AdvancedSettings(QCollapsible):
     label_mpp_changed = Signal(float)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__("Advanced", parent)
+        super().__init__("", parent)
+        for set_icon in (self.setCollapsedIcon, self.setExpandedIcon):
+            set_icon(QIcon())  # theirs is black, also on a dark window
+        self.toggled.connect(self._on_toggled)
+        self._on_toggled(unfolded=False)
         self.layout().setContentsMargins(0, 0, 0, 0)
         config = AnalysisConfig().model_dump(mode="json")
         self._values = {name: config[name] for name in settings_form.NAMES}
@@ -51,6 +56,9 @@ class AdvancedSettings(QCollapsible):
         self.addWidget(form.native)
         self.addWidget(self.size_label)
         return form
+
+    def _on_toggled(self, unfolded: bool) -> None:
+        self.setText(f"{'▾' if unfolded else '▸'} Advanced")
 
     @property
     def values(self) -> dict[str, Any]:

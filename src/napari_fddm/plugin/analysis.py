@@ -232,9 +232,12 @@ class Analysis:
         Strokes that were made here before its answer arrived stay on top.
         """
         labels = opened.corrected.copy()
-        for edit in self.keeper.take_unread():
+        unread = self.keeper.take_unread()
+        for edit in unread:
             edit.apply(labels)
-        self.sync.take_stored(labels)
+        self.sync.take_stored(labels, opened.held)
+        for edit in unread:
+            self.label_map.hold(edit)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()

@@ -61,8 +61,11 @@ class TumorBed(QObject):
 
     def _on_session_added(self, analysis: Analysis) -> None:
         slide = self._slide_of(analysis)
-        if analysis.tumor_bed and slide is not None and self._drawing(analysis) is None:
+        layer, layers = self._drawing(analysis), self._viewer.layers
+        if analysis.tumor_bed and slide is not None and layer is None:
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
+        elif layer is not None and layers[-1] is not layer:
+            layers.move(layers.index(layer), len(layers))  # classes must not hide it
         self._on_session_locked(analysis)
 
     def _on_session_locked(self, analysis: Analysis) -> None:

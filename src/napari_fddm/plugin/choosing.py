@@ -104,7 +104,7 @@ def in_words(card: ModelCard) -> str:
     ]
     if card.limits:
         lines.append(card.limits)
-    return "\n".join(lines)
+    return " ".join(lines)  # a label elides what does not fit, of one paragraph alone
 
 
 def whole_text(card: ModelCard) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 from napari.layers.labels.labels import _MaskedPaintAtom
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
     from napari.layers import Labels
 
@@ -42,6 +44,22 @@ def follow_model(layer: Labels, window: Window, before: Values, after: Values) -
                 _follow_at(places, values, window, before, after)
 
 
+def touched_cells(atoms: Iterable[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return rows and columns of every cell that a step of undo or redo has written."""
+    rows, cols = [], []
+    for atom in atoms:
+        if isinstance(atom, _MaskedPaintAtom):
+            y, x = _cells_in_box(atom)
+        else:
+            y, x = atom[0][-2:]
+        y, x = np.broadcast_arrays(np.asarray(y), np.asarray(x))
+        rows.append(y.ravel())
+        cols.append(x.ravel())
+    if not rows:
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+    return np.concatenate(rows).astype(np.intp), np.concatenate(cols).astype(np.intp)
+
+
 def has_steps(layer: Labels) -> bool:
     """Return whether anything can be undone or redone."""
     return bool(layer._undo_history or layer._redo_history or layer._staged_history)
@@ -55,14 +73,17 @@ def _follow_in_box(atom: _MaskedPaintAtom, window: Window, before: Values, after
         or cols.start >= window.x + window.width
         or cols.stop <= window.x
     )
-    if apart:
-        return
+    if not apart:
+        _follow_at(_cells_in_box(atom), atom.old_values, window, before, after)
+
+
+def _cells_in_box(atom: _MaskedPaintAtom) -> tuple[Any, Any]:
+    rows, cols = atom.slice_key
     if atom.mask is None:
         y, x = np.ogrid[rows, cols]
-    else:
-        y, x = np.nonzero(atom.mask)
-        y, x = y + rows.start, x + cols.start
-    _follow_at((y, x), atom.old_values, window, before, after)
+        return y, x
+    y, x = np.nonzero(atom.mask)
+    return y + rows.start, x + cols.start
 
 
 def _follow_at(places: Any, values: Any, window: Window, before: Values, after: Values) -> None:

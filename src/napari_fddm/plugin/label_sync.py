@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from psygnal import Signal
 
+from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit, ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
 from napari_fddm.plugin.connections import Connections
-from napari_fddm.plugin.history import follow_model, has_steps
+from napari_fddm.plugin.history import follow_model, has_steps, touched_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,6 +127,7 @@ class LabelSync:
         self._connections = Connections()
         self._connections.add(layer.cells_written, self._on_layer_cells_written)
         self._connections.add(layer.rewritten, self._on_layer_rewritten)
+        self._connections.add(layer.stepped, self._on_layer_stepped)
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -182,9 +184,20 @@ class LabelSync:
         """Take over what other code wrote into the array without calling ``refresh``."""
         self._take(self._counter.update_all(self.layer.data, "write"))
 
-    def take_stored(self, labels: npt.NDArray[np.uint8]) -> None:
-        """Take the labels that another program left, without calling it an edit."""
+    def take_stored(
+        self, labels: npt.NDArray[np.uint8], held: npt.NDArray[np.bool_] | None = None
+    ) -> None:
+        """Take the labels that another program left, without calling it an edit.
+
+        Parameters
+        ----------
+        labels : array of uint8, shape of the map
+        held : array of bool, shape of the map, optional
+            Cells that people gave a value of their own; by default those that differ
+            from the model's.
+        """
         self.label_map.labels[...] = labels
+        self.label_map.held[...] = labels != self.label_map.automatic if held is None else held
         change = self._counter.update_all(self.label_map.labels)
         if change is not None and self._bed is not None:
             self._bed.apply(change)
@@ -211,6 +224,24 @@ class LabelSync:
     def _on_layer_rewritten(self, tool: str) -> None:
         self._take(self._counter.update_all(self.layer.data, tool))
 
+    def _on_layer_stepped(self, atoms: Sequence[Any]) -> None:
+        """Give cells back to the model whose undo led to what it says by now anyway."""
+        y, x = touched_cells(atoms)
+        labels = self.label_map
+        mine = labels.held[y, x] & (labels.labels[y, x] == labels.automatic[y, x])
+        if not mine.any():
+            return
+        y, x = y[mine], x[mine]
+        top, left = int(y.min()), int(x.min())
+        mask = np.zeros((int(y.max()) - top + 1, int(x.max()) - left + 1), np.bool_)
+        mask[y - top, x - left] = True
+        window = Window(top, left, *mask.shape)
+        values = labels.labels[window.slices][mask]
+        cells = ChangedCells.of_mask(mask, window, labels.geometry.shape)
+        edit = Edit(self.layer.doing, cells, values, values.copy()).following(values)
+        labels.hold(edit)
+        self.edited.emit(edit)
+
     def _look(self, window: Window, tool: str) -> None:
         self._take(self._counter.update(self.layer.data, window, tool))
 
@@ -225,6 +256,8 @@ class LabelSync:
         if edit is None:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
+        edit = edit.following(automatic)
+        self.label_map.hold(edit)
         self._tally += Tally.of(edit.after, automatic) - Tally.of(edit.before, automatic)
         if self._bed is not None:
             self._bed.apply(edit)

@@ -123,12 +123,15 @@ class CorrectedLabels(LockableLabels):
         After `relabel_source` was set to another value.
     cells_written : psygnal signal of Window
         After cells were written inside a window, also while the layer is hidden.
+    stepped : psygnal signal of object
+        After undo or redo: napari's record of the step.
     rewritten : psygnal signal of str
         Anything may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (by
         other code that called ``refresh``). Also while the layer is hidden, when napari
         itself says nothing.
     """
 
+    stepped = Signal(object)
     action_changed = Signal(Action)
     source_changed = Signal(int)
     cells_written = Signal(Window)
@@ -369,9 +372,11 @@ class CorrectedLabels(LockableLabels):
             self.cells_written.emit(Window(int(y), int(x), int(y_end - y), int(x_end - x)))
 
     def _load_history(self, before: Any, after: Any, undoing: bool = True) -> None:
+        step = list(before[-1]) if before else []
         self._doing = "undo" if undoing else "redo"
         try:
             super()._load_history(before, after, undoing)
+            self.stepped.emit(step)
         finally:
             self._doing = None
 

@@ -88,6 +88,7 @@ class NecrosisPanel(QWidget):
         self.estimate_spin.setValue(-1.0)
         self.estimate_button = QPushButton("Enter my estimate")
         self.estimate_button.setEnabled(False)
+        self.estimate_button.setToolTip("The first estimate counts: it cannot be changed.")
         self.estimate_label = QLabel()
         self.bed_label = QLabel()
         self.bed_label.setWordWrap(True)
@@ -139,6 +140,7 @@ class NecrosisPanel(QWidget):
         head.addWidget(self.definition_box)
         head.addWidget(self.detail_label)
         head.addWidget(self.bed_label)
+        head.addWidget(self.badge_label)
         head.addWidget(QLabel(RESEARCH_ONLY))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -150,7 +152,6 @@ class NecrosisPanel(QWidget):
             self.estimate_box,
             self.estimate_label,
             self.definition_table,
-            self.badge_label,
         ):
             layout.addWidget(widget)
         layout.addLayout(buttons)
@@ -224,9 +225,12 @@ class NecrosisPanel(QWidget):
         self.outline_button.setChecked(outlining)
         self.outline_button.setText(DRAW_BED if outlining else OUTLINE_BED)
 
-    def set_unrefined(self) -> None:
-        """Say that tiles are classified but nothing is refined, so that there is no rate yet."""
-        self.grade_label.setText("tiles only so far, nothing refined yet")
+    def set_unrefined(self, *, started: bool) -> None:
+        """Say that there is no rate yet: nothing is refined, or not even a tile classified."""
+        self.rate_label.setText(NO_RESULT)
+        self.grade_label.setText(
+            "tiles only so far, nothing refined yet" if started else "nothing was analyzed yet"
+        )
 
     def set_badge(self, text: str) -> None:
         """Show a warning about the model behind the rate; empty hides it."""

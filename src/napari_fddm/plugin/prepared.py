@@ -40,8 +40,12 @@ class Prepared:
     @classmethod
     def of(cls, opened: AnalysisOpened) -> Self:
         """Copy and count: about 10 ns per cell, so not for the main thread."""
+        held = opened.held
         label_map = LabelMap(
-            opened.corrected.copy(), opened.automatic.copy(), opened.label_geometry
+            opened.corrected.copy(),
+            opened.automatic.copy(),
+            opened.label_geometry,
+            held.copy() if held is not None else opened.corrected != opened.automatic,
         )
         counted = Counted.of(label_map, len(OSTEOSARCOMA))
         return cls(opened, opened.patch.copy(), label_map, counted)

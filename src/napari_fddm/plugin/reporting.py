@@ -28,10 +28,16 @@ def badge_of(model: Mapping[str, Any]) -> str:
     """Return the warning about a model that never saw real tissue, of all or some classes."""
     if not model.get("real_tissue"):
         return SYNTHETIC_BADGE
+    lines = []
+    if model.get("adapted_from"):
+        lines.append(
+            f"The model was adapted from {model['adapted_from']} to the strokes on one slide: "
+            "look at its classes anew."
+        )
     unseen = unseen_classes(model)
-    if not unseen:
-        return ""
-    return f"The model behind this rate never saw real {', '.join(unseen)}."
+    if unseen:
+        lines.append(f"The model behind this rate never saw real {', '.join(unseen)}.")
+    return " ".join(lines)
 
 
 class Reporting(QObject):
@@ -122,9 +128,12 @@ class Reporting(QObject):
             current.rate_seen |= corrected.main.rate is not None
         excluded = current.excluded_mm2 if current is not None else 0.0
         self._panels.classes.set_areas(corrected.areas if corrected else None, excluded)
-        unrefined = current is not None and bool(current.patch.any())
-        if corrected and not corrected.areas.analyzed_mm2 and unrefined:
-            self._panels.necrosis.set_unrefined()
+        # Strokes alone have no rate: the model's labels are still to come.
+        if corrected is None or automatic is None or automatic.areas.analyzed_mm2:
+            return
+        if self._state.busy or not corrected.areas.analyzed_mm2:
+            started = current is not None and bool(current.patch.any())
+            self._panels.necrosis.set_unrefined(started=started)
 
     def _caution(self, current: Analysis | None) -> str:
         """Say why the numbers are not yet those of a finished analysis."""

@@ -66,6 +66,10 @@ class RunPanel(QWidget):
         self.draw_button.setToolTip("Draw a rectangle on the slide and analyze that.")
         self.estimate_label = QLabel()
         self.estimate_label.setWordWrap(True)
+        self.estimate_label.setToolTip(
+            "Tiles without tissue are left out when the run begins. What is refined needs the "
+            "tiles around it, too."
+        )
         default = AnalysisConfig()
         self.stage_box = narrow(QComboBox())
         for stage, title in STAGES.items():

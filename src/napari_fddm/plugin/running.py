@@ -195,7 +195,7 @@ class Running(QObject):
             model=self._state.model_name,
             config={**self._panels.run.config, "tissue": tissue},
             region=request.region,
-            focus=focus_of(self._session.viewer.layers, request.slide),
+            focus=focus_of(self._session.viewer, request.slide),
             existing=existing,
         )
 

@@ -70,7 +70,7 @@ class ScopeChooser(QObject):
             return None
         region = self._drawn(slide) if scope is Scope.DRAWN else None
         if scope is Scope.VIEWPORT:
-            region = viewport_of(self._viewer.layers, slide)
+            region = viewport_of(self._viewer, slide)
             if region is None or region.is_empty:
                 raise ConfigError(
                     "The window shows no part of the slide.", hint="Move the slide into view."

@@ -9,11 +9,13 @@ from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.placement import Placement
 from napari_fddm.plugin.state import SlideInfo
+from napari_fddm.plugin.viewport import shown_region
 from napari_fddm.slides.opening import local_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
     from napari_fddm.core.geometry import YX
@@ -69,28 +71,21 @@ def layer_of(layers: Iterable[Layer], slide: SlideInfo) -> Image | None:
     return next((layer for layer in layers if info_of_layer(layer) == slide), None)
 
 
-def displayed_region(layer: Image) -> Region:
-    """Return the part of an image layer that the canvas shows, level-0 px."""
-    finest = layer.data[0] if layer.multiscale else layer.data
-    shape = finest.shape[:2] if layer.rgb else finest.shape[-2:]
-    downsample = layer.downsample_factors[layer.data_level] if layer.multiscale else (1, 1)
-    (y0, x0), (y1, x1) = (
-        [float(corner[i] * downsample[i]) for i in (-2, -1)]
-        for corner in layer.corner_pixels[:, -2:]
-    )
-    shown = Region(y0, x0, max(0.0, y1 - y0), max(0.0, x1 - x0))
-    return shown.intersection(Region(0, 0, *shape))
+def viewport_of(viewer: ViewerModel, slide: SlideInfo) -> Region | None:
+    """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer.
+
+    From the camera: what napari keeps as a layer's corners is all of it where the image has
+    one level.
+    """
+    layer = layer_of(viewer.layers, slide)
+    if layer is None:
+        return None
+    return shown_region(viewer, layer).intersection(Region(0, 0, *slide.shape))
 
 
-def viewport_of(layers: Iterable[Layer], slide: SlideInfo) -> Region | None:
-    """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer."""
-    layer = layer_of(layers, slide)
-    return displayed_region(layer) if layer is not None else None
-
-
-def focus_of(layers: Iterable[Layer], slide: SlideInfo) -> YX | None:
+def focus_of(viewer: ViewerModel, slide: SlideInfo) -> YX | None:
     """Return the middle of what the canvas shows of a slide, level-0 px; None if it shows none."""
-    shown = viewport_of(layers, slide)
+    shown = viewport_of(viewer, slide)
     if shown is None or shown.is_empty:
         return None
     return (shown.y + shown.height / 2, shown.x + shown.width / 2)
