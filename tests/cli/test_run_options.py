@@ -177,3 +177,8 @@ def test_the_users_own_file_is_found(
     ]  # fmt: skip
     no_definitions_of_the_users.write_text(OWN + "\n[", encoding="utf-8")
     assert_one_line(call("rate", store), "definitions.toml", "TOML")
+
+
+def test_an_analysis_named_as_a_file_is_refused(call: Call, tmp_path: Path):
+    assert_one_line(call("run", SLIDE, "-o", tmp_path / "out.txt"), "out.ome.zarr", "export")
+    assert not any(tmp_path.iterdir())

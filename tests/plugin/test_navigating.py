@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 
 from napari_fddm.core.geometry import Region
 from napari_fddm.plugin.navigator import MAGNIFICATIONS, magnification_text
-from napari_fddm.plugin.slides import slide_layer_data
-from napari_fddm.plugin.viewport import shown_region
+from napari_fddm.plugin.slides import info_of_layer, slide_layer_data, viewport_of
+from napari_fddm.plugin.viewport import center_on, shown_region, zoom_to
 from napari_fddm.slides.array import ArraySlide
 
 pytestmark = pytest.mark.gui
@@ -170,3 +170,18 @@ def test_layers_of_other_readers_have_a_picture_too(nav, tmp_path, qtbot):
         ),
         timeout=10_000,
     )
+
+
+def test_what_the_window_shows_of_a_file_with_one_level_is_not_all_of_it(nav):
+    slide = ArraySlide(np.full((1000, 1400, 3), 240, np.uint8), mpp=MPP, name="one")
+    data, options, _ = slide_layer_data(slide, "array")
+    layer = nav.viewer.add_image(data, **options)
+    assert len(layer.data) == 1
+    zoom_to(nav.viewer, layer, 0.25)  # four canvas pixels for each of the slide's
+    center_on(nav.viewer, layer, 300.0, 400.0)
+    region = viewport_of(nav.viewer, info_of_layer(layer))
+    shown = shown_region(nav.viewer, layer)
+    assert region == shown.intersection(Region(0, 0, 1000, 1400))
+    assert 0 < region.width < 1400
+    assert region.x <= 400 <= region.x_end
+    assert region.y <= 300 <= region.y_end

@@ -52,6 +52,11 @@ def run_slide(
         settings["stage"] = _stage_of(model, quiet=quiet)
     config = load_config(**settings)
     check_tissue(config.tissue)
+    if out is not None and out.suffix not in {"", ".zarr"}:
+        raise StoreError(
+            f"{out.name} cannot be an analysis, which is a folder.",
+            hint=f"Write {out.stem}.ome.zarr; `napari-fddm export` makes one file of it.",
+        )
     if fresh and revise:
         raise ConfigError("--fresh and --revise exclude each other: choose one.")
     wanted = parse_region(region) if region else None
