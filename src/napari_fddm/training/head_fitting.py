@@ -10,6 +10,7 @@ loosened there.
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,14 @@ from torch import nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
+
+
+USUAL_FROM = 512
+"""Unpainted places whose distances are looked at: all of them would take longer than learning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,11 @@ def fit_head(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.M
     settings : HeadFitting
         How.
     """
+    with _one_thread():
+        return _fit(head, examples, settings)
+
+
+def _fit(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.Module:
     new = copy.deepcopy(head).train()
     start = [p.detach().clone() for p in new.parameters()]
     hold = _ties(examples, settings)
@@ -132,6 +144,17 @@ def fit_head(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.M
     return new.eval()
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: a step is so small that threads only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _spread(examples: Examples) -> torch.Tensor:
     """Return the standard deviation of each feature, shape (d,)."""
     known = torch.cat([examples.features, examples.unpainted])
@@ -145,5 +168,6 @@ def _ties(examples: Examples, settings: HeadFitting) -> torch.Tensor:
     scale = _spread(examples).clamp(min=1e-6)
     painted, unpainted = examples.features / scale, examples.unpainted / scale
     nearest = torch.cdist(unpainted, painted).min(dim=1).values
-    usual = torch.cdist(unpainted, unpainted).median()
+    some = unpainted[:: max(1, len(unpainted) // USUAL_FROM)]
+    usual = torch.cdist(some, some).median()
     return 1 - torch.exp(-((nearest / (settings.reach * usual).clamp(min=1e-6)) ** 2))
