@@ -70,7 +70,7 @@ def test_coverage_is_that_of_the_analysis_in_front(bench, two):
         bring_to_front(bench, analysis)
         analysis.layer.data_setitem((np.array([0]), np.array([0])), 2)
         bench.controller.reporting.refresh()
-        assert f"computed on {share}" in detail.text()
+        assert f"on {share} of the slide" in detail.text()
         assert ("1.50 mm² of the slide" in detail.text()) is left_out
 
 

@@ -268,10 +268,9 @@ def _grade_text(report: NecrosisReport) -> str:
 
 
 def _detail_text(corrected: NecrosisReport, automatic: NecrosisReport) -> str:
-    lines = [f"AI {percent(automatic.main.rate)} → corrected {percent(corrected.main.rate)}"]
+    rates = f"AI {percent(automatic.main.rate)} → corrected {percent(corrected.main.rate)}"
     classes = " + ".join(corrected.main.definition.denominator)
-    lines.append(f"{classes}: {corrected.main.denominator_mm2:.2f} mm²")
-    lines.append(f"edited {corrected.edited:.1%} of the analyzed area")
+    rests_on = f"{classes}: {corrected.main.denominator_mm2:.2f} mm²"
     if corrected.coverage is not None:
-        lines.append(f"computed on {corrected.coverage:.0%} of the slide's tissue")
-    return "\n".join(lines)
+        rests_on += f", on {corrected.coverage:.0%} of the slide's tissue"
+    return f"{rates}, edited {corrected.edited:.1%} of the area\n{rests_on}"
