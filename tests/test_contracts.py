@@ -58,7 +58,13 @@ def test_importing_is_cheap_and_needs_no_screen(module: str, forbidden: tuple[st
 
 
 def test_the_public_functions_are_there_and_import_themselves():
-    assert set(napari_fddm.__all__) == {"__version__", "analyze", "necrosis_report", "open_slide"}
+    assert set(napari_fddm.__all__) == {
+        "__version__",
+        "analyze",
+        "necrosis_report",
+        "open_slide",
+        "read_report",
+    }
     for name in napari_fddm.__all__:
         assert getattr(napari_fddm, name)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

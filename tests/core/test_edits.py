@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.cells import ChangedCells
-from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.joining import combined
 from napari_fddm.core.necrosis import ClassAreas, count_labels, necrosis_report
 
 N = 7

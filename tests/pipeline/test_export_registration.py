@@ -264,8 +264,8 @@ def test_both_versions_hold_the_same_values(stored: Any, tmp_path: Path) -> None
     path, _ = stored
     with AnalysisStore.open(path) as store:
         for version in ("0.4", "0.5"):
-            export_version(store, tmp_path / version, version=version)
-    old, new = (zarr.open_group(tmp_path / v, mode="r") for v in ("0.4", "0.5"))
+            export_version(store, tmp_path / f"{version}.zarr", version=version)
+    old, new = (zarr.open_group(tmp_path / f"{v}.zarr", mode="r") for v in ("0.4", "0.5"))
     assert (old.metadata.zarr_format, new.metadata.zarr_format) == (2, 3)
     for part in ("", "labels/patch/", "labels/refined/", "labels/corrected/"):
         for level in ("0", "1"):

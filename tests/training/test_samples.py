@@ -98,10 +98,18 @@ def spread(count: int, *values: int) -> Strokes:
 @pytest.mark.parametrize(
     ("given_strokes", "enough", "words"),
     [
-        (strokes(), False, ("0 places", f"{LEAST_SITES} places or more", "without strokes: BG")),
-        (spread(2, 2, 3), False, ("2 places: VT 1, NC 1", "there are 2", "BG, FH, HC, IF, NT")),
-        (spread(8, 2), False, ("8 places: VT 8", "at least 2 classes")),
-        (spread(8, 2, 3), True, ("VT 4, NC 4", "12 places, spread")),
+        (
+            strokes(),
+            False,
+            ("0 places", f"{LEAST_SITES} places or more", "without strokes: background"),
+        ),
+        (
+            spread(2, 2, 3),
+            False,
+            ("2 places: viable tumor 1, necrosis 1", "there are 2", "background, fibrosis"),
+        ),
+        (spread(8, 2), False, ("8 places: viable tumor 8", "at least 2 classes")),
+        (spread(8, 2, 3), True, ("viable tumor 4, necrosis 4", "12 places, spread")),
         (spread(16, 2, 3), True, ("16 places",)),
     ],
 )

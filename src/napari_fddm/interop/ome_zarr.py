@@ -10,6 +10,7 @@ complete before the group above lists it.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,6 @@ from napari_fddm.interop.levels import create_level, rebuild_levels, write_windo
 from napari_fddm.interop.ozx import opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
     import zarr
     from zarr.abc.store import Store
@@ -278,7 +277,8 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
         try:
             return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
-            if path.is_dir() and not any((path / name).exists() for name in _ROOTS):
+            folder = isinstance(path, Path) and path.is_dir()
+            if folder and not any((path / name).exists() for name in _ROOTS):
                 raise StoreError(
                     f"{path} is a folder, but no OME-Zarr.",
                     hint="An analysis is a folder whose name ends with .fddm.ome.zarr.",

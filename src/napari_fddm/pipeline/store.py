@@ -221,12 +221,8 @@ class AnalysisStore:
     def finish(self, *, complete: bool = True) -> None:
         """Wrap up a run: pyramids, and corrected maps on the new automatic labels.
 
-        While another program is editing, it does the latter itself (`sync`).
-
-        Parameters
-        ----------
-        complete : bool
-            False when the run was cancelled; what it finished is kept.
+        While another program is editing, it does the latter itself (`sync`). A run that was
+        cancelled is not ``complete``; what it finished is kept.
         """
         self._require_writing()
         self._maps.finish(complete=complete)

@@ -117,18 +117,14 @@ class CorrectedLabels(LockableLabels):
         Classes whose cells no hand tool changes: brush, fill, lasso, whatever they do.
     stroke_action : Action or None
         What the stroke that is being drawn does instead of `action`.
-    action_changed : psygnal signal of Action
-        After `action` was set to another value.
-    source_changed : psygnal signal of int
-        After `relabel_source` was set to another value.
+    action_changed, source_changed : psygnal signals of Action, int
+        After `action` or `relabel_source` was set to another value.
     cells_written : psygnal signal of Window
         After cells were written inside a window, also while the layer is hidden.
-    stepped : psygnal signal of object
-        After undo or redo: napari's record of the step.
+    stepped : psygnal signal of object (after undo or redo: napari's record of the step)
     rewritten : psygnal signal of str
-        Anything may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (by
-        other code that called ``refresh``). Also while the layer is hidden, when napari
-        itself says nothing.
+        Anything may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (other
+        code called ``refresh``). Also while the layer is hidden: then napari says nothing.
     """
 
     stepped = Signal(object)
