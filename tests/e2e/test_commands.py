@@ -87,8 +87,13 @@ def test_a_damaged_slide_is_one_line_and_exit_code_2(tmp_path):
 def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(tiny_model, tmp_path):
     store = tmp_path / "s.fddm.ome.zarr"
     arguments = ["run", "synthetic:12000x12000?seed=3&mpp=0.5", "-o", store, "--model", tiny_model]
+    # Whoever was started in the background by a shell does not hear Ctrl-C, nor do its children.
+    heard = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "runpy.run_module('napari_fddm', run_name='__main__', alter_sys=True)"
+    )
     run = subprocess.Popen(
-        [sys.executable, "-m", "napari_fddm", *map(str, arguments), "--batch-size", "2"],
+        [sys.executable, "-c", heard, *map(str, arguments), "--batch-size", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 200
