@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def combined(edits: Sequence[Edit]) -> Edit | None:
-    """Return one edit that does what several do one after the other; None if that is nothing.
+    """Return one edit that does what several do one after the other; None if there are none.
 
     It is called after the last one's tool.
     """
@@ -37,12 +37,12 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
         follows[part][changed] = edit.following_cells
         touched[part] |= changed
     shape, tool = edits[-1].shape, edits[-1].tool
-    changed = touched & ((before != after) | follows)  # given back to the model is a change
-    inner = tight_window(changed)
+    # Also where the value is what it was: whose it is, a person's or the model's, may differ.
+    inner = tight_window(touched)
     if inner is None:
         return None
     part = inner.slices
-    mask = np.ascontiguousarray(changed[part])
+    mask = np.ascontiguousarray(touched[part])
     window = Window(y + inner.y, x + inner.x, inner.height, inner.width)
     kept = follows[part][mask]
     return Edit(

@@ -102,13 +102,13 @@ class AdaptPanel(QWidget):
             layout.addWidget(box)
         return question, progress, answer
 
-    def set_possible(self, *, analysis: bool, busy: bool) -> None:
-        """Whether there is an analysis that may change, and whether the engine is at work."""
-        self._free = analysis and not busy
+    def set_possible(self, *, analysis: bool, busy: bool, locked: bool = False) -> None:
+        """Whether there is an analysis, the engine is at work, and nothing may change."""
+        self._free = analysis and not busy and not locked
         self.ask_button.setEnabled(self._free)
         self.learn_button.setEnabled(self._free and self._enough)
-        self.use_button.setEnabled(self._free)
-        self.back_button.setEnabled(self._free)
+        self.use_button.setEnabled(not busy and not locked)
+        self.back_button.setEnabled(not busy and not locked)
 
     def set_question(self, text: str | None, name: str = "", *, enough: bool = False) -> None:
         """Show what there is to learn from and ask; None asks nothing."""

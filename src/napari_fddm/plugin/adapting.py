@@ -290,8 +290,11 @@ class Adapting(QObject):
 
     def _show_possible(self) -> None:
         current = self._session.current
-        free = current is not None and not current.locked
-        self._panel.set_possible(analysis=free, busy=self._state.busy)
+        self._panel.set_possible(
+            analysis=current is not None,
+            busy=self._state.busy,
+            locked=current is not None and bool(current.locked),
+        )
 
 
 def _flushed(analysis: Analysis) -> None:

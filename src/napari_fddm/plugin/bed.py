@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.pipeline.tumor_bed import DECIMALS, tumor_bed_record
 from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing, show_outline
+from napari_fddm.plugin.viewport import is_active
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,7 @@ class TumorBed(QObject):
         layer, layers = self._drawing(analysis), self._viewer.layers
         if analysis.tumor_bed and slide is not None and layer is None:
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
-        elif layer is not None and layers[-1] is not layer:
+        elif layer is not None and layers.index(layer) < len(layers) - 1:
             layers.move(layers.index(layer), len(layers))  # classes must not hide it
         self._on_session_locked(analysis)
 
@@ -132,8 +133,7 @@ class TumorBed(QObject):
             self._viewer.layers.selection.active = analysis.layer
 
     def _is_drawn_on(self, layer: Shapes) -> bool:
-        active = self._viewer.layers.selection.active is layer
-        return active and str(layer.mode).startswith("add_")
+        return is_active(self._viewer, layer) and str(layer.mode).startswith("add_")
 
     def _show_mode(self, _event: Any = None) -> None:
         analysis = self._session.current

@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.connections import Connections
-from napari_fddm.plugin.viewport import hide_ring_box
+from napari_fddm.plugin.viewport import hide_ring_box, is_active
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis
@@ -92,7 +92,7 @@ class Tooling(QObject):
         layer = self._layer
         if layer is None:
             return
-        in_hand = self._session.viewer.layers.selection.active is layer
+        in_hand = is_active(self._session.viewer, layer)
         self._panel.set_tool(layer.tool if in_hand else None)
         self._panel.set_action(layer.action if in_hand else None)
         self._panel.set_source(layer.relabel_source)

@@ -22,6 +22,12 @@ _HALF_PIXEL = 0.5
 """napari's coordinates are those of pixel centers, ours of pixel edges."""
 
 
+def is_active(viewer: ViewerModel, layer: Layer) -> bool:
+    """Return whether a layer is the one in front; napari may hand out wrappers of it."""
+    active = viewer.layers.selection.active
+    return getattr(active, "__wrapped__", active) is getattr(layer, "__wrapped__", layer)
+
+
 def world_per_pixel(viewer: ViewerModel, layer: Image) -> float:
     """Return the length of a level-0 pixel in world units.
 
