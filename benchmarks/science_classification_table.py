@@ -57,7 +57,9 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
     for split, title in TITLES.items():
         here = [line for line in lines if line["split"] == split]
         methods = {m: [line for line in here if line["method"] == m] for m in NAMES}
-        methods = {m: folds for m, folds in methods.items() if folds}
+        folds = {line["fold"] for line in here}
+        # Some folds of a method are no result: their slides are not those of the others.
+        methods = {m: own for m, own in methods.items() if len(own) == len(folds) > 0}
         if REFERENCE in methods:
             yield from ("", f"### {title}", "")
             yield from table(methods)

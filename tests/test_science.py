@@ -142,8 +142,10 @@ def test_the_classification_table_pools_folds_and_tells_classes_and_patients_apa
     assert shown["s of training per fold"] == "3"
 
 
-def test_a_split_that_is_not_measured_yet_has_no_table():
-    text = list(classification_tables(lines_of("frozen", split="slide", seconds=1.0)))
+def test_what_is_not_measured_to_its_end_is_not_shown():
+    lines = [*lines_of("frozen", "slide", seconds=1.0), lines_of("lora", "slide", seconds=1.0)[0]]
+    text = list(classification_tables(lines))
+    assert not any(NAMES["lora"] in line for line in text)
     assert sum(line.startswith("### By slide") for line in text) == 1
     assert not any(line.startswith("### By patient") for line in text)
 
