@@ -254,7 +254,7 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
         architecture = architecture_of(base.card)
         if settings.radiomics not in (None, base.card.classifier.radiomics):
             raise TrainingError(
-                f"--radiomics cannot differ from that of {settings.base}: its heads are trained on.",
+                f"--radiomics cannot differ from that of {settings.base}: its heads go on.",
                 hint="Leave it out, or train without --base.",
             )
     else:
