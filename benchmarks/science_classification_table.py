@@ -63,6 +63,9 @@ def tables(lines: Sequence[Line]) -> Iterator[str]:
         if REFERENCE in methods:
             yield from ("", f"### {title}", "")
             yield from table(methods)
+            missing = "; ".join(name for m, name in NAMES.items() if m not in methods)
+            if missing:
+                yield from ("", f"Not measured to the end yet: {missing}.")
 
 
 def table(methods: dict[str, list[Line]]) -> Iterator[str]:

@@ -145,7 +145,10 @@ def test_the_classification_table_pools_folds_and_tells_classes_and_patients_apa
 def test_what_is_not_measured_to_its_end_is_not_shown():
     lines = [*lines_of("frozen", "slide", seconds=1.0), lines_of("lora", "slide", seconds=1.0)[0]]
     text = list(classification_tables(lines))
-    assert not any(NAMES["lora"] in line for line in text)
+    assert not any(line.startswith(f"| {NAMES['lora']}") for line in text)
+    assert text[-1].startswith("Not measured to the end yet: ")
+    assert NAMES["lora"] in text[-1]
+    assert NAMES["frozen"] not in text[-1].split(": ")[1].split("; ")
     assert sum(line.startswith("### By slide") for line in text) == 1
     assert not any(line.startswith("### By patient") for line in text)
 
