@@ -1,11 +1,15 @@
-"""The refinement benchmark's arithmetic, on maps whose scores are known."""
+"""The arithmetic of the science benchmarks, on maps and counts whose scores are known."""
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
+
 import numpy as np
 import pytest
-from benchmarks.science_classification import COLOR, interval
-from benchmarks.science_classification import tables as classification_tables
+from benchmarks.science_classification import by_slide, folds_of, measure
+from benchmarks.science_classification_table import COLOR, NAMES, accuracy, interval, pooled
+from benchmarks.science_classification_table import tables as classification_tables
 from benchmarks.science_page import write_section
 from benchmarks.science_scores import (
     bootstrap_difference,
@@ -19,7 +23,11 @@ from benchmarks.science_scores import (
 from benchmarks.science_table import tables
 
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.training import held_out
+from napari_fddm.training.composites import Texture
 from napari_fddm.training.region_data import RegionMeta, RegionSlide
+from napari_fddm.training.stage1 import Stage1Settings
+from napari_fddm.training.step_log import RunLog
 from tests.support.regions import coded_slide, one_hot
 
 
@@ -93,13 +101,6 @@ def test_a_method_measured_on_some_slides_is_compared_on_these():
     assert f"(1 slides) | 100.0 | +{gain:.1f}" in row
 
 
-def fold_of(*pairs, seconds=2.0):
-    """Return what a card says of a fold: a confusion for each case."""
-    cases = {f"case-{n}": {"confusion": m.tolist()} for n, m in enumerate(pairs)}
-    total = {"confusion": sum(pairs).tolist(), "cases": cases}
-    return {"model": total, "color alone": total, "seconds": seconds}
-
-
 def confusion_of(**counts):
     matrix = np.zeros((7, 7), np.int64)
     for pair, count in counts.items():
@@ -108,22 +109,92 @@ def confusion_of(**counts):
     return matrix
 
 
-def test_the_classification_table_pools_folds_and_gives_intervals_over_slides_only():
-    folds = [
-        fold_of(confusion_of(VT_VT=8, VT_NC=2, NT_NT=10)),
-        fold_of(confusion_of(NC_NC=5, NC_NT=5, NT_NT=10), seconds=4.0),
+def judged(slide, **counts):
+    confusion = confusion_of(**counts).tolist()
+    return {"slide": slide, "patient": slide[0], "confusion": confusion}
+
+
+SLIDES = (
+    [judged("A/1", VT_VT=8, VT_NC=2), judged("A/2", NT_NT=10)],
+    [judged("B/1", NC_NC=5, NC_NT=5), judged("B/2", NT_NT=9, NT_VT=1)],
+)
+
+
+def lines_of(method, split="patient", **more):
+    return [
+        {"split": split, "fold": n, "method": method, "slides": slides} | more
+        for n, slides in enumerate(SLIDES)
     ]
-    lines = classification_tables({"patient": {"heads": folds}, "slide": {"heads": folds}})
-    by_patient, by_slide = [line for line in lines if line.startswith("| heads")]
-    assert by_patient == "| heads | 76.7 | 80.0 | 50.0 | 100.0 | 3 |"
-    assert by_slide.startswith("| heads | 76.7 [")
-    assert sum(line.startswith(f"| {COLOR}") for line in lines) == 2
 
 
-def test_the_interval_of_equal_slides_is_a_point():
-    same = [fold_of(*[confusion_of(VT_VT=3, NT_VT=1, NT_NT=3, NC_NC=4)] * 5)]
-    low, high = interval(same, "model")
-    assert low == high == pytest.approx(100 * (1 + 0.75 + 1) / 3)
+def test_the_classification_table_pools_folds_and_tells_classes_and_patients_apart():
+    lines = [*lines_of("lora", seconds=3.0), *lines_of(COLOR), *lines_of("frozen", seconds=2.0)]
+    text = list(classification_tables(lines))
+    assert "40 patches of 4 slides of 2 patients, 2 folds." in text
+    rows = [line.strip("| ").split(" | ") for line in text if line.startswith("| ")]
+    assert [row[0] for row in rows[1:]] == [NAMES[m] for m in (COLOR, "frozen", "lora")]
+    shown = dict(zip(rows[0], rows[3], strict=True))
+    assert shown["balanced accuracy, % [95 %]"].startswith("75.0 [")
+    assert shown["against frozen features [95 %]"] == "+0.0 [+0.0, +0.0]"
+    recall = [shown[f"recall {name}, %"] for name in ("VT", "NC", "NT")]
+    assert recall == ["80.0", "50.0", "95.0"]
+    assert (shown["accuracy A, %"], shown["accuracy B, %"]) == ("90.0", "70.0")
+    assert shown["s of training per fold"] == "3"
+
+
+def test_what_is_not_measured_to_its_end_is_not_shown():
+    lines = [*lines_of("frozen", "slide", seconds=1.0), lines_of("lora", "slide", seconds=1.0)[0]]
+    text = list(classification_tables(lines))
+    assert not any(line.startswith(f"| {NAMES['lora']}") for line in text)
+    assert text[-1].startswith("Not measured to the end yet: ")
+    assert NAMES["lora"] in text[-1]
+    assert NAMES["frozen"] not in text[-1].split(": ")[1].split("; ")
+    assert sum(line.startswith("### By slide") for line in text) == 1
+    assert not any(line.startswith("### By patient") for line in text)
+
+
+def test_the_interval_of_equal_slides_is_a_point_and_of_unequal_ones_around_the_mean():
+    same = [judged(f"A/{n}", VT_VT=3, NT_VT=1, NT_NT=3, NC_NC=4) for n in range(5)]
+    assert interval(same) == pytest.approx((100 * (1 + 0.75 + 1) / 3,) * 2)
+    unequal = [*same, judged("A/9", VT_NT=3, NT_NT=4, NC_VT=4)]
+    low, high = interval(unequal)
+    assert low < 100 * np.mean([15 / 18, 19 / 24, 20 / 24]) < high
+    assert accuracy(pooled(unequal)) == pytest.approx(54 / 66)
+
+
+TILES = [
+    Texture(Path(f"{case}{n}.png"), value, case, f"{case}/{n}")
+    for case, value in (("A", 2), ("B", 3), ("C", 7))
+    for n in range(3)
+]
+
+
+def test_no_fold_learns_from_the_patient_or_the_slide_that_it_judges():
+    folds = folds_of(TILES)
+    assert [(f.split, f.number) for f in folds] == list(product(("patient", "slide"), range(3)))
+    for fold in folds:
+        rows = held_out.real_rows(fold.tiles, test=fold.judged, by="slide")
+        assert {row["split"] for row in rows} == {"train", "test"}  # nothing to choose weights by
+        patient_of = {t.slide: t.case for t in fold.tiles}
+        sides = {s: {str(r["case"]) for r in rows if r["split"] == s} for s in ("train", "test")}
+        assert not sides["train"] & sides["test"]
+        if fold.split == "patient":
+            assert not {patient_of[s] for s in sides["train"]} & {
+                patient_of[s] for s in sides["test"]
+            }
+
+
+def test_what_is_in_the_results_is_not_measured_again(tmp_path):
+    fold = folds_of(TILES)[1]
+    scores = {"cases": {"B/0": {"confusion": confusion_of(NC_NC=2).tolist()}}}
+    slides = by_slide(scores, fold)
+    assert slides == [judged("B/0", NC_NC=2)]
+    results = RunLog(tmp_path / "results.jsonl")
+    results.append(**fold.key("frozen"), slides=slides, seconds=1.0)
+    before = results.path.read_text()
+    measure(tmp_path, results, fold, "frozen", Stage1Settings())
+    assert results.path.read_text() == before
+    assert list(tmp_path.iterdir()) == [results.path]
 
 
 def test_a_section_is_put_between_its_markers_and_nothing_else_changes(tmp_path):

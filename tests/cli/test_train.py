@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_fddm.core.cards import read_card
 from tests.support.commands import SLIDE, Call, assert_one_line
 from tests.support.training import write_rows, write_tiles
 
@@ -63,6 +64,21 @@ def test_tiles_are_trained_on_in_one_command(call: Call, tiles: Path, tmp_path: 
     assert call(*command)[1] == out
     assert_one_line(call(*command, "--lr", 0.1), "other settings: lr", "--fresh")
     assert call(*command, "--lr", 0.1, "--fresh")[0] == 0
+
+
+def test_radiomics_are_switched_on_for_a_network_and_not_for_one_gone_on_from(
+    call: Call, tiles: Path, tmp_path: Path
+):
+    model = tmp_path / "m"
+    command = ("train", "classifier", "--manifest", tiles, "--hold-out", "a")
+    code, out, _ = call(*command, "-o", model, *TRAIN, "--radiomics")
+    assert code == 0
+    assert "gate: image" in out
+    assert read_card(model).classifier.radiomics == ("first_order", "glcm")
+    further = (*command, "-o", tmp_path / "n", "--base", model, "--steps", 1, "--device", "cpu")
+    assert_one_line(call(*further, "--no-radiomics"), "--radiomics", "--base")
+    assert call(*further)[0] == 0
+    assert read_card(tmp_path / "n").classifier.radiomics == ("first_order", "glcm")
 
 
 def test_what_a_user_can_mend_is_one_line(call: Call, tiles: Path, tmp_path: Path):

@@ -105,6 +105,29 @@ def test_a_flat_head_and_a_tree_that_say_the_same_have_the_same_loss():
     )
 
 
+def test_a_flat_head_unlearns_the_classes_that_are_no_leaf():
+    logits = torch.randn(25, 7, dtype=torch.float64, requires_grad=True)
+    targets = torch.tensor([1, 2, 6] * 8 + [-1])
+    loss = HierarchicalLoss(OSTEOSARCOMA_TREE.pruned(ORDER), SHORTS).double()
+    parts = loss.level_losses(logits, targets)
+    reached = torch.tensor([24.0, 16.0], dtype=torch.float64)
+    # unweighted, the levels and what lies outside are the plain cross-entropy
+    torch.testing.assert_close(
+        (parts * reached).sum() / 24 + loss.outside_loss(logits, targets),
+        functional.cross_entropy(logits, targets, ignore_index=-1),
+    )
+    loss(logits, targets).backward()
+    assert (logits.grad[:24, [0, 3, 4, 5]] > 0).all()
+    assert (logits.grad[24] == 0).all()
+
+
+def test_a_tree_head_has_nothing_outside_its_leaves():
+    log_probs = leaf_log_probabilities(THREE, torch.randn(6, 4), SHORTS)
+    loss = HierarchicalLoss(THREE, SHORTS)
+    assert loss.outside_loss(log_probs, torch.tensor([1, 2, 6] * 2)) == 0
+    assert loss.outside_loss(log_probs, torch.full((6,), -1)) == 0
+
+
 @pytest.mark.parametrize("value", [0.01, 0.1, 0.2, 0.7, 3.0])
 def test_p36_a_weight_settles_where_the_formula_says(value):
     tree = ClassTree((("root", ("a", "b")),))

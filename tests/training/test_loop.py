@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.models.device import ComputeDevice
+from napari_fddm.training import loop
 from napari_fddm.training.loop import LoopSettings, run_loop
 from napari_fddm.training.step_log import RunLog
 from tests.support.training import drained
@@ -74,6 +75,21 @@ def test_a_killed_training_ends_as_one_without_a_break(tmp_path, killed_after):
     ):
         assert torch.equal(one, other), name
     assert lines(tmp_path / "stopped") == lines(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("killed_after", [7, 21])  # 21: all steps taken, the end not logged
+def test_the_seconds_of_a_killed_training_are_all_of_its_seconds(
+    tmp_path, killed_after, monkeypatch
+):
+    clock = iter(range(1000))
+    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+    stopped = run(Line(), tmp_path)
+    for _ in range(killed_after):
+        next(stopped)
+    del stopped
+    drained(run(Line(), tmp_path))
+    (last,) = [r for r in RunLog(tmp_path / "log.jsonl").records() if r.get("end")]
+    assert last["seconds"] == SETTINGS.steps  # one for each step, those before the kill too
 
 
 def test_a_finished_training_is_not_done_again(tmp_path):

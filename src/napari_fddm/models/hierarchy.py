@@ -202,7 +202,9 @@ class HierarchicalLoss(nn.Module):
     cross-entropy is over the samples that reach a split there; 0 where none does. The
     weight exp(−s) settles at ``clip(0.2 / CE, 0.2, 3)``.
 
-    It is computed from the classes' log-probabilities, so it suits a flat head too.
+    It is computed from the classes' log-probabilities, so it suits a flat head too. Such a
+    head also has channels of classes that are no leaf: ``−log P(any leaf)`` is added, 0 for
+    a head that is a tree, or nothing would ever teach it not to say them.
 
     Parameters
     ----------
@@ -223,6 +225,7 @@ class HierarchicalLoss(nn.Module):
         super().__init__()
         index = {name: i for i, name in enumerate(classes)}
         self.levels = tree.levels
+        self._leaves = [index[leaf] for leaf in tree.leaves]
         self._splits = [
             (split.depth, [[index[leaf] for leaf in answer] for answer in split.answers])
             for split in tree.splits
@@ -270,7 +273,14 @@ class HierarchicalLoss(nn.Module):
     def forward(self, log_probs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the loss; see `level_losses`."""
         losses = self.level_losses(log_probs, targets)
-        return (torch.exp(-self.s) * losses).sum() + REGULARIZATION * self.s.sum()
+        leveled = (torch.exp(-self.s) * losses).sum() + REGULARIZATION * self.s.sum()
+        return leveled + self.outside_loss(log_probs, targets)
+
+    def outside_loss(self, log_probs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the mean of −log P(any leaf) over the samples; arguments as in `level_losses`."""
+        own = log_probs[targets >= 0]
+        leaves = torch.logsumexp(own[:, self._leaves], dim=1)
+        return (torch.logsumexp(own, dim=1) - leaves).sum() / max(1, len(own))
 
     @torch.no_grad()
     def clamp_(self) -> None:

@@ -122,6 +122,7 @@ class _State:
     best_score: float | None = None
     waited: int = 0
     best: dict[str, torch.Tensor] | None = None
+    seconds: float = 0.0
 
 
 def run_loop(
@@ -167,7 +168,7 @@ def run_loop(
     state = _resume(module, parts, checkpoint, about)
     log.rewind(state.step)
     yield Progress("training", state.step, settings.steps)
-    started, first = time.monotonic(), state.step
+    started = time.monotonic() - state.seconds
     while state.step < settings.steps and not _is_patience_over(state, settings):
         loss = _step(task, settings, compute, parameters, optimizer, scaler, state.step)
         schedule.step()
@@ -178,6 +179,7 @@ def run_loop(
             log.append(step=state.step, loss=round(loss, 6), lr=lr)
         if state.step % settings.validate_every == 0 or state.step == settings.steps:
             _validate(task, state, log)
+        state.seconds = time.monotonic() - started
         if state.step % settings.save_every == 0 or state.step == settings.steps:
             _save(module, parts, checkpoint, about, state)
         yield Progress(f"loss {loss:.3f}", state.step, settings.steps)
@@ -186,8 +188,8 @@ def run_loop(
     if state.best is not None:
         module.load_state_dict(state.best, strict=False)
     module.eval()
-    if state.step > first:
-        log.append(step=state.step, seconds=round(time.monotonic() - started, 1), end=True)
+    if not any(record.get("end") for record in log.records()):
+        log.append(step=state.step, seconds=round(state.seconds, 1), end=True)
     return LoopResult(state.step, state.best_step or state.step, state.best_score, stopped)
 
 
@@ -273,6 +275,7 @@ def _save(
         best_step=state.best_step,
         best_score=state.best_score,
         waited=state.waited,
+        seconds=state.seconds,
         **{name: part.state_dict() for name, part in parts.items()},
     )
 
@@ -292,5 +295,10 @@ def _resume(module: nn.Module, parts: dict[str, Any], path: Path, about: dict[st
     for name, part in parts.items():
         part.load_state_dict(copy.deepcopy(stored[name]))
     return _State(
-        stored["step"], stored["best_step"], stored["best_score"], stored["waited"], stored["best"]
+        stored["step"],
+        stored["best_step"],
+        stored["best_score"],
+        stored["waited"],
+        stored["best"],
+        stored.get("seconds", 0.0),
     )

@@ -69,7 +69,7 @@ class Stage1Settings:
         Edge to which tiles are resized.
     radiomics : tuple of {"first_order", "glcm"} or None
         Features of the tile that a gate fuses with the image's, for its class; None for
-        the architecture's own.
+        those of the architecture or of ``base``.
     balanced : bool
         Whether classes, and cases within a class, count alike.
     loop : LoopSettings
@@ -252,6 +252,11 @@ def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> d
 def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Architecture, str, str]:
     if base is not None:
         architecture = architecture_of(base.card)
+        if settings.radiomics not in (None, base.card.classifier.radiomics):
+            raise TrainingError(
+                f"--radiomics cannot differ from that of {settings.base}: its heads go on.",
+                hint="Leave it out, or train without --base.",
+            )
     else:
         architecture = find_architecture(settings.arch)
         if settings.radiomics is not None:
