@@ -22,7 +22,9 @@ from napari_fddm.models.device import choose_device
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.slides.opening import open_slide
+from napari_fddm.training.composites import LABEL_CLASSES
 from napari_fddm.training.feature_cache import FeatureCache, TileFeatures, cache_key
+from napari_fddm.training.from_rows import drained
 from napari_fddm.training.judging import Heads
 from napari_fddm.training.synthetic_data import load_or_make_tiles
 from napari_fddm.training.tile_features import feature_events
@@ -31,7 +33,6 @@ BESIDE = Path(__file__).parents[2] / "shared" / "data"
 DATA = Path(os.environ.get("NAPARI_FDDM_DATA", BESIDE))
 MOSAICS = DATA / "wsi" / "osteosarcoma-mosaics"
 PATIENTS = ("Case-3", "Case-48", "P9")
-CLASS_OF = {"necrosis": "NC", "viable_tumor": "VT", "non_tumor": "NT"}
 MPP = 1.0  # assumed, as the mosaics' description says
 SYNTHETIC_TILES, SYNTHETIC_SEED = 420, 90_000
 HEAD_STEPS = 300
@@ -54,14 +55,6 @@ class Mosaic:
     grid: TileGrid
     truth: np.ndarray
     features: dict[tuple[int, int], TileFeatures]
-
-
-def drain(events):
-    while True:
-        try:
-            next(events)
-        except StopIteration as stop:
-            return stop.value
 
 
 def plain_model(work: Path) -> LoadedModel:
@@ -108,11 +101,11 @@ def load_mosaic(work: Path, model: LoadedModel, patient: str) -> Mosaic:
         about = json.loads((MOSAICS / f"{patient}_mosaic.gt.json").read_text(encoding="utf-8"))
         for tile in about["tiles"]:
             y, x, h, w = (tile[k] // 256 for k in ("y", "x", "h", "w"))
-            truth[y : y + h, x : x + w] = OSTEOSARCOMA[CLASS_OF[tile["label"]]].value
+            truth[y : y + h, x : x + w] = OSTEOSARCOMA[LABEL_CLASSES[tile["label"]]].value
         key = cache_key({"fingerprint": slide.fingerprint, "mpp": MPP}, model.identity)
         cache = FeatureCache(work / "features", key)
         index = [(int(r), int(c)) for r, c in np.argwhere(truth)]
-        features = drain(feature_events(slide, grid, index, model, cache, batch_size=8))
+        features = drained(feature_events(slide, grid, index, model, cache, batch_size=8))
     return Mosaic(grid, truth, features)
 
 

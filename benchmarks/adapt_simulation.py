@@ -23,7 +23,6 @@ from benchmarks.adapt_base import (
     MOSAICS,
     PATIENTS,
     Mosaic,
-    drain,
     load_mosaic,
     load_or_train_heads,
     plain_model,
@@ -31,11 +30,13 @@ from benchmarks.adapt_base import (
 )
 from benchmarks.adapt_strokes import simulated_strokes
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.training.from_rows import drained
 from napari_fddm.training.guidance import NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.judging import Heads, cell_inputs, predict, tile_inputs
 from napari_fddm.training.learning import Learned, learn_events
 from napari_fddm.training.reference import REFERENCE_TILES, choose_reference
 from napari_fddm.training.samples import PaintedSamples, painted_samples
+from napari_fddm.training.scores import balanced_accuracy, confusion
 
 TESTED = ("Case-3", "Case-48")
 TILE_UM = 256.0
@@ -105,7 +106,7 @@ def tried(mosaic: Mosaic, heads: Heads, sites: int, options: argparse.Namespace,
     try:
         StrokeCounts.of(samples, OSTEOSARCOMA).require_enough()
         reference = choose_reference(mosaic.truth > 0, painted, REFERENCE_TILES)
-        learned = drain(learn_events(heads, samples, mosaic.features, reference, OSTEOSARCOMA))
+        learned = drained(learn_events(heads, samples, mosaic.features, reference, OSTEOSARCOMA))
     except NotEnoughStrokesError:
         refused = True
     new = learned.heads if isinstance(learned, Learned) else heads
@@ -145,7 +146,7 @@ def scores(mosaic: Mosaic, heads: Heads, rest: list[tuple[int, int]]) -> tuple[f
 
 
 def balanced(predicted: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.mean([(predicted[truth == c] == c).mean() for c in np.unique(truth)]))
+    return balanced_accuracy(confusion(truth - 1, predicted - 1, len(OSTEOSARCOMA)))
 
 
 def table(results: Results, options: argparse.Namespace) -> str:

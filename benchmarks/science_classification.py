@@ -18,19 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.science_classification_table import COLOR, write_page
 from napari_fddm.core.cards import CARD_NAME, read_card
-from napari_fddm.core.class_names import ClassNames
 from napari_fddm.training.composites import read_textures
-from napari_fddm.training.datasets import build_dataset
-from napari_fddm.training.held_out import COLUMNS, held_out_groups, real_rows
+from napari_fddm.training.from_rows import train_on_rows
+from napari_fddm.training.held_out import held_out_groups, real_rows
 from napari_fddm.training.loop import LoopSettings
-from napari_fddm.training.manifest import read_manifest, write_manifest
 from napari_fddm.training.patches import PatchSettings
-from napari_fddm.training.splits import split_manifest
-from napari_fddm.training.stage1 import Stage1Settings, train_stage1
+from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
 
     from napari_fddm.core.cards import ModelCard
     from napari_fddm.training.composites import Texture
@@ -119,15 +116,9 @@ def measure(work: Path, results: RunLog, fold: Fold, method: str, settings: Stag
 
 def train(work: Path, out: Path, fold: Fold, settings: Stage1Settings) -> ModelCard:
     """Train without what is left out; patches and features are the same for all."""
-    manifest = out / "manifest.csv"
     # A slide is a case here in both splits, so that the card counts each slide apart.
     rows = real_rows(fold.tiles, test=fold.judged, by="slide")
-    write_manifest(manifest, rows, COLUMNS)
-    names = ClassNames()
-    divided = split_manifest(read_manifest(manifest, names))
-    dataset = _drained(build_dataset(divided, work / "patches", PatchSettings(), names))
-    card: ModelCard = _drained(train_stage1(dataset, out, settings, features=work / "features"))
-    return card
+    return train_on_rows(rows, out, work, PatchSettings(), settings)
 
 
 def by_slide(scores: dict[str, Any], fold: Fold) -> list[dict[str, Any]]:
@@ -137,14 +128,6 @@ def by_slide(scores: dict[str, Any], fold: Fold) -> list[dict[str, Any]]:
         {"slide": slide, "patient": patients[slide], "confusion": said["confusion"]}
         for slide, said in scores["cases"].items()
     ]
-
-
-def _drained(run: Generator[Any, None, Any]) -> Any:
-    while True:
-        try:
-            next(run)
-        except StopIteration as stop:
-            return stop.value
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.science_page import write_section
-from benchmarks.science_scores import RESAMPLES, bootstrap_difference
+from benchmarks.science_scores import RESAMPLES, bootstrap_difference, in_points
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.training.scores import balanced_accuracy, scores_of
 from napari_fddm.training.step_log import RunLog
@@ -146,8 +146,7 @@ def interval(slides: Sequence[Line], seed: int = 0) -> tuple[float, float]:
 def difference(slides: Sequence[Line], reference: Sequence[Line]) -> str:
     """Return the gain in balanced accuracy, points, with its interval over the same slides."""
     ours, theirs = ({s["slide"]: [s] for s in side} for side in (slides, reference))
-    middle, low, high = bootstrap_difference(ours, theirs, percent)
-    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return in_points(bootstrap_difference(ours, theirs, percent))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from PIL import Image
 
 from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.composites import read_textures
+from napari_fddm.training.default import COMPOSITES, EMBEDDING, HELD_OUT, MAP_SEEDS
 from napari_fddm.training.image_regions import ImageSource, embedded_images, out_of_fold
 from napari_fddm.training.region_data import (
     RegionSet,
@@ -31,15 +32,10 @@ if TYPE_CHECKING:
     from napari_fddm.models.bundle import LoadedModel
 
 MODEL = "fddm-small"
-EMBEDDING = 384
-TRAIN_SEEDS = range(20_000, 20_014)
 TEST_SEEDS = range(50_000, 50_010)
 """Unseen by both stages: stage 1 was trained on seeds from 10 000."""
 OVERLAP_SEEDS = TEST_SEEDS[:4]
-TRAIN_COMPOSITES, TEST_COMPOSITES = 12, 6
-HELD_OUT = ("P9", "Case-48/C20", "Case-3/A12", "Case-3/A8")
-"""Non-tumor of an unseen patient; viable tumor and necrosis come from one patient each,
-so of unseen slides of that patient."""
+TEST_COMPOSITES = 6
 IMAGES_PER_PATIENT = 2
 
 
@@ -90,7 +86,7 @@ def shifted_stain_tests(work: Path, model: LoadedModel) -> list[RegionSlide]:
 def synthetic_training(work: Path, model: LoadedModel) -> Path:
     """Make the training windows and return their dataset."""
     folder = work / "train-synthetic"
-    for _ in synthetic_regions(folder, TRAIN_SEEDS, model, stage1=MODEL, stains=SEEN):
+    for _ in synthetic_regions(folder, MAP_SEEDS, model, stage1=MODEL, stains=SEEN):
         pass
     return folder
 
@@ -105,7 +101,7 @@ def composites(
         texture_folds(textures, HELD_OUT),
         model,
         EMBEDDING,
-        train=TRAIN_COMPOSITES,
+        train=COMPOSITES,
         test=TEST_COMPOSITES if tests else 0,
         stage1=f"linear heads on the frozen backbone of {MODEL}",
         shifted_tests=True,

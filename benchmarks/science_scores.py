@@ -126,3 +126,9 @@ def bootstrap_difference(
     ]
     low, high = np.nanpercentile(draws, [2.5, 97.5])
     return difference(cases), float(low), float(high)
+
+
+def in_points(interval: tuple[float, float, float]) -> str:
+    """Write a difference with its interval, e.g. "+2.1 [+0.5, +4.0]"."""
+    middle, low, high = interval
+    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"

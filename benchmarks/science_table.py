@@ -17,6 +17,7 @@ from benchmarks.science_page import write_section
 from benchmarks.science_scores import (
     bootstrap_difference,
     boundary_f,
+    in_points,
     mean_iou,
     rate_error,
 )
@@ -85,7 +86,7 @@ def table(methods: dict[str, Cases]) -> Iterator[str]:
     for source in ("cells", "tiles"):
         one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in ("bridge", "direct"))
         if one in methods and direct in methods:
-            gain = _interval(bootstrap_difference(methods[one], methods[direct], mean_iou))
+            gain = in_points(bootstrap_difference(methods[one], methods[direct], mean_iou))
             yield ""
             yield f"{title_of(one)} against {title_of(direct)}: mIoU {gain} points."
 
@@ -98,9 +99,9 @@ def row(name: str, cases: Cases, reference: Cases, raw: Cases) -> str:
     error = rate_error(flat)
     gain = change = ""
     if name != REFERENCE:
-        gain = _interval(bootstrap_difference(cases, paired, mean_iou))
+        gain = in_points(bootstrap_difference(cases, paired, mean_iou))
         if not np.isnan(error):
-            change = _interval(bootstrap_difference(cases, paired, rate_error))
+            change = in_points(bootstrap_difference(cases, paired, rate_error))
     subset = "" if len(slides) == sum(map(len, reference.values())) else f" ({len(slides)} slides)"
     seconds = float(np.median([s["seconds"] for s in flat]))
     before = rate_error([s for part in _only(raw, slides).values() for s in part])
@@ -127,11 +128,6 @@ def title_of(name: str) -> str:
     if network == "direct" or steps == "1":
         return what if network == "direct" else f"{what}, S = 1"
     return f"{what}, S = {steps}, η = {eta}, N = {samples}"
-
-
-def _interval(values: tuple[float, float, float]) -> str:
-    middle, low, high = values
-    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 if __name__ == "__main__":

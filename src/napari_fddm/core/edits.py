@@ -133,6 +133,10 @@ class Edit:
         follows = self.after == automatic
         return replace(self, follows=follows if follows.any() else None)
 
+    def hold(self, held: npt.NDArray[np.bool_]) -> None:
+        """Note in a map, in place, whether its cells have a value of a person's own now."""
+        held[self.window.slices][self.mask()] = ~self.following_cells
+
     def mask(self) -> npt.NDArray[np.bool_]:
         """Return which cells of the window changed, shape of the window; read-only."""
         return self.cells.mask()
@@ -269,22 +273,16 @@ def edit_of_window(
         What made the change.
     """
     changed = before != after
-    inner = tight_window(changed)
-    if inner is None:
+    rows = np.flatnonzero(changed.any(axis=1))
+    if rows.size == 0:
         return None
+    cols = np.flatnonzero(changed.any(axis=0))
+    y, x = int(rows[0]), int(cols[0])
+    inner = Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
     changed = np.ascontiguousarray(changed[inner.slices])
-    tight = Window(window.y + inner.y, window.x + inner.x, inner.height, inner.width)
+    tight = Window(window.y + y, window.x + x, inner.height, inner.width)
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, ChangedCells.of_mask(changed, tight, shape), old, new)
-
-
-def tight_window(mask: npt.NDArray[np.bool_]) -> Window | None:
-    """Return the smallest window that holds every True; None if there is none."""
-    rows, cols = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not rows.size:
-        return None
-    y, x = int(rows[0]), int(cols[0])
-    return Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
 
 
 class ShadowCounter:

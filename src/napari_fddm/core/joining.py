@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.cells import ChangedCells
-from napari_fddm.core.edits import Edit, tight_window
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 
 if TYPE_CHECKING:
@@ -36,19 +36,12 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
         after[part][changed] = edit.after
         follows[part][changed] = edit.following_cells
         touched[part] |= changed
-    shape, tool = edits[-1].shape, edits[-1].tool
     # Also where the value is what it was: whose it is, a person's or the model's, may differ.
-    inner = tight_window(touched)
-    if inner is None:
-        return None
-    part = inner.slices
-    mask = np.ascontiguousarray(touched[part])
-    window = Window(y + inner.y, x + inner.x, inner.height, inner.width)
-    kept = follows[part][mask]
+    kept = follows[touched]
     return Edit(
-        tool,
-        ChangedCells.of_mask(mask, window, shape),
-        before[part][mask],
-        after[part][mask],
+        edits[-1].tool,
+        ChangedCells.of_mask(touched, Window(y, x, y_end - y, x_end - x), edits[-1].shape),
+        before[touched],
+        after[touched],
         kept if kept.any() else None,
     )

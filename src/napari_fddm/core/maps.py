@@ -12,7 +12,6 @@ from napari_fddm.core.errors import ConfigError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.core.edits import Edit
     from napari_fddm.core.geometry import MapGeometry, Window
     from napari_fddm.core.provenance import Provenance
 
@@ -115,7 +114,3 @@ class LabelMap:
         self.automatic[rows, cols] = labels
         self.automatic.flags.writeable = False
         np.copyto(self.labels[rows, cols], labels, where=untouched)
-
-    def hold(self, edit: Edit) -> None:
-        """Note of the cells of an edit whether they have a value of their own now."""
-        self.held[edit.window.slices][edit.mask()] = ~edit.following_cells

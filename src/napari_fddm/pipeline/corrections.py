@@ -289,7 +289,7 @@ class Corrections:
         for edit in self.log.edits(layer):
             if held is None:
                 held = np.zeros(self._geometry.shape, np.bool_)
-            held[edit.window.slices][edit.mask()] = ~edit.following_cells
+            edit.hold(held)
         return held
 
     def close(self) -> None:

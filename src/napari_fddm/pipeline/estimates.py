@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.pipeline.records import LogRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_fddm.pipeline.store import AnalysisStore
 
 KIND = "estimate"
@@ -47,10 +49,8 @@ def estimate_record(
 
 def saw_the_rate(store: AnalysisStore, *, layer: str = "corrected") -> bool | None:
     """Return whether the estimate that counts was made with the computed rate in view."""
-    for record in store.log.records(KIND):
-        if record.get("layer") == layer:
-            return bool(record.get("rate_seen", False))
-    return None
+    record = _first(store, layer)
+    return None if record is None else bool(record.get("rate_seen", False))
 
 
 def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:
@@ -63,13 +63,17 @@ def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | 
     StoreError
         If the record is damaged.
     """
-    for record in store.log.records(KIND):
-        if record.get("layer") == layer:
-            rate = record.get("rate")
-            if not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
-                raise StoreError(
-                    f"{store.path}: a reader's estimate is damaged: {rate!r}.",
-                    hint="Restore the event log from a backup.",
-                )
-            return float(rate)
-    return None
+    record = _first(store, layer)
+    if record is None:
+        return None
+    rate = record.get("rate")
+    if not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
+        raise StoreError(
+            f"{store.path}: a reader's estimate is damaged: {rate!r}.",
+            hint="Restore the event log from a backup.",
+        )
+    return float(rate)
+
+
+def _first(store: AnalysisStore, layer: str) -> Mapping[str, Any] | None:
+    return next((r for r in store.log.records(KIND) if r.get("layer") == layer), None)

@@ -21,6 +21,9 @@ from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
+    from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.signoff import SignOff
     from napari_fddm.pipeline.store import AnalysisStore
@@ -67,13 +70,7 @@ def compute_store_report(
     ConfigError
         If the definition is unknown.
     """
-    if label not in (layout.PATCH, layout.REFINED, *store.edit_layers):
-        raise StoreError(
-            f"{store.path} has no label map {label!r}.",
-            hint=f"It has {', '.join((layout.PATCH, layout.REFINED, *store.edit_layers))}.",
-        )
-    labels = store.labels(label)
-    grid = store.geometries.tile if label == layout.PATCH else store.geometries.label
+    labels, grid = _labels_and_grid(store, label)
     areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
     edited = 0.0
     if label in store.edit_layers:
@@ -104,10 +101,20 @@ def bed_report(
     polygons = read_tumor_bed(store)
     if not polygons:
         return None
-    grid = store.geometries.tile if label == layout.PATCH else store.geometries.label
-    inside = store.labels(label) * outline_mask(polygons, grid)
+    labels, grid = _labels_and_grid(store, label)
+    inside = labels * outline_mask(polygons, grid)
     areas = ClassAreas.from_labels(inside, grid.cell_mm2, store.table)
     return necrosis_report(areas, definition=definition, definitions=definitions)
+
+
+def _labels_and_grid(store: AnalysisStore, label: str) -> tuple[npt.NDArray[np.uint8], MapGeometry]:
+    known = (layout.PATCH, layout.REFINED, *store.edit_layers)
+    if label not in known:
+        raise StoreError(
+            f"{store.path} has no label map {label!r}.", hint=f"It has {', '.join(known)}."
+        )
+    grid = store.geometries.tile if label == layout.PATCH else store.geometries.label
+    return store.labels(label), grid
 
 
 def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:

@@ -237,7 +237,7 @@ class Analysis:
             edit.apply(labels)
         self.sync.take_stored(labels, opened.held)
         for edit in unread:
-            self.label_map.hold(edit)
+            edit.hold(self.label_map.held)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()

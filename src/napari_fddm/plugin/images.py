@@ -14,6 +14,7 @@ from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, placed
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.placement import Placement
+from napari_fddm.plugin.viewport import bare
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -201,11 +202,6 @@ class ForeignImages(QObject):
         self._connections.pop(id(known.layer)).close()
         self._known.pop(id(known.layer), None)
         known.layer.metadata.pop(METADATA, None)
-
-
-def bare(layer: Any) -> Any:
-    """Return a layer itself: napari gives plugins wrappers, a new one at each access."""
-    return getattr(layer, "__wrapped__", layer)
 
 
 def _serves(known: _Known, info: SlideInfo) -> bool:

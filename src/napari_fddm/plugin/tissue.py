@@ -12,11 +12,11 @@ from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.tissue_stage import tissue_of_slide
 from napari_fddm.plugin.background import Background
-from napari_fddm.plugin.images import bare
 from napari_fddm.plugin.slides import info_of_layer, placement_of
 from napari_fddm.plugin.tissue_edits import TissueEdits
 from napari_fddm.plugin.tissue_layer import TissueLabels
 from napari_fddm.plugin.tissue_row import AUTOMATIC, LOOKING
+from napari_fddm.plugin.viewport import bare
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Canvas pixels are logical ones: on a screen with a device pixel ratio of 2 each 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.geometry import Region
 
@@ -22,10 +22,14 @@ _HALF_PIXEL = 0.5
 """napari's coordinates are those of pixel centers, ours of pixel edges."""
 
 
+def bare(thing: Any) -> Any:
+    """Return a layer or viewer itself: napari gives plugins wrappers, a new one at each access."""
+    return getattr(thing, "__wrapped__", thing)
+
+
 def is_active(viewer: ViewerModel, layer: Layer) -> bool:
-    """Return whether a layer is the one in front; napari may hand out wrappers of it."""
-    active = viewer.layers.selection.active
-    return getattr(active, "__wrapped__", active) is getattr(layer, "__wrapped__", layer)
+    """Return whether a layer is the one in front."""
+    return bare(viewer.layers.selection.active) is bare(layer)
 
 
 def world_per_pixel(viewer: ViewerModel, layer: Image) -> float:
@@ -91,7 +95,7 @@ def draw_now(viewer: Viewer | ViewerModel) -> None:
     others come, between two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
     """
     # What a plugin is given is a wrapper that warns of private names.
-    window = getattr(getattr(viewer, "__wrapped__", viewer), "window", None)
+    window = getattr(bare(viewer), "window", None)
     if window is not None:
         window._qt_viewer.canvas.native.repaint()
 
@@ -102,7 +106,6 @@ def hide_ring_box(viewer: Viewer | ViewerModel) -> None:
     In napari 0.9.2 it stays on the canvas as a black square after the first stroke, and
     Mesa's software OpenGL crashes drawing it once the layers are gone.
     """
-    bare = getattr(viewer, "__wrapped__", viewer)
-    ring = getattr(bare.canvas.overlays, "_brush_circle", None)
+    ring = getattr(bare(viewer).canvas.overlays, "_brush_circle", None)
     if ring is not None:
         ring.box = False

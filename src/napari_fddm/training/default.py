@@ -20,26 +20,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.cards import CARD_NAME, ModelCard, read_card, write_card
-from napari_fddm.core.class_names import ClassNames
 from napari_fddm.models.bundle import load_model
 from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.composites import read_textures
-from napari_fddm.training.datasets import build_dataset
-from napari_fddm.training.held_out import COLUMNS, Row, held_out_groups, pooled, real_rows
+from napari_fddm.training.from_rows import train_on_rows
+from napari_fddm.training.held_out import Row, held_out_groups, pooled, real_rows
 from napari_fddm.training.loop import LoopSettings
-from napari_fddm.training.manifest import read_manifest, write_manifest
 from napari_fddm.training.patches import PatchSettings
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import train_refiner_model
-from napari_fddm.training.splits import split_manifest
-from napari_fddm.training.stage1 import Stage1Settings, train_stage1
+from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.stains import SEEN
 from napari_fddm.training.synthetic_data import SLIDE_MPP, SLIDE_PX
 from napari_fddm.training.synthetic_regions import synthetic_regions
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_fddm.training.composites import Texture
 
@@ -52,7 +49,8 @@ MAP_SEEDS = range(20_000, 20_014)
 """Slides that stage 1 has not seen."""
 COMPOSITES = 12
 HELD_OUT = ("P9", "Case-48/C20", "Case-3/A12", "Case-3/A8")
-"""Textures that no composite to train on shows: docs/science.md is measured on them."""
+"""Textures that no composite to train on shows: docs/science.md is measured on them. Non-tumor
+of an unseen patient; viable tumor and necrosis come from one patient each, so of unseen slides."""
 EMBEDDING = 384
 PATCHES = PatchSettings(max_per_class=8)
 LORA = LoopSettings(steps=300, batch_size=16, validate_every=100)
@@ -162,15 +160,8 @@ def _stage_1(paths: Paths, rows: Sequence[Row], out: Path, settings: Stage1Setti
     """Train stage 1 on the rows of a manifest; what is done is not done again."""
     if (out / CARD_NAME).exists():
         return read_card(out)
-    manifest = out / "manifest.csv"
-    write_manifest(manifest, rows, COLUMNS)
-    names = ClassNames()
-    divided = split_manifest(read_manifest(manifest, names))
-    dataset = _drained(build_dataset(divided, paths.work / "patches", PATCHES, names))
-    log.info("%s\n%s", out.name, dataset.counts().to_text())
-    card: ModelCard = _drained(
-        train_stage1(dataset, out, settings, features=paths.work / "features")
-    )
+    card = train_on_rows(rows, out, paths.work, PATCHES, settings)
+    log.info("%s: %s", out.name, card.trained_on)
     return card
 
 
@@ -205,14 +196,6 @@ def _described(card: ModelCard, paths: Paths, measured: dict[str, Any]) -> Model
             "metrics": measured | {"refiner": card.metrics},
         }
     )
-
-
-def _drained(run: Generator[Any, None, Any]) -> Any:
-    while True:
-        try:
-            next(run)
-        except StopIteration as stop:
-            return stop.value
 
 
 if __name__ == "__main__":

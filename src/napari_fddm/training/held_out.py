@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, object]
 """Of a manifest."""
-COLUMNS = ("slide", "mask", "tile", "label", "case", "split")
 SLIDE_GROUPS = 3
 
 

@@ -1,0 +1,57 @@
+"""Stage 1 from the rows of a manifest, for trainings that share patches and features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.class_names import ClassNames
+from napari_fddm.training.datasets import build_dataset
+from napari_fddm.training.manifest import read_manifest, write_manifest
+from napari_fddm.training.splits import split_manifest
+from napari_fddm.training.stage1 import train_stage1
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from napari_fddm.core.cards import ModelCard
+    from napari_fddm.training.held_out import Row
+    from napari_fddm.training.patches import PatchSettings
+    from napari_fddm.training.stage1 import Stage1Settings
+
+COLUMNS = ("slide", "mask", "tile", "label", "case", "split")
+
+
+def train_on_rows(
+    rows: Sequence[Row], out: Path, work: Path, cut: PatchSettings, settings: Stage1Settings
+) -> ModelCard:
+    """Train stage 1 on what rows name; stopped at any moment, the same call goes on.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        Of a manifest with `COLUMNS`, which is kept in ``out``.
+    out : Path
+        The model folder.
+    work : Path
+        Holds patches and features of every training that is given it.
+    cut : PatchSettings
+        How patches are cut.
+    settings : Stage1Settings
+    """
+    manifest = out / "manifest.csv"
+    write_manifest(manifest, rows, COLUMNS)
+    names = ClassNames()
+    divided = split_manifest(read_manifest(manifest, names))
+    dataset = drained(build_dataset(divided, work / "patches", cut, names))
+    card: ModelCard = drained(train_stage1(dataset, out, settings, features=work / "features"))
+    return card
+
+
+def drained(run: Generator[Any, None, Any]) -> Any:
+    """Run a generator to its end, whatever it says on the way, and return its result."""
+    while True:
+        try:
+            next(run)
+        except StopIteration as stop:
+            return stop.value
