@@ -102,6 +102,22 @@ def test_what_changes_stage_1_is_classified_again(
     assert_equal(store, from_scratch(tmp_path / "t", loaded, **settings, stage="patch"))
 
 
+def test_going_back_takes_the_tiles_of_the_analysis_kept_from_then(
+    model: CountingModel, corrected: Path, whole: Path
+):
+    revise(corrected, model, overlap=16)
+    assert model.batches
+    model.batches.clear()
+    kept = next(p for p in corrected.parent.iterdir() if p != corrected)
+    newer_but_broken = kept.with_name(kept.name.replace(".20", ".30", 1))
+    shutil.rmtree(shutil.copytree(kept, newer_but_broken) / "labels")
+    revise(corrected, model)
+    assert model.batches == []
+    with AnalysisStore.open(corrected) as store, AnalysisStore.open(whole) as first:
+        np.testing.assert_array_equal(store.labels("refined")[:], first.labels("refined")[:])
+        assert store.holds_corrections
+
+
 def test_every_record_of_a_person_is_carried_over(
     model: CountingModel, corrected: Path, tmp_path: Path
 ):

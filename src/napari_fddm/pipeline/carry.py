@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import mask_identity
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.fresh import kept_beside
 from napari_fddm.pipeline.signoff import refuse_signed
 from napari_fddm.pipeline.store import AnalysisStore
 
@@ -68,9 +70,27 @@ def carry_over(
             )
         if not problem:
             carry_corrections(old, new)
-        if wanted.classifies_as(old.provenance):
-            same = mask_identity(wanted.to_json()) == mask_identity(old.provenance)
-            carry_tiles(old, new, None if same else selected_tiles())
+        if _carry_classified(old, new, wanted, selected_tiles):
+            return
+    # Who goes back to earlier settings finds their tiles in the analysis kept from then.
+    for path in kept_beside(old_path):
+        with suppress(StoreError), AnalysisStore.open(path) as kept:
+            if _carry_classified(kept, new, wanted, selected_tiles):
+                return
+
+
+def _carry_classified(
+    old: AnalysisStore,
+    new: AnalysisStore,
+    wanted: Provenance,
+    selected_tiles: Callable[[], npt.NDArray[np.bool_]],
+) -> bool:
+    """Copy the tiles of a store whose stage 1 is that of the new run; say whether it is."""
+    if not wanted.classifies_as(old.provenance):
+        return False
+    same = mask_identity(wanted.to_json()) == mask_identity(old.provenance)
+    carry_tiles(old, new, None if same else selected_tiles())
+    return True
 
 
 def _misfit(old: AnalysisStore, new: AnalysisStore, wanted: Provenance) -> str:

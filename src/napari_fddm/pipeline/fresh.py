@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+DATE = "%Y-%m-%d-%H%M%S"
+DATE_PATTERN = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]"
 FORGOTTEN_S = 3600.0
 """What a killed run left half built beside a store is removed after this time: before,
 it might belong to a run that is just starting."""
@@ -109,17 +111,28 @@ def holds_corrections(path: Path) -> bool:
         return True
 
 
+def kept_beside(path: Path) -> list[Path]:
+    """Return the stores that were replaced at a place and kept, the newest first."""
+    stem, suffix = _stem_and_suffix(path)
+    pattern = f"{glob.escape(stem)}.{DATE_PATTERN}*{glob.escape(suffix)}"
+    return sorted(filter(layout.is_our_store, path.parent.glob(pattern)), reverse=True)
+
+
 def dated(path: Path) -> Path:
     """Return a free name beside a store, with the present time in it."""
-    stem = path.name.removesuffix(layout.SUFFIX)
-    suffix = path.name[len(stem) :]
-    now = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
+    stem, suffix = _stem_and_suffix(path)
+    now = datetime.now().astimezone().strftime(DATE)
     place = path.with_name(f"{stem}.{now}{suffix}")
     return (
         place
         if not place.exists()
         else path.with_name(f"{stem}.{now}-{uuid.uuid4().hex[:4]}{suffix}")
     )
+
+
+def _stem_and_suffix(path: Path) -> tuple[str, str]:
+    stem = path.name.removesuffix(layout.SUFFIX)
+    return stem, path.name[len(stem) :]
 
 
 def remove_forgotten(path: Path) -> None:
