@@ -85,10 +85,10 @@ def _settings(
     **overrides: Any,
 ) -> EvaluationSettings:
     from napari_fddm.evaluation.intervals import BootstrapSettings
-    from napari_fddm.evaluation.pictures import Reading
     from napari_fddm.evaluation.reading import ReadingSettings
     from napari_fddm.evaluation.slides import SlideSettings
     from napari_fddm.evaluation.summary import EvaluationSettings
+    from napari_fddm.interop.class_images import Reading
     from napari_fddm.pipeline.user_files import find_definitions
 
     known = get_args(Reading)

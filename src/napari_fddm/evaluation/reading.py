@@ -14,8 +14,9 @@ from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.evaluation.grids import Grid
-from napari_fddm.evaluation.pictures import SUFFIXES, Reading, read_picture_labels
 from napari_fddm.interop import ome_zarr, ozx
+from napari_fddm.interop.class_images import Options, Reading, read_class_image
+from napari_fddm.interop.pictures import SUFFIXES
 from napari_fddm.pipeline import layout
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ SYNTHETIC = "synthetic:"
 SYNTHETIC_CELL_UM = 4.0
 """The truth of a synthetic slide is known everywhere; this is the usual label grid."""
 LABELS = "labels"
+OPTIONS = Options(
+    reading="--truth-as or --pred-as (in a manifest: both)",
+    leave_out="--unknown leave-out leaves such cells out of everything.",
+)
 PREFERRED = (layout.CORRECTED, layout.REFINED, layout.PATCH)
 
 
@@ -40,7 +45,7 @@ class ReadingSettings:
         Name of the label map in a store or OME-Zarr; None: corrected, or else
         refined, patch, the only one.
     reading : str
-        How pixels are read, see `pictures`.
+        How pixels are read, see `interop.class_images`.
     leave_out : bool
         Leave cells out that belong to no class, instead of refusing the picture.
     mpp : float or None
@@ -199,7 +204,9 @@ def _read_synthetic(source: str) -> LabelInput:
 
 
 def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
-    read = read_picture_labels(path, reading=settings.reading, leave_out=settings.leave_out)
+    read = read_class_image(
+        path, reading=settings.reading, leave_out=settings.leave_out, options=OPTIONS
+    )
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     shape = (read.labels.shape[0], read.labels.shape[1])

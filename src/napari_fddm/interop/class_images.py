@@ -1,124 +1,228 @@
-"""Images of classes, indexed or in the paper's colors, as label values."""
+"""Label maps from pictures: class values, or the exact colors of a palette.
+
+Nothing is guessed. A value or a color that is no class's is an error that says how
+often it occurs and where first; on request such cells are left out instead.
+"""
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, labels_from_rgb
+from napari_fddm.core.classes import NOT_ANALYZED, OSTEOSARCOMA, ClassTable, labels_from_rgb
 from napari_fddm.core.errors import DataError
+from napari_fddm.interop.pictures import Picture, read_picture, unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from napari_fddm.core.classes import RGB
+    Labels = npt.NDArray[np.uint8]
 
-_READ_AS = {"1": "L", "LA": "RGBA", "RGBa": "RGBA"}
-"""Modes of Pillow that are read as another one."""
-_SHOWN = 5
-"""Unknown colors that an error names."""
+Reading = Literal["auto", "values", "paper", "screen"]
+"""How pixels are read: class values, colors of the paper, colors of the screen."""
+_BAND = 1 << 22
+_SHOWN = 3
 
 
-def read_class_image(path: Path, table: ClassTable = OSTEOSARCOMA) -> npt.NDArray[np.uint8]:
-    """Read a mask image as label values, 0 where nothing is labeled.
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of a command that errors point to.
 
-    * One channel: the values are label values.
-    * Colors: exactly the paper's; a transparent pixel is not labeled.
-    * A palette (PNG): its colors, if all used ones are the paper's; else its indices.
+    Attributes
+    ----------
+    reading : str
+        Which say how pixels are read; empty: none does.
+    leave_out : str
+        A sentence on which one leaves out what is no class.
+    """
 
-    Returns
-    -------
-    array of uint8, shape (h, w)
+    reading: str = ""
+    leave_out: str = ""
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassImage:
+    """A label map and how it was read.
+
+    Attributes
+    ----------
+    labels : array of uint8, shape (H, W)
+        Class values, 0 not analyzed.
+    reading : str
+        "values", "paper" or "screen".
+    left_out : dict of str to int
+        Values or colors that are no class's and were left out, with their pixels.
+    """
+
+    labels: Labels
+    reading: str
+    left_out: dict[str, int]
+
+
+def read_class_image(
+    path: Path,
+    table: ClassTable = OSTEOSARCOMA,
+    *,
+    reading: Reading = "auto",
+    leave_out: bool = False,
+    options: Options = NO_OPTIONS,
+) -> ClassImage:
+    """Read a label map from a picture.
+
+    Parameters
+    ----------
+    path : Path
+        PNG or TIFF.
+    table : ClassTable
+        The classes.
+    reading : str
+        How; "auto" takes single-channel pictures for class values and RGB for the
+        paper's colors. An indexed picture is read by its colors where each used one is
+        a class's, else by its values.
+    leave_out : bool
+        Leave out what is no class, instead of refusing the picture.
+    options : Options
+        Named in the advice of errors.
 
     Raises
     ------
     DataError
-        If it cannot be read, is JPEG, or holds a color or a value that is no class.
+        If it cannot be read, holds what is no class, or can be read in two ways.
     """
-    if path.suffix.lower() in {".tif", ".tiff"}:
-        return _labels_of(_read_tiff(path), path, table)
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                if picture.format == "JPEG":
-                    raise DataError(
-                        f"{path} is JPEG, which changes the colors of a mask.",
-                        hint="Save masks as PNG or TIFF.",
-                    )
-                if picture.mode in ("P", "PA"):
-                    return _of_palette(picture, path, table)
-                mode = _READ_AS.get(picture.mode, picture.mode)
-                return _labels_of(np.asarray(picture.convert(mode)), path, table)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"the mask {path} cannot be read: {error}.") from error
-
-
-def _of_palette(picture: Any, path: Path, table: ClassTable) -> npt.NDArray[np.uint8]:
-    """Read colors where they are the paper's and no gray ramp; else indices."""
-    rgba = np.asarray(picture.convert("RGBA"))
-    index = np.asarray(picture)
-    seen = labels_from_rgb(np.ascontiguousarray(rgba[..., :3]), table)
-    ramp = bool((rgba[..., :3] == index[..., None]).all()) if index.ndim == 2 else False
-    if not seen.unknown and not ramp:
-        return np.where(rgba[..., 3] > 0, seen.labels, 0).astype(np.uint8)
-    return _labels_of(index, path, table)
+    picture, name = read_picture(path), path.name
+    pixels = picture.pixels
+    if pixels.ndim == 2 and pixels.dtype.kind not in "ui":
+        raise unreadable(name, f"its pixels are {pixels.dtype}, not whole numbers")
+    if reading == "auto":
+        reading = _reading_of(picture, name, table, options)
+    if reading == "values":
+        if pixels.ndim != 2:
+            raise unreadable(name, "it has colors, not one value per pixel")
+        labels, unknown, places = _by_value(pixels, picture.opaque, table)
+    else:
+        if pixels.ndim == 2:
+            if picture.palette is None:
+                raise unreadable(name, "it has one value per pixel and no colors")
+            pixels = picture.palette[pixels]
+        labels, unknown, places = _by_color(pixels, picture.opaque, table, reading == "paper")
+    if unknown and not leave_out:
+        raise _strange(name, (unknown, places), reading, table, options)
+    return ClassImage(labels, reading, unknown)
 
 
-def _read_tiff(path: Path) -> npt.NDArray[Any]:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            series = file.series[0]
-            image: npt.NDArray[Any] = np.squeeze(series.asarray())
-            axes = str(series.axes)
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError) as error:
-        raise DataError(f"the mask {path} cannot be read: {error}.") from error
-    return np.moveaxis(image, 0, 2) if image.ndim == 3 and axes.startswith(("S", "C")) else image
-
-
-def _labels_of(image: npt.NDArray[Any], path: Path, table: ClassTable) -> npt.NDArray[np.uint8]:
-    if image.ndim == 2 and image.dtype.kind in "bui":
-        return _of_values(image, path, table)
-    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype != np.uint8:
+def _reading_of(picture: Picture, name: str, table: ClassTable, options: Options) -> Reading:
+    """Decide how a picture is meant; refuse where both ways give a label map."""
+    if picture.pixels.ndim == 3:
+        return "paper"
+    if picture.palette is None:
+        return "values"
+    used = np.unique(picture.pixels)
+    colors = picture.palette[used]
+    known = labels_from_rgb(colors[None], table).labels[0]
+    distinct = len(np.unique(colors, axis=0)) == len(used)
+    if not distinct or not known.all():
+        return "values"
+    by_value = used.max(initial=0) <= len(table)
+    if by_value and used[0] == NOT_ANALYZED and not colors[0].any():
+        # black is what encoders give to an unused 0, and it is the paper's hemorrhage
+        title = table.classes[known[0] - 1].name
         raise DataError(
-            f"the mask {path} is {image.dtype} of shape {image.shape}: neither label values nor "
-            "colors."
+            f"{name} has pixels of value 0 whose palette color is black: they may mean "
+            f"'not analyzed' or {title}.",
+            hint=f"Say which: {options.reading} values, or paper."
+            if options.reading
+            else "Save it as RGB in the paper's colors, or with one value per pixel.",
         )
-    rgb = image[..., :3].copy()
-    clear = image[..., 3] == 0 if image.shape[2] == 4 else np.zeros(image.shape[:2], bool)
-    rgb[clear] = 255
-    seen = labels_from_rgb(rgb, table)
-    if seen.unknown:
-        raise _unknown_colors(rgb, seen.unknown, path)
-    return np.where(clear, 0, seen.labels).astype(np.uint8)
+    return "paper"
 
 
-def _of_values(image: npt.NDArray[Any], path: Path, table: ClassTable) -> npt.NDArray[np.uint8]:
-    highest = int(image.max(initial=0))
-    if int(image.min(initial=0)) < 0 or highest > len(table):
-        y, x = (int(n) for n in np.argwhere((image < 0) | (image > len(table)))[0])
-        raise DataError(
-            f"the mask {path} holds the value {int(image[y, x])} at row {y}, column {x}; label "
-            f"values are 0 to {len(table)}."
-        )
-    return image.astype(np.uint8)
+def _by_value(
+    pixels: npt.NDArray[Any], opaque: npt.NDArray[np.bool_] | None, table: ClassTable
+) -> tuple[Labels, dict[str, int], dict[str, tuple[int, int]]]:
+    wrong = (pixels > len(table)) | (pixels < 0)
+    if opaque is not None:
+        wrong &= opaque
+    labels = np.where(wrong, NOT_ANALYZED, pixels).astype(np.uint8)
+    if opaque is not None:
+        labels[~opaque] = NOT_ANALYZED
+    if not wrong.any():
+        return labels, {}, {}
+    values, counts = np.unique(pixels[wrong], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    unknown = {str(values[i]): int(counts[i]) for i in order}
+    shown = [values[i] for i in order[:_SHOWN]]
+    return labels, unknown, {str(v): _first(wrong & (pixels == v)) for v in shown}
 
 
-def _unknown_colors(rgb: npt.NDArray[np.uint8], unknown: dict[RGB, int], path: Path) -> DataError:
+def _by_color(
+    pixels: npt.NDArray[Any],
+    opaque: npt.NDArray[np.bool_] | None,
+    table: ClassTable,
+    paper: bool,
+) -> tuple[Labels, dict[str, int], dict[str, tuple[int, int]]]:
+    if pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise DataError(f"expected RGB of 8 bits, got {pixels.dtype} {pixels.shape}.")
+    labels = np.zeros(pixels.shape[:2], np.uint8)
+    counts: dict[tuple[int, int, int], int] = {}
+    places: dict[str, tuple[int, int]] = {}
+    step = max(1, _BAND // max(1, pixels.shape[1]))
+    filler = table.rgb_table(paper=paper)[1]
+    for start in range(0, pixels.shape[0], step):
+        band = pixels[start : start + step]
+        if opaque is not None:  # transparent pixels: a known color, taken away below
+            band = np.where(opaque[start : start + step, :, None], band, filler)
+        found = labels_from_rgb(band, table, paper=paper)
+        labels[start : start + step] = found.labels
+        for color, count in found.unknown.items():
+            counts[color] = counts.get(color, 0) + count
+            if str(color) not in places and len(places) < 100 * _SHOWN:
+                row, col = _first((band == np.array(color, np.uint8)).all(axis=2))
+                places[str(color)] = (start + row, col)
+    if opaque is not None:
+        labels[~opaque] = NOT_ANALYZED
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return labels, {str(color): count for color, count in ordered}, places
+
+
+def _first(where: npt.NDArray[np.bool_]) -> tuple[int, int]:
+    row, col = divmod(int(where.argmax()), where.shape[1])
+    return row, col
+
+
+def _strange(
+    name: str,
+    found: tuple[dict[str, int], dict[str, tuple[int, int]]],
+    reading: str,
+    table: ClassTable,
+    options: Options,
+) -> DataError:
+    unknown, places = found
+    what = "values" if reading == "values" else "colors"
     shown = []
-    for color, count in list(unknown.items())[:_SHOWN]:
-        y, x = (int(n) for n in np.argwhere((rgb == color).all(axis=2))[0])
-        shown.append(f"{color} ({count} px, e.g. row {y}, column {x})")
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    for key in list(unknown)[:_SHOWN]:
+        where = places.get(key)
+        at = f", first in row {where[0]}, column {where[1]}" if where else ""
+        shown.append(f"{key} in {unknown[key]} px{at}")
+    more = f"; and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+    screen = {str(c.display_rgb) for c in table}
+    if reading == "values":
+        hint = f"Classes are 1 to {len(table)}, and 0 is not analyzed."
+    elif set(unknown) <= screen:
+        hint = f"These are colors of the screen: {_from_screen(options)}."
+    else:
+        hint = "Save masks as PNG or TIFF without antialiasing, in exact colors."
     return DataError(
-        f"the mask {path} holds {len(unknown)} colors that are no class: {', '.join(shown)}{more}.",
-        hint="Use the paper's colors exactly, without smoothing, or label values.",
+        f"{name} has {len(unknown)} {what} that belong to no class: {'; '.join(shown)}{more}.",
+        hint=f"{hint} {options.leave_out}".strip(),
     )
+
+
+def _from_screen(options: Options) -> str:
+    return f"give {options.reading} screen" if options.reading else "save it in the paper's"

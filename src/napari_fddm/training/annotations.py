@@ -70,7 +70,7 @@ def open_annotation(mask: str, slide: Slide, names: ClassNames) -> Annotation:
         )
     if path.suffix.lower() in GEOJSON_SUFFIXES:
         return _of_outlines(read_outlines(path), path, names)
-    labels = read_class_image(path, names.table)
+    labels = read_class_image(path, names.table).labels
     height, width = slide.levels[0].shape
     cell = (height / labels.shape[0], width / labels.shape[1])
     if abs(cell[0] / cell[1] - 1) > MAX_ASPECT_ERROR:
