@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from benchmarks.adapt_tiles import load_or_make_tiles
 from napari_fddm.core.cards import ModelCard, read_card, write_card
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.tiling import TileGrid
@@ -26,7 +27,6 @@ from napari_fddm.training.composites import LABEL_CLASSES
 from napari_fddm.training.feature_cache import FeatureCache, TileFeatures, cache_key
 from napari_fddm.training.from_rows import drained
 from napari_fddm.training.judging import Heads
-from napari_fddm.training.synthetic_data import load_or_make_tiles
 from napari_fddm.training.tile_features import feature_events
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
