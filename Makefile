@@ -14,15 +14,20 @@ PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
 
+# Two at a time, with one thread each: threads of torch that wait for each other cost minutes.
+IN_TWO := -n 2 --dist loadfile
+
+test test-all: export OMP_NUM_THREADS = 1
+
 test: $(STAMP) system-libraries
-	$(BIN)/python -m pytest -m "not gui and not thorough" -n 2 --dist loadfile $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "gui and not thorough" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui and not thorough" $(IN_TWO) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "gui and not thorough" $(IN_TWO) $(PYTEST_ARGS)
 	QT_API=pyside6 PYTEST_QT_API=pyside6 $(BIN)/python -m pytest -m gui $(PYSIDE_TESTS) $(PYTEST_ARGS)
 
 # And the long flows of the window, real slides among them, and the long trainings.
 test-all: test
-	$(BIN)/python -m pytest -m "not gui and thorough" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "gui and thorough" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not gui and thorough" $(IN_TWO) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "gui and thorough" $(IN_TWO) $(PYTEST_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
