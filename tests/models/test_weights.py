@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from napari_fddm.core.cards import CARD_NAME, read_card, write_card
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
+from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import check_files, load_tensors, sha256_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,20 @@ def test_the_tensors_are_those_of_the_file(tiny_model: Path):
     expected = load_file(tiny_model / HEADS)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[k], expected[k]) for k in expected)
+
+
+def test_written_tensors_have_the_rights_of_the_users_files(tmp_path: Path):
+    whole = torch.arange(6.0)
+    path, plain = tmp_path / "x.safetensors", tmp_path / "plain"
+    plain.touch()
+    save_tensors({"a": whole[:2], "b": whole.reshape(2, 3).T}, path)
+    read = load_file(path)
+    assert torch.equal(read["a"], whole[:2])
+    assert torch.equal(read["b"], whole.reshape(2, 3).T)
+    assert path.stat().st_mode == plain.stat().st_mode
+    with pytest.raises(OSError, match="missing"):
+        save_tensors({"a": whole}, tmp_path / "missing" / "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["plain", "x.safetensors"]
 
 
 def test_sha256_is_that_of_the_bytes(tmp_path: Path):

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import FddmError, WeightsError
+from napari_fddm.models.tensor_files import save_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,6 @@ def convert_backbone(source: HubSource) -> Path:
     """
     import huggingface_hub
     import torch
-    from safetensors.torch import save_file
 
     if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 6):
         raise WeightsError(
@@ -166,9 +166,7 @@ def convert_backbone(source: HubSource) -> Path:
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
         raise WeightsError(f"{path} is refused: it is no dictionary of tensors.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, part)
-    part.replace(target)
+    save_tensors(state, target)
     return target
 
 

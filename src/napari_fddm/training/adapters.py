@@ -24,6 +24,7 @@ from napari_fddm.core.cards import (
 from napari_fddm.core.errors import StoreError, TrainingError, WeightsError
 from napari_fddm.interop.files import storage_errors
 from napari_fddm.models.registry import adapters_folder, bundled_models
+from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import find_file, sha256_of
 
 if TYPE_CHECKING:
@@ -142,8 +143,6 @@ def save_adapter(
     StoreError
         If it cannot be written.
     """
-    from safetensors.torch import save_file
-
     folder = check_name(name)
     card = read_card(base_folder)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
@@ -154,7 +153,7 @@ def save_adapter(
                 if file not in files:  # the base is itself an adapted model
                     shutil.copyfile(base_folder / file, part / file)
             for file, tensors in files.items():
-                save_file(dict(tensors), part / file)
+                save_tensors(tensors, part / file)
             write_card(
                 adapted_card(name, card, base_model, base_folder, part, about, real_classes), part
             )

@@ -7,12 +7,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save_file
-
 from napari_fddm.core.cards import ModelCard, real_classes_with, write_card
 from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE
 from napari_fddm.models.hub import BACKBONE_NAME, HubSource, backbones_folder
 from napari_fddm.models.lora import lora_state
+from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import find_file, sha256_of
 from napari_fddm.training.manifest import SPLITS, SYNTHETIC
 
@@ -81,9 +80,9 @@ def write_model(trained: Trained, record: dict[str, Any], metrics: dict[str, Any
     """Write weights and card; the card last, because it makes the folder a model."""
     out = trained.out
     written = [HEADS_FILE]
-    save_file(trained.classifier.head_state(), out / HEADS_FILE)
+    save_tensors(trained.classifier.head_state(), out / HEADS_FILE)
     if trained.adapted is not None:
-        save_file(lora_state(trained.adapted), out / ADAPTER_FILE)
+        save_tensors(lora_state(trained.adapted), out / ADAPTER_FILE)
         written.append(ADAPTER_FILE)
     spec = trained.spec
     if trained.base is not None:
@@ -126,8 +125,7 @@ def _write_backbone(trained: Trained, path: Path) -> None:
     if trained.weights is not None and trained.tune != "full":
         shutil.copyfile(trained.weights, path)
         return
-    state = _base_state(trained)
-    save_file({k: v.detach().cpu().contiguous().clone() for k, v in state.items()}, path)
+    save_tensors(_base_state(trained), path)
 
 
 def _base_state(trained: Trained) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import save_file
 
 from napari_fddm.core.cards import DenoiserSettings, ModelCard, RefinerCard, write_card
 from napari_fddm.core.errors import ConfigError
@@ -17,6 +16,7 @@ from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELL_PX
 from napari_fddm.models.bundle import load_model
 from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.refine import build_scheduler, input_scale
 from napari_fddm.training.evaluate_refiner import evaluate_refiner
@@ -92,7 +92,7 @@ def train_refiner_model(
     out.mkdir(parents=True, exist_ok=True)
     denoiser, seconds = train_new_refiner(refiner, train, settings, model.compute, out)
     _copy_first_stage(model, out)
-    save_refiner(denoiser, out)
+    save_tensors(denoiser.state_dict(), out / REFINER_FILE)
     trained = Trained(refiner, denoiser, model.compute)
     measured: dict[str, Any] = {}
     if validation:
@@ -133,14 +133,6 @@ def train_new_refiner(
         denoiser, scheduler, slides, settings, compute, folder / CHECKPOINT, folder / LOG
     )
     return denoiser, seconds
-
-
-def save_refiner(denoiser: Denoiser, folder: Path) -> None:
-    """Write the weights of a second stage; the file is whole or absent."""
-    state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
-    temporary = folder / f".{REFINER_FILE}.part"
-    save_file(state, temporary)
-    temporary.replace(folder / REFINER_FILE)
 
 
 class Trained:

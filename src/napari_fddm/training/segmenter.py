@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch.nn import functional
 
 from napari_fddm.core.cards import ClassifierCard, ModelCard, first_line, write_card
@@ -19,6 +18,7 @@ from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.bundle import BACKBONE_FILE
 from napari_fddm.models.device import choose_device
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
+from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.training.augmentation import Augmentation, augment
 from napari_fddm.training.loop import LoopSettings, run_loop
@@ -172,8 +172,7 @@ def train_segmenter(
         RunLog(out / "train.jsonl"),
         identity=hashlib.sha256(json.dumps(said).encode()).hexdigest(),
     )
-    state = {k: v.detach().cpu().contiguous() for k, v in segmenter.network.state_dict().items()}
-    save_file(state, out / BACKBONE_FILE)
+    save_tensors(segmenter.network.state_dict(), out / BACKBONE_FILE)
     metrics = {s: _scores(task.count(s), dataset) for s in ("val", "test") if _has(dataset, s)}
     training = {
         "command": "napari-fddm train segmenter",
