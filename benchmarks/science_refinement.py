@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import science_data as data
 from benchmarks.science_scores import score
 from benchmarks.science_table import write_page
-from napari_fddm.core.cards import CARD_NAME, DenoiserSettings
+from napari_fddm.core.cards import CARD_NAME
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline.controls import CONTROLS, find_method
+from napari_fddm.training.default import REFINER, REFINER_NETWORK
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import (
@@ -50,12 +51,9 @@ MANY = 8
 RECIPES = ("direct", "bridge")
 TOKENS_ONLY = "bridge_tokens"
 """A bridge that has seen token maps alone, as a run gives it."""
-NETWORK = DenoiserSettings(widths=(16, 48, 96), layers=1)
-"""Half the time of the bundled one; each rival has the same."""
 IMAGE_CELLS = 32
 """Edge of the regions that the image sets' networks are trained on: their images are small."""
 RESULTS = "results.jsonl"
-SHIPPED = "fddm-small"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="maps, networks and results")
     parser.add_argument("--data", type=Path, help="folder with osteosarcoma/ and seg/")
-    parser.add_argument("--steps", type=int, default=1000, help="of each network's training")
+    parser.add_argument(
+        "--steps", type=int, default=REFINER.steps, help="of each network's training"
+    )
     parser.add_argument("--image-steps", type=int, default=100, help="of an image set's networks")
     parser.add_argument("--many", type=int, nargs="*", default=STEPS[1:], help="S with N = 8 too")
     parser.add_argument("--write", action="store_true", help="write docs/science.md")
@@ -105,7 +105,7 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
     regions = [data.synthetic_training(options.work, model)]
     if options.data is not None:
         regions.append(data.composites(options.work, options.data, model, tests=False)[0])
-    networks: dict[str, HasRefiner] = {"shipped": model}
+    networks: dict[str, HasRefiner] = {}
     trainings = {
         name: RefinerTraining(recipe=find_recipe(name), steps=options.steps) for name in RECIPES
     }
@@ -113,7 +113,7 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
     for name, settings in trainings.items():
         folder = options.work / "networks" / name
         if not (folder / CARD_NAME).exists():
-            train_refiner_model(regions, data.MODEL, folder, settings, network=NETWORK)
+            train_refiner_model(regions, data.MODEL, folder, settings, network=REFINER_NETWORK)
         networks[name] = load_model(str(folder))
         seconds = RunLog(folder / "training.jsonl").records()[-1]["seconds"]
         record(options.work, {"training": name, "steps": options.steps, "seconds": seconds})
@@ -165,7 +165,9 @@ def measure_images(options: argparse.Namespace, images: data.ImageSet, model: Lo
                 steps=options.image_steps,
                 cells=IMAGE_CELLS,
             )
-            card = settings.recipe.card(len(images.classes), measured_moments(train), NETWORK)
+            card = settings.recipe.card(
+                len(images.classes), measured_moments(train), REFINER_NETWORK
+            )
             folder = options.work / "networks" / f"{images.name}-{fold}-{recipe}"
             folder.mkdir(parents=True, exist_ok=True)
             denoiser, _ = train_new_refiner(card, train, settings, model.compute, folder)

@@ -162,7 +162,7 @@ def train_stage1(
     trained = Trained(
         out=out,
         architecture=ready.architecture,
-        arch=settings.base or settings.arch,
+        arch=settings.arch if ready.base is None else ready.base.card.classifier.backbone,
         base=ready.base,
         spec=ready.spec,
         tune=ready.tune,
