@@ -50,7 +50,7 @@ ETAS = (0.0, 1.0)
 MANY = 8
 RECIPES = ("direct", "bridge")
 TOKENS_ONLY = "bridge_tokens"
-"""A bridge that has seen token maps alone, as a run gives it."""
+"""A bridge that has seen token maps alone, as a run gives it: the bundled one."""
 IMAGE_CELLS = 32
 """Edge of the regions that the image sets' networks are trained on: their images are small."""
 RESULTS = "results.jsonl"
@@ -109,7 +109,7 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
     trainings = {
         name: RefinerTraining(recipe=find_recipe(name), steps=options.steps) for name in RECIPES
     }
-    trainings[TOKENS_ONLY] = replace(trainings["bridge"], sources=("cells",))
+    trainings[TOKENS_ONLY] = replace(REFINER, steps=options.steps)
     for name, settings in trainings.items():
         folder = options.work / "networks" / name
         if not (folder / CARD_NAME).exists():

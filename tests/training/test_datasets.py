@@ -71,8 +71,20 @@ def test_a_large_tile_is_cut_into_sixteen(tmp_path):
     made = built(tmp_path, PatchSettings(), "t.png,,,VT,a,1.0")
     assert len(made.values) == 16
     assert (made.values == 2).all()
-    assert not made.truth.any()
+    assert (made.truth == 2).all()
     assert np.array_equal(made.read([0, 5]), [pixels[:256, :256], pixels[256:512, 256:512]])
+
+
+@pytest.mark.parametrize(("label", "value"), [("VT", 2), ("BG", 1)])
+def test_the_label_of_a_tile_is_not_that_of_its_glass(tmp_path, label, value):
+    pixels = np.full((256, 256, 3), 240, np.uint8)
+    pixels[:32, 32:64] = (150, 70, 150)
+    tissue = np.zeros((8, 8), bool)
+    tissue[0, 1] = True
+    Image.fromarray(pixels).save(tmp_path / "t.png")
+    settings = PatchSettings(min_tissue=0.01 if value > 1 else 0.9)
+    made = built(tmp_path, settings, f"t.png,,,{label},a,1.0")
+    assert np.array_equal(made.truth[0], np.where(tissue == (value > 1), value, 0))
 
 
 def test_tiles_of_another_resolution_are_averaged(tmp_path):

@@ -10,12 +10,13 @@ from safetensors.torch import load_file, save_file
 from napari_fddm.core.cards import read_card
 from napari_fddm.core.errors import DataError, TrainingError, WeightsError
 from napari_fddm.models.bundle import load_model
-from napari_fddm.models.classifier import build_backbone
+from napari_fddm.models.classifier import TileLogits, build_backbone
 from napari_fddm.models.weights import tensors_sha256
 from napari_fddm.training import architectures
 from napari_fddm.training.architectures import Architecture, find_architecture, load_backbone
 from napari_fddm.training.loop import LoopSettings
 from napari_fddm.training.stage1 import Stage1Settings, train_stage1
+from napari_fddm.training.tasks import HeadLoss
 from tests.support.training import drained, tile_dataset
 
 VIT, CNN = "test_vit.r160_in1k", "test_resnet.r160_in1k"
@@ -207,3 +208,16 @@ def test_data_without_anything_to_tell_apart_are_refused(tmp_path, dataset, monk
     monkeypatch.setitem(vars(dataset), "values", np.full(len(dataset.values), 2, np.uint8))
     with pytest.raises(DataError, match="one class only"):
         drained(train_stage1(dataset, tmp_path, settings(VIT)))
+
+
+def test_cells_that_nobody_labeled_teach_nothing():
+    loss = HeadLoss(None)
+    tile, cells = torch.randn(2, 7), torch.randn(2, 7, 8, 8, requires_grad=True)
+    truth = torch.zeros(2, 8, 8, dtype=torch.int64)
+    truth[0, 3, 4] = 5
+    loss(TileLogits(tile, cells), torch.tensor([2, 3]), truth).backward()
+    reached = cells.grad.abs().sum(dim=1) > 0
+    assert torch.equal(reached, truth > 0)
+    nothing = loss(TileLogits(tile, cells), torch.tensor([2, 3]), torch.zeros_like(truth))
+    of_tiles = torch.nn.functional.cross_entropy(tile, torch.tensor([1, 2]))
+    assert torch.allclose(nothing, of_tiles)

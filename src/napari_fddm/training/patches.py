@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import ANALYSIS_MPP, CELLS_PER_TILE, TILE_PX, TileGrid
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     Labels = npt.NDArray[np.uint8]
 
+BACKGROUND = OSTEOSARCOMA["BG"].value
+MIN_CELL_TISSUE = 0.1
+"""Stained share from which on a cell of a labeled tile has the tile's label."""
 TISSUE_DENSITY = 0.15
 """Optical density above which a pixel is stained: the threshold of Macenko 2009."""
 _EPSILON = 1e-6
@@ -150,7 +154,7 @@ def samples_of(
                 f"line {source.line}: {source.name} has one label for the whole tile; regions "
                 "need a mask."
             )
-        return f"tile {source.value}", _of_tile(source, settings)
+        return f"tissue of tile {source.value}", _of_tile(source, settings)
     with opened(source, settings.mpp) as slide:
         identity = open_annotation(source.mask, slide, names).identity
     if isinstance(settings, RegionSettings):
@@ -179,8 +183,19 @@ def opened(source: Source, mpp: float) -> Iterator[Slide]:
 
 def tissue_share(pixels: npt.NDArray[np.uint8]) -> float:
     """Return the share of stained pixels of an image (h, w, 3)."""
+    return float(_stained(pixels).mean())
+
+
+def stained_cells(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Return which bridge cells (8, 8) of a tile (256, 256, 3) show tissue."""
+    step = TILE_PX // CELLS_PER_TILE
+    blocks = _stained(pixels).reshape(CELLS_PER_TILE, step, CELLS_PER_TILE, step)
+    return np.asarray(blocks.mean(axis=(1, 3)) >= MIN_CELL_TISSUE)
+
+
+def _stained(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     darkest = 256.0 * np.exp(-TISSUE_DENSITY) - 1.0
-    return float((pixels.min(axis=2) < darkest).mean())
+    return np.asarray(pixels.min(axis=2) < darkest)
 
 
 def dominant(labels: Labels, n_classes: int) -> tuple[int, float]:
@@ -216,7 +231,7 @@ def cell_majority(labels: Labels, n_classes: int) -> Labels:
 
 
 def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
-    """Cut a labeled tile; its cells are unknown, because the label is the whole tile's."""
+    """Cut a labeled tile. Its label is that of its tissue: what the glass is, it does not say."""
     value = source.value or 0
     with opened(source, settings.mpp) as slide:
         found = False
@@ -224,8 +239,8 @@ def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
             found = True
             pixels = slide.read_region(region, settings.mpp)[:TILE_PX, :TILE_PX]
             if _keeps(value, pixels, settings):
-                cells = np.zeros((CELLS_PER_TILE, CELLS_PER_TILE), np.uint8)
-                yield Sample(pixels, cells, value, (region.y, region.x))
+                cells = np.where(stained_cells(pixels) != (value == BACKGROUND), value, 0)
+                yield Sample(pixels, cells.astype(np.uint8), value, (region.y, region.x))
         if not found:
             raise DataError(
                 f"{source.image} is smaller than one patch: {TILE_PX} px of {settings.mpp:g} µm.",
@@ -289,7 +304,7 @@ def _starts(length: int, edge: float) -> list[float]:
 def _keeps(value: int, pixels: Labels, settings: PatchSettings) -> bool:
     """Say whether image and label can both be right (ALGORITHM A.1's cleaning)."""
     stained = tissue_share(pixels) >= settings.min_tissue
-    return stained != (value == 1)
+    return stained != (value == BACKGROUND)
 
 
 def _whole_tiles(slide: Slide, mpp: float) -> Iterator[Region]:

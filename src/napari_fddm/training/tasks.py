@@ -24,14 +24,13 @@ if TYPE_CHECKING:
 
     Indices = npt.NDArray[np.int64]
 
-IGNORED = -100
+UNKNOWN = -1
 
 
 class HeadLoss(nn.Module):
     """Loss of both heads.
 
-    Cells whose class nobody drew are given their tile's: of a tile with one label that
-    is what the label says.
+    Cells whose class nobody said teach nothing.
 
     Parameters
     ----------
@@ -58,14 +57,15 @@ class HeadLoss(nn.Module):
             Label values of the cells, 0 unknown.
         """
         channels = values - 1
-        known = torch.where(cells > 0, cells - 1, channels[:, None, None])
         tile = logits.tile.float()
         if self.hierarchy is not None:
             of_tile = self.hierarchy(torch.log_softmax(tile, dim=1), channels)
         else:
             of_tile = functional.cross_entropy(tile, channels)
-        of_cells = functional.cross_entropy(logits.cells.float(), known, ignore_index=IGNORED)
-        return torch.as_tensor(of_tile + of_cells)
+        of_cells = functional.cross_entropy(
+            logits.cells.float(), cells - 1, ignore_index=UNKNOWN, reduction="sum"
+        )
+        return torch.as_tensor(of_tile + of_cells / (cells > 0).sum().clamp(min=1))
 
 
 class _Trainee(nn.Module):
