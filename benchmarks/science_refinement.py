@@ -106,11 +106,7 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
     if options.data is not None:
         regions.append(data.composites(options.work, options.data, model, tests=False)[0])
     networks: dict[str, HasRefiner] = {}
-    trainings = {
-        name: RefinerTraining(recipe=find_recipe(name), steps=options.steps) for name in RECIPES
-    }
-    trainings[TOKENS_ONLY] = replace(REFINER, steps=options.steps)
-    for name, settings in trainings.items():
+    for name, settings in rivals(options.steps).items():
         folder = options.work / "networks" / name
         if not (folder / CARD_NAME).exists():
             train_refiner_model(regions, data.MODEL, folder, settings, network=REFINER_NETWORK)
@@ -118,6 +114,12 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
         seconds = RunLog(folder / "training.jsonl").records()[-1]["seconds"]
         record(options.work, {"training": name, "steps": options.steps, "seconds": seconds})
     return networks
+
+
+def rivals(steps: int) -> dict[str, RefinerTraining]:
+    """Return how each network is trained."""
+    both = {name: RefinerTraining(recipe=find_recipe(name), steps=steps) for name in RECIPES}
+    return both | {TOKENS_ONLY: replace(REFINER, steps=steps)}
 
 
 def measure_osteosarcoma(
@@ -159,23 +161,37 @@ def measure_images(options: argparse.Namespace, images: data.ImageSet, model: Lo
         for control in CONTROLS:
             if control != "overlap":
                 measure(options.work, images.name, control, CONTROLS[control], slides)
-        for recipe in RECIPES:
-            settings = RefinerTraining(
-                recipe=find_recipe(recipe),
-                steps=options.image_steps,
-                cells=IMAGE_CELLS,
+        for name, settings in rivals(options.image_steps).items():
+            small = replace(settings, cells=IMAGE_CELLS)
+            trained = train_on_images(
+                options.work, f"{images.name}-{fold}-{name}", train, small, model
             )
-            card = settings.recipe.card(
-                len(images.classes), measured_moments(train), REFINER_NETWORK
-            )
-            folder = options.work / "networks" / f"{images.name}-{fold}-{recipe}"
-            folder.mkdir(parents=True, exist_ok=True)
-            denoiser, _ = train_new_refiner(card, train, settings, model.compute, folder)
-            trained = Trained(card, denoiser, model.compute)
-            steps = (1, 5) if recipe == "bridge" else (1,)
-            for source, count in product(SOURCES, steps):
-                setting = Setting(recipe, source, count, 1.0, 1)
+            for setting in image_settings_of(name):
                 measure(options.work, images.name, setting.name, setting.method(trained), slides)
+
+
+def train_on_images(
+    work: Path,
+    name: str,
+    slides: Sequence[RegionSlide],
+    settings: RefinerTraining,
+    model: LoadedModel,
+) -> Trained:
+    """Train a network on regions of images."""
+    classes = slides[0].coarse.classes
+    moments = measured_moments(slides, settings.sources)
+    card = settings.recipe.card(classes, moments, REFINER_NETWORK)
+    folder = work / "networks" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    denoiser, _ = train_new_refiner(card, slides, settings, model.compute, folder)
+    return Trained(card, denoiser, model.compute)
+
+
+def image_settings_of(network: str) -> Iterator[Setting]:
+    """Yield what is measured of a network of an image set."""
+    sources = ("cells",) if network == TOKENS_ONLY else SOURCES
+    for source, steps in product(sources, (1,) if network == "direct" else (1, 5)):
+        yield Setting(network, source, steps, 1.0, 1)
 
 
 def measure(

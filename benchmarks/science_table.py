@@ -45,6 +45,8 @@ NAMES = {
     "overlap": "tiles every 128 px, averaged",
     "tokens": "token map, as it is",
 }
+NETWORK = re.compile(r"(\w+) (\w+) S=(\d+) eta=(\S+) N=(\d+)")
+ORDER = ("direct", "bridge_tokens", "bridge")
 
 
 def write_page(results: Path, *, write: bool) -> list[str]:
@@ -81,10 +83,10 @@ def table(methods: dict[str, Cases]) -> Iterator[str]:
         "| its change [95 %] | s per slide |"
     )
     yield "|---|---|---|---|---|---|---|"
-    for name, cases in methods.items():
-        yield row(name, cases, reference, methods.get(RAW, reference))
-    for source in ("cells", "tiles"):
-        one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in ("bridge", "direct"))
+    for name in sorted(methods, key=_place_of):
+        yield row(name, methods[name], reference, methods.get(RAW, reference))
+    for network, source in (("bridge_tokens", "cells"), ("bridge", "cells"), ("bridge", "tiles")):
+        one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in (network, "direct"))
         if one in methods and direct in methods:
             gain = in_points(bootstrap_difference(methods[one], methods[direct], mean_iou))
             yield ""
@@ -118,9 +120,18 @@ def _only(cases: Cases, slides: set[str]) -> Cases:
     return {case: part for case, part in kept.items() if part}
 
 
+def _place_of(name: str) -> tuple[int, int, int, int, float]:
+    """Return where a method stands: controls, then networks, by source, N, S and η."""
+    found = NETWORK.fullmatch(name)
+    if not found:
+        return list(NAMES).index(name) - len(NAMES), 0, 0, 0, 0.0
+    network, source, steps, eta, samples = found.groups()
+    return ORDER.index(network), source == "tiles", int(samples), int(steps), float(eta)
+
+
 def title_of(name: str) -> str:
     """Return a method's name for readers."""
-    found = re.fullmatch(r"(\w+) (\w+) S=(\d+) eta=(\S+) N=(\d+)", name)
+    found = NETWORK.fullmatch(name)
     if not found:
         return NAMES.get(name, name)
     network, source, steps, eta, samples = found.groups()

@@ -52,7 +52,11 @@ def test_regions_to_model_to_run(call, base, tmp_path):
     options = ["--model", base, "--slides", 2, "--tiles", 2, "--device", "cpu"]
     code, out, err = call("train", "regions", "-o", regions, *options)
     assert code == 0, err
-    assert out.split() == ["synthetic-20000", "synthetic-20001"]
+    assert out.splitlines() == [
+        "synthetic-20000.npz",
+        "synthetic-20001.npz",
+        f"region dataset: {regions}",
+    ]
     about, slides = read_regions(regions)
     assert about.classes == OSTEOSARCOMA.shorts
     assert [s.coarse.tile_shape for s in slides] == [(2, 2), (2, 2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -118,6 +119,7 @@ def build_regions(
     if dataset is not None and textures is not None:
         raise ConfigError("--dataset and --textures exclude each other: choose one.")
     loaded = load_model(model, device)
+    say = partial(_say, quiet)
     if dataset is not None:
         from napari_fddm.training.datasets import open_dataset
         from napari_fddm.training.region_build import build_from_dataset
@@ -125,8 +127,8 @@ def build_regions(
         mpp, name = loaded.card.analysis_mpp, loaded.card.id
         found = open_dataset(dataset)
         for slide in build_from_dataset(found, out, loaded, analysis_mpp=mpp, stage1=name):
-            if not quiet:
-                typer.echo(slide)
+            say(f"{slide}.npz")
+        say(f"region dataset: {out}")
         return
     if textures is None:
         from napari_fddm.training.stains import SEEN
@@ -135,8 +137,8 @@ def build_regions(
         seeds = range(seed, seed + slides)
         stage1 = loaded.card.id
         for made in synthetic_regions(out, seeds, loaded, stage1=stage1, tiles=tiles, stains=SEEN):
-            if not quiet:
-                typer.echo(made.meta.slide)
+            say(f"{made.meta.slide}.npz")
+        say(f"region dataset: {out}")
         return
     from napari_fddm.training.composite_regions import build_composites, texture_folds
     from napari_fddm.training.composites import read_textures
@@ -153,5 +155,11 @@ def build_regions(
         stage1=f"linear heads on the frozen backbone of {loaded.card.id}",
         seed=seed,
     )
+    say(f"region dataset: {train}")
+    if held_out:
+        say(f"to be measured on: {test}")
+
+
+def _say(quiet: bool, text: str) -> None:
     if not quiet:
-        typer.echo(f"{train}\n{test}")
+        typer.echo(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from dataclasses import replace
@@ -102,7 +101,6 @@ def train_refiner_model(
             "cases": cases,
             "results": evaluate_refiner(trained, validation, steps=VALIDATION_STEPS),
         }
-        log.info("%s", json.dumps(measured["results"], indent=1))
     else:
         log.info("there is one case only, so nothing is set aside and nothing is measured")
     card = _card(model, out, refiner, sets, train, settings, round(seconds, 1), measured)
