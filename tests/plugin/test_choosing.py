@@ -37,7 +37,7 @@ def test_the_bundled_model_is_chosen_and_described_at_first(bench):
     text = bench.panels.model.card_label.text()
     assert "7 classes, 1 µm/px" in text
     assert "synthetic" in text
-    assert "never use it for a diagnosis" in text
+    assert "never for a diagnosis" in text
 
 
 def test_a_folder_is_taken_for_the_next_run_and_offered_again(bench, folder, tmp_path, qtbot):
