@@ -65,6 +65,7 @@ def paint_truth(window: Window) -> np.ndarray:
 def test_few_strokes_are_refused_many_are_learned_used_and_taken_back(window, qtbot, tmp_path):
     panels, panel = window.widget.panels, window.widget.panels.adapting
     base = window.widget.state.model_name
+    here_before = "torch" in sys.modules  # `pytest_configure`: unless -m gui alone is asked for
     assert not panel.ask_button.isEnabled()
     panels.run.stage_box.setCurrentIndex(panels.run.stage_box.findData("patch"))
     qtbot.waitUntil(panels.run.run_button.isEnabled, timeout=RUN_MS)
@@ -78,7 +79,7 @@ def test_few_strokes_are_refused_many_are_learned_used_and_taken_back(window, qt
     window.drag([(-250, 0), (-230, 0)])
     window.drag([(250, 0), (270, 0)])
     said = ask(window)
-    assert "2 places: IF 2" in said
+    assert "2 places: inflammatory 2" in said
     assert "6 places or more" in said
     assert not panel.learn_button.isEnabled()
     click(window, panel.dismiss_button)
@@ -103,7 +104,7 @@ def test_few_strokes_are_refused_many_are_learned_used_and_taken_back(window, qt
     kept = painted > 0
     assert np.array_equal(adapted.layer.data[kept], painted[kept])  # corrections win
     assert adapted.patch.any()
-    assert "torch" not in sys.modules
+    assert here_before or "torch" not in sys.modules  # the window's process learns nothing
 
     # Back: the model as it was, the strokes as they are.
     assert panel.back_button.isVisible()
