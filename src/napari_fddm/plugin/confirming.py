@@ -56,11 +56,17 @@ class Confirming:
         self._connections.close()
 
     def _on_layer_repainted(self, window: Window, same: npt.NDArray[np.bool_], label: int) -> None:
-        rows, cols = np.nonzero(same)
-        rows, cols = rows + window.y, cols + window.x
-        keys = np.stack([rows // BLOCK, cols // BLOCK], axis=1)
-        for key in np.unique(keys, axis=0):
-            here = (keys == key).all(axis=1)
-            place = (int(key[0]), int(key[1]))
-            block = self._blocks.setdefault(place, np.zeros((BLOCK, BLOCK), np.uint8))
-            block[rows[here] % BLOCK, cols[here] % BLOCK] = label
+        """Note the cells block by block, with slices: this runs at every move of the brush."""
+        bottom, right = window.y + window.height, window.x + window.width
+        for row in range(window.y // BLOCK, -(-bottom // BLOCK)):
+            for col in range(window.x // BLOCK, -(-right // BLOCK)):
+                top, left = row * BLOCK, col * BLOCK
+                y, x = max(top, window.y), max(left, window.x)
+                here = same[
+                    y - window.y : top + BLOCK - window.y, x - window.x : left + BLOCK - window.x
+                ]
+                if here.any():
+                    block = self._blocks.setdefault((row, col), np.zeros((BLOCK, BLOCK), np.uint8))
+                    height, width = here.shape
+                    inside = block[y - top : y - top + height, x - left : x - left + width]
+                    inside[here] = label
