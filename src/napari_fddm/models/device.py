@@ -110,7 +110,8 @@ def _mps() -> ComputeDevice:
 def _cpu() -> ComputeDevice:
     dtype = torch.bfloat16 if cpu_has_fast_bfloat16() else torch.float32
     name = str(dtype).removeprefix("torch.")
-    title = f"CPU, {name}, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    title = f"CPU, {name}, {count} thread{'s' if count > 1 else ''}"
     return ComputeDevice(torch.device("cpu"), dtype, title)
 
 

@@ -29,6 +29,18 @@ CARD_LINES, PROBLEM_LINES = 2, 4
 PROBLEM_COLOR = "#e0a000"
 
 
+class _CardLabel(QElidingLabel):
+    """Elides a paragraph by lines that are a little narrower than the label itself.
+
+    With lines of its whole width the label's own margins wrap one word more, and the
+    ellipsis goes out of sight.
+    """
+
+    def width(self) -> int:
+        """Return the width that lines may have, px."""
+        return int(super().width()) - 8
+
+
 class ModelPanel(QWidget):
     """Offers models and shows what the chosen one says of itself.
 
@@ -54,7 +66,7 @@ class ModelPanel(QWidget):
         self.model_box.setToolTip("The networks that classify and refine in the next run.")
         self.card_button = QPushButton("Card…")
         self.card_button.setToolTip("Everything the model says of itself.")
-        self.card_label = QElidingLabel()
+        self.card_label = _CardLabel()
         self.card_label.setWordWrap(True)
         self.card_label.setObjectName("card")
         top = QHBoxLayout()
