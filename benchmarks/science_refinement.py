@@ -118,8 +118,10 @@ def train_networks(options: argparse.Namespace, model: LoadedModel) -> dict[str,
 
 def rivals(steps: int) -> dict[str, RefinerTraining]:
     """Return how each network is trained."""
-    both = {name: RefinerTraining(recipe=find_recipe(name), steps=steps) for name in RECIPES}
-    return both | {TOKENS_ONLY: replace(REFINER, steps=steps)}
+    both = RefinerTraining(steps=steps, sources=SOURCES)
+    return {name: replace(both, recipe=find_recipe(name)) for name in RECIPES} | {
+        TOKENS_ONLY: replace(REFINER, steps=steps)
+    }
 
 
 def measure_osteosarcoma(

@@ -33,7 +33,7 @@ def refiner(
     ] = None,
     source: Annotated[
         str, typer.Option(help="Coarse maps: cells (token maps), tiles, or both in turn.")
-    ] = "both",
+    ] = "cells",
     widths: Annotated[
         str,
         typer.Option(

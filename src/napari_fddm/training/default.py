@@ -61,7 +61,7 @@ EMBEDDING = 384
 PATCHES = PatchSettings(max_per_class=8)
 LORA = LoopSettings(steps=300, batch_size=16, validate_every=100)
 HEADS = LoopSettings(steps=600, batch_size=64, lr=1e-3, validate_every=100)
-REFINER = RefinerTraining(recipe=find_recipe("bridge"), steps=700, sources=("cells",))
+REFINER = RefinerTraining(recipe=find_recipe("bridge"), steps=700)
 REFINER_NETWORK = DenoiserSettings(widths=(16, 48, 96), layers=1)
 """Half the time of the default sizes."""
 

@@ -22,7 +22,7 @@ from napari_fddm.diffusion.losses import one_hot
 from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.loop import learning_rate_factor
 from napari_fddm.training.recipes import RECIPES, Recipe
-from napari_fddm.training.region_batches import SOURCES, random_regions
+from napari_fddm.training.region_batches import random_regions
 from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RefinerTraining:
     steps: int = 1200
     batch_size: int = 8
     lr: float | None = None
-    sources: tuple[SourceName, ...] = SOURCES
+    sources: tuple[SourceName, ...] = ("cells",)
     cells: int = CELLS_PER_REGION
     seed: int = 2001
     save_every: int = 100
