@@ -7,7 +7,7 @@ geometry happens here, once.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -72,7 +72,7 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
 
-class PyramidSlide(WithExtras, ABC):
+class PyramidSlide(WithExtras):
     """Base of all slides; satisfies `napari_fddm.core.protocols.Slide`.
 
     Subclasses implement `_read_level` (thread-safe) and may extend `close`.

@@ -9,6 +9,7 @@ if it is listed here: whoever meets an unknown one has to assume the worst.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import SlideError
@@ -50,13 +51,13 @@ def is_harmless(key: str) -> bool:
     return _HARMLESS.fullmatch(key) is not None
 
 
-class WithExtras:
+class WithExtras(ABC):
     """Properties and associated images of a slide; none unless a backend has some."""
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """File name, for messages."""
-        raise NotImplementedError
 
     @property
     def properties(self) -> Mapping[str, str]:

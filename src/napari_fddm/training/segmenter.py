@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from napari_fddm.core.cards import ClassifierCard, ModelCard, first_line, write_card
 from napari_fddm.core.errors import DataError, WeightsError
 from napari_fddm.core.tiling import TILE_PX
+from napari_fddm.diffusion.losses import segmentation_loss
 from napari_fddm.models.bundle import BACKBONE_FILE
 from napari_fddm.models.device import choose_device
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
 """The paper's names of its baselines."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_IGNORED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +105,7 @@ class RegionTask:
             rng,
             self._augmentation,
         )
-        losses = functional.cross_entropy(
-            self.module.pixels(images).float(), labels - 1, ignore_index=_IGNORED, reduction="sum"
-        )
-        return losses / (labels > 0).sum().clamp(min=1)
+        return segmentation_loss(self.module.pixels(images).float(), labels - 1)
 
     def after_step(self) -> None:
         """Nothing has to follow."""

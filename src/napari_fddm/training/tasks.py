@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from napari_fddm.diffusion.losses import segmentation_loss
 from napari_fddm.training.augmentation import Augmentation, augment
 from napari_fddm.training.scores import balanced_accuracy, confusion
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from napari_fddm.training.sampling import Sampler
 
     Indices = npt.NDArray[np.int64]
-
-UNKNOWN = -1
 
 
 class HeadLoss(nn.Module):
@@ -62,10 +61,8 @@ class HeadLoss(nn.Module):
             of_tile = self.hierarchy(torch.log_softmax(tile, dim=1), channels)
         else:
             of_tile = functional.cross_entropy(tile, channels)
-        of_cells = functional.cross_entropy(
-            logits.cells.float(), cells - 1, ignore_index=UNKNOWN, reduction="sum"
-        )
-        return torch.as_tensor(of_tile + of_cells / (cells > 0).sum().clamp(min=1))
+        of_cells = segmentation_loss(logits.cells.float(), cells - 1)
+        return torch.as_tensor(of_tile + of_cells)
 
 
 class _Trainee(nn.Module):
