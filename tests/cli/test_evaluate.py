@@ -1,96 +1,21 @@
-"""`napari-fddm evaluate`: what comes out, and what is refused."""
+"""`napari-fddm evaluate`: what comes out."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from napari_fddm.core.classes import OSTEOSARCOMA
 from tests.support.commands import assert_one_line
+from tests.support.evaluating import BG, HC, IF, NC, VT, bed, demo, of_pairs, random_map, save
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.support.commands import Call
-
-BG, VT, NC, FH, HC, IF, NT = OSTEOSARCOMA.values
-PAPER = OSTEOSARCOMA.rgb_table(paper=True)
-
-
-def save(path: Path, labels: np.ndarray, *, paper: bool = False) -> Path:
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(PAPER[labels] if paper else labels.astype(np.uint8)).save(path)
-    return path
-
-
-def of_pairs(*pairs: tuple[int, int, int], width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Truth and prediction from (truth, predicted, cells)."""
-    truth, said = (
-        np.concatenate([np.full(pair[2], pair[k]) for pair in pairs]).reshape(-1, width)
-        for k in (0, 1)
-    )
-    return truth, said
-
-
-def demo(folder: Path) -> tuple[Path, Path]:
-    """The slide that shows how the paper's counting flatters, as masks in its colors."""
-    truth, said = of_pairs(
-        (BG, BG, 100), (VT, VT, 10), (VT, NT, 40), (NT, NT, 30), (NT, VT, 20), width=20
-    )
-    return (
-        save(folder / "pred" / "demo.png", said, paper=True),
-        save(folder / "truth" / "demo.png", truth, paper=True),
-    )
-
-
-def bed(necrosis: int, total: int) -> np.ndarray:
-    labels = np.full(total, VT)
-    labels[:necrosis] = NC
-    return labels.reshape(-1, 10)
-
-
-def random_map(seed: int, shape: tuple[int, int] = (40, 60)) -> np.ndarray:
-    coarse = np.random.default_rng(seed).integers(1, 8, (shape[0] // 5, shape[1] // 5))
-    return np.kron(coarse, np.ones((5, 5), int))
-
-
-def noisy(labels: np.ndarray, seed: int, share: float = 0.2) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.where(rng.random(labels.shape) < share, rng.integers(1, 8, labels.shape), labels)
-
-
-@pytest.fixture
-def evaluated(call: Call, tmp_path: Path):
-    """Run the command and return its JSON report."""
-
-    def run(*arguments: object) -> dict[str, Any]:
-        out = tmp_path / "report.json"
-        code, _, err = call("evaluate", *arguments, "--json", out, "--resamples", 200)
-        assert code == 0, err
-        return json.loads(out.read_text(encoding="utf-8"))
-
-    return run
-
-
-@pytest.fixture
-def cohort(tmp_path: Path) -> Path:
-    """A manifest of five slides of three cases, with a further reader."""
-    lines = ["pred,truth,case,slide,mpp,reader:anna"]
-    for number in range(5):
-        truth = random_map(number)
-        truth[:, : 10 * number] = VT
-        save(tmp_path / "t" / f"{number}.png", truth)
-        save(tmp_path / "p" / f"{number}.png", noisy(truth, 100 + number))
-        save(tmp_path / "r" / f"{number}.png", noisy(truth, 200 + number, 0.05))
-        files = [f"{folder}/{number}.png" for folder in "ptr"]
-        lines.append(",".join([*files[:2], f"case-{number // 2}", f"s{number}", "20", files[2]]))
-    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
-    return tmp_path / "pairs.csv"
 
 
 def means(report: dict[str, Any]) -> list[float]:
@@ -313,106 +238,3 @@ def test_the_figure_is_drawn(call: Call, cohort: Path, tmp_path: Path):
     assert_one_line(
         call("evaluate", cohort, "--quiet", "--figure", tmp_path / "f.xyz"), ".png, .pdf or .svg"
     )
-
-
-# refusals -------------------------------------------------------------------------------
-
-
-def test_a_figure_without_matplotlib_is_refused_before_any_work(
-    call: Call, cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.delitem(sys.modules, "napari_fddm.evaluation.figures", raising=False)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    result = call("evaluate", cohort, "--figure", tmp_path / "f.png")
-    assert_one_line(result, "--figure needs matplotlib", "napari-fddm[figures]")
-
-
-def test_an_unknown_color_is_refused_or_left_out(call: Call, evaluated, tmp_path: Path):
-    pred, truth = demo(tmp_path)
-    colors = np.array(Image.open(truth))
-    colors[7, 3] = (165, 0, 0)
-    Image.fromarray(colors).save(truth)
-    assert_one_line(
-        call("evaluate", pred, truth), "(165, 0, 0) in 1 px", "row 7, column 3", "leave-out"
-    )
-    report = evaluated(pred, truth, "--unknown", "leave-out")
-    assert np.sum(report["confusion"]) == 199
-    assert report["inputs"][0]["truth"]["left_out"] == {"(165, 0, 0)": 1}
-    assert any("1 px of 1 values or colors" in note for note in report["notes"])
-
-
-@pytest.mark.parametrize(
-    ("truth", "said", "words"),
-    [
-        (0, VT, "t.png has no labeled cell"),
-        (VT, 0, "the prediction has no labeled cell"),
-        (BG, BG, None),
-    ],
-)
-def test_empty_maps_are_refused(call: Call, tmp_path: Path, truth: int, said: int, words: str):
-    pred = save(tmp_path / "p.png", np.full((9, 9), said))
-    true = save(tmp_path / "t.png", np.full((9, 9), truth))
-    if words is not None:
-        assert_one_line(call("evaluate", pred, true), words)
-    else:  # glass alone is a map; nothing but background can be said of it
-        code, out, _ = call("evaluate", pred, true)
-        assert code == 0
-        assert "no rate for t by truth: no tumor bed was found" in out
-
-
-def test_maps_without_a_common_cell_are_refused(call: Call, tmp_path: Path):
-    labels = bed(50, 100)
-    left, right = labels.copy(), labels.copy()
-    left[:, 5:] = right[:, :5] = 0
-    result = call("evaluate", save(tmp_path / "p.png", left), save(tmp_path / "t.png", right))
-    assert_one_line(result, "label no cell in common")
-    result = call("evaluate", tmp_path / "p.png", tmp_path / "t.png", "--mask", "annotation",
-                  "--annotation", save(tmp_path / "m.png", np.eye(10, dtype=int)))  # fmt: skip
-    assert_one_line(result, "inside the annotation mask")
-
-
-def test_another_slide_s_proportions_are_refused(call: Call, tmp_path: Path):
-    pred = save(tmp_path / "p.png", random_map(1, (40, 60)))
-    truth = save(tmp_path / "t.png", random_map(1, (60, 60)))
-    assert_one_line(call("evaluate", pred, truth), "other proportions", "60 × 40", "60 × 60")
-
-
-def test_the_same_slide_under_two_names_is_refused(call: Call, tmp_path: Path):
-    for name in "ab":
-        save(tmp_path / f"t-{name}.png", random_map(1))
-        save(tmp_path / f"p-{name}.png", noisy(random_map(1), ord(name)))
-    lines = ["pred,truth,case", "p-a.png,t-a.png,1", "p-b.png,t-b.png,2"]
-    (tmp_path / "pairs.csv").write_text("\n".join(lines), encoding="utf-8")
-    result = call("evaluate", tmp_path / "pairs.csv", "--quiet")
-    assert_one_line(result, "t-a and t-b are the same slide", "the same truth")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--preset", "paper"], ["--preset cannot be 'paper'", "fddm_paper"]),
-        (["--aggregate", "mean"], ["--aggregate", "pooled, per_slide"]),
-        (["--absent", "zero"], ["--absent", "nan, one"]),
-        (["--mask", "bed"], ["--mask", "none, tissue, annotation"]),
-        (["--truth-as", "rgb"], ["--truth-as", "auto, values, paper, screen"]),
-        (["--unknown", "guess"], ["--unknown", "refuse, leave-out"]),
-        (["--mpp", "0"], ["--mpp"]),
-        (["--boundary-um", "-1"], ["--boundary-um"]),
-        (["--level", "95"], ["level 95", "between 0 and 1"]),
-        (["--resamples", "10"], ["100 resamples"]),
-        (["--definitions", "none.toml"], ["none.toml"]),
-        (["--json", "nowhere/report.json"], ["nowhere", "does not exist"]),
-    ],
-)
-def test_wrong_options_are_refused(call: Call, tmp_path: Path, options, words):
-    assert_one_line(call("evaluate", *demo(tmp_path), *options), *words)
-
-
-def test_what_is_not_there_is_refused(call: Call, tmp_path: Path):
-    pred, truth = demo(tmp_path)
-    assert_one_line(call("evaluate", pred, tmp_path / "no.png"), "no.png does not exist")
-    assert_one_line(call("evaluate", tmp_path / "pred", truth), "is a folder")
-    (tmp_path / "x.txt").write_text("no")
-    assert_one_line(call("evaluate", tmp_path / "x.txt", truth), "is no label map")
-    assert_one_line(call("evaluate", pred), "manifest")
