@@ -51,7 +51,7 @@ def test_slides_are_cut_trained_on_and_the_model_runs(call: Call, tmp_path: Path
     code, out, err = call("run", SLIDE, "--model", model, "-o", tmp_path / "r.ome.zarr",
                           "--device", "cpu", "--region", 0, 0, 600, 600)  # fmt: skip
     assert code == 0
-    assert "has no refiner, so --stage patch" in err
+    assert "has no refiner, so --steps 0" in err
     assert "necrosis rate" in out
 
 

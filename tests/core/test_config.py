@@ -23,7 +23,7 @@ def test_the_defaults_are_allowed_and_reach_json():
         ("label_mpp", 0.5),
         ("label_mpp", 17),
         ("label_mpp", math.nan),
-        ("steps", 0),
+        ("steps", -1),
         ("steps", 2.5),
         ("eta", -0.1),
         ("eta", 1.1),

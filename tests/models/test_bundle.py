@@ -199,7 +199,7 @@ def test_a_card_with_an_impossible_refiner_is_refused(edit_card: EditCard):
 def test_a_model_without_a_second_stage_says_so(edit_card: EditCard):
     loaded = load_model(str(edit_card(lambda card: card.update(refiner=None))), "cpu")
     assert not loaded.can_refine
-    assert "--stage patch" in refusal(lambda: loaded.load_denoiser(SCALE)).hint
+    assert "--steps 0" in refusal(lambda: loaded.load_denoiser(SCALE)).hint
 
 
 def test_a_wrong_device_is_an_error_of_the_settings(tiny_model: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -233,10 +234,55 @@ def test_a_model_without_a_refiner_is_refused_before_the_work(loaded: LoadedMode
     model = CountingModel(LoadedModel(loaded.folder, card, loaded.compute))
     with pytest.raises(WeightsError, match="no refiner") as caught:
         next(analyze(WatchedSlide(PIXELS), store=tmp_path / "s", model=model, config=CONFIG))
+    assert "--steps 0" in caught.value.hint
     assert "--stage patch" in caught.value.hint
     assert not (tmp_path / "s").exists()
     drain(analyze(WatchedSlide(PIXELS), store=tmp_path / "s", model=model, config=PATCH))
     assert sum(model.batches) >= tissue_tiles().sum()
+
+
+@pytest.fixture
+def without_refiner(loaded: LoadedModel) -> CountingModel:
+    card = loaded.card.model_copy(update={"refiner": None})
+    return CountingModel(LoadedModel(loaded.folder, card, loaded.compute))
+
+
+def test_without_a_step_cells_have_the_class_of_stage_1(
+    without_refiner: CountingModel, tmp_path: Path
+):
+    store = tmp_path / "s"
+    cells = changed(steps=0)
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=without_refiner, config=cells))
+    with AnalysisStore.open(store) as made:
+        said, kept = made.probability_map("cell"), made.probability_map("refined")
+        assert kept.coverage.any()
+        shown = said.coverage & kept.coverage
+        np.testing.assert_allclose(kept.probs[:, shown], said.probs[:, shown], atol=1e-3)
+        labels = made.labels("refined")
+        assert len(np.unique(labels[labels > 0])) > 1
+
+
+def test_without_a_step_a_window_needs_the_next_tile_alone(
+    without_refiner: CountingModel, tmp_path: Path
+):
+    cells, everything = changed(steps=0), tmp_path / "all"
+    drain(analyze(WatchedSlide(PIXELS), store=everything, model=without_refiner, config=cells))
+    window = Region(4 * 256, 4 * 256, 256, 2 * 256)  # tile 4 by tiles 4 and 5
+    part = analyze(
+        WatchedSlide(PIXELS),
+        store=tmp_path / "part",
+        model=without_refiner,
+        config=cells,
+        region=window,
+    )
+    events, _ = drain(part)
+    tiles = np.concatenate(
+        [np.stack([e.rows, e.cols], 1) for e in events if isinstance(e, TileBatch)]
+    )
+    assert {*map(tuple, tiles)} == {*product((3, 4, 5), (3, 4, 5, 6))}
+    found, whole = (contents(tmp_path / name)["refined"] for name in ("part", "all"))
+    assert found.any()
+    assert np.array_equal(found[found > 0], whole[found > 0])
 
 
 def test_a_model_of_other_classes_is_refused(loaded: LoadedModel, tmp_path: Path):

@@ -12,6 +12,7 @@ from napari_fddm.core.cards import read_card
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.plugin.choosing import ON_THE_HUB, in_words, whole_text
 from napari_fddm.plugin.reporting import SYNTHETIC_BADGE, badge_of
+from napari_fddm.plugin.run_panel import MapKind
 from tests.support.controllers import Bench
 
 pytestmark = pytest.mark.gui
@@ -70,14 +71,39 @@ def test_what_cannot_be_run_is_said_when_it_is_chosen(bench, folder, spoil, word
     assert bench.state.model_name == "fddm-small"
 
 
-def test_a_model_without_refiner_offers_tiles_only(bench, folder):
+def test_a_model_without_refiner_offers_everything_but_refining(bench, folder):
     edit_card(folder, refiner=None)
     bench.controller.model.choose(str(folder))
     assert "no refiner" in bench.panels.model.card_label.text()
-    assert bench.panels.run.config["stage"] == "patch"
-    assert not bench.panels.run.stage_box.isEnabled()
+    run = bench.panels.run
+    assert (run.config["stage"], run.config["steps"]) == ("refined", 0)
+    offered = [run.stage_box.model().item(i).isEnabled() for i in range(run.stage_box.count())]
+    assert dict(zip(MapKind, offered, strict=True)) == {
+        MapKind.REFINED: False,
+        MapKind.CELLS: True,
+        MapKind.TILES: True,
+    }
     bench.controller.model.choose("fddm-small")
-    assert bench.panels.run.config["stage"] == "refined"
+    assert (run.config["stage"], run.config["steps"]) == ("refined", 1)
+
+
+def test_what_the_user_chose_stays_when_the_model_can_do_it(bench, folder):
+    run = bench.panels.run
+    run.stage_box.setCurrentIndex(run.stage_box.findData(MapKind.TILES.value))
+    edit_card(folder, refiner=None)
+    bench.controller.model.choose(str(folder))
+    assert run.kind is MapKind.TILES
+
+
+def test_an_earlier_runs_cells_are_repeated_by_the_box(bench):
+    run = bench.panels.run
+    run.advanced.expand(animate=False)
+    run.set_config({"stage": "refined", "steps": 0, "seed": 4})
+    assert run.kind is MapKind.CELLS
+    assert (run.config["steps"], run.config["seed"]) == (0, 4)
+    run.set_config({"stage": "refined", "steps": 3})
+    assert run.kind is MapKind.REFINED
+    assert run.config["steps"] == 3
 
 
 def test_a_model_on_the_hub_is_left_to_the_engine(bench):

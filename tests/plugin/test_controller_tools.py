@@ -17,6 +17,7 @@ from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.class_panel import AREA
 from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
 from napari_fddm.plugin.necrosis_panel import DRAW_BED
+from napari_fddm.plugin.run_panel import MapKind
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
@@ -105,6 +106,11 @@ def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     layer.add_rectangles(np.array([[-9, -9], [-9, 700], [300, 700], [300, -9]]))
     assert chooser.estimate() == "16 tiles at most, up to 32 s at the last run's speed"
     layer.selected_data = {0}
+    kinds = bench.panels.run.stage_box
+    kinds.setCurrentIndex(kinds.findData(MapKind.CELLS.value))
+    assert chooser.estimate() == "6 tiles at most, up to 12 s at the last run's speed"
+    kinds.setCurrentIndex(kinds.findData(MapKind.TILES.value))
+    assert chooser.estimate() == "1 tile, up to 2 s at the last run's speed"
     bench.controller.run(bench.panels.run.scope)
     assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)
     bench.panels.run.draw_button.click()

@@ -185,7 +185,7 @@ def classify(bench, values: np.ndarray) -> None:
 
 
 def test_a_run_of_tiles_only_has_a_rate_and_refined_labels_replace_it(bench):
-    bench.panels.run.stage_box.setCurrentIndex(1)
+    bench.panels.run.stage_box.setCurrentIndex(bench.panels.run.stage_box.findData("patch"))
     bench.start()
     tiles = np.full(GEOMETRIES.tile.shape, 2, np.uint8)
     tiles[0] = 3
@@ -201,7 +201,7 @@ def test_a_run_of_tiles_only_has_a_rate_and_refined_labels_replace_it(bench):
 
 
 def test_tiles_never_replace_refined_labels(bench):
-    bench.panels.run.stage_box.setCurrentIndex(1)
+    bench.panels.run.stage_box.setCurrentIndex(bench.panels.run.stage_box.findData("patch"))
     bench.start()
     window = Window(0, 0, 4, 4)
     bench.answer(RegionRefined(window, np.full((4, 4), 5, np.uint8), 1, 9))

@@ -74,15 +74,18 @@ def run(
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
     stage: Annotated[
-        str | None,
-        typer.Option(
-            help="patch: classes of whole tiles; refined: with the bridge. If unset, refined where "
-            "the model has a bridge."
-        ),
-    ] = None,
+        str,
+        typer.Option(help="patch: one class per tile of 256 px; refined: one per cell of 32 px."),
+    ] = "refined",
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
-    steps: Annotated[int, typer.Option(help="Bridge steps.")] = 1,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Bridge steps; 0: cells as stage 1 gives them. If unset, 1, and 0 where the "
+            "model has no bridge."
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(help="Bridge samples averaged.")] = 1,
     eta: Annotated[float, typer.Option(help="1 exact posterior, 0 without noise.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,

@@ -10,7 +10,7 @@ import typer
 
 from napari_fddm.cli.progress import drain
 from napari_fddm.cli.stores import rate_text
-from napari_fddm.core.config import load_config
+from napari_fddm.core.config import AnalysisConfig, StageName, load_config
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.necrosis import find_definition
@@ -48,8 +48,10 @@ def run_slide(
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place, open_slide
 
-    if settings.get("stage") is None:
-        settings["stage"] = _stage_of(model, quiet=quiet)
+    if settings.get("steps") is None:
+        refined = settings.get("stage") != StageName.PATCH
+        default = AnalysisConfig().steps
+        settings["steps"] = _steps_of(model, quiet=quiet) if refined else default
     config = load_config(**settings)
     check_tissue(config.tissue)
     if out is not None and out.suffix not in {"", ".zarr"}:
@@ -91,16 +93,16 @@ def run_slide(
     return made
 
 
-def _stage_of(model: str, *, quiet: bool) -> str:
-    """Return how far a model can go; a classifier alone has no refiner, which is said."""
+def _steps_of(model: str, *, quiet: bool) -> int:
+    """Return the default of a model: a classifier alone has no refiner, which is said."""
     from napari_fddm.pipeline.model_cards import look_up
 
     card = look_up(model)
     if card is None or card.refiner is not None:
-        return "refined"
+        return AnalysisConfig().steps
     if not quiet:
-        typer.echo(f"note: {card.id} has no refiner, so --stage patch", err=True)
-    return "patch"
+        typer.echo(f"note: {card.id} has no refiner, so --steps 0", err=True)
+    return 0
 
 
 def parse_region(values: tuple[float, float, float, float]) -> Region:

@@ -22,13 +22,14 @@ class AnalysisConfig(BaseModel):
     Attributes
     ----------
     stage : StageName
-        "patch" stops after tile classification; "refined" adds the bridge.
+        "patch" stops after tile classification; "refined" has a class per bridge cell.
     label_mpp : float
         Grid of the label map, µm per cell. 4 µm keeps a 25 mm slide at 39 MB
         and is an eighth of a bridge cell.
     steps : int
         Network calls per region. 1 equals the direct refiner, which no longer
-        schedule beat in the prototype (ALGORITHM H).
+        schedule beat in the prototype (ALGORITHM H). 0 calls none: a cell has the
+        class that stage 1 gives it, and the model needs no refiner.
     eta : float
         1 is the exact posterior, 0 the noise-free path.
     samples : int
@@ -57,7 +58,7 @@ class AnalysisConfig(BaseModel):
     # Each description says what is allowed: it completes a refusal's "… must be".
     stage: StageName = Field(default=StageName.REFINED, description="patch or refined")
     label_mpp: float = Field(default=4.0, ge=1.0, le=16.0, description="a number from 1 to 16")
-    steps: int = Field(default=1, ge=1, le=1000, description="a whole number from 1 to 1000")
+    steps: int = Field(default=1, ge=0, le=1000, description="a whole number from 0 to 1000")
     eta: float = Field(default=1.0, ge=0.0, le=1.0, description="a number from 0 to 1")
     samples: int = Field(default=1, ge=1, le=1024, description="a whole number from 1 to 1024")
     seed: int = Field(default=0, ge=0, lt=2**63, description="a whole number from 0 to 2⁶³ − 1")
@@ -74,6 +75,11 @@ class AnalysisConfig(BaseModel):
         pattern="^(auto|cpu|mps|cuda(:[0-9]+)?)$",
         description="auto, cpu, mps, cuda or cuda:N",
     )
+
+    @property
+    def calls_refiner(self) -> bool:
+        """Whether the run needs the second stage's network."""
+        return self.stage is StageName.REFINED and self.steps > 0
 
 
 def option_name(field: str) -> str:

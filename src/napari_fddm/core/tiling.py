@@ -169,9 +169,18 @@ def regions_for(tile_shape: tuple[int, int], tiles: Window) -> list[tuple[int, i
     return list(RegionGrid(tile_shape).touching(tiles.dilated(1).clipped(tile_shape)))
 
 
-def tiles_needed(tile_shape: tuple[int, int], tiles: Window) -> npt.NDArray[np.bool_]:
-    """Return the tiles that the refinement of a window of tiles reads, shape of the grid."""
+def tiles_needed(
+    tile_shape: tuple[int, int], tiles: Window, *, bridge: bool = True
+) -> npt.NDArray[np.bool_]:
+    """Return the tiles that the cells of a window of tiles depend on, shape of the grid.
+
+    The bridge reads whole regions. Without it a label at the window's edge is interpolated
+    between the cells on both sides, so that the next tile is enough.
+    """
     needed = np.zeros(tile_shape, bool)
+    if not bridge:
+        needed[tiles.dilated(1).clipped(tile_shape).slices] = True
+        return needed
     grid = RegionGrid(tile_shape)
     for row, col in regions_for(tile_shape, tiles):
         needed[grid.tile_window(row, col).clipped(tile_shape).slices] = True

@@ -33,6 +33,9 @@ BACKBONE_FILE = "backbone.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 HEADS_FILE = "heads.safetensors"
 MISFIT = "does not fit the network its card describes"
+NO_REFINER = (
+    "Say --steps 0 (classes of cells, as stage 1 gives them) or --stage patch (of whole tiles)."
+)
 
 
 def load_model(model: str = DEFAULT_MODEL, device: str = "auto") -> LoadedModel:
@@ -132,9 +135,7 @@ class LoadedModel:
             If the model has none or its file does not fit.
         """
         if self.card.refiner is None:
-            raise WeightsError(
-                f"the model {self.card.id!r} has no refiner.", hint="Use --stage patch."
-            )
+            raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
         with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
             denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
         _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)

@@ -16,7 +16,7 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
-from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
 from napari_fddm.pipeline import accounting
 from napari_fddm.pipeline.accounting import Unreadable
 from napari_fddm.pipeline.carry import carry_over
@@ -163,10 +163,8 @@ class _Run:
     ) -> None:
         mpp = require_mpp(slide)
         check_classes(model.card)
-        if config.stage is StageName.REFINED and not model.can_refine:
-            raise WeightsError(
-                f"the model {model.card.id!r} has no refiner.", hint="Use --stage patch."
-            )
+        if config.calls_refiner and not model.can_refine:
+            raise WeightsError(f"the model {model.card.id!r} has no refiner.", hint=NO_REFINER)
         self.slide, self.model, self.config, self.focus = slide, model, config, focus
         self.grid = TileGrid(slide.levels[0].shape, mpp, model.card.analysis_mpp)
         self.label_geometry = self.grid.label_geometry(config.label_mpp)
@@ -178,7 +176,7 @@ class _Run:
             self.mask.check_fits(self.grid.slide_shape, slide.name)
         self.provenance = describe_run(slide, model, config, self.mask)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
-        self.preload = preload_denoiser() if config.stage is StageName.REFINED else None
+        self.preload = preload_denoiser() if config.calls_refiner else None
         self.batch_sizes: dict[str, int | None] = {}
         if self.grid.mpp > COARSE * self.grid.analysis_mpp:
             self.notes.append(
@@ -279,7 +277,8 @@ class _Run:
         """Return the tiles that this run looks at, if they have tissue."""
         needed = np.zeros(self.grid.shape, bool)
         if self.config.stage is StageName.REFINED:
-            needed |= tiles_needed(self.grid.shape, self.tiles)
+            bridge = self.config.calls_refiner
+            needed |= tiles_needed(self.grid.shape, self.tiles, bridge=bridge)
         needed[self.tiles.slices] = True
         return needed
 

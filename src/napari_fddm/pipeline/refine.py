@@ -6,6 +6,7 @@ import importlib
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -73,12 +74,12 @@ class Refiner:
     model : HasRefiner
         Gives the denoiser and the bridge's T and s; a `LoadedModel`, usually.
     config : AnalysisConfig
-        steps, eta, samples and seed.
+        steps, eta, samples and seed. Without a step x̂₀ is y.
 
     Raises
     ------
     WeightsError
-        If the model has no second stage.
+        If the model has no second stage and steps are to be taken.
     """
 
     def __init__(self, model: HasRefiner, config: AnalysisConfig) -> None:
@@ -87,7 +88,11 @@ class Refiner:
         card = model.card.refiner or RefinerCard()  # without one, load_denoiser refuses
         self.head = card.head
         self.scheduler = build_scheduler(card)
-        self.denoiser = model.load_denoiser(input_scale(self.scheduler, card.input_moments))
+        self.denoiser = (
+            model.load_denoiser(input_scale(self.scheduler, card.input_moments))
+            if config.steps
+            else None
+        )
         self.batches = HalvingBatches(REGION_BATCH, "regions")
 
     def refine(
@@ -145,11 +150,13 @@ class Refiner:
         known = None if clamp is None else clamp_like(clamp, y)
         if known is not None:
             y = known.put(y)
+        if self.denoiser is None:
+            return y.cpu().numpy()
         condition = torch.cat([y, torch.from_numpy(features).to(device)], dim=1)
         total = torch.zeros_like(y)
         for sample in range(self.config.samples):
             total += sample_bridge(
-                self._call,
+                partial(self._call, self.denoiser),
                 self.scheduler,
                 y,
                 condition,
@@ -170,10 +177,14 @@ class Refiner:
         return (mean if known is None else known.put(mean)).cpu().numpy()
 
     def _call(
-        self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor
+        self,
+        denoiser: Denoiser,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        condition: torch.Tensor,
     ) -> torch.Tensor:
         with torch.inference_mode(), self.compute.autocast():
-            logits: torch.Tensor = self.denoiser(sample, timestep, condition).float()
+            logits: torch.Tensor = denoiser(sample, timestep, condition).float()
         return logits
 
 

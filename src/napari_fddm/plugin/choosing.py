@@ -99,7 +99,7 @@ def in_words(card: ModelCard) -> str:
     """Return what a user must know of a model before a run."""
     lines = [
         f"{len(card.classes)} classes, {card.analysis_mpp:g} µm/px"
-        + ("" if card.refiner else ", no refiner (stage: classes of tiles only)")
+        + ("" if card.refiner else ", no refiner (cells are as stage 1 gives them)")
         + f". Trained on: {card.trained_on.rstrip('.')}."
     ]
     if card.limits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
@@ -32,7 +33,27 @@ SCOPES = {
     Scope.DRAWN: "The drawn region",
     Scope.SLIDE: "The whole slide",
 }
-STAGES = {StageName.REFINED: "Refined", StageName.PATCH: "Tiles only"}
+
+
+class MapKind(StrEnum):
+    """What a class stands for in the map that a run makes."""
+
+    REFINED = "refined"
+    CELLS = "cells"
+    TILES = "patch"
+
+
+MAP_TITLES = {
+    MapKind.REFINED: "Refined cells",
+    MapKind.CELLS: "Cells",
+    MapKind.TILES: "Tiles only",
+}
+_STAGES: dict[MapKind, dict[str, Any]] = {
+    MapKind.REFINED: {"stage": StageName.REFINED.value},
+    MapKind.CELLS: {"stage": StageName.REFINED.value, "steps": 0},
+    MapKind.TILES: {"stage": StageName.PATCH.value},
+}
+"""The settings that make each map."""
 
 
 class RunPanel(QWidget):
@@ -57,7 +78,7 @@ class RunPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._has_slide = False
+        self._has_slide, self._can_refine = False, True
         self._slide: SlideInfo | None = None
         self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
@@ -72,12 +93,11 @@ class RunPanel(QWidget):
         )
         default = AnalysisConfig()
         self.stage_box = narrow(QComboBox())
-        for stage, title in STAGES.items():
-            self.stage_box.addItem(title, stage.value)
-        self.stage_box.setCurrentIndex(self.stage_box.findData(default.stage.value))
+        for kind, title in MAP_TITLES.items():
+            self.stage_box.addItem(title, kind.value)
         self.stage_box.setToolTip(
-            "Refined: the bridge draws the borders. Tiles only: one class per tile of 256 µm, "
-            "faster; the rate is then that of whole tiles."
+            "Refined cells: one class per cell of 32 µm, after the bridge. Cells: as stage 1 gives "
+            "them. Tiles only: one class per tile of 256 µm; the rate is then that of whole tiles."
         )
         self.samples_box = QSpinBox()
         self.samples_box.setRange(1, 64)
@@ -144,25 +164,40 @@ class RunPanel(QWidget):
     def config(self) -> Mapping[str, Any]:
         """The settings, as fields of `AnalysisConfig`."""
         return {
-            "stage": self.stage_box.currentData(),
             "samples": self.samples_box.value(),
             **self.advanced.values,
+            **_STAGES[self.kind],
         }
 
+    @property
+    def kind(self) -> MapKind:
+        """What the map of a run shall show."""
+        return MapKind(self.stage_box.currentData())
+
     def set_config(self, config: Mapping[str, Any]) -> None:
-        """Show other settings, e.g. those of an earlier run; stage and device stay."""
-        self.advanced.set_values({k: v for k, v in config.items() if k != "device"})
+        """Show other settings, e.g. those of an earlier run; the device stays, and tiles do."""
+        cells = config.get("steps") == 0  # a choice of the box, not a number of steps
+        fixed = {"device", "steps"} if cells else {"device"}
+        self.advanced.set_values({k: v for k, v in config.items() if k not in fixed})
         if "samples" in config:
             self.samples_box.setValue(config["samples"])
+        if cells:
+            self._choose(MapKind.CELLS)
+        elif "steps" in config and self.kind is MapKind.CELLS:
+            self._choose(MapKind.REFINED)
 
     def set_can_refine(self, can_refine: bool) -> None:
-        """Offer the refined stage, or only tiles where the model has no refiner."""
-        index = self.stage_box.findData(StageName.REFINED.value)
-        if not can_refine:
-            self.stage_box.setCurrentIndex(self.stage_box.findData(StageName.PATCH.value))
-        elif not self.stage_box.isEnabled():
-            self.stage_box.setCurrentIndex(index)
-        self.stage_box.setEnabled(can_refine)
+        """Offer refined cells, or not, where the model has no refiner."""
+        if not can_refine and self.kind is MapKind.REFINED:
+            self._choose(MapKind.CELLS)
+        elif can_refine and not self._can_refine:
+            self._choose(MapKind.REFINED)
+        self._can_refine = can_refine
+        item = self.stage_box.model().item(self.stage_box.findData(MapKind.REFINED.value))
+        item.setEnabled(can_refine)
+
+    def _choose(self, kind: MapKind) -> None:
+        self.stage_box.setCurrentIndex(self.stage_box.findData(kind.value))
 
     def set_device(self, title: str) -> None:
         """Say where the networks run."""
@@ -204,7 +239,7 @@ class RunPanel(QWidget):
         self.draw_clicked.emit()
 
     def _on_stage_box_changed(self, _index: int) -> None:
-        self.samples_box.setEnabled(self.stage_box.currentData() == StageName.REFINED.value)
+        self.samples_box.setEnabled(self.kind is MapKind.REFINED)
         self.scope_chosen.emit()
 
     def _on_advanced_label_mpp_changed(self, label_mpp: float) -> None:

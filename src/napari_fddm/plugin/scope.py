@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
+from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid, tiles_needed
@@ -122,9 +123,11 @@ class ScopeChooser(QObject):
         grid = TileGrid(slide.shape, mpp, card.analysis_mpp if card else ANALYSIS_MPP)
         window = grid.window_of(region if region is not None else Region(0, 0, *slide.shape))
         tiles = window.height * window.width
-        if self._panels.run.config["stage"] == "refined":
-            # Tiles around a region are classified as well: the refiner reads them.
-            tiles = int(tiles_needed(grid.shape, window).sum())
+        config = load_config(**self._panels.run.config)
+        if config.stage is StageName.REFINED:
+            # Tiles around a region are classified as well: its cells depend on them.
+            needed = tiles_needed(grid.shape, window, bridge=config.calls_refiner)
+            tiles = int(needed.sum())
         text = f"{tiles} tiles at most" if tiles > 1 else "1 tile"
         if self._state.tiles_per_second:
             seconds = math.ceil(tiles / self._state.tiles_per_second)
