@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 STAGE_TITLES = {
     "tissue": "finding tissue",
     "patch": "classifying tiles",
-    "refined": "refining regions",
+    "refined": "mapping regions",
     "store": "writing the store",
     "features": "looking at tiles",
     "judge": "judging on held-out sites",
