@@ -2,25 +2,31 @@
 
 Clamping known values in every reverse step is what RePaint (Lugmayr et al., CVPR 2022)
 does to fill holes of pictures; here the known cells are strokes, and what is filled is
-the rest of the region. So a correction spreads to where the tissue looks alike.
+the rest of the region. Before that, strokes spread to where the tissue looks alike
+(`core.spreading`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.spreading import REACH_CELLS, spread_strokes
+from napari_fddm.core.tiling import CELLS_PER_TILE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.cellmaps import CellMaps
 
 LEAST_COVER = 0.5
 """Share of a bridge cell that must be painted for its class to be kept."""
+NEGLIGIBLE = 8.0
+"""Times a walker's reach at which a stroke is no longer looked at: e⁻⁸ of them come so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +61,26 @@ class CellClamp:
             known[enough] = counts.argmax(axis=0)[enough] + 1
         return cls(known)
 
+    def spread(self, maps: CellMaps) -> CellMaps:
+        """Return stage-1 maps whose cells agree with the strokes, and around them where it fits.
+
+        The refiner alone spreads nothing: its first answer is y, and around a stroke y
+        says the contrary (docs, science).
+        """
+        if not self.labels.any():
+            return maps
+        far = int(NEGLIGIBLE * REACH_CELLS)
+        near = _bounds(self.labels).dilated(far).clipped(self.labels.shape).slices
+        analyzed = maps.analyzed.repeat(CELLS_PER_TILE, 0).repeat(CELLS_PER_TILE, 1)
+        probs = maps.cell_probs.copy()
+        probs[:, *near] = spread_strokes(
+            probs[:, *near].astype(np.float32),
+            maps.features[:, *near],
+            self.labels[near],
+            analyzed[near],
+        )
+        return replace(maps, cell_probs=probs)
+
     def window(self, cells: Window) -> npt.NDArray[np.uint8]:
         """Return the labels of a window of cells; 0 where it hangs over the map."""
         found = np.zeros((cells.height, cells.width), np.uint8)
@@ -63,6 +89,13 @@ class CellClamp:
             shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width)
             found[shifted.slices] = self.labels[inside.slices]
         return found
+
+
+def _bounds(labels: npt.NDArray[np.uint8]) -> Window:
+    """Return the smallest window that holds what is not 0."""
+    rows, cols = (np.flatnonzero(labels.any(axis=axis)) for axis in (1, 0))
+    y, x = int(rows[0]), int(cols[0])
+    return Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
 
 
 def count_by_cell(
