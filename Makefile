@@ -62,6 +62,8 @@ SCIENCE_DATA ?=
 bench-science: $(STAMP)
 	$(BIN)/python -m benchmarks.science_refinement --work $(SCIENCE_WORK) \
 		$(if $(SCIENCE_DATA),--data $(SCIENCE_DATA))
+	$(BIN)/python -m benchmarks.science_spreading --work $(SCIENCE_WORK) \
+		$(if $(SCIENCE_DATA),--data $(SCIENCE_DATA))
 	$(if $(SCIENCE_DATA),$(BIN)/python -m benchmarks.science_classification \
 		--work $(SCIENCE_WORK) --data $(SCIENCE_DATA))
 

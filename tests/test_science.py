@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from benchmarks.science_scores import (
     rate_error,
     score,
 )
+from benchmarks.science_spreading import METHODS, dabs, real_errors, said, swapped_areas
+from benchmarks.science_spreading import score as score_spreading
+from benchmarks.science_spreading import tables as spreading_tables
 from benchmarks.science_table import tables
 
 from napari_fddm.core.classes import OSTEOSARCOMA
@@ -204,3 +208,82 @@ def test_a_section_is_put_between_its_markers_and_nothing_else_changes(tmp_path)
     assert "old" in page.read_text()
     write_section("x", ["new", "two"], write=True, page=page)
     assert page.read_text() == "a\n<!-- x -->\nnew\ntwo\n<!-- end of x -->\nb\n"
+
+
+# Spreading ----------------------------------------------------------------------
+
+
+def window_of_halves() -> RegionSlide:
+    """A sure stage 1 on viable tumor, left, and necrosis, right, which also look different."""
+    truth = halves(40, side=64)
+    coarse = coded_slide(np.random.default_rng(0), (8, 8)).coarse
+    cells = 0.9 * one_hot(truth.astype(int) - 1) + 0.1 / 7
+    looks = np.repeat((0.2 + 0.5 * (truth == 3))[None], 6, axis=0)
+    noise = np.random.default_rng(1).normal(0, 0.01, looks.shape)
+    coarse = replace(
+        coarse, cells=cells.astype(np.float16), features=(looks + noise).astype(np.float16)
+    )
+    return RegionSlide(RegionMeta(slide="s", case="c"), coarse, truth)
+
+
+def test_an_area_has_the_probabilities_of_another_class_and_strokes_on_a_part_of_it():
+    slide = window_of_halves()
+    tasks = list(swapped_areas(slide, np.random.default_rng(0)))
+    assert [int(slide.truth[task.area].max()) for task in tasks] == [2, 3]
+    for task in tasks:
+        right = task.source.argmax(axis=0) + 1 == slide.truth
+        assert not right[task.area].any()
+        assert right[~task.area].all()
+        painted = task.strokes > 0
+        assert (task.strokes[painted] == slide.truth[painted]).all()
+        assert 0.005 < painted.sum() / task.area.sum() < 0.025  # whole dabs
+        assert not (painted & ~task.area).any()
+
+
+def test_spreading_mends_the_area_and_strokes_alone_do_not():
+    slide = window_of_halves()
+    task = next(swapped_areas(slide, np.random.default_rng(0)))
+    alone, spread = (
+        score_spreading(task, said(method, task, slide, None), slide)
+        for method in ("nothing", "spread")
+    )
+    assert alone["area"][0] == 0
+    assert spread["area"][0] > 0.9 * spread["area"][1] > 0
+    assert alone["outside"] == [task.area.size - task.area.sum()] * 2
+
+
+def test_real_errors_are_painted_with_the_truth():
+    slide = window_of_halves()
+    wrong = np.array(slide.coarse.cells)
+    wrong[:, :8] = one_hot(np.full((8, 64), 4)).astype(np.float16)
+    slide = RegionSlide(slide.meta, replace(slide.coarse, cells=wrong), slide.truth)
+    (task,) = real_errors(slide, np.random.default_rng(0))
+    painted = task.strokes > 0
+    assert painted[:9].any()
+    assert not painted[9:].any()
+    assert (task.strokes[painted] == slide.truth[painted]).all()
+
+
+def test_dabs_are_as_many_as_the_share_needs():
+    made = dabs(np.ones((100, 100), bool), np.random.default_rng(0))
+    assert 0.017 < made.mean() <= 0.02
+    assert dabs(np.eye(4, dtype=bool), np.random.default_rng(0)).any()
+
+
+def test_the_spreading_table_has_a_row_for_every_method():
+    lines = [
+        {
+            "dataset": "synthetic",
+            "slide": f"s{i}",
+            "method": method,
+            "area": [25 * rank, 100],
+            "outside": [90 - rank, 100],
+            "painted": [2, 100],
+        }
+        for i in range(3)
+        for rank, method in enumerate(METHODS)
+    ]
+    text = "\n".join(spreading_tables(lines))
+    assert "3 areas of 3 slides; 2.0 % of their cells painted." in text
+    assert "| strokes alone | 0.0 |  | 90.0 |  |" in text
+    assert "| spread | 50.0 | +50.0 [+50.0, +50.0] | 88.0 | -2.0 [-2.0, -2.0] |" in text
