@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +45,32 @@ def refused(path, *words, names=None):
 )
 def test_a_manifest_that_cannot_be_used_says_where_and_why(tmp_path, one, rows, words):
     refused(write_rows(tmp_path / "m.csv", *rows), *words)
+
+
+def test_a_parquet_manifest_reads_like_its_csv(tmp_path, one):
+    parquet, pa = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    rows = {
+        "tile": ["one.png", "one.png"],
+        "label": ["VT", "VT"],
+        "case": ["a", "a"],
+        "split": ["train", None],
+        "mpp": [0.5, None],
+    }
+    parquet.write_table(pa.table(rows), tmp_path / "m.parquet")
+    csv = write_rows(tmp_path / "m.csv", ",".join(rows), "one.png,VT,a,train,0.5", "one.png,VT,a,,")
+    assert read_manifest(tmp_path / "m.parquet").sources == read_manifest(csv).sources
+
+
+def test_a_damaged_parquet_manifest_is_named(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "m.parquet").write_bytes(b"PAR1 and nothing else")
+    refused(tmp_path / "m.parquet", "m.parquet", "cannot be read")
+
+
+def test_parquet_without_its_library_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "m.parquet").touch()
+    refused(tmp_path / "m.parquet", "pip install pyarrow")
 
 
 def test_a_missing_manifest_is_named(tmp_path):
