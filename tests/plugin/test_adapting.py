@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,8 +12,9 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.models.registry import adapters_folder
 from napari_fddm.pipeline.engine_messages import AdaptFinished, RunCancelled
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.strokes import read_strokes
+from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.training.guidance import NotEnoughStrokesError
-from napari_fddm.training.strokes import read_strokes
 from tests.support.models import write_tiny_model
 from tests.support.stores import every_tile, refine_all, write_tiles
 
@@ -74,6 +77,34 @@ def learn(bench, panel, qtbot, name="mine"):
 
 def test_nothing_can_be_asked_without_an_analysis(bench):
     assert not bench.panels.adapting.ask_button.isEnabled()
+    assert not bench.panels.adapting.spread_button.isEnabled()
+
+
+def test_strokes_are_on_the_disk_before_they_are_spread(bench, panel, qtbot):
+    paint(bench, SPREAD[:2])
+    panel.spread_button.click()
+    qtbot.waitUntil(lambda: len(bench.worker.requests) == 2, timeout=10_000)
+    request = bench.worker.requests[-1]
+    assert request["spread"]
+    assert request["existing"] == "resume"
+    assert request["store"] == str(bench.store)
+    with AnalysisStore.open(bench.store) as store:
+        assert set(np.unique(read_strokes(store).painted)) == {0, 3}
+    assert not panel.spread_button.isEnabled()  # the run goes on
+
+
+def test_an_ordinary_run_does_not_spread(bench, panel):
+    bench.controller.run(bench_scope())
+    assert not bench.worker.requests[-1]["spread"]
+
+
+def test_while_strokes_are_spread_the_rate_says_so(bench, panel):
+    analysis = bench.controller.current
+    bench.controller.run(bench_scope())
+    bench.worker.answered.emit(2, Prepared.of(replace(bench.opened(), spread=True)))
+    assert analysis.spread
+    bench.worker.answered.emit(2, RunCancelled(2))
+    assert "strokes were spread" in bench.panels.necrosis.detail_label.text()
 
 
 def test_it_says_what_is_there_and_what_to_paint(bench, panel, qtbot):

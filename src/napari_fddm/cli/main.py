@@ -122,6 +122,14 @@ def run(
             "are used again where the model and its input are the same.",
         ),
     ] = False,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread",
+            help="Spread what was painted to where the tissue looks alike; a run without it takes "
+            "that back.",
+        ),
+    ] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Analyze a slide."""
@@ -138,6 +146,7 @@ def run(
         definitions=definitions,
         fresh=not resume,
         revise=revise,
+        spread=spread,
         quiet=quiet,
         stage=stage,
         label_mpp=label_mpp,

@@ -32,6 +32,7 @@ def run_slide(
     definitions: Path | None = None,
     fresh: bool = False,
     revise: bool = False,
+    spread: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Analyze a slide into a store, write the report, and return it.
@@ -82,6 +83,7 @@ def run_slide(
             region=wanted,
             fresh=fresh,
             revise=revise,
+            spread=spread,
         )
         result = drain(run, quiet=quiet)
     made = read_report(result.store, definition=definition, definitions=own)

@@ -62,6 +62,8 @@ class AnalysisOpened:
         Area of the slide in tiles that the tissue mask left out; None before a run ended.
     held : array of bool, shape of the label grid, or None
         Cells that people gave a value of their own; None if nobody did.
+    spread : bool
+        Whether strokes were spread into the automatic labels.
     """
 
     store: str
@@ -81,6 +83,7 @@ class AnalysisOpened:
     refined: bool = False
     tissue_excluded_mm2: float | None = None
     held: npt.NDArray[np.bool_] | None = None
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.core.events import StageDone, StageStarted, TileBatch
+from napari_fddm.core.events import RegionRefined, StageDone, StageStarted, TileBatch
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
@@ -28,8 +28,10 @@ from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.model_cards import check_classes
 from napari_fddm.pipeline.refine import RefinedMap, Refiner, preload_denoiser, refine_events
 from napari_fddm.pipeline.report import opened_event, store_report
+from napari_fddm.pipeline.results import AnalysisResult
+from napari_fddm.pipeline.spreading import KEY, Spreading, check_spread, remaining
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.thumbnail import iter_blocks
+from napari_fddm.pipeline.thumbnail import write_overview
 from napari_fddm.pipeline.tile_buffer import TileBuffer
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from napari_fddm.pipeline.tissue_stage import tissue_of_slide
@@ -47,33 +49,10 @@ if TYPE_CHECKING:
     from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.classify import UnreadableTiles
 
-LASTING = ("overview", "unreadable")
+LASTING = ("overview", "unreadable", KEY)
 """Facts of provenance that outlast the beginning of another run."""
 COARSE = 1.25
 """A slide coarser than the model's resolution by this factor gets a warning."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnalysisResult:
-    """What a finished run leaves.
-
-    Attributes
-    ----------
-    store : Path
-        The working store, a valid OME-Zarr.
-    report : dict
-        As `rate --json` prints it.
-    notes : tuple of str
-        What the user should know, e.g. tiles that could not be read.
-    """
-
-    store: Path
-    report: dict[str, Any]
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"store": str(self.store), "report": self.report, "notes": list(self.notes)}
 
 
 def analyze(
@@ -85,6 +64,7 @@ def analyze(
     region: Region | None = None,
     fresh: bool = False,
     revise: bool = False,
+    spread: bool = False,
     focus: YX | None = None,
 ) -> Generator[Event, None, AnalysisResult]:
     """Classify a slide, refine it, and write everything into a working store.
@@ -112,6 +92,9 @@ def analyze(
     revise : bool
         Start over likewise, but carry corrections, tumor bed, estimates and notes over,
         and take the classified tiles where they are those that the new settings would give.
+    spread : bool
+        Hold fast what was painted and spread it to where the tissue looks alike. Strokes
+        stay strokes, and another run without it takes it back.
     focus : tuple of float
         (y, x), level-0 px: tiles are classified in the order of their distance from
         here; by default from the middle of the region. Results do not depend on it.
@@ -131,8 +114,8 @@ def analyze(
     MppError
         If the slide's pixel size is unknown.
     ConfigError
-        If the region is empty or lies outside the slide, or the tissue mask is
-        no mask of this slide.
+        If the region is empty or lies outside the slide, the tissue mask is no mask
+        of this slide, or there is nothing to spread.
     SlideError
         If more than 5 % of the tissue cannot be read; the store is kept.
     StoreError
@@ -141,7 +124,20 @@ def analyze(
     config = config or AnalysisConfig()
     if isinstance(model, str):
         model = load_model(model, config.device)
-    run = _Run(slide, Path(store), model, config, region, fresh=fresh, revise=revise, focus=focus)
+    path = Path(store)
+    if spread:
+        check_spread(path, config, again=fresh or revise)
+    run = _Run(
+        slide,
+        path,
+        model,
+        config,
+        region,
+        fresh=fresh,
+        revise=revise,
+        spread=spread,
+        focus=focus,
+    )
     with closing(run.store):
         return (yield from run.events())
 
@@ -159,6 +155,7 @@ class _Run:
         *,
         fresh: bool = False,
         revise: bool = False,
+        spread: bool = False,
         focus: YX | None = None,
     ) -> None:
         mpp = require_mpp(slide)
@@ -184,7 +181,8 @@ class _Run:
                 f"{self.grid.analysis_mpp:g}: detail it needs is missing"
             )
         self._tissue_mask: TissueMask | None = None
-        self.store = self._open_store(path, fresh=fresh, revise=revise)
+        self.spreading: Spreading | None = None
+        self.store = self._open_store(path, fresh=fresh, revise=revise, spread=spread)
         self.unreadable = Unreadable.stored(self.store.provenance)
 
     def events(self) -> Generator[Event, None, AnalysisResult]:
@@ -205,7 +203,7 @@ class _Run:
             raise refusal
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
-    def _open_store(self, path: Path, *, fresh: bool, revise: bool) -> AnalysisStore:
+    def _open_store(self, path: Path, *, fresh: bool, revise: bool, spread: bool) -> AnalysisStore:
         recover(path)
         remove_forgotten(path)
         if not path.exists():
@@ -220,8 +218,12 @@ class _Run:
         store = AnalysisStore.open(path, "r+")
         try:
             store.check_compatible(self.provenance)
+            if spread:
+                self.spreading = Spreading.of_store(store, self._label_window)
             # Coverage and notes of the last run are out of date from now on.
             kept_facts = {k: store.provenance[k] for k in LASTING if k in store.provenance}
+            if self.spreading is not None:
+                kept_facts[KEY] = [*kept_facts.get(KEY, []), self.spreading.entry]
             store.update_provenance(self.provenance.to_json() | kept_facts)
             self._load_finished(store)
         except BaseException:
@@ -272,6 +274,11 @@ class _Run:
             )
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
+
+    @property
+    def _label_window(self) -> Window:
+        """Cells of the label grid that this run writes."""
+        return self.label_geometry.centers_in(self.grid.geometry.region_of(self.tiles))
 
     def _needed_tiles(self) -> npt.NDArray[np.bool_]:
         """Return the tiles that this run looks at, if they have tissue."""
@@ -330,7 +337,14 @@ class _Run:
         refiner = Refiner(self.model, self.config)
         merged = RefinedMap.empty(self.maps)
         stored = 0
-        for event in refine_events(refiner, self.maps, self.tiles, self.label_geometry, merged):
+        spreading, maps, clamp = self.spreading, self.maps, None
+        if spreading is not None:
+            clamp = spreading.clamp
+            maps = clamp.spread(maps)
+        stage = refine_events(refiner, maps, self.tiles, self.label_geometry, merged, clamp)
+        for event in stage:
+            if spreading is not None and isinstance(event, RegionRefined):
+                event = replace(event, labels=spreading.keep(event.window, event.labels))
             if merged.settled_rows > stored:
                 self._store_rows(merged, stored)
                 stored = merged.settled_rows
@@ -347,13 +361,23 @@ class _Run:
             region = self.maps.cell_geometry.region_of(cells)
             window = self.label_geometry.centers_in(region)
             labels = merged.labels(self.maps, self.label_geometry, window)
+            if self.spreading is not None:
+                labels = self.spreading.keep(window, labels, count=True)
             probs = merged.accumulator.merged_window(cells).probs
             self.store.write_refined(window, labels, cells, probs)
 
     def _finish(self, tissue: TissueMask, *, complete: bool) -> Generator[Event]:
         started = time.monotonic()
         yield StageStarted("store", 0)
-        overview = bool(self.store.provenance.get("overview")) or self._write_overview()
+        spread = self.store.provenance.get(KEY, [])
+        if self.spreading is not None:
+            self.notes.append(self.spreading.note)
+        elif self.config.stage is StageName.REFINED:
+            spread = remaining(spread, self._label_window)
+        overview = bool(self.store.provenance.get("overview"))
+        if not overview:
+            overview, gaps = write_overview(self.slide, self.store, self.label_geometry)
+            self.notes.extend(gaps)
         areas = accounting.account(
             tissue,
             self.grid,
@@ -365,18 +389,7 @@ class _Run:
             self.provenance.to_json()
             | areas
             | {"overview": overview, "notes": self.notes, "batch_sizes": self.batch_sizes}
+            | {KEY: spread}
         )
         self.store.finish(complete=complete)
         yield StageDone("store", time.monotonic() - started)
-
-    def _write_overview(self) -> bool:
-        """Write the overview and say whether it is whole: if not, the next run tries again."""
-        gaps = []
-        for window, rgb, reason in iter_blocks(self.slide, self.label_geometry):
-            if rgb is None:
-                gaps.append(reason)
-            else:
-                self.store.write_overview(window, rgb)
-        if gaps:
-            self.notes.append(f"the overview has {len(gaps)} gaps: {gaps[0]}")
-        return not gaps

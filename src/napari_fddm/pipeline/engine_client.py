@@ -171,6 +171,7 @@ class EngineClient:
         region: Region | None = None,
         focus: YX | None = None,
         existing: Existing = "resume",
+        spread: bool = False,
     ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
@@ -195,6 +196,7 @@ class EngineClient:
             store,
             focus,
             existing,
+            spread,
         )
         return (yield from self._answers(request))
 

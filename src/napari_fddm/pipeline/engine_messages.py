@@ -36,6 +36,8 @@ class RunRequest:
         (y, x), level-0 px, where the user looks: tiles near it come first.
     existing : {"resume", "revise", "fresh"}
         What to do with a store that exists, see `pipeline.analyze.analyze`.
+    spread : bool
+        Whether strokes hold fast and spread.
     """
 
     run_id: int
@@ -47,6 +49,7 @@ class RunRequest:
     store: str
     focus: YX | None = None
     existing: Existing = "resume"
+    spread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

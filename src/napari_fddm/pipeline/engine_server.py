@@ -142,6 +142,7 @@ class EngineServer:
                 focus=request.focus,
                 fresh=request.existing == "fresh",
                 revise=request.existing == "revise",
+                spread=request.spread,
             )
             return self._drained(run_id, run, lambda r: RunFinished(run_id, r.to_json()))
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.protocols import RgbImage, Slide
+    from napari_fddm.pipeline.store import AnalysisStore
 
 BLOCK = 1024
 """Cells that are read at once, a side."""
@@ -59,3 +60,16 @@ def iter_blocks(
                     yield part, None, error.message
                 continue
             yield part, rgb[: part.height, : part.width], ""
+
+
+def write_overview(
+    slide: Slide, store: AnalysisStore, geometry: MapGeometry
+) -> tuple[bool, list[str]]:
+    """Write a store's overview; say whether it is whole, and what a reader should know."""
+    gaps = []
+    for window, rgb, reason in iter_blocks(slide, geometry):
+        if rgb is None:
+            gaps.append(reason)
+        else:
+            store.write_overview(window, rgb)
+    return not gaps, [f"the overview has {len(gaps)} gaps: {gaps[0]}"] if gaps else []

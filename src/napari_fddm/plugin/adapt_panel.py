@@ -1,4 +1,4 @@
-"""The panel of learning: what there is to learn from, what came of it. Emits intent only."""
+"""The panel of spreading and learning: what there is, what came of it. Emits intent only."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ class AdaptPanel(QWidget):
     -------
     asked
         The user wants to see what there is to learn from.
+    spread_clicked
+        The user wants strokes to spread to where the tissue looks alike.
     learn_clicked : str, bool
         Name of the adapted model, and whether adapters of the backbone learn, too.
     dismissed
@@ -34,6 +36,7 @@ class AdaptPanel(QWidget):
     """
 
     asked = Signal()
+    spread_clicked = Signal()
     learn_clicked = Signal(str, bool)
     dismissed = Signal()
     cancelled = Signal()
@@ -47,6 +50,12 @@ class AdaptPanel(QWidget):
         self.ask_button.setToolTip(
             "Let the model learn from what you painted on this slide. It is kept only if it does "
             "better on places that it has not learned from."
+        )
+        self.spread_button = QPushButton("Spread my corrections")
+        self.spread_button.setToolTip(
+            "Run once more over what the window shows, with what you painted held fast, so that "
+            "it spreads to tissue that looks alike. Your strokes stay; Run FDDM takes the rest "
+            "back."
         )
         self.counts_label = _label("counts")
         self.name_edit = QLineEdit()
@@ -62,6 +71,7 @@ class AdaptPanel(QWidget):
         self.back_button = QPushButton("Back to the model as it was")
         self._question, self._progress, self._answer = self._lay_out()
         self.ask_button.clicked.connect(self.asked)
+        self.spread_button.clicked.connect(self.spread_clicked)
         self.learn_button.clicked.connect(self._on_learn_button_clicked)
         self.dismiss_button.clicked.connect(self.dismissed)
         self.cancel_button.clicked.connect(self.cancelled)
@@ -76,6 +86,7 @@ class AdaptPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(GAP_PX)
+        layout.addWidget(self.spread_button)
         layout.addWidget(self.ask_button)
         question, progress, answer = QWidget(), QWidget(), QWidget()
         for box, rows in (
@@ -106,6 +117,7 @@ class AdaptPanel(QWidget):
         """Whether there is an analysis, the engine is at work, and nothing may change."""
         self._free = analysis and not busy and not locked
         self.ask_button.setEnabled(self._free)
+        self.spread_button.setEnabled(self._free)
         self.learn_button.setEnabled(self._free and self._enough)
         self.use_button.setEnabled(not busy and not locked)
         self.back_button.setEnabled(not busy and not locked)

@@ -81,6 +81,7 @@ class Adapting(QObject):
         link(self._state.model_changed, self._on_state_model_changed)
         link(self._panel.asked, self.ask)
         link(self._panel.learn_clicked, self.learn)
+        link(self._panel.spread_clicked, self.spread)
         link(self._panel.dismissed, self._on_panel_dismissed)
         link(self._panel.cancelled, self._on_panel_cancelled)
         link(self._panel.use_clicked, self._on_panel_use_clicked)
@@ -118,6 +119,18 @@ class Adapting(QObject):
         self._background.do(
             lambda: _flushed(analysis),
             lambda _: self._begin(analysis, name, lora=lora),
+            self._show_problem,
+        )
+
+    def spread(self) -> None:
+        """Run over what the window shows once more, with what was painted held fast."""
+        analysis = self._session.current
+        if analysis is None or self._state.busy:
+            return
+        self._settle(analysis)
+        self._background.do(
+            lambda: _flushed(analysis),
+            lambda _: self._running.run(Scope.VIEWPORT, spread=True),
             self._show_problem,
         )
 

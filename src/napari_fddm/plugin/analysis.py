@@ -96,6 +96,7 @@ class Analysis:
         self.tissue_excluded_mm2 = opened.tissue_excluded_mm2
         self.shows_tiles = not opened.refined and bool(opened.patch.any())
         self.stopped = False  # of a run in this window
+        self.spread = opened.spread
 
     @property
     def layers(self) -> tuple[Labels, ...]:

@@ -146,4 +146,6 @@ class Reporting(QObject):
             lines.append("the run was STOPPED: of what was finished")
         if current.shows_tiles:
             lines.append("of whole tiles: nothing is refined")
+        if current.spread:
+            lines.append("strokes were spread into the model's classes")
         return "\n".join(lines)

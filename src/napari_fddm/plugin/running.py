@@ -62,6 +62,7 @@ class _Request:
     store: Path
     mpp: float | None
     region: Region | None
+    spread: bool = False
 
 
 class Running(QObject):
@@ -128,7 +129,7 @@ class Running(QObject):
         link(session.removed, self._on_session_removed)
         link(images.lost, self._on_images_lost)
 
-    def run(self, scope: Scope, existing: Existing = "resume") -> None:
+    def run(self, scope: Scope, existing: Existing = "resume", *, spread: bool = False) -> None:
         """Analyze the chosen slide; does nothing while a run is going on.
 
         Parameters
@@ -137,6 +138,8 @@ class Running(QObject):
             Which part of it.
         existing : {"resume", "revise", "fresh"}
             What becomes of a stored analysis, see `run_again`.
+        spread : bool
+            Whether strokes hold fast and spread; they are on the disk already.
         """
         slide = self._state.slide
         if slide is None or self._state.busy:
@@ -154,7 +157,8 @@ class Running(QObject):
         except ConfigError as error:
             show_error(str(error))
             return
-        self._request = _Request(slide, self._session.store_path(slide), typed, region)
+        store = self._session.store_path(slide)
+        self._request = _Request(slide, store, typed, region, spread)
         self.run_again(existing)
 
     def run_again(self, existing: Existing) -> None:
@@ -197,6 +201,7 @@ class Running(QObject):
             region=request.region,
             focus=focus_of(self._session.viewer, request.slide),
             existing=existing,
+            spread=request.spread and existing == "resume",
         )
 
     def cancel(self) -> None:
@@ -308,6 +313,7 @@ class Running(QObject):
         analysis = self._session.analyses.get(path)
         if analysis is not None:
             analysis.model = event.model
+            analysis.spread = event.spread
             analysis.coverage = event.coverage
             analysis.tissue_excluded_mm2 = event.tissue_excluded_mm2
             self._session.current = analysis
@@ -340,6 +346,7 @@ class Running(QObject):
         if target is not None:
             target.coverage = summary["report"].get("coverage")
             target.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
+            target.spread = bool(summary["report"].get("spread"))
             target.stopped = False
             target.keeper.sync()
             in_front = target is self._session.current

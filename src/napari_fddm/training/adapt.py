@@ -13,6 +13,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.models.bundle import ADAPTER_FILE, HEADS_FILE
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.strokes import read_strokes
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapters import check_name, save_adapter
 from napari_fddm.training.feature_cache import FeatureCache, cache_folder, cache_key
@@ -21,7 +22,6 @@ from napari_fddm.training.judging import model_heads
 from napari_fddm.training.learning import learn_events
 from napari_fddm.training.reference import choose_reference
 from napari_fddm.training.samples import painted_samples
-from napari_fddm.training.strokes import read_strokes
 from napari_fddm.training.tile_features import feature_events
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store import AnalysisStore
 
 TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
-"""Tools after which a cell that shows the model's class again was said nothing about."""
+"""Tools after which a cell that follows the model again was said nothing about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,8 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
     """Read what was painted from the log of a store.
 
     Comparing the corrected with the automatic map would lose strokes: after a model has
-    learned them, it says the same as they do.
+    learned them, it says the same as they do. And it would invent some, where strokes that
+    spread gave the model's map another class.
 
     Parameters
     ----------
@@ -62,8 +63,7 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
     StoreError
         If the log is damaged or belongs to another grid.
     """
-    automatic = store.automatic_labels()
-    painted = np.zeros_like(automatic)
+    painted = np.zeros(store.geometries.label.shape, np.uint8)
     for record in store.log.records():
         if record["kind"] in ("edit", CONFIRMED) and record.get("layer") == layer:
             edit = Edit.from_record(record["edit"])
@@ -75,6 +75,6 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
             part, mask = edit.window.slices, edit.mask()
             said = edit.after
             if edit.tool in TAKEN_BACK:
-                said = np.where(said == automatic[part][mask], 0, said).astype(np.uint8)
+                said = np.where(edit.following_cells, 0, said).astype(np.uint8)
             painted[part][mask] = said
     return Strokes(painted, store.geometries.label)
