@@ -182,3 +182,21 @@ def test_the_users_own_file_is_found(
 def test_an_analysis_named_as_a_file_is_refused(call: Call, tmp_path: Path):
     assert_one_line(call("run", SLIDE, "-o", tmp_path / "out.txt"), "out.ome.zarr", "export")
     assert not any(tmp_path.iterdir())
+
+
+def test_strokes_are_spread_and_the_report_says_so(call: Call, tiny_model: Path, tmp_path: Path):
+    path = tmp_path / "s.fddm.ome.zarr"
+    command = ("run", SLIDE, "-o", path, "--model", tiny_model, "--device", "cpu", "--steps", 0)
+    assert_one_line(call(*command, "--quiet", "--spread"), "there is no analysis")
+    assert call(*command)[0] == 0
+    assert_one_line(call(*command, "--quiet", "--spread"), "nobody painted", "Correct some places")
+    assert_one_line(call(*command, "--quiet", "--spread", "--fresh"), "starts over")
+    with AnalysisStore.open(path, "r+") as store:
+        labels = store.labels("corrected")
+        store.append_edit(stroke(labels, Window(20, 20, 30, 30), 5))
+    code, out, err = call(*command, "--spread")
+    assert code == 0
+    assert "note: strokes were spread" in out + err
+    assert "not its own alone" in out
+    report = json.loads(call("rate", path, "--json")[1])
+    assert report["spread"][0]["painted_cells"] == 900

@@ -131,3 +131,37 @@ def test_learning_can_be_cancelled(window, qtbot):
     assert "nothing was learned" in window.widget.state.progress.text
     assert not list_adapters()
     assert panel.ask_button.isEnabled()
+
+
+def test_strokes_spread_over_the_view_and_another_run_takes_that_back(window, qtbot):
+    panels, panel = window.widget.panels, window.widget.panels.adapting
+    panels.run.stage_box.setCurrentIndex(panels.run.stage_box.findData("cells"))
+    qtbot.waitUntil(panels.run.run_button.isEnabled, timeout=RUN_MS)
+    window.look_at((1500.0, 1500.0), VIEW_UM)
+    viewport = panels.run.scope_box.findData(Scope.VIEWPORT.value)
+    window.run(viewport)
+    analysis = window.analysis
+    before = analysis.layer.data.copy()
+    new = min(set(range(1, 8)) - set(np.unique(before).tolist()))
+    analysis.layer.brush_size = BRUSH
+    window.look_at((1500.0, 1500.0), VIEW_UM)
+    window.key(getattr(Qt.Key, f"Key_{new}"))
+    window.key(Qt.Key.Key_P)
+    window.drag([(-150, 0), (150, 0)])
+    painted = analysis.layer.data != before
+    assert painted.any()
+    assert (analysis.layer.data[painted] == new).all()
+
+    click(window, panel.spread_button)
+    qtbot.waitUntil(lambda: window.widget.state.busy, timeout=RUN_MS)
+    window.wait_until_idle()
+    window.screenshot("62-spread")
+    assert (analysis.layer.data[painted] == new).all()
+    spread = (analysis.layer.data != before) & ~painted
+    assert (analysis.layer.data[spread] == new).any()
+    assert "strokes were spread" in panels.necrosis.detail_label.text()
+
+    window.run(viewport)
+    assert np.array_equal(analysis.layer.data[~painted], before[~painted])
+    assert (analysis.layer.data[painted] == new).all()
+    assert "strokes were spread" not in panels.necrosis.detail_label.text()
