@@ -87,10 +87,21 @@ def table(methods: dict[str, Cases]) -> Iterator[str]:
         yield row(name, methods[name], reference, methods.get(RAW, reference))
     for network, source in (("bridge_tokens", "cells"), ("bridge", "cells"), ("bridge", "tiles")):
         one, direct = (f"{name} {source} S=1 eta=1 N=1" for name in (network, "direct"))
-        if one in methods and direct in methods:
-            gain = in_points(bootstrap_difference(methods[one], methods[direct], mean_iou))
-            yield ""
-            yield f"{title_of(one)} against {title_of(direct)}: mIoU {gain} points."
+        yield from _against(methods, one, direct)
+        if network == "bridge_tokens":
+            yield from _against(methods, one, "tokens")
+
+
+def _against(methods: dict[str, Cases], one: str, other: str) -> Iterator[str]:
+    """Yield a line that compares two methods, if both were measured."""
+    if one not in methods or other not in methods:
+        return
+    pair = methods[one], methods[other]
+    gain = in_points(bootstrap_difference(*pair, mean_iou))
+    rate = bootstrap_difference(*pair, rate_error)
+    error = "" if np.isnan(rate[0]) else f", rate error {in_points(rate)}"
+    yield ""
+    yield f"{title_of(one)} against {title_of(other)}: mIoU {gain}{error} points."
 
 
 def row(name: str, cases: Cases, reference: Cases, raw: Cases) -> str:

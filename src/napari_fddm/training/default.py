@@ -53,7 +53,7 @@ SEEDS = range(10_000, 10_060)
 VALIDATION_SEEDS = range(10_060, 10_066)
 MAP_SEEDS = range(20_000, 20_014)
 """Slides that stage 1 has not seen."""
-COMPOSITES = 12
+COMPOSITES = 48
 HELD_OUT = ("P9", "Case-48/C20", "Case-3/A12", "Case-3/A8")
 """Textures that no composite to train on shows: docs/science.md is measured on them. Non-tumor
 of an unseen patient; viable tumor and necrosis come from one patient each, so of unseen slides."""
