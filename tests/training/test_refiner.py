@@ -172,7 +172,7 @@ def test_the_refiner_learns_to_correct_its_source(rng, tmp_path):
     slides = [blocky_slide(rng, case=str(i)) for i in range(3)]
     scheduler, denoiser = built("bridge", measured_moments(slides))
     settings = RefinerTraining(
-        steps=80, batch_size=2, lr=5e-3, sources=("cells",), cells=32, save_every=1000
+        steps=160, batch_size=2, lr=5e-3, sources=("cells",), cells=32, save_every=1000
     )
     seconds = train_refiner(denoiser, scheduler, slides, settings, CPU, tmp_path / "c")
     assert seconds > 0
