@@ -28,7 +28,7 @@ TISSUE_WIDTH = 2.0
 cells no longer look alike."""
 CLASS_WIDTH = 0.2
 """Hellinger distance of stage-1 probabilities beyond which two cells are of other classes."""
-TOLERANCE = 1e-6
+TOLERANCE = 1e-4
 _BACKGROUND = OSTEOSARCOMA["BG"].channel
 
 
