@@ -113,7 +113,7 @@ def test_run_puts_the_store_beside_the_slide(call: Call, tiny_model: Path, tmp_p
         (["--stage", "refine"], ["--stage", "'refine'", "patch or refined"]),
         (["--label-mpp", "0.1"], ["--label-mpp", "0.1", "from 1 to 16"]),
         (["--label-mpp", "99"], ["--label-mpp", "99", "from 1 to 16"]),
-        (["--steps", "0"], ["--steps", "a whole number from 1 to 1000"]),
+        (["--steps", "-1"], ["--steps", "a whole number from 0 to 1000"]),
         (["--samples", "-1"], ["--samples", "a whole number from 1"]),
         (["--batch-size", "0"], ["--batch-size", "a whole number from 1"]),
         (["--seed", "-1"], ["--seed", "a whole number from 0"]),

@@ -143,7 +143,7 @@ def test_a_run_that_is_dropped_does_not_speak_into_the_next(
         ({"slide": "nowhere/slide.svs"}, SlideError),
         ({"slide": "synthetic:x"}, SlideError),
         ({"model": "no-such-model"}, WeightsError),
-        ({"config": {"steps": 0}}, ConfigError),
+        ({"config": {"steps": -1}}, ConfigError),
         ({"region": Region(9999, 0, 5, 5)}, ConfigError),
     ],
 )

@@ -48,6 +48,7 @@ KEYS = {
     "tissue_not_analyzed_mm2",
     "unreadable_mm2",
     "unreadable_tiles",
+    "spread",
     "inside_tumor_bed",
     "reader_estimate",
     "reader_estimate_saw_rate",
