@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_fddm.core.config import StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
@@ -199,6 +200,48 @@ def test_without_an_analysis_there_is_nothing_to_spread(loaded, tmp_path, config
     with pytest.raises(ConfigError, match="there is no analysis"):
         run(loaded, tmp_path / "none.ome.zarr", config, spread=True)
     assert not (tmp_path / "none.ome.zarr").exists()
+
+
+def test_thin_strokes_are_refused(loaded, path, config):
+    """One label cell of 8 µm is a quarter of the height of a bridge cell."""
+    paint(path, Window(STROKE.y, STROKE.x, 1, 40))
+    with pytest.raises(ConfigError, match="half of a cell of 32 µm"):
+        run(loaded, path, config, spread=True)
+
+
+def test_under_strokes_the_models_probabilities_stay(loaded, path, config):
+    paint(path)
+    with AnalysisStore.open(path) as store:
+        before = store.probability_map("refined").probs
+        grids = store.geometries
+    run(loaded, path, config, spread=True)
+    with AnalysisStore.open(path) as store:
+        after = store.probability_map("refined").probs
+    cells = grids.cell.window_of(grids.label.region_of(STROKE)).dilated(-1).slices
+    assert np.array_equal(after[:, *cells], before[:, *cells])
+    assert not np.array_equal(after, before)
+
+
+def test_what_was_never_refined_is_refined_without_strokes_first(loaded, path, config, tmp_path):
+    tiles = tmp_path / "tiles.fddm.ome.zarr"
+    run(loaded, tiles, config.model_copy(update={"stage": StageName.PATCH}))
+    value = paint(tiles)
+    run(loaded, tiles, config, spread=True)
+    refined, corrected = maps(tiles)
+    assert np.array_equal(refined[STROKE.slices], maps(path)[0][STROKE.slices])
+    assert (corrected[STROKE.slices] == value).all()
+
+
+def test_strokes_on_glass_do_not_spread(loaded, path, config):
+    paint(path)
+    spread = []
+    for glass in (False, True):
+        if glass:  # beside the tissue, where no model looked
+            paint(path, Window(2, 100, 28, 60))
+        run(loaded, path, config, spread=True)
+        spread.append(maps(path)[0])
+        run(loaded, path, config)
+    assert np.array_equal(*spread)
 
 
 def test_an_entry_is_gone_when_a_run_covers_all_of_it():

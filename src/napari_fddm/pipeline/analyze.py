@@ -13,8 +13,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.core.events import RegionRefined, StageDone, StageStarted, TileBatch
-from napari_fddm.core.geometry import Region, Window
+from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
 from napari_fddm.pipeline import accounting
@@ -26,7 +25,8 @@ from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.model_cards import check_classes
-from napari_fddm.pipeline.refine import RefinedMap, Refiner, preload_denoiser, refine_events
+from napari_fddm.pipeline.refine import Refiner, preload_denoiser
+from napari_fddm.pipeline.refine_stage import refine_stage
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.results import AnalysisResult
 from napari_fddm.pipeline.spreading import KEY, Spreading, check_spread, remaining
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.events import Event
-    from napari_fddm.core.geometry import YX
+    from napari_fddm.core.geometry import YX, Region, Window
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.classify import UnreadableTiles
@@ -219,7 +219,7 @@ class _Run:
         try:
             store.check_compatible(self.provenance)
             if spread:
-                self.spreading = Spreading.of_store(store, self._label_window)
+                self.spreading = Spreading.of_store(store, self._label_window, self._cells)
             # Coverage and notes of the last run are out of date from now on.
             kept_facts = {k: store.provenance[k] for k in LASTING if k in store.provenance}
             if self.spreading is not None:
@@ -274,6 +274,11 @@ class _Run:
             )
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
+
+    @property
+    def _cells(self) -> Window:
+        """Bridge cells that this run looks at."""
+        return self.tiles.scaled(CELLS_PER_TILE)
 
     @property
     def _label_window(self) -> Window:
@@ -335,36 +340,9 @@ class _Run:
         if self.preload is not None:
             self.preload.join()
         refiner = Refiner(self.model, self.config)
-        merged = RefinedMap.empty(self.maps)
-        stored = 0
-        spreading, maps, clamp = self.spreading, self.maps, None
-        if spreading is not None:
-            clamp = spreading.clamp
-            maps = clamp.spread(maps)
-        stage = refine_events(refiner, maps, self.tiles, self.label_geometry, merged, clamp)
-        for event in stage:
-            if spreading is not None and isinstance(event, RegionRefined):
-                event = replace(event, labels=spreading.keep(event.window, event.labels))
-            if merged.settled_rows > stored:
-                self._store_rows(merged, stored)
-                stored = merged.settled_rows
+        for event in refine_stage(refiner, self.maps, self.tiles, self.store, self.spreading):
             self._remember(event)
             yield event
-
-    def _store_rows(self, merged: RefinedMap, first: int) -> None:
-        """Store the rows of cells from the first to the last that no region changes any more."""
-        wanted = self.tiles.scaled(CELLS_PER_TILE)
-        y0 = max(first, wanted.y)
-        height = min(merged.settled_rows, wanted.y + wanted.height) - y0
-        if height > 0:
-            cells = Window(y0, wanted.x, height, wanted.width)
-            region = self.maps.cell_geometry.region_of(cells)
-            window = self.label_geometry.centers_in(region)
-            labels = merged.labels(self.maps, self.label_geometry, window)
-            if self.spreading is not None:
-                labels = self.spreading.keep(window, labels, count=True)
-            probs = merged.accumulator.merged_window(cells).probs
-            self.store.write_refined(window, labels, cells, probs)
 
     def _finish(self, tissue: TissueMask, *, complete: bool) -> Generator[Event]:
         started = time.monotonic()

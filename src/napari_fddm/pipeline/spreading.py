@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,7 +10,8 @@ import numpy as np
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.clamping import CellClamp
+from napari_fddm.pipeline.clamping import CellClamp, count_by_cell
+from napari_fddm.pipeline.refine import analyzed_on
 from napari_fddm.pipeline.strokes import read_strokes
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.cellmaps import CellMaps
     from napari_fddm.pipeline.store import AnalysisStore
 
     Labels = npt.NDArray[np.uint8]
@@ -29,48 +31,61 @@ KEY = "spread"
 """Of the run's provenance: windows of the label map that strokes were spread in."""
 
 
-@dataclass(slots=True, eq=False)
 class Spreading:
-    """Strokes of a store, and the model's labels from before they are spread.
+    """Strokes of a store, and what the model said before they are spread.
 
-    Under a stroke the model's own label stays: what a person said there is a correction of
-    it, and counts as one.
+    Under a stroke the model's own label and probabilities stay: what a person said there is a
+    correction of them, and counts as one.
 
-    Attributes
+    Parameters
     ----------
     painted : array of uint8, shape of the label grid
         Class values, 0 where nobody painted.
-    before : array of uint8, shape of the label grid
-        The model's labels.
-    clamp : CellClamp
-        The strokes on bridge cells.
+    window, cells : Window
+        What the run looks at: cells of the label grid, and bridge cells.
+    last_seq : int or None
+        Number of the newest record of the event log that this follows from.
+
+    Attributes
+    ----------
     entry : dict
         What provenance says of it.
+    clamp : CellClamp
+        The strokes on bridge cells; empty before `begin`.
     changed : int
-        Label cells without a stroke that have another class now, as far as it was counted.
+        Label cells that have another class now, as far as it was counted.
     """
 
-    painted: Labels
-    before: Labels
-    clamp: CellClamp
-    entry: Entry
-    changed: int = 0
+    def __init__(
+        self, painted: Labels, window: Window, cells: Window, last_seq: int | None
+    ) -> None:
+        self._painted, self._cells = painted, cells
+        self._labels = np.zeros_like(painted)
+        self._probs: npt.NDArray[np.floating] = np.zeros((0, 0, 0), np.float16)
+        self.clamp = CellClamp(np.zeros((0, 0), np.uint8))
+        self.changed = 0
+        self.entry: Entry = {
+            "window": [window.y, window.x, window.height, window.width],
+            "painted_cells": int(np.count_nonzero(painted[window.slices])),
+            "last_seq": last_seq,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
     @classmethod
-    def of_store(cls, store: AnalysisStore, window: Window) -> Self:
-        """Read the strokes of a store.
+    def of_store(cls, store: AnalysisStore, window: Window, cells: Window) -> Self:
+        """Read the strokes of a store; nothing is written.
 
         Parameters
         ----------
         store : AnalysisStore
             Open.
-        window : Window
-            Cells of the label grid that the run looks at.
+        window, cells : Window
+            What the run looks at: cells of the label grid, and bridge cells.
 
         Raises
         ------
         ConfigError
-            If nobody painted there.
+            If nobody painted there, or too thinly.
         """
         last_seq = store.log.last_seq
         painted = read_strokes(store).painted
@@ -80,31 +95,47 @@ class Spreading:
                 hint="Correct some places first, or choose a region with strokes.",
             )
         grids = store.geometries
-        clamp = CellClamp.of_strokes(painted, grids.label, grids.cell)
-        entry = {
-            "window": [window.y, window.x, window.height, window.width],
-            "painted_cells": int(np.count_nonzero(painted[window.slices])),
-            "last_seq": last_seq,
-            "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-        return cls(painted, store.automatic_labels(), clamp, entry)
+        if not CellClamp.of_strokes(painted, grids.label, grids.cell).labels[cells.slices].any():
+            edge = grids.cell.cell * grids.cell.mpp
+            raise ConfigError(
+                f"no stroke here covers half of a cell of {edge:.0f} µm, so nothing can spread.",
+                hint="Paint with a larger brush.",
+            )
+        return cls(painted, window, cells, last_seq)
 
-    def keep(self, window: Window, labels: Labels, *, count: bool = False) -> Labels:
-        """Return new labels of a window with the model's old ones under the strokes.
+    def leave_out_beyond(self, maps: CellMaps, grid: MapGeometry) -> None:
+        """Leave out strokes on label cells that no model looked at: y says nothing there."""
+        whole = Window(0, 0, *grid.shape)
+        self._painted = np.where(analyzed_on(maps, grid, whole), self._painted, 0)
 
-        Parameters
-        ----------
-        window : Window
-            Cells of the label grid.
-        labels : array of uint8, shape of the window
-        count : bool
-            Whether these are the final ones, so that changes are counted.
-        """
-        before = self.before[window.slices]
-        kept = np.where(self.painted[window.slices] > 0, before, labels)
-        if count:
-            self.changed += int(np.count_nonzero(kept != before))
-        return kept
+    def lacks_labels(self, store: AnalysisStore) -> bool:
+        """Whether something is painted, where the run looks, that was never refined."""
+        grids = store.geometries
+        painted = np.any(count_by_cell(self._painted, grids.label, grids.cell), axis=0)
+        done = store.probability_map("refined").coverage
+        here = self._cells.slices
+        return bool((painted[here] & ~done[here]).any())
+
+    def begin(self, store: AnalysisStore) -> None:
+        """Remember what the model says now."""
+        grids = store.geometries
+        self.clamp = CellClamp.of_strokes(self._painted, grids.label, grids.cell)
+        self._labels = store.automatic_labels()
+        self._probs = store.probability_map("refined").probs
+
+    def keep_labels(self, window: Window, labels: Labels) -> Labels:
+        """Return new labels of a window with the model's old ones under the strokes."""
+        return np.where(self._painted[window.slices] > 0, self._labels[window.slices], labels)
+
+    def keep_probs(
+        self, cells: Window, probs: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.floating]:
+        """Return new probabilities of bridge cells with the model's old ones under strokes."""
+        return np.where(self.clamp.window(cells) > 0, self._probs[:, *cells.slices], probs)
+
+    def count(self, window: Window, labels: Labels) -> None:
+        """Count what changes in a window that is stored now."""
+        self.changed += int(np.count_nonzero(labels != self._labels[window.slices]))
 
     @property
     def note(self) -> str:

@@ -124,8 +124,11 @@ class Adapting(QObject):
 
     def spread(self) -> None:
         """Run over what the window shows once more, with what was painted held fast."""
-        analysis = self._session.current
-        if analysis is None or self._state.busy:
+        analysis, slide = self._session.current, self._state.slide
+        if analysis is None or slide is None or self._state.busy:
+            return
+        if slide.fingerprint != analysis.fingerprint:
+            self._panel.set_verdict("Choose the slide's layer first: its strokes are spread.")
             return
         self._settle(analysis)
         self._background.do(
@@ -314,7 +317,7 @@ def _flushed(analysis: Analysis) -> None:
     """Wait until every stroke is in the event log, which the engine reads."""
     if not analysis.keeper.flush():
         raise StoreError(
-            "the strokes are not on the disk yet, so they cannot be learned from.",
+            "the strokes are not on the disk yet, where they would be read.",
             hint=analysis.keeper.state.problem or "Try again in a moment.",
         )
 

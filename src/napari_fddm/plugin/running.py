@@ -56,6 +56,8 @@ class _Request:
         What the user typed, µm per level-0 px.
     region : Region or None
         Level-0 px; None for all of it.
+    spread : bool
+        Whether strokes hold fast and spread.
     """
 
     slide: SlideInfo
