@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import Progressed, RegionRefined, StageStarted
 from napari_fddm.core.geometry import Window
 from napari_fddm.models.registry import adapters_folder
@@ -95,6 +96,32 @@ def test_strokes_are_on_the_disk_before_they_are_spread(bench, panel, qtbot):
 
 def test_an_ordinary_run_does_not_spread(bench, panel):
     bench.controller.run(bench_scope())
+    assert not bench.worker.requests[-1]["spread"]
+
+
+def test_strokes_of_another_slide_than_the_chosen_one_do_not_spread(bench, panel):
+    bench.controller.current.fingerprint = "another"
+    panel.spread_button.click()
+    assert "Choose the slide's layer" in panel.verdict_label.text()
+    assert not bench.state.busy
+
+
+def test_a_refusal_to_spread_is_said(bench, panel, qtbot, said):
+    paint(bench, SPREAD[:2])
+    panel.spread_button.click()
+    qtbot.waitUntil(lambda: len(bench.worker.requests) == 2, timeout=10_000)
+    bench.worker.failed.emit(2, ConfigError("nobody painted here.", hint="Paint."))
+    assert said == ["nobody painted here. Paint."]
+    assert panel.spread_button.isEnabled()
+
+
+def test_strokes_do_not_spread_where_the_run_starts_over(bench, panel, qtbot):
+    paint(bench, SPREAD[:2])
+    panel.spread_button.click()
+    qtbot.waitUntil(lambda: len(bench.worker.requests) == 2, timeout=10_000)
+    bench.worker.answered.emit(2, RunCancelled(2))
+    bench.controller.running.run_again("revise")
+    assert bench.worker.requests[-1]["existing"] == "revise"
     assert not bench.worker.requests[-1]["spread"]
 
 
