@@ -16,7 +16,7 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
-from napari_fddm.pipeline import accounting
+from napari_fddm.pipeline import accounting, layout
 from napari_fddm.pipeline.accounting import Unreadable
 from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.cellmaps import CellMaps
@@ -29,7 +29,7 @@ from napari_fddm.pipeline.refine import Refiner, preload_denoiser
 from napari_fddm.pipeline.refine_stage import refine_stage
 from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.results import AnalysisResult
-from napari_fddm.pipeline.spreading import KEY, Spreading, check_spread, remaining
+from napari_fddm.pipeline.spreading import Spreading, check_spread, remaining
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import write_overview
 from napari_fddm.pipeline.tile_buffer import TileBuffer
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.classify import UnreadableTiles
 
-LASTING = ("overview", "unreadable", KEY)
+LASTING = ("overview", "unreadable", layout.SPREAD)
 """Facts of provenance that outlast the beginning of another run."""
 COARSE = 1.25
 """A slide coarser than the model's resolution by this factor gets a warning."""
@@ -223,7 +223,10 @@ class _Run:
             # Coverage and notes of the last run are out of date from now on.
             kept_facts = {k: store.provenance[k] for k in LASTING if k in store.provenance}
             if self.spreading is not None:
-                kept_facts[KEY] = [*kept_facts.get(KEY, []), self.spreading.entry]
+                kept_facts[layout.SPREAD] = [
+                    *kept_facts.get(layout.SPREAD, []),
+                    self.spreading.entry,
+                ]
             store.update_provenance(self.provenance.to_json() | kept_facts)
             self._load_finished(store)
         except BaseException:
@@ -347,7 +350,7 @@ class _Run:
     def _finish(self, tissue: TissueMask, *, complete: bool) -> Generator[Event]:
         started = time.monotonic()
         yield StageStarted("store", 0)
-        spread = self.store.provenance.get(KEY, [])
+        spread = self.store.provenance.get(layout.SPREAD, [])
         if self.spreading is not None:
             self.notes.append(self.spreading.note)
         elif self.config.stage is StageName.REFINED:
@@ -367,7 +370,7 @@ class _Run:
             self.provenance.to_json()
             | areas
             | {"overview": overview, "notes": self.notes, "batch_sizes": self.batch_sizes}
-            | {KEY: spread}
+            | {layout.SPREAD: spread}
         )
         self.store.finish(complete=complete)
         yield StageDone("store", time.monotonic() - started)

@@ -46,6 +46,8 @@ SCHEMA = 2
 """Version of this layout; a reader refuses any other."""
 
 PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
+SPREAD = "spread"
+"""Key of a run's provenance: windows of the label map that strokes were spread in."""
 REPLACES = "replaces.json"
 """Says, until a new store has taken the old one's place, how the old one is called then."""
 READER_PREFIX = "reader-"

@@ -16,7 +16,6 @@ from napari_fddm.interop import ozx
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.estimates import read_estimate, saw_the_rate
 from napari_fddm.pipeline.signoff import read_sign_off
-from napari_fddm.pipeline.spreading import KEY as SPREAD
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         bool(store.probability_map("refined").coverage.any()),
         run.get("tissue_excluded_mm2"),
         store.held_cells(),
-        bool(run.get(SPREAD)),
+        bool(run.get(layout.SPREAD)),
     )
 
 
@@ -174,7 +173,7 @@ def store_report(
         "label": label,
         **report.to_json(),
         **{key: run.get(key) for key in AREAS},
-        "spread": run.get(SPREAD, []),
+        "spread": run.get(layout.SPREAD, []),
         "inside_tumor_bed": inside.to_json() if inside is not None else None,
         "reader_estimate": read_estimate(store),
         "reader_estimate_saw_rate": saw_the_rate(store),
@@ -229,7 +228,7 @@ def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[
     wants_refined = run.get("config", {}).get("stage") == "refined" and label != layout.PATCH
     if wants_refined and not store.probability_map("refined").coverage.any():
         found.append("nothing is refined yet: these are the classes of whole tiles")
-    if run.get(SPREAD) and label != layout.PATCH:
+    if run.get(layout.SPREAD) and label != layout.PATCH:
         found.append("strokes were spread into the model's labels: they are not its own alone")
     if not run.get("model", {}).get("real_tissue", True):
         found.append("the model never saw real tissue: on a real slide its classes mean nothing")

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.uint8]
     Entry = dict[str, Any]
 
-KEY = "spread"
-"""Of the run's provenance: windows of the label map that strokes were spread in."""
-
 
 class Spreading:
     """Strokes of a store, and what the model said before they are spread.
