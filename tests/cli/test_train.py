@@ -75,6 +75,10 @@ def test_radiomics_are_switched_on_for_a_network_and_not_for_one_gone_on_from(
     assert code == 0
     assert "gate: image" in out
     assert read_card(model).classifier.radiomics == ("first_order", "glcm")
+    code, _, err = call("run", SLIDE, "--model", model, "-o", tmp_path / "r.ome.zarr",
+                        "--device", "cpu", "--region", 0, 0, 600, 600)  # fmt: skip
+    assert code == 0
+    assert "radiomics of tiles alone, so --stage patch" in err
     further = (*command, "-o", tmp_path / "n", "--base", model, "--steps", 1, "--device", "cpu")
     assert_one_line(call(*further, "--no-radiomics"), "--radiomics", "--base")
     assert call(*further)[0] == 0

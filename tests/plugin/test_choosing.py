@@ -87,6 +87,13 @@ def test_a_model_without_refiner_offers_everything_but_refining(bench, folder):
     assert (run.config["stage"], run.config["steps"]) == ("refined", 1)
 
 
+def test_a_model_whose_radiomics_tell_tiles_shows_tiles(bench, folder):
+    classifier = json.loads((folder / "card.json").read_text())["classifier"]
+    edit_card(folder, refiner=None, classifier=classifier | {"radiomics": ["first_order"]})
+    bench.controller.model.choose(str(folder))
+    assert bench.panels.run.kind is MapKind.TILES
+
+
 def test_what_the_user_chose_stays_when_the_model_can_do_it(bench, folder):
     run = bench.panels.run
     run.stage_box.setCurrentIndex(run.stage_box.findData(MapKind.TILES.value))

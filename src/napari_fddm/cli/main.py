@@ -74,9 +74,12 @@ def run(
     region: RegionOption = None,
     model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
     stage: Annotated[
-        str,
-        typer.Option(help="patch: one class per tile of 256 px; refined: one per cell of 32 px."),
-    ] = "refined",
+        str | None,
+        typer.Option(
+            help="patch: one class per tile of 256 px; refined: one per cell of 32 px. If unset, "
+            "refined, and patch where radiomics tell tiles and there is no bridge."
+        ),
+    ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[

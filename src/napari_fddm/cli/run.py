@@ -10,7 +10,7 @@ import typer
 
 from napari_fddm.cli.progress import drain
 from napari_fddm.cli.stores import rate_text
-from napari_fddm.core.config import AnalysisConfig, StageName, load_config
+from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.necrosis import find_definition
@@ -49,10 +49,7 @@ def run_slide(
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place, open_slide
 
-    if settings.get("steps") is None:
-        refined = settings.get("stage") != StageName.PATCH
-        default = AnalysisConfig().steps
-        settings["steps"] = _steps_of(model, quiet=quiet) if refined else default
+    settings = _with_defaults(settings, model, quiet=quiet)
     config = load_config(**settings)
     check_tissue(config.tissue)
     if out is not None and out.suffix not in {"", ".zarr"}:
@@ -95,16 +92,24 @@ def run_slide(
     return made
 
 
-def _steps_of(model: str, *, quiet: bool) -> int:
-    """Return the default of a model: a classifier alone has no refiner, which is said."""
+def _with_defaults(settings: dict[str, Any], model: str, *, quiet: bool) -> dict[str, Any]:
+    """Return the settings with stage and steps, as far as the model goes; that is said."""
     from napari_fddm.pipeline.model_cards import look_up
 
+    made = {name: value for name, value in settings.items() if value is not None}
     card = look_up(model)
     if card is None or card.refiner is not None:
-        return AnalysisConfig().steps
-    if not quiet:
-        typer.echo(f"note: {card.id} has no refiner, so --steps 0", err=True)
-    return 0
+        return made
+    note = ""
+    if "stage" not in made and card.classifier.radiomics:
+        made["stage"] = StageName.PATCH
+        note = f"{card.id} has no refiner, and radiomics of tiles alone, so --stage patch"
+    elif made.get("stage") != StageName.PATCH and "steps" not in made:
+        made["steps"] = 0
+        note = f"{card.id} has no refiner, so --steps 0"
+    if note and not quiet:
+        typer.echo(f"note: {note}", err=True)
+    return made
 
 
 def parse_region(values: tuple[float, float, float, float]) -> Region:

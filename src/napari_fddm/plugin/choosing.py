@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline import model_cards
 from napari_fddm.plugin.model_panel import CardDialog
+from napari_fddm.plugin.run_panel import MapKind
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
@@ -73,7 +74,11 @@ class ModelChooser:
             self._panel.set_card(str(error), problem=True, whole=False)
             return
         self._state.card = card
-        self._panels.run.set_can_refine(card is None or card.refiner is not None)
+        self._panels.run.set_can_refine(
+            card is None or card.refiner is not None,
+            # Radiomics tell tiles and no cells: a map of cells would leave them out.
+            otherwise=MapKind.TILES if card and card.classifier.radiomics else MapKind.CELLS,
+        )
         text = ON_THE_HUB if card is None else in_words(card)
         self._panel.set_card(text, whole=card is not None)
 

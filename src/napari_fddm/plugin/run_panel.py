@@ -186,10 +186,18 @@ class RunPanel(QWidget):
         elif "steps" in config and self.kind is MapKind.CELLS:
             self._choose(MapKind.REFINED)
 
-    def set_can_refine(self, can_refine: bool) -> None:
-        """Offer refined cells, or not, where the model has no refiner."""
+    def set_can_refine(self, can_refine: bool, *, otherwise: MapKind = MapKind.CELLS) -> None:
+        """Offer refined cells, or not, where the model has no refiner.
+
+        Parameters
+        ----------
+        can_refine : bool
+            Whether it has.
+        otherwise : MapKind
+            What is chosen then instead.
+        """
         if not can_refine and self.kind is MapKind.REFINED:
-            self._choose(MapKind.CELLS)
+            self._choose(otherwise)
         elif can_refine and not self._can_refine:
             self._choose(MapKind.REFINED)
         self._can_refine = can_refine
