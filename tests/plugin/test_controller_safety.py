@@ -280,6 +280,9 @@ def test_a_problem_is_said_once_and_so_is_its_end(window, qtbot, told, monkeypat
             qtbot.wait(30)
         assert len([text for text in told if "Not saved" in text]) == 1
     qtbot.waitUntil(lambda: label.text() == saving.SAVED, timeout=10_000)
+    # The label shows how it is now, and may be a turn ahead of what is said of a change.
+    qtbot.waitUntil(lambda: any("Saved again" in text for text in told), timeout=10_000)
+    qtbot.wait(100)
     assert len([text for text in told if "Saved again" in text]) == 1
 
 
