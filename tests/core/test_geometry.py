@@ -6,6 +6,7 @@ import math
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -239,3 +240,25 @@ def test_values_are_frozen():
         Region(0, 0, 1, 1).y = 5  # type: ignore[misc]
     with pytest.raises(FrozenInstanceError):
         Window(0, 0, 1, 1).y = 5  # type: ignore[misc]
+
+
+def test_the_window_of_a_mask_holds_its_true_cells_and_no_more():
+    mask = np.zeros((7, 9), bool)
+    assert Window.of_mask(mask).is_empty
+    mask[2, 3] = mask[5, 4] = True
+    assert Window.of_mask(mask) == Window(2, 3, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("inner", "held"),
+    [
+        (Window(2, 3, 4, 5), True),
+        (Window(3, 4, 1, 1), True),
+        (Window(1, 3, 2, 2), False),
+        (Window(2, 2, 2, 2), False),
+        (Window(3, 4, 4, 1), False),
+        (Window(3, 4, 1, 5), False),
+    ],
+)
+def test_a_window_contains_what_does_not_hang_over(inner: Window, held: bool):
+    assert Window(2, 3, 4, 5).contains(inner) is held

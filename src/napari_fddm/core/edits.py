@@ -273,14 +273,11 @@ def edit_of_window(
         What made the change.
     """
     changed = before != after
-    rows = np.flatnonzero(changed.any(axis=1))
-    if rows.size == 0:
+    inner = Window.of_mask(changed)
+    if inner.is_empty:
         return None
-    cols = np.flatnonzero(changed.any(axis=0))
-    y, x = int(rows[0]), int(cols[0])
-    inner = Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
     changed = np.ascontiguousarray(changed[inner.slices])
-    tight = Window(window.y + y, window.x + x, inner.height, inner.width)
+    tight = Window(window.y + inner.y, window.x + inner.x, inner.height, inner.width)
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, ChangedCells.of_mask(changed, tight, shape), old, new)
 

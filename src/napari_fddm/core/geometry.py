@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from napari_fddm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 YX = tuple[float, float]
 
@@ -232,6 +238,16 @@ class Window:
     height: int
     width: int
 
+    @classmethod
+    def of_mask(cls, mask: npt.NDArray[np.bool_]) -> Window:
+        """Return the smallest window that holds every true cell; an empty one without any."""
+        rows = np.flatnonzero(mask.any(axis=1))
+        if not rows.size:
+            return cls(0, 0, 0, 0)
+        cols = np.flatnonzero(mask.any(axis=0))
+        y, x = int(rows[0]), int(cols[0])
+        return cls(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """Index of the window in a (rows, columns) array."""
@@ -244,6 +260,15 @@ class Window:
     def is_empty(self) -> bool:
         """Whether the window holds no cell."""
         return self.height <= 0 or self.width <= 0
+
+    def contains(self, other: Window) -> bool:
+        """Whether no cell of another window lies outside this one."""
+        return (
+            self.y <= other.y
+            and self.x <= other.x
+            and self.y + self.height >= other.y + other.height
+            and self.x + self.width >= other.x + other.width
+        )
 
     def clipped(self, shape: tuple[int, int]) -> Window:
         """Return the part of the window that lies inside an array of this shape."""

@@ -146,9 +146,8 @@ def _near(border: Cells, asked: Cells, reach: float) -> Cells:
     if reach < 1:
         return border
     # Distances are needed around what is asked only.
-    rows, cols = (np.flatnonzero(asked.any(axis=axis)) for axis in (1, 0))
-    more = math.floor(reach) + 1
-    box = tuple(slice(max(0, int(n[0]) - more), int(n[-1]) + more + 1) for n in (rows, cols))
+    around = Window.of_mask(asked).dilated(math.floor(reach) + 1)
+    box = around.clipped((asked.shape[0], asked.shape[1])).slices
     near = np.zeros_like(border)
     if border[box].any():
         near[box] = distance_transform_edt(~border[box]) <= reach

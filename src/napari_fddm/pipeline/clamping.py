@@ -70,7 +70,7 @@ class CellClamp:
         if not self.labels.any():
             return maps
         far = int(NEGLIGIBLE * REACH_CELLS)
-        near = _bounds(self.labels).dilated(far).clipped(self.labels.shape).slices
+        near = Window.of_mask(self.labels > 0).dilated(far).clipped(self.labels.shape).slices
         analyzed = maps.analyzed.repeat(CELLS_PER_TILE, 0).repeat(CELLS_PER_TILE, 1)
         probs = maps.cell_probs.copy()
         probs[:, *near] = spread_strokes(
@@ -89,13 +89,6 @@ class CellClamp:
             shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width)
             found[shifted.slices] = self.labels[inside.slices]
         return found
-
-
-def _bounds(labels: npt.NDArray[np.uint8]) -> Window:
-    """Return the smallest window that holds what is not 0."""
-    rows, cols = (np.flatnonzero(labels.any(axis=axis)) for axis in (1, 0))
-    y, x = int(rows[0]), int(cols[0])
-    return Window(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
 
 
 def count_by_cell(

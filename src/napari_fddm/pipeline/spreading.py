@@ -93,9 +93,9 @@ class Spreading:
             )
         grids = store.geometries
         if not CellClamp.of_strokes(painted, grids.label, grids.cell).labels[cells.slices].any():
-            edge = grids.cell.cell * grids.cell.mpp
             raise ConfigError(
-                f"no stroke here covers half of a cell of {edge:.0f} µm, so nothing can spread.",
+                f"no stroke here covers half of a cell of {grids.cell.cell_um:.0f} µm, so nothing "
+                "can spread.",
                 hint="Paint with a larger brush.",
             )
         return cls(painted, window, cells, last_seq)
@@ -180,13 +180,4 @@ def check_spread(path: Path, config: AnalysisConfig, *, again: bool) -> None:
 
 def remaining(entries: Sequence[Entry], window: Window) -> list[Entry]:
     """Return the entries that a run over a window of the label map leaves."""
-    return [entry for entry in entries if not _covers(window, Window(*entry["window"]))]
-
-
-def _covers(outer: Window, inner: Window) -> bool:
-    return (
-        outer.y <= inner.y
-        and outer.x <= inner.x
-        and outer.y + outer.height >= inner.y + inner.height
-        and outer.x + outer.width >= inner.x + inner.width
-    )
+    return [entry for entry in entries if not window.contains(Window(*entry["window"]))]

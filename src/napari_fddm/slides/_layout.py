@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.geometry import Window
 from napari_fddm.slides._noise import (
     SampleGrid,
     gradient_noise,
@@ -93,8 +94,9 @@ class TissueLayout:
         """Return the class at each point of a grid, uint8, shape (h, w)."""
         tissue = self._tissue(grid)
         out = np.full(grid.shape, BG, dtype=np.uint8)
-        box = bounding_box(tissue)
-        if box is not None:
+        window = Window.of_mask(tissue)
+        if not window.is_empty:
+            box = window.slices
             inner = self.site_class.ravel().take(self._site(grid.part(*box)))
             np.copyto(out[box], inner, where=tissue[box])
         return out
@@ -194,12 +196,3 @@ def proportions(seed: int) -> dict[int, float]:
     order = draws.permutation(6)
     names = (VT, NC, FH, HC, IF, NT)
     return {names[i]: float(shares[i]) for i in order}
-
-
-def bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the smallest rectangle that holds all true pixels, None without any."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if not len(rows):
-        return None
-    cols = np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)

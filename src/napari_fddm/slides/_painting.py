@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides._layout import BG, TissueLayout, bounding_box
+from napari_fddm.core.geometry import Window
+from napari_fddm.slides._layout import BG, TissueLayout
 from napari_fddm.slides._noise import (
     SampleGrid,
     gradient_noise,
@@ -100,8 +101,9 @@ class Painter:
             if value == BG:
                 continue
             mask = labels == value
-            box = bounding_box(mask)
-            if box is not None:
+            window = Window.of_mask(mask)
+            if not window.is_empty:
+                box = window.slices
                 color = self._tissue(int(value), grid.part(*box))
                 np.copyto(out[box], color, where=mask[box][..., None])
         out += self._noise(grid.pixel, rows, cols)
