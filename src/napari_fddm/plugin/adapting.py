@@ -105,13 +105,9 @@ class Adapting(QObject):
 
     def learn(self, name: str, lora: bool = False) -> None:
         """Let the chosen model learn from the analysis in front."""
-        analysis, slide = self._session.current, self._state.slide
-        if analysis is None or slide is None or self._state.busy:
+        analysis = self._settled("its pixels are learned from")
+        if analysis is None:
             return
-        if slide.fingerprint != analysis.fingerprint:
-            self._panel.set_verdict("Choose the slide's layer first: its pixels are learned from.")
-            return
-        self._settle(analysis)
         self._panel.set_question(None)
         self._state.progress = Progress(RunPhase.STARTING, "starting to learn…")
         self._panel.set_progress(self._state.progress.text)
@@ -124,13 +120,9 @@ class Adapting(QObject):
 
     def spread(self) -> None:
         """Run over what the window shows once more, with what was painted held fast."""
-        analysis, slide = self._session.current, self._state.slide
-        if analysis is None or slide is None or self._state.busy:
+        analysis = self._settled("its strokes are spread")
+        if analysis is None:
             return
-        if slide.fingerprint != analysis.fingerprint:
-            self._panel.set_verdict("Choose the slide's layer first: its strokes are spread.")
-            return
-        self._settle(analysis)
         self._background.do(
             lambda: _flushed(analysis),
             lambda _: self._running.run(Scope.VIEWPORT, spread=True),
@@ -171,6 +163,17 @@ class Adapting(QObject):
         if corrected is None or corrected.main.rate is None or hidden:
             return ""
         return f"With the model as it was the rate is {percent(corrected.main.rate)}."
+
+    def _settled(self, why: str) -> Analysis | None:
+        """Return the analysis in front, settled, if it is free and of the chosen slide."""
+        analysis, slide = self._session.current, self._state.slide
+        if analysis is None or slide is None or self._state.busy:
+            return None
+        if slide.fingerprint != analysis.fingerprint:
+            self._panel.set_verdict(f"Choose the slide's layer first: {why}.")
+            return None
+        self._settle(analysis)
+        return analysis
 
     def _settle(self, analysis: Analysis) -> None:
         """Hand everything that was drawn to the keeper."""
