@@ -101,7 +101,7 @@ def _with_defaults(settings: dict[str, Any], model: str, *, quiet: bool) -> dict
     if card is None or card.refiner is not None:
         return made
     note = ""
-    if "stage" not in made and card.classifier.radiomics:
+    if "stage" not in made and card.shows_tiles:
         made["stage"] = StageName.PATCH
         note = f"{card.id} has no refiner, and radiomics of tiles alone, so --stage patch"
     elif made.get("stage") != StageName.PATCH and "steps" not in made:

@@ -241,6 +241,14 @@ class ModelCard(BaseModel):
     training: dict[str, Any] = {}
     metrics: dict[str, Any] = {}
 
+    @property
+    def shows_tiles(self) -> bool:
+        """Whether a run shows whole tiles unless told otherwise.
+
+        Radiomics tell tiles and no cells: without a refiner a map of cells leaves them out.
+        """
+        return self.refiner is None and bool(self.classifier.radiomics)
+
     @model_validator(mode="after")
     def _check_real_classes(self) -> ModelCard:
         unknown = [name for name in self.real_classes or () if name not in self.classes]

@@ -76,8 +76,7 @@ class ModelChooser:
         self._state.card = card
         self._panels.run.set_can_refine(
             card is None or card.refiner is not None,
-            # Radiomics tell tiles and no cells: a map of cells would leave them out.
-            otherwise=MapKind.TILES if card and card.classifier.radiomics else MapKind.CELLS,
+            otherwise=MapKind.TILES if card and card.shows_tiles else MapKind.CELLS,
         )
         text = ON_THE_HUB if card is None else in_words(card)
         self._panel.set_card(text, whole=card is not None)
