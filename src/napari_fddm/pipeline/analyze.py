@@ -357,8 +357,9 @@ class _Run:
             spread = remaining(spread, self._label_window)
         overview = bool(self.store.provenance.get("overview"))
         if not overview:
-            overview, gaps = write_overview(self.slide, self.store, self.label_geometry)
+            gaps = write_overview(self.slide, self.store, self.label_geometry)
             self.notes.extend(gaps)
+            overview = not gaps
         areas = accounting.account(
             tissue,
             self.grid,

@@ -62,14 +62,12 @@ def iter_blocks(
             yield part, rgb[: part.height, : part.width], ""
 
 
-def write_overview(
-    slide: Slide, store: AnalysisStore, geometry: MapGeometry
-) -> tuple[bool, list[str]]:
-    """Write a store's overview; say whether it is whole, and what a reader should know."""
+def write_overview(slide: Slide, store: AnalysisStore, geometry: MapGeometry) -> list[str]:
+    """Write a store's overview and return what a reader should know; nothing if it is whole."""
     gaps = []
     for window, rgb, reason in iter_blocks(slide, geometry):
         if rgb is None:
             gaps.append(reason)
         else:
             store.write_overview(window, rgb)
-    return not gaps, [f"the overview has {len(gaps)} gaps: {gaps[0]}"] if gaps else []
+    return [f"the overview has {len(gaps)} gaps: {gaps[0]}"] if gaps else []
