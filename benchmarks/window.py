@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.events import StageDone, TileBatch
-from napari_fddm.pipeline.engine_client import EngineClient
-from napari_fddm.pipeline.engine_messages import RunEvent
+from napari_fddm.pipeline.engine.client import EngineClient
+from napari_fddm.pipeline.engine.messages import RunEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

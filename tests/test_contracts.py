@@ -45,7 +45,7 @@ def test_dependencies_point_down():
         ("napari_fddm.cli.main", (*HEAVY, *GRAPHICAL, "numpy", "pydantic", "scipy")),
         ("napari_fddm.evaluation.metrics", (*HEAVY, *GRAPHICAL, "scipy")),
         ("napari_fddm.slides.opening", (*HEAVY, *GRAPHICAL)),
-        ("napari_fddm.pipeline.engine_client", (*HEAVY, *GRAPHICAL)),
+        ("napari_fddm.pipeline.engine.client", (*HEAVY, *GRAPHICAL)),
         ("napari_fddm.pipeline.analyze", GRAPHICAL),
     ],
 )

@@ -11,7 +11,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import Progressed, RegionRefined, StageStarted
 from napari_fddm.core.geometry import Window
 from napari_fddm.models.registry import adapters_folder
-from napari_fddm.pipeline.engine_messages import AdaptFinished, RunCancelled
+from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.strokes import read_strokes
 from napari_fddm.plugin.prepared import Prepared

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel
 from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import RegionRefined, StageStarted, TileBatch
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.engine_messages import (
+from napari_fddm.pipeline.engine.messages import (
     EngineReady,
     RunCancelled,
     RunFinished,

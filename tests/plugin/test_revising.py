@@ -11,7 +11,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Change
 from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.pipeline.carry import carry_corrections
-from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled
+from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled
 from napari_fddm.pipeline.fresh import replace_store
 from napari_fddm.pipeline.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from napari_fddm.core.events import AnalysisOpened, RegionRefined
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.engine_messages import (
+from napari_fddm.pipeline.engine.messages import (
     RunEvent,
 )
 from napari_fddm.plugin.controller import Controller

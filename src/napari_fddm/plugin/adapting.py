@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageStarted
-from napari_fddm.pipeline.engine_messages import AdaptFinished, RunCancelled, RunEvent
+from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.confirming import Confirming
 from napari_fddm.plugin.definition_table import percent

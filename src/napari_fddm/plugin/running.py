@@ -19,7 +19,7 @@ from napari_fddm.core.events import (
     StageStarted,
     TileBatch,
 )
-from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled, RunEvent, RunFinished
+from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.plugin.analysis import Analysis
 from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import focus_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
-    from napari_fddm.pipeline.engine_messages import Existing
+    from napari_fddm.pipeline.engine.messages import Existing
     from napari_fddm.plugin.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session

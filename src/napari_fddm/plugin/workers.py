@@ -15,15 +15,15 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.errors import FddmError
 from napari_fddm.core.events import AnalysisOpened
-from napari_fddm.pipeline.engine_client import EngineClient
-from napari_fddm.pipeline.engine_messages import RunEvent
+from napari_fddm.pipeline.engine.client import EngineClient
+from napari_fddm.pipeline.engine.messages import RunEvent
 from napari_fddm.plugin.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from napari_fddm.pipeline.engine_client import Answer
+    from napari_fddm.pipeline.engine.client import Answer
 
     Answers = Generator[Answer | None, bool | None]
 

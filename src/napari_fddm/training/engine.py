@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.config import load_config
-from napari_fddm.pipeline import engine_server
+from napari_fddm.pipeline.engine import server
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.pipeline.engine_messages import AdaptRequest
+    from napari_fddm.pipeline.engine.messages import AdaptRequest
 
 
 def adapting(
@@ -37,4 +37,4 @@ def adapting(
 
 
 if __name__ == "__main__":
-    engine_server.main(adapting)
+    server.main(adapting)

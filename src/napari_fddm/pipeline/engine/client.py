@@ -19,7 +19,7 @@ from multiprocessing.connection import Client, Listener
 from typing import IO, TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import EngineError
-from napari_fddm.pipeline.engine_messages import (
+from napari_fddm.pipeline.engine.messages import (
     AdaptFinished,
     AdaptRequest,
     CancelRequest,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.geometry import YX, Region
-    from napari_fddm.pipeline.engine_messages import Existing, Reply, Request
+    from napari_fddm.pipeline.engine.messages import Existing, Reply, Request
     from napari_fddm.slides.served import PixelSource
 
 POLL_SECONDS = 0.05
@@ -57,7 +57,7 @@ class EngineClient:
         What the process runs; `training.engine` can learn from corrections, too.
     """
 
-    def __init__(self, module: str = "napari_fddm.pipeline.engine_server") -> None:
+    def __init__(self, module: str = "napari_fddm.pipeline.engine.server") -> None:
         self._module = module
         self._process: subprocess.Popen[str] | None = None
         self._connection: Connection | None = None

@@ -1,6 +1,6 @@
 """The engine process: loads the networks once and runs analyses that it is asked for.
 
-    python -m napari_fddm.pipeline.engine_server ADDRESS FAMILY
+    python -m napari_fddm.pipeline.engine.server ADDRESS FAMILY
 
 `training.engine` is the same server with one more kind of work.
 
@@ -26,7 +26,7 @@ import numpy as np
 from napari_fddm.core.errors import EngineError, FddmError
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
-from napari_fddm.pipeline.engine_messages import (
+from napari_fddm.pipeline.engine.messages import (
     AdaptFinished,
     AdaptRequest,
     CancelRequest,

@@ -18,8 +18,8 @@ import pytest
 from napari_fddm.core.errors import ConfigError, EngineError, FddmError, SlideError, WeightsError
 from napari_fddm.core.events import AnalysisOpened, StageDone, TileBatch
 from napari_fddm.core.geometry import Region
-from napari_fddm.pipeline.engine_client import EngineClient
-from napari_fddm.pipeline.engine_messages import EngineReady, RunCancelled, RunEvent, RunFinished
+from napari_fddm.pipeline.engine.client import EngineClient
+from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.slides.opening import open_slide
 
@@ -209,7 +209,7 @@ def test_an_engine_ends_with_its_supervisor():
     """A crashed napari leaves no engine behind."""
     code = (
         "import os\n"
-        "from napari_fddm.pipeline.engine_client import EngineClient\n"
+        "from napari_fddm.pipeline.engine.client import EngineClient\n"
         "client = EngineClient(); client.start()\n"
         "print(client._process.pid, flush=True)\n"
         "os._exit(1)\n"
@@ -256,7 +256,7 @@ def test_an_engine_that_stops_while_starting_is_reported_with_its_last_words(
 def test_the_supervisor_does_not_import_what_the_engine_needs():
     code = (
         "import sys\n"
-        "import napari_fddm.pipeline.engine_client\n"
+        "import napari_fddm.pipeline.engine.client\n"
         "heavy = {'torch', 'timm', 'peft', 'diffusers', 'dask', 'zarr', 'qtpy', 'napari'}\n"
         "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)\n"
     )
