@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import necrosis_report
     from napari_fddm.pipeline.analyze import analyze
-    from napari_fddm.pipeline.report import read_report
+    from napari_fddm.pipeline.outputs.report import read_report
     from napari_fddm.slides.opening import open_slide
 
 try:
@@ -26,7 +26,7 @@ _LAZY = {
     "analyze": "napari_fddm.pipeline.analyze",
     "necrosis_report": "napari_fddm.core.necrosis",
     "open_slide": "napari_fddm.slides.opening",
-    "read_report": "napari_fddm.pipeline.report",
+    "read_report": "napari_fddm.pipeline.outputs.report",
 }
 
 

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin import running as running_module
 from napari_fddm.plugin.prepared import Prepared

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin import keeper
 from napari_fddm.plugin.prepared import Prepared

@@ -16,7 +16,7 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline import eventlog
 from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import (
     SHAPE,

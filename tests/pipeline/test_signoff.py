@@ -15,7 +15,7 @@ from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.fresh import holds_corrections
-from napari_fddm.pipeline.report import compute_store_report, opened_event, store_report
+from napari_fddm.pipeline.outputs.report import compute_store_report, opened_event, store_report
 from napari_fddm.pipeline.signoff import (
     SignedOffError,
     labels_sha256,

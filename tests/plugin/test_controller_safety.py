@@ -14,7 +14,7 @@ from napari_fddm.core.edits import difference
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline import rescue
 from napari_fddm.pipeline.estimates import read_estimate
-from napari_fddm.pipeline.report import opened_event
+from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed
 from napari_fddm.plugin import keeper, saving, signoff

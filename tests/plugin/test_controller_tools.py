@@ -10,7 +10,7 @@ import pytest
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.estimates import read_estimate
-from napari_fddm.pipeline.report import opened_event, store_report
+from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.actions import Action, Tool

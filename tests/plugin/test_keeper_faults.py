@@ -12,8 +12,8 @@ from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline import layout, rescue
 from napari_fddm.pipeline.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.outputs.report import compute_store_report
 from napari_fddm.pipeline.records import LogRecord
-from napari_fddm.pipeline.report import compute_store_report
 from napari_fddm.pipeline.signoff import sign_off
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tumor_bed import polygons_of, tumor_bed_record

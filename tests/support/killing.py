@@ -192,8 +192,8 @@ def correct(store: Path) -> dict[str, int]:
 
 def corrections(store: Path) -> dict[str, int]:
     """Find a store as a window does and count its edits and the cells of the stroke."""
+    from napari_fddm.pipeline.outputs.summary import summarize_store
     from napari_fddm.pipeline.store import AnalysisStore
-    from napari_fddm.pipeline.summary import summarize_store
 
     found = summarize_store(store)
     with AnalysisStore.open(store, "r+") as opened:

@@ -17,7 +17,7 @@ def print_rate(
     path: Path, *, label: str, definition: str, definitions: Path | None, as_json: bool
 ) -> None:
     """Print the rate of a store, or the whole report as JSON."""
-    from napari_fddm.pipeline.report import read_report
+    from napari_fddm.pipeline.outputs.report import read_report
     from napari_fddm.pipeline.user_files import find_definitions
 
     own = find_definitions(definitions)
@@ -63,7 +63,7 @@ def export_store(
     path: Path, out: Path, *, version: str, overwrite: bool, with_name: bool = False
 ) -> None:
     """Write a validated copy of a store; without names unless asked."""
-    from napari_fddm.pipeline.export import export_version
+    from napari_fddm.pipeline.outputs.export import export_version
     from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:

@@ -25,9 +25,9 @@ from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.model_cards import check_classes
+from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.refine import Refiner, preload_denoiser
 from napari_fddm.pipeline.refine_stage import refine_stage
-from napari_fddm.pipeline.report import opened_event, store_report
 from napari_fddm.pipeline.results import AnalysisResult
 from napari_fddm.pipeline.spreading import Spreading, check_spread, remaining
 from napari_fddm.pipeline.store import AnalysisStore

@@ -20,7 +20,7 @@ from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.automatic import AutomaticMaps
 from napari_fddm.pipeline.corrections import Corrections
 from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.export import export_store
+from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.signoff import LOCKED_KINDS, refuse_signed
 
 if TYPE_CHECKING:

@@ -165,7 +165,7 @@ class StoreKeeper(QObject):
         """Write a validated copy, with the edits that the store itself could not take yet."""
 
         def work() -> None:
-            from napari_fddm.pipeline.export import export_version
+            from napari_fddm.pipeline.outputs.export import export_version
             from napari_fddm.pipeline.store import AnalysisStore
 
             with self._mutex:
@@ -282,7 +282,7 @@ class StoreKeeper(QObject):
         """Once: look for what others did to the store, and for rescued edits."""
         if self._begun:
             return
-        from napari_fddm.pipeline.report import opened_event
+        from napari_fddm.pipeline.outputs.report import opened_event
         from napari_fddm.pipeline.rescue import find_rescues, read_rescue, wanted_still
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):

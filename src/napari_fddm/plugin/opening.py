@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.pipeline.summary import StoreSummary
+    from napari_fddm.pipeline.outputs.summary import StoreSummary
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.running import Running
@@ -246,7 +246,7 @@ def choose_folder(parent: QWidget | None, folder: str = "") -> Path | None:
 
 
 def _summary(store: Path) -> StoreSummary | None:
-    from napari_fddm.pipeline.summary import summarize_store  # here: a window opens faster
+    from napari_fddm.pipeline.outputs.summary import summarize_store  # here: a window opens faster
 
     return summarize_store(store)
 

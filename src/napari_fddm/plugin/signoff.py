@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QSettings, Signal
 
-from napari_fddm.pipeline.report import CHANGED_SINCE, compute_store_report
+from napari_fddm.pipeline.outputs.report import CHANGED_SINCE, compute_store_report
 from napari_fddm.pipeline.signoff import sign_off, unlock
 
 if TYPE_CHECKING:

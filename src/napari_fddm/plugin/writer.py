@@ -74,7 +74,7 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
 
 
 def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None:
-    from napari_fddm.pipeline.export import export_store
+    from napari_fddm.pipeline.outputs.export import export_store
 
     shown = [data for data, *rest in layers if _block((data, *rest)).get("role") == "corrected"]
 
@@ -88,7 +88,7 @@ def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None
 
 def _write_drawn(destination: Path, layers: Sequence[LayerData]) -> None:
     from napari_fddm.interop.ome_zarr import validate
-    from napari_fddm.pipeline.export import put_in_place
+    from napari_fddm.pipeline.outputs.export import put_in_place
 
     labels: dict[str, Drawn] = {}
     for layer in layers:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline.anonymous import anonymize
 from napari_fddm.pipeline.layout import is_our_store
+from napari_fddm.pipeline.outputs.anonymous import anonymize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def export_version(
     overwrite : bool
         Replace an older export of ours. Nothing else is ever replaced.
     with_name : bool
-        Keep the names of slide and readers, see `pipeline.anonymous`.
+        Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
         Gets the copy, open for writing, before it is checked.
 

@@ -1,0 +1,1 @@
+"""What leaves a store: exports, reports, the summary that the window shows."""
