@@ -14,7 +14,7 @@ from benchmarks.reading import write_slide
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.events import StageDone, StageStarted
 from napari_fddm.models.bundle import LoadedModel, load_model
-from napari_fddm.pipeline.analyze import analyze
+from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.slides.tiff import TiffSlide
 
 if TYPE_CHECKING:

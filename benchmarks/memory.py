@@ -28,7 +28,7 @@ def peak_gib(side: int) -> float:
 
 def main() -> None:
     from benchmarks.glass import TissueOnGlass
-    from napari_fddm.pipeline.analyze import analyze
+    from napari_fddm.pipeline.run.analyze import analyze
 
     side = int(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder, TissueOnGlass(side, TISSUE_PX, MPP) as slide:

@@ -46,7 +46,7 @@ def test_dependencies_point_down():
         ("napari_fddm.evaluation.metrics", (*HEAVY, *GRAPHICAL, "scipy")),
         ("napari_fddm.slides.opening", (*HEAVY, *GRAPHICAL)),
         ("napari_fddm.pipeline.engine.client", (*HEAVY, *GRAPHICAL)),
-        ("napari_fddm.pipeline.analyze", GRAPHICAL),
+        ("napari_fddm.pipeline.run.analyze", GRAPHICAL),
     ],
 )
 def test_importing_is_cheap_and_needs_no_screen(module: str, forbidden: tuple[str, ...]):

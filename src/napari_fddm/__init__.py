@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import necrosis_report
-    from napari_fddm.pipeline.analyze import analyze
     from napari_fddm.pipeline.outputs.report import read_report
+    from napari_fddm.pipeline.run.analyze import analyze
     from napari_fddm.slides.opening import open_slide
 
 try:
@@ -23,7 +23,7 @@ except PackageNotFoundError:  # run from a source tree that is not installed
 __all__ = ["__version__", "analyze", "necrosis_report", "open_slide", "read_report"]
 
 _LAZY = {
-    "analyze": "napari_fddm.pipeline.analyze",
+    "analyze": "napari_fddm.pipeline.run.analyze",
     "necrosis_report": "napari_fddm.core.necrosis",
     "open_slide": "napari_fddm.slides.opening",
     "read_report": "napari_fddm.pipeline.outputs.report",

@@ -11,7 +11,6 @@ from PIL import Image
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tissue import MASK_UM
-from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.kept_mask import (
     CURRENT,
     KeptMask,
@@ -23,6 +22,7 @@ from napari_fddm.pipeline.kept_mask import (
     write_run_mask,
 )
 from napari_fddm.pipeline.layout import default_store_path
+from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from tests.support.runs import PATCH, PIXELS, WatchedSlide, changed, drain

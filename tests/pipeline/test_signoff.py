@@ -12,10 +12,10 @@ import pytest
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.analyze import analyze
 from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.fresh import holds_corrections
 from napari_fddm.pipeline.outputs.report import compute_store_report, opened_event, store_report
+from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.signoff import (
     SignedOffError,
     labels_sha256,

@@ -27,7 +27,7 @@ HEAVY = (
     "timm",
     "zarr",
     "napari_fddm.interop.ome_zarr",
-    "napari_fddm.pipeline.analyze",
+    "napari_fddm.pipeline.run.analyze",
     "tests.support.runs",
 )
 KILLS = 10
@@ -46,8 +46,8 @@ def analyze_once(store: Path, model: str, prepare: Prepare, *, revise: bool = Fa
 
     from napari_fddm.core.config import load_config
     from napari_fddm.models.bundle import load_model
-    from napari_fddm.pipeline import tile_buffer
-    from napari_fddm.pipeline.analyze import analyze
+    from napari_fddm.pipeline.run import tile_buffer
+    from napari_fddm.pipeline.run.analyze import analyze
     from tests.support.runs import PIXELS, WatchedSlide
 
     torch.set_num_threads(1)

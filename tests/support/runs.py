@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.pipeline.analyze import AnalysisResult
+    from napari_fddm.pipeline.run.analyze import AnalysisResult
 
 GLASS = 250
 

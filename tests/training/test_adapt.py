@@ -15,8 +15,8 @@ from napari_fddm.core.events import Progressed
 from napari_fddm.models.bundle import HEADS_FILE, LoadedModel, load_model
 from napari_fddm.models.registry import adapters_folder, find_model
 from napari_fddm.models.weights import check_files, load_tensors
-from napari_fddm.pipeline import model_cards
-from napari_fddm.pipeline.analyze import analyze
+from napari_fddm.pipeline.run import model_cards
+from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.training import adapt as adapt_module

@@ -70,7 +70,7 @@ def run_slide(
                 typer.echo(f"warning: {warning}", err=True)
         path = local_place(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
-        from napari_fddm.pipeline.analyze import analyze
+        from napari_fddm.pipeline.run.analyze import analyze
 
         run = analyze(
             slide,
@@ -94,7 +94,7 @@ def run_slide(
 
 def _with_defaults(settings: dict[str, Any], model: str, *, quiet: bool) -> dict[str, Any]:
     """Return the settings with stage and steps, as far as the model goes; that is said."""
-    from napari_fddm.pipeline.model_cards import look_up
+    from napari_fddm.pipeline.run.model_cards import look_up
 
     made = {name: value for name, value in settings.items() if value is not None}
     card = look_up(model)

@@ -10,7 +10,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
-from napari_fddm.pipeline import model_cards
+from napari_fddm.pipeline.run import model_cards
 from napari_fddm.plugin.model_panel import CardDialog
 from napari_fddm.plugin.run_panel import MapKind
 

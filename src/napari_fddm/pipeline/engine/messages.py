@@ -35,7 +35,7 @@ class RunRequest:
     focus : tuple of float or None
         (y, x), level-0 px, where the user looks: tiles near it come first.
     existing : {"resume", "revise", "fresh"}
-        What to do with a store that exists, see `pipeline.analyze.analyze`.
+        What to do with a store that exists, see `pipeline.run.analyze.analyze`.
     spread : bool
         Whether strokes hold fast and spread.
     """

@@ -127,7 +127,7 @@ class EngineServer:
 
     def _analyze(self, request: RunRequest) -> Reply:
         from napari_fddm.core.config import load_config
-        from napari_fddm.pipeline.analyze import analyze
+        from napari_fddm.pipeline.run.analyze import analyze
 
         run_id = request.run_id
         config = load_config(**request.config)
@@ -214,7 +214,7 @@ def warm_up() -> tuple[str, tuple[str, ...]]:
     import timm  # noqa: F401
 
     from napari_fddm.models.device import available_devices, choose_device
-    from napari_fddm.pipeline import analyze  # noqa: F401
+    from napari_fddm.pipeline.run import analyze  # noqa: F401
 
     return choose_device().title, available_devices()
 

@@ -37,7 +37,7 @@ AREAS = (
     "unreadable_mm2",
     "unreadable_tiles",
 )
-"""Of the last run that ended, see `pipeline.accounting.account`; None before."""
+"""Of the last run that ended, see `pipeline.run.areas.account`; None before."""
 
 
 CHANGED_SINCE = "the corrected labels are not those that were signed off"

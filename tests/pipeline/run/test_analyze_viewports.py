@@ -11,7 +11,7 @@ import pytest
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline import refine
-from napari_fddm.pipeline.analyze import analyze
+from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.runs import (
     CONFIG,

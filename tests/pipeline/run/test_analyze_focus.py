@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.events import TileBatch
-from napari_fddm.pipeline.analyze import analyze
+from napari_fddm.pipeline.run.analyze import analyze
 from tests.support.runs import CONFIG, PIXELS, WatchedSlide, assert_equal, drain
 
 if TYPE_CHECKING:

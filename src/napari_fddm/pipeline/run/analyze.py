@@ -16,26 +16,27 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
-from napari_fddm.pipeline import accounting, layout
-from napari_fddm.pipeline.accounting import Unreadable
+from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.classify import classify_events
-from napari_fddm.pipeline.describe import describe_run
 from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
-from napari_fddm.pipeline.model_cards import check_classes
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.refine import Refiner, preload_denoiser
 from napari_fddm.pipeline.refine_stage import refine_stage
 from napari_fddm.pipeline.results import AnalysisResult
+from napari_fddm.pipeline.run import areas as accounting
+from napari_fddm.pipeline.run.areas import Unreadable
+from napari_fddm.pipeline.run.model_cards import check_classes
+from napari_fddm.pipeline.run.provenance import describe_run
+from napari_fddm.pipeline.run.tile_buffer import TileBuffer
+from napari_fddm.pipeline.run.tiles import nearest_first, wanted_tiles
 from napari_fddm.pipeline.spreading import Spreading, check_spread, remaining
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import write_overview
-from napari_fddm.pipeline.tile_buffer import TileBuffer
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from napari_fddm.pipeline.tissue_stage import tissue_of_slide
-from napari_fddm.pipeline.wanted import nearest_first, wanted_tiles
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
