@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from napari_fddm.core.cards import TISSUE_FEATURES, DenoiserSettings
 from napari_fddm.models.denoiser import Denoiser
-from napari_fddm.pipeline.cellmaps import N_FEATURES
+from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
 SMALL = DenoiserSettings(widths=(8, 16), layers=1)
 SCALE = [1.0, 2.0, 4.0]

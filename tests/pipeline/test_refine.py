@@ -21,7 +21,6 @@ from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline import refine as refine_module
-from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.refine import (
     REGION_BATCH,
     RefinedMap,
@@ -29,6 +28,7 @@ from napari_fddm.pipeline.refine import (
     input_scale,
     refine_events,
 )
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from tests.support.runs import drain
 
 if TYPE_CHECKING:

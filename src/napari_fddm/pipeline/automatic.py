@@ -20,8 +20,8 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
 from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.cellmaps import N_FEATURES
 from napari_fddm.pipeline.eventlog import claim
+from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

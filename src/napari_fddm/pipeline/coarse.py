@@ -11,17 +11,17 @@ import numpy as np
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX, TileGrid
-from napari_fddm.pipeline.cellmaps import N_FEATURES, CellMaps
-from napari_fddm.pipeline.classify import classify_events
-from napari_fddm.pipeline.overlap import ShiftedTiles
-from napari_fddm.pipeline.read import iter_tile_batches
+from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES, CellMaps
+from napari_fddm.pipeline.stage1.classify import classify_events
+from napari_fddm.pipeline.stage1.overlap import ShiftedTiles
+from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import Window
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.pipeline.classify import Classifies
+    from napari_fddm.pipeline.stage1.classify import Classifies
 
 SourceName = Literal["cells", "tiles"]
 """Which coarse map is y: the token map of the cell head, or whole tiles."""

@@ -15,9 +15,9 @@ from scipy import ndimage
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.merging import CellAccumulator
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
-from napari_fddm.pipeline.cellmaps import region_input
 from napari_fddm.pipeline.coarse import on_cells
 from napari_fddm.pipeline.refine import REGION_BATCH, Refiner
+from napari_fddm.pipeline.stage1.cell_maps import region_input
 
 if TYPE_CHECKING:
     import numpy.typing as npt

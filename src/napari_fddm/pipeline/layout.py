@@ -32,7 +32,7 @@ from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
-from napari_fddm.pipeline.cellmaps import N_FEATURES
+from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
 if TYPE_CHECKING:
     import zarr

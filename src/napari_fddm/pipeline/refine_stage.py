@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.events import Event
-    from napari_fddm.pipeline.cellmaps import CellMaps
     from napari_fddm.pipeline.refine import Refiner
     from napari_fddm.pipeline.spreading import Spreading
+    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
     from napari_fddm.pipeline.store import AnalysisStore
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.cellmaps import CellMaps
+    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
     from napari_fddm.pipeline.store import AnalysisStore
 
     Labels = npt.NDArray[np.uint8]

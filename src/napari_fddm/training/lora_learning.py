@@ -21,7 +21,7 @@ from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.classifier import TileLogits
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
-from napari_fddm.pipeline.read import iter_tile_batches
+from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 from napari_fddm.training.adapt_events import STAGE_FEATURES, STAGE_LEARN, Verdict
 from napari_fddm.training.augmentation import Augmentation, augment
 from napari_fddm.training.feature_cache import TileFeatures

@@ -11,7 +11,7 @@ from napari_fddm.core.cards import InputMoments
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELLS_PER_REGION, CELLS_PER_TILE
-from napari_fddm.pipeline.cellmaps import region_input
+from napari_fddm.pipeline.stage1.cell_maps import region_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_fddm.pipeline.classify import Classifies
+    from napari_fddm.pipeline.stage1.classify import Classifies
     from napari_fddm.training.datasets import Dataset
 
 TRAINED_ON = "train"

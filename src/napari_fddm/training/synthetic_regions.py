@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import Region
-    from napari_fddm.pipeline.classify import Classifies
+    from napari_fddm.pipeline.stage1.classify import Classifies
 
 ANALYSIS_MPP = 1.0
 WINDOW_TILES = 10

@@ -12,7 +12,7 @@ from napari_fddm.core.events import Progressed, StageDone, StageStarted
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.pipeline.read import iter_tile_batches
+from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 from napari_fddm.training.adapt_events import STAGE_FEATURES
 from napari_fddm.training.feature_cache import TileFeatures
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask
-from napari_fddm.pipeline.classify import UnreadableTiles
 from napari_fddm.pipeline.run.areas import Unreadable, account, mm2_per_tile, refusal
+from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 GRID = TileGrid((5000, 7000), 0.5, 1.0)  # 10 by 14 tiles, the last ones cut
 TISSUE = MapGeometry.covering(GRID.slide_shape, MASK_UM / 0.5, 0.5)

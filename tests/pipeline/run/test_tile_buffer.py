@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.events import TileBatch
-from napari_fddm.pipeline.cellmaps import CellMaps
 from napari_fddm.pipeline.run import tile_buffer
 from napari_fddm.pipeline.run.tile_buffer import WRITE_EVERY_S, TileBuffer
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from tests.support import stores
 
 if TYPE_CHECKING:

@@ -18,8 +18,6 @@ from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
 from napari_fddm.pipeline import layout
 from napari_fddm.pipeline.carry import carry_over
-from napari_fddm.pipeline.cellmaps import CellMaps
-from napari_fddm.pipeline.classify import classify_events
 from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
@@ -33,6 +31,8 @@ from napari_fddm.pipeline.run.provenance import describe_run
 from napari_fddm.pipeline.run.tile_buffer import TileBuffer
 from napari_fddm.pipeline.run.tiles import nearest_first, wanted_tiles
 from napari_fddm.pipeline.spreading import Spreading, check_spread, remaining
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+from napari_fddm.pipeline.stage1.classify import classify_events
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import write_overview
 from napari_fddm.pipeline.tissue_masks import read_user_mask
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import YX, Region, Window
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tissue import TissueMask
-    from napari_fddm.pipeline.classify import UnreadableTiles
+    from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 LASTING = ("overview", "unreadable", layout.SPREAD)
 """Facts of provenance that outlast the beginning of another run."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.core.tissue import TissueMask
-    from napari_fddm.pipeline.classify import UnreadableTiles
+    from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 MAX_UNREADABLE = 0.05
 """A run with a larger share of its tissue unreadable ends as an error, its store kept."""

@@ -10,7 +10,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari_fddm.core.events import TileBatch
-    from napari_fddm.pipeline.cellmaps import CellMaps
+    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
     from napari_fddm.pipeline.store import AnalysisStore
 
 WRITE_EVERY_S = 2.0

@@ -9,8 +9,8 @@ import torch
 from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.cellmaps import CellMaps, cell_features
-from napari_fddm.pipeline.classify import UnreadableTiles, classify_events
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps, cell_features
+from napari_fddm.pipeline.stage1.classify import UnreadableTiles, classify_events
 from tests.support.runs import WatchedSlide, drain, mosaic
 
 PIXELS = mosaic(1000, 1500, seed=1)

@@ -13,10 +13,10 @@ from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.pipeline.blank import blank_tiles
-from napari_fddm.pipeline.cellmaps import BACKGROUND_CHANNEL, cell_features
-from napari_fddm.pipeline.overlap import ShiftedTiles, blended
-from napari_fddm.pipeline.read import ReadTile, iter_tile_batches
+from napari_fddm.pipeline.stage1.blank_filter import blank_tiles
+from napari_fddm.pipeline.stage1.cell_maps import BACKGROUND_CHANNEL, cell_features
+from napari_fddm.pipeline.stage1.overlap import ShiftedTiles, blended
+from napari_fddm.pipeline.stage1.tile_reader import ReadTile, iter_tile_batches
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
-    from napari_fddm.pipeline.cellmaps import CellMaps
-    from napari_fddm.pipeline.overlap import Answers, Blend, Index
+    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+    from napari_fddm.pipeline.stage1.overlap import Answers, Blend, Index
 
 
 class Classifies(Protocol):
@@ -83,9 +83,9 @@ def classify_events(
     batch_size : int
         Tiles per forward pass.
     overlap : int
-        px by which the tiles that the network sees overlap; see `pipeline.overlap`.
+        px by which the tiles that the network sees overlap; see `pipeline.stage1.overlap`.
     blank_filter : bool
-        Take tiles without edges for background; see `pipeline.blank`.
+        Take tiles without edges for background; see `pipeline.stage1.blank_filter`.
 
     Returns
     -------

@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.read import PREFETCH_BATCHES, READER_THREADS, iter_tile_batches
+from napari_fddm.pipeline.stage1.tile_reader import (
+    PREFETCH_BATCHES,
+    READER_THREADS,
+    iter_tile_batches,
+)
 from tests.support.runs import WatchedSlide, mosaic
 
 PIXELS = mosaic(1000, 1500, seed=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.blank import blank_tiles
+from napari_fddm.pipeline.stage1.blank_filter import blank_tiles
 
 
 def slow_mean_edge(tile: np.ndarray) -> float:
