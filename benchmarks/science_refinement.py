@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.pipeline.coarse import SourceName
     from napari_fddm.pipeline.controls import Method
-    from napari_fddm.pipeline.refine import HasRefiner
+    from napari_fddm.pipeline.stage2.refiner import HasRefiner
     from napari_fddm.training.region_data import RegionSlide
 
 STEPS = (1, 2, 5, 10, 20)

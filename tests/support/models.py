@@ -23,7 +23,7 @@ from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.lora import add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.pipeline.refine import input_scale
+from napari_fddm.pipeline.stage2.refiner import input_scale
 
 if TYPE_CHECKING:
     from pathlib import Path

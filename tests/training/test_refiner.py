@@ -11,7 +11,7 @@ from napari_fddm.core.errors import ConfigError, TrainingError
 from napari_fddm.diffusion.losses import one_hot, refinement_loss
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice
-from napari_fddm.pipeline.refine import build_scheduler, input_scale
+from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.recipes import RECIPES, find_recipe
 from napari_fddm.training.refiner import RefinerTraining, WeightAverage, train_refiner
 from napari_fddm.training.region_batches import (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.pipeline.controls import Method
-    from napari_fddm.pipeline.refine import HasRefiner
+    from napari_fddm.pipeline.stage2.refiner import HasRefiner
     from napari_fddm.training.region_data import RegionSlide
 
 

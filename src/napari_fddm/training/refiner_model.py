@@ -17,7 +17,7 @@ from napari_fddm.models.bundle import load_model
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.pipeline.refine import build_scheduler, input_scale
+from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.evaluate_refiner import evaluate_refiner
 from napari_fddm.training.refiner import RefinerTraining, train_refiner
 from napari_fddm.training.region_batches import measured_moments

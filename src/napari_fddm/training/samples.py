@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.pipeline.clamping import count_by_cell
+from napari_fddm.pipeline.stage2.clamping import count_by_cell
 
 if TYPE_CHECKING:
     from collections.abc import Collection

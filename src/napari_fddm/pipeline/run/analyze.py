@@ -21,8 +21,6 @@ from napari_fddm.pipeline.carry import carry_over
 from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.refine import Refiner, preload_denoiser
-from napari_fddm.pipeline.refine_stage import refine_stage
 from napari_fddm.pipeline.results import AnalysisResult
 from napari_fddm.pipeline.run import areas as accounting
 from napari_fddm.pipeline.run.areas import Unreadable
@@ -30,9 +28,11 @@ from napari_fddm.pipeline.run.model_cards import check_classes
 from napari_fddm.pipeline.run.provenance import describe_run
 from napari_fddm.pipeline.run.tile_buffer import TileBuffer
 from napari_fddm.pipeline.run.tiles import nearest_first, wanted_tiles
-from napari_fddm.pipeline.spreading import Spreading, check_spread, remaining
 from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from napari_fddm.pipeline.stage1.classify import classify_events
+from napari_fddm.pipeline.stage2.refiner import Refiner, preload_denoiser
+from napari_fddm.pipeline.stage2.spreading import Spreading, check_spread, remaining
+from napari_fddm.pipeline.stage2.stage import refine_stage
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.thumbnail import write_overview
 from napari_fddm.pipeline.tissue_masks import read_user_mask

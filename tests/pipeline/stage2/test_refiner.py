@@ -20,15 +20,15 @@ from napari_fddm.core.tiling import RegionGrid, TileGrid, regions_for, tiles_nee
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.pipeline import refine as refine_module
-from napari_fddm.pipeline.refine import (
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+from napari_fddm.pipeline.stage2 import refiner as refine_module
+from napari_fddm.pipeline.stage2.refiner import (
     REGION_BATCH,
     RefinedMap,
     Refiner,
     input_scale,
     refine_events,
 )
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from tests.support.runs import drain
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.clamping import CellClamp, count_by_cell
-from napari_fddm.pipeline.refine import analyzed_on
+from napari_fddm.pipeline.stage2.clamping import CellClamp, count_by_cell
+from napari_fddm.pipeline.stage2.refiner import analyzed_on
 from napari_fddm.pipeline.strokes import read_strokes
 
 if TYPE_CHECKING:

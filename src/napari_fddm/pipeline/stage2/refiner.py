@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.models.denoiser import Denoiser
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.pipeline.clamping import CellClamp
     from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+    from napari_fddm.pipeline.stage2.clamping import CellClamp
 
 DEFAULT_MOMENTS = InputMoments()
 REGION_BATCH = 4

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.pipeline.refine import RefinedMap, refine_events
+from napari_fddm.pipeline.stage2.refiner import RefinedMap, refine_events
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.events import Event
-    from napari_fddm.pipeline.refine import Refiner
-    from napari_fddm.pipeline.spreading import Spreading
     from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+    from napari_fddm.pipeline.stage2.refiner import Refiner
+    from napari_fddm.pipeline.stage2.spreading import Spreading
     from napari_fddm.pipeline.store import AnalysisStore
 
 

@@ -16,9 +16,9 @@ from napari_fddm.core.tiling import TileGrid
 from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.diffusion.sampling import Clamp, sample_bridge
 from napari_fddm.models.bundle import LoadedModel, load_model
-from napari_fddm.pipeline.clamping import CellClamp
-from napari_fddm.pipeline.refine import RefinedMap, Refiner, clamp_like, refine_events
 from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+from napari_fddm.pipeline.stage2.clamping import CellClamp
+from napari_fddm.pipeline.stage2.refiner import RefinedMap, Refiner, clamp_like, refine_events
 from tests.support.runs import drain
 
 if TYPE_CHECKING:

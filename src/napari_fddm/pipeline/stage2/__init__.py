@@ -1,0 +1,1 @@
+"""Stage 2: the bridge refines the map of cells, region by region."""
