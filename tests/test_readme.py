@@ -10,7 +10,7 @@ import typer.main
 
 from napari_fddm.cli.main import app
 from napari_fddm.core.definitions import read_definitions
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.synthetic import SyntheticSlide
 
 REPOSITORY = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import pytest
 
 from napari_fddm.core import errors
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.pipeline.eventlog import StoreBusyError
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
 
 OURS = [
     value

@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.outlines import outline_mask
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.actions import Action
 from napari_fddm.plugin.class_panel import AREA, LOCK, NAME, SOLO
 from napari_fddm.plugin.definition_table import percent

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin import keeper
 from napari_fddm.plugin.prepared import Prepared
 from tests.support.leaks import leftovers

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSettings, Qt
 
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.label_files import read_label_file
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin import exporting
 from napari_fddm.plugin.export_dialog import ExportFormat
 from napari_fddm.plugin.saving import SAVED

@@ -77,7 +77,7 @@ def test_the_corrected_map_is_taken_first_and_others_by_name(tmp_path: Path, lab
 
 
 def make_writable(path: Path):
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     return AnalysisStore.open(path, "r+")
 

@@ -21,9 +21,9 @@ from napari_fddm.pipeline.kept_mask import (
     write_kept_mask,
     write_run_mask,
 )
-from napari_fddm.pipeline.layout import default_store_path
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from tests.support.runs import PATCH, PIXELS, WatchedSlide, changed, drain
 

@@ -16,7 +16,7 @@ from napari_fddm.pipeline.engine.messages import (
     RunCancelled,
     RunFinished,
 )
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.definition_table import NO_RESULT
 from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.state import RunPhase, Scope

@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QWidget
 
 from napari_fddm.core.edits import difference
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline import rescue
-from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed
+from napari_fddm.pipeline.store import rescue
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import read_estimate
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin import keeper, saving, signoff
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.panels import Panels
@@ -197,7 +197,7 @@ def test_what_could_not_be_saved_is_told_on_closing_and_comes_back(
     assert window.analysis.keeper.flush()
     painted = layer.data.copy()
     with monkeypatch.context() as patch:
-        patch.setattr("napari_fddm.pipeline.eventlog._write_at", _full)
+        patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
         layer.data_setitem((np.array([60, 61]), np.array([70, 70])), 6)
         qtbot.waitUntil(
             lambda: "NOT SAVED" in window.panels.necrosis.saved_label.text(), timeout=10_000
@@ -224,7 +224,7 @@ def test_outline_and_estimate_of_a_full_disk_come_back_drawn_and_counted(
     assert window.analysis.keeper.flush()
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     with monkeypatch.context() as patch:
-        patch.setattr("napari_fddm.pipeline.eventlog._write_at", _full)
+        patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
         window.panels.necrosis.estimate_entered.emit(0.4)
         window.panels.necrosis.outline_clicked.emit()
         window.viewer.layers.selection.active.add_polygons([corners])
@@ -273,7 +273,7 @@ def test_an_outline_of_the_first_window_stays_when_the_second_takes_over(
 def test_a_problem_is_said_once_and_so_is_its_end(window, qtbot, told, monkeypatch):
     label = window.panels.necrosis.saved_label
     with monkeypatch.context() as patch:
-        patch.setattr("napari_fddm.pipeline.eventlog._write_at", _full)
+        patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
         for i in range(5):
             window.analysis.layer.data_setitem((np.array([i]), np.array([i])), 2)
             qtbot.waitUntil(lambda: "NOT SAVED" in label.text(), timeout=10_000)

@@ -9,10 +9,10 @@ import pytest
 
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
-from napari_fddm.pipeline.estimates import read_estimate
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import read_estimate
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.class_panel import AREA
 from napari_fddm.plugin.definition_table import BED_RATE, NO_RESULT, RATE, TITLE

@@ -10,13 +10,13 @@ import pytest
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.pipeline import layout, rescue
-from napari_fddm.pipeline.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.outputs.report import compute_store_report
-from napari_fddm.pipeline.records import LogRecord
-from napari_fddm.pipeline.signoff import sign_off
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import polygons_of, tumor_bed_record
+from napari_fddm.pipeline.store import layout, rescue
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store.signoff import sign_off
+from napari_fddm.pipeline.store.tumor_bed import polygons_of, tumor_bed_record
 from napari_fddm.plugin import keeper as keeper_module
 from napari_fddm.plugin.keeper import StoreKeeper
 from tests.plugin.test_keeper import Painter, stored

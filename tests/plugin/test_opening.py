@@ -9,9 +9,9 @@ import pytest
 
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.layout import default_store_path
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.layout import default_store_path
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.drawing import new_drawing
 from napari_fddm.plugin.opening import FILTER
 from napari_fddm.plugin.state import Scope

@@ -10,11 +10,11 @@ from napari_fddm.core.events import RegionRefined, StageDone, StageStarted, Tile
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Change
 from napari_fddm.interop.pyramids import resample_nearest
-from napari_fddm.pipeline.carry import carry_corrections
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled
-from napari_fddm.pipeline.fresh import replace_store
 from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.carrying import carry_corrections
+from napari_fddm.pipeline.store.replacing import replace_store
 from napari_fddm.plugin.revising import CARRY, SET_ASIDE, START_OVER
 from napari_fddm.plugin.state import Progress, Scope, progress_text
 from napari_fddm.slides.opening import open_slide

@@ -16,7 +16,7 @@ from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import label_files, ome_zarr
 from napari_fddm.interop.label_files import Drawn, Place, read_label_file, write_label_file
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.colors import class_colormap
 from napari_fddm.plugin.reader import get_reader
 from napari_fddm.plugin.writer import write_layers

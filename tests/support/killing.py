@@ -180,7 +180,7 @@ def kill_until_enough(
 def correct(store: Path) -> dict[str, int]:
     """Paint a stroke into a finished analysis."""
     from napari_fddm.core.geometry import Window
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from tests.support.stores import stroke
 
     rows, cols = STROKE
@@ -193,7 +193,7 @@ def correct(store: Path) -> dict[str, int]:
 def corrections(store: Path) -> dict[str, int]:
     """Find a store as a window does and count its edits and the cells of the stroke."""
     from napari_fddm.pipeline.outputs.summary import summarize_store
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     found = summarize_store(store)
     with AnalysisStore.open(store, "r+") as opened:

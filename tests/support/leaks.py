@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import StoreBusyError, claim
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import StoreBusyError, claim
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -16,7 +16,7 @@ import napari
 from qtpy.QtCore import QTimer
 
 from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.widget import FddmWidget
 

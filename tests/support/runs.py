@@ -11,7 +11,7 @@ from napari_fddm.core.config import AnalysisConfig, load_config
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.events import StageStarted
 from napari_fddm.core.tiling import TILE_PX
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.array import ArraySlide
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.edits import Edit, difference
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.layout import StoreGeometries
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.layout import StoreGeometries
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.pipeline.records import LogRecord
+    from napari_fddm.pipeline.store.records import LogRecord
 
 GRID = TileGrid((4500, 5500), 0.5, 1.0)
 GEOMETRIES = StoreGeometries.of_grid(GRID, 8.0)

@@ -17,7 +17,7 @@ from napari_fddm.models.registry import adapters_folder, find_model
 from napari_fddm.models.weights import check_files, load_tensors
 from napari_fddm.pipeline.run import model_cards
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.training import adapt as adapt_module
 from napari_fddm.training.adapt import adapt_events

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.pipeline.strokes import Strokes
+from napari_fddm.pipeline.store.strokes import Strokes
 from napari_fddm.training.guidance import LEAST_SITES, NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.reference import choose_reference
 from napari_fddm.training.samples import Samples, number_sites, painted_samples

@@ -136,8 +136,8 @@ def learn(
 
 
 def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Slide:
-    from napari_fddm.pipeline.layout import SUFFIX
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store.layout import SUFFIX
     from napari_fddm.slides.opening import open_slide
 
     with AnalysisStore.open(store) as opened:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 DEMO_SLIDE = "synthetic:8192x8192?seed=7&mpp=0.5"
 DEMO_BAR_POINTS = 3.0
@@ -35,7 +35,7 @@ def run_demo(out: Path, *, window: bool | None, device: str) -> None:
     FddmError
         If the rate misses the truth by more than the demo's bar.
     """
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / "demo.fddm.ome.zarr"

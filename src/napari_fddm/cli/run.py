@@ -42,8 +42,8 @@ def run_slide(
     FddmError
         For everything a user can mend.
     """
-    from napari_fddm.pipeline.layout import default_store_path
     from napari_fddm.pipeline.outputs.report import read_report
+    from napari_fddm.pipeline.store.layout import default_store_path
     from napari_fddm.pipeline.tissue_masks import check_tissue
     from napari_fddm.pipeline.user_files import find_definitions
     from napari_fddm.slides.mpp import require_mpp

@@ -64,7 +64,7 @@ def export_store(
 ) -> None:
     """Write a validated copy of a store; without names unless asked."""
     from napari_fddm.pipeline.outputs.export import export_version
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
         export_version(store, out, version=version, overwrite=overwrite, with_name=with_name)

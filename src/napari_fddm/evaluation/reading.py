@@ -17,7 +17,7 @@ from napari_fddm.evaluation.grids import Grid
 from napari_fddm.interop import ome_zarr, ozx
 from napari_fddm.interop.class_images import Options, Reading, read_class_image
 from napari_fddm.interop.pictures import SUFFIXES
-from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.store import layout
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -171,7 +171,7 @@ def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
     ConfigError
         If there are none, saying why.
     """
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     if given.store is None:
         raise ConfigError("the prediction has no probabilities: it is not an analysis store")
@@ -232,7 +232,7 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
 
 
 def _read_store(path: Path, label: str | None) -> LabelInput:
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     label = label or layout.CORRECTED
     with AnalysisStore.open(path) as store:

@@ -12,8 +12,8 @@ import numpy as np
 
 from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit
-from napari_fddm.pipeline.layout import CORRECTED
-from napari_fddm.pipeline.records import LogRecord
+from napari_fddm.pipeline.store.layout import CORRECTED
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,8 +13,8 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
-from napari_fddm.pipeline import estimates, tumor_bed
-from napari_fddm.pipeline.records import LogRecord
+from napari_fddm.pipeline.store import estimates, tumor_bed
+from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.keeper import StoreKeeper
 from napari_fddm.plugin.label_sync import LabelSync
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import AnalysisOpened, RegionRefined, TileBatch
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
-    from napari_fddm.pipeline.rescue import Entry
+    from napari_fddm.pipeline.store.rescue import Entry
     from napari_fddm.plugin.prepared import Prepared
 
 
@@ -126,7 +126,7 @@ class Analysis:
     def put_tiles_as_labels(self) -> None:
         """Take the tiles' classes for the labels, unless something is refined.
 
-        The store does the same (`pipeline.automatic`): a run that stops after the tiles
+        The store does the same (`pipeline.store.maps`): a run that stops after the tiles
         has a rate, of the tiles; the two methods are never mixed.
         """
         if self.label_map.automatic.any() and not self.shows_tiles:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.pipeline.tumor_bed import DECIMALS, tumor_bed_record
+from napari_fddm.pipeline.store.tumor_bed import DECIMALS, tumor_bed_record
 from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing, show_outline
 from napari_fddm.plugin.viewport import is_active
 

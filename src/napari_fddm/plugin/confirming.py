@@ -13,7 +13,7 @@ from napari_fddm.plugin.connections import Connections
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.records import LogRecord
+    from napari_fddm.pipeline.store.records import LogRecord
     from napari_fddm.plugin.analysis import Analysis
 
 BLOCK = 256

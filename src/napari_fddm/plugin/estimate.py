@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.pipeline.estimates import estimate_record
+from napari_fddm.pipeline.store.estimates import estimate_record
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
-from napari_fddm.pipeline.layout import SUFFIX
+from napari_fddm.pipeline.store.layout import SUFFIX
 from napari_fddm.plugin.export_dialog import ExportDialog, ExportFormat
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.interop.files import read_json
-from napari_fddm.pipeline.layout import OURS
+from napari_fddm.pipeline.store.layout import OURS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

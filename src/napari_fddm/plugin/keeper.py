@@ -4,7 +4,7 @@ Two threads share the open store. One writes the event log and waits for nothing
 so that neither a label map that is derived again nor an export holds a stroke back;
 the other does all that takes long. What cannot be written stays in memory, is tried
 again every few seconds and, when the window closes before it worked, goes into a file
-of its own (`pipeline.rescue`).
+of its own (`pipeline.store.rescue`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import FddmError, StoreError
-from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.records import LogRecord
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
+from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.lanes import Lane
 from napari_fddm.plugin.waiting import Asked, Forgotten, joined_edits, joined_entries, remove_rescue
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.waiting import Item, Job
 
 
@@ -166,7 +166,7 @@ class StoreKeeper(QObject):
 
         def work() -> None:
             from napari_fddm.pipeline.outputs.export import export_version
-            from napari_fddm.pipeline.store import AnalysisStore
+            from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
             with self._mutex:
                 unsaved = joined_entries(self._items)
@@ -283,7 +283,7 @@ class StoreKeeper(QObject):
         if self._begun:
             return
         from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.rescue import find_rescues, read_rescue, wanted_still
+        from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, wanted_still
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
             opened = opened_event(store)
@@ -369,7 +369,7 @@ class StoreKeeper(QObject):
         self._log_lane.submit(self._work)
 
     def _open(self) -> AnalysisStore:
-        from napari_fddm.pipeline.store import AnalysisStore
+        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
         with self._mutex:
             if self._store is None:
@@ -377,7 +377,7 @@ class StoreKeeper(QObject):
             return self._store
 
     def _rescue(self, left: Sequence[Item]) -> str:
-        from napari_fddm.pipeline.rescue import what_is_in, write_rescue
+        from napari_fddm.pipeline.store.rescue import what_is_in, write_rescue
 
         entries = joined_entries(left)
         asked = sum(isinstance(item, Asked) for item in left)

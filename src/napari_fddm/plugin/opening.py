@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QFileDialog
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.pipeline.layout import default_store_path
+from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
 from napari_fddm.plugin.layers import METADATA

@@ -177,7 +177,7 @@ def read_probability(path: Path, value: int) -> _Found:
     StoreError
         If the store cannot be read or holds no result yet.
     """
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
         found, stage = store.probability_map("refined"), "refined"

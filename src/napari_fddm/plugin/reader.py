@@ -105,7 +105,7 @@ def read_store(path: PathLike) -> list[LayerData]:
         If the store is damaged.
     """
     from napari_fddm.core.errors import StoreError
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.colors import class_colormap
     from napari_fddm.plugin.layers import METADATA, placement
 

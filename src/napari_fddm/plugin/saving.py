@@ -9,14 +9,14 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from napari_fddm.pipeline.rescue import what_is_in
+from napari_fddm.pipeline.store.rescue import what_is_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from napari_fddm.core.events import AnalysisOpened
-    from napari_fddm.pipeline.rescue import Entry
+    from napari_fddm.pipeline.store.rescue import Entry
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.keeper import Keeping
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_fddm.pipeline.layout import default_store_path
+from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.plugin.connections import Connections
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_fddm.pipeline.outputs.report import CHANGED_SINCE, compute_store_report
-from napari_fddm.pipeline.signoff import sign_off, unlock
+from napari_fddm.pipeline.store.signoff import sign_off, unlock
 
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.signoff_panel import SignOffPanel

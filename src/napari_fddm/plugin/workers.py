@@ -189,7 +189,7 @@ class StoreOpener(QObject):
 
     def _read(self, path: Path) -> None:
         from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.store import AnalysisStore
+        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
         try:
             with AnalysisStore.open(path) as store:

@@ -17,7 +17,7 @@ from napari_fddm.plugin.layers import METADATA
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.slides import LayerData
 
     Attributes = Mapping[str, Any]

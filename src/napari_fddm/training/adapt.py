@@ -12,8 +12,8 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.models.bundle import ADAPTER_FILE, HEADS_FILE
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.strokes import read_strokes
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapters import check_name, save_adapter
 from napari_fddm.training.feature_cache import FeatureCache, cache_folder, cache_key

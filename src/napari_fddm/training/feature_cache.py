@@ -17,7 +17,7 @@ from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.interop.files import storage_errors
 from napari_fddm.models.bundle import HEADS_FILE
-from napari_fddm.pipeline.layout import SUFFIX
+from napari_fddm.pipeline.store.layout import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

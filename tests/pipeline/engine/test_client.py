@@ -20,7 +20,7 @@ from napari_fddm.core.events import AnalysisOpened, StageDone, TileBatch
 from napari_fddm.core.geometry import Region
 from napari_fddm.pipeline.engine.client import EngineClient
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:

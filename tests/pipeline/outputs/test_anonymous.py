@@ -12,11 +12,11 @@ import pytest
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.outputs.export import export_version
 from napari_fddm.pipeline.outputs.report import compute_store_report, store_report
-from napari_fddm.pipeline.signoff import sign_off
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.store.signoff import sign_off
 from tests.support.stores import log_record, make, random_labels, refine_all, stroke
 
 SLIDE = "Mueller_Anna S24-1234.svs"

@@ -14,7 +14,7 @@ from napari_fddm.interop import ngff04, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline.outputs.export import export_version
 from napari_fddm.pipeline.outputs.report import read_report
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from tests.support.stores import make, random_labels, refine_all, stored, stroke
 
 

@@ -12,7 +12,7 @@ from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2 import refiner
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from tests.support.runs import (
     CONFIG,
     MARGIN,

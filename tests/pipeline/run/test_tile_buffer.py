@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 
 class Clock:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.interop.files import read_json, storage_errors, write_json
-from napari_fddm.pipeline import layout
+from napari_fddm.pipeline.store import layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

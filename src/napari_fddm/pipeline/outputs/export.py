@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline.layout import is_our_store
 from napari_fddm.pipeline.outputs.anonymous import anonymize
+from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 SUFFIXES = (".zarr", ozx.SUFFIX)
 _TRANSIENT = (".lock", ".part", ".partial")
@@ -115,7 +115,7 @@ def export_store(
     """
 
     def complete(path: Path) -> None:
-        from napari_fddm.pipeline.store import AnalysisStore
+        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
         if not with_name:
             anonymize(path, source)

@@ -13,10 +13,10 @@ from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.estimates import read_estimate, saw_the_rate
-from napari_fddm.pipeline.signoff import read_sign_off
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.estimates import read_estimate, saw_the_rate
+from napari_fddm.pipeline.store.signoff import read_sign_off
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.signoff import SignOff
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 
 AREAS = (
@@ -213,7 +213,7 @@ def read_report(
     ConfigError
         If there is no such definition.
     """
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     with ozx.unpacked(Path(path)) as folder, AnalysisStore.open(folder) as store:
         return store_report(store, label=label, definition=definition, definitions=definitions)

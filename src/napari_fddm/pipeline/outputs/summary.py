@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.interop.files import read_json
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import EventLog
-from napari_fddm.pipeline.fresh import recover
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import EventLog
+from napari_fddm.pipeline.store.replacing import recover
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,6 @@ from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.carry import carry_over
-from napari_fddm.pipeline.fresh import recover, remove_forgotten, replace_store
-from napari_fddm.pipeline.layout import StoreGeometries
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.results import AnalysisResult
 from napari_fddm.pipeline.run import areas as accounting
@@ -33,7 +29,11 @@ from napari_fddm.pipeline.stage1.classify import classify_events
 from napari_fddm.pipeline.stage2.refiner import Refiner, preload_denoiser
 from napari_fddm.pipeline.stage2.spreading import Spreading, check_spread, remaining
 from napari_fddm.pipeline.stage2.stage import refine_stage
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.carrying import carry_over
+from napari_fddm.pipeline.store.layout import StoreGeometries
+from napari_fddm.pipeline.store.replacing import recover, remove_forgotten, replace_store
 from napari_fddm.pipeline.thumbnail import write_overview
 from napari_fddm.pipeline.tissue_masks import read_user_mask
 from napari_fddm.pipeline.tissue_stage import tissue_of_slide

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.stage1.cell_maps import CellMaps
     from napari_fddm.pipeline.stage2.refiner import Refiner
     from napari_fddm.pipeline.stage2.spreading import Spreading
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 
 def refine_stage(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import read_json, storage_errors, sync_folder, write_json
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import claim
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.eventlog import claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline.records import now
+from napari_fddm.pipeline.store.records import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

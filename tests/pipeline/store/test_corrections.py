@@ -14,10 +14,10 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline import eventlog
-from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import eventlog
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from tests.support.stores import (
     SHAPE,
     every_tile,
@@ -34,7 +34,7 @@ def in_other_process(code, *arguments):
     start = (
         "import os, sys; from pathlib import Path; import numpy as np\n"
         "from napari_fddm.core.geometry import Window\n"
-        "from napari_fddm.pipeline.store import AnalysisStore\n"
+        "from napari_fddm.pipeline.store.analysis_store import AnalysisStore\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", start + code, *map(str, arguments)],

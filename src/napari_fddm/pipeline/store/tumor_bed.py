@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.pipeline.records import LogRecord
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     Polygon = npt.NDArray[np.float64]
 

@@ -19,9 +19,9 @@ from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import claim
 from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import zarr
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.layout import StoreGeometries
+    from napari_fddm.pipeline.store.layout import StoreGeometries
 
     Labels = npt.NDArray[np.uint8]
     Probs = npt.NDArray[np.floating]

@@ -11,10 +11,15 @@ import pytest
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline import fresh
-from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.fresh import holds_corrections, recover, remove_forgotten, replace_store
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import replacing
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
+from napari_fddm.pipeline.store.replacing import (
+    holds_corrections,
+    recover,
+    remove_forgotten,
+    replace_store,
+)
 from tests.support.stores import make, stroke
 
 if TYPE_CHECKING:
@@ -142,7 +147,7 @@ def test_an_old_store_comes_back_when_the_process_died_between_the_renames(
 
     with monkeypatch.context() as patch:
         patch.setattr(type(path), "rename", die)
-        patch.setattr(fresh.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(replacing.shutil, "rmtree", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             replace_store(path, create)
     assert not path.exists()
@@ -164,7 +169,7 @@ def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):
         (tmp_path / name / "fddm").mkdir(parents=True)
     remove_forgotten(path)
     assert len(os.listdir(tmp_path)) == 3
-    later = time.time() + 2 * fresh.FORGOTTEN_S
-    monkeypatch.setattr(fresh.time, "time", lambda: later)
+    later = time.time() + 2 * replacing.FORGOTTEN_S
+    monkeypatch.setattr(replacing.time, "time", lambda: later)
     remove_forgotten(path)
     assert os.listdir(tmp_path) == [".other.ome.zarr.12345678.part"]

@@ -14,15 +14,15 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.signoff import SignOff
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import claim
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import claim
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.necrosis import NecrosisReport
-    from napari_fddm.pipeline.eventlog import EventLog
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store.eventlog import EventLog
 
 SIGNED, UNLOCKED = "sign_off", "unlock"
 LOCKED_KINDS = frozenset({"edit", "tumor_bed"})

@@ -19,9 +19,9 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import bounding
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import EventLog
-from napari_fddm.pipeline.signoff import refuse_signed
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import EventLog
+from napari_fddm.pipeline.store.signoff import refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.automatic import AutomaticMaps
+    from napari_fddm.pipeline.store.maps import AutomaticMaps
 
     Labels = npt.NDArray[np.uint8]
 

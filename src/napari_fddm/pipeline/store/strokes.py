@@ -10,13 +10,13 @@ import numpy as np
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline.confirmations import KIND as CONFIRMED
-from napari_fddm.pipeline.layout import CORRECTED
+from napari_fddm.pipeline.store.layout import CORRECTED
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
 """Tools after which a cell that follows the model again was said nothing about."""

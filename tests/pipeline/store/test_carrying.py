@@ -12,10 +12,10 @@ from PIL import Image
 
 from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import read_tumor_bed, tumor_bed_record
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from tests.support.runs import (
     CONFIG,
     PATCH,
@@ -159,7 +159,7 @@ def test_a_failure_while_carrying_leaves_the_old_store(
     def fail(*_: Any) -> int:
         raise StoreError("the disk is full.")
 
-    monkeypatch.setattr("napari_fddm.pipeline.carry.carry_tiles", fail)
+    monkeypatch.setattr("napari_fddm.pipeline.store.carrying.carry_tiles", fail)
     before = sorted(p.name for p in corrected.parent.iterdir())
     with pytest.raises(StoreError, match="disk is full"):
         revise(corrected, model, steps=2)

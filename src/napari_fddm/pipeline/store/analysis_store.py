@@ -16,12 +16,12 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
 from napari_fddm.interop.files import read_json, write_json
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.automatic import AutomaticMaps
-from napari_fddm.pipeline.corrections import Corrections
-from napari_fddm.pipeline.eventlog import StoreBusyError
 from napari_fddm.pipeline.outputs.export import export_store
-from napari_fddm.pipeline.signoff import LOCKED_KINDS, refuse_signed
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.corrections import Corrections
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
+from napari_fddm.pipeline.store.maps import AutomaticMaps
+from napari_fddm.pipeline.store.signoff import LOCKED_KINDS, refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from napari_fddm.core.edits import Edit
     from napari_fddm.core.geometry import Window
     from napari_fddm.core.maps import ProbabilityMap
-    from napari_fddm.pipeline.automatic import MapName
-    from napari_fddm.pipeline.eventlog import EventLog
-    from napari_fddm.pipeline.layout import StoreGeometries
+    from napari_fddm.pipeline.store.eventlog import EventLog
+    from napari_fddm.pipeline.store.layout import StoreGeometries
+    from napari_fddm.pipeline.store.maps import MapName
 
     Labels = npt.NDArray[np.uint8]
     Probs = npt.NDArray[np.floating]

@@ -15,8 +15,8 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from tests.support.stores import (
     CELLS,
     GEOMETRIES,

@@ -11,12 +11,13 @@ import pytest
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.eventlog import StoreBusyError
-from napari_fddm.pipeline.fresh import holds_corrections
 from napari_fddm.pipeline.outputs.report import compute_store_report, opened_event, store_report
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.signoff import (
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.eventlog import StoreBusyError
+from napari_fddm.pipeline.store.replacing import holds_corrections
+from napari_fddm.pipeline.store.signoff import (
     SignedOffError,
     labels_sha256,
     read_sign_off,
@@ -24,8 +25,7 @@ from napari_fddm.pipeline.signoff import (
     signed_off,
     unlock,
 )
-from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.tumor_bed import tumor_bed_record
+from napari_fddm.pipeline.store.tumor_bed import tumor_bed_record
 from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, changed, drain
 from tests.support.stores import WHOLE, log_record, refine_all, stroke
 

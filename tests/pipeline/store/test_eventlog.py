@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.edits import Edit, difference
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.eventlog import EventLog
+from napari_fddm.pipeline.store.eventlog import EventLog
 
 
 def an_edit(value: int = 3) -> Edit:
@@ -152,7 +152,7 @@ def test_two_writers_refuse_each_other(path):
 def test_a_killed_writer_leaves_no_lock_behind(path):
     code = (
         "import os, sys; from pathlib import Path\n"
-        "from napari_fddm.pipeline.eventlog import EventLog\n"
+        "from napari_fddm.pipeline.store.eventlog import EventLog\n"
         "log = EventLog(Path(sys.argv[1])); log.append('note', text='a'); os._exit(9)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.pipeline.records import LogRecord
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 KIND = "estimate"
 

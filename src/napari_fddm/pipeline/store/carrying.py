@@ -1,6 +1,6 @@
 """What a new store takes over from the one that it replaces: corrections and classified tiles.
 
-Everything is written while the new store is still beside the old one (`pipeline.fresh`),
+Everything is written while the new store is still beside the old one (`pipeline.store.replacing`),
 so a run that is killed here leaves the old one as it was.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import mask_identity
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline import layout
-from napari_fddm.pipeline.fresh import kept_beside
-from napari_fddm.pipeline.signoff import refuse_signed
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.replacing import kept_beside
+from napari_fddm.pipeline.store.signoff import refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import sync_folder
-from napari_fddm.pipeline import estimates, tumor_bed
-from napari_fddm.pipeline.layout import workspace_folder
-from napari_fddm.pipeline.records import LogRecord, now
+from napari_fddm.pipeline.store import estimates, tumor_bed
+from napari_fddm.pipeline.store.layout import workspace_folder
+from napari_fddm.pipeline.store.records import LogRecord, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_fddm.pipeline.eventlog import EventLog
+    from napari_fddm.pipeline.store.eventlog import EventLog
 
     Entry = Edit | LogRecord
 
