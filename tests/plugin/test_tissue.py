@@ -16,9 +16,9 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.provenance import Change
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM
-from napari_fddm.pipeline.kept_mask import CURRENT, MASK_SUFFIX
-from napari_fddm.pipeline.tissue_masks import read_user_mask
-from napari_fddm.pipeline.tissue_stage import tissue_of_slide
+from napari_fddm.pipeline.tissue.find import tissue_of_slide
+from napari_fddm.pipeline.tissue.kept_mask import CURRENT, MASK_SUFFIX
+from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.plugin.state import Progress, Scope
 from napari_fddm.plugin.tissue_row import AUTOMATIC, HIDE, SHOW
 from napari_fddm.slides.array import ArraySlide

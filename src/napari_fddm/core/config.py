@@ -48,7 +48,7 @@ class AnalysisConfig(BaseModel):
         does. Off: a tile of pale, homogeneous necrosis has no edges either.
     tissue : str
         "auto" analyzes the tiles that touch tissue, "all" every tile; anything else
-        is the file of a mask image (`pipeline.tissue_masks`).
+        is the file of a mask image (`pipeline.tissue.user_mask`).
     device : str
         "auto" chooses cuda, then mps, then cpu.
     """

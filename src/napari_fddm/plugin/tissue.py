@@ -10,7 +10,7 @@ from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.tissue_stage import tissue_of_slide
+from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.slides import info_of_layer, placement_of
 from napari_fddm.plugin.tissue_edits import TissueEdits

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tissue import MASK_UM, everything
-from napari_fddm.pipeline.kept_mask import (
+from napari_fddm.pipeline.tissue.kept_mask import (
     KeptMask,
     mask_folder,
     read_kept_mask,
@@ -18,7 +18,7 @@ from napari_fddm.pipeline.kept_mask import (
     write_kept_mask,
     write_run_mask,
 )
-from napari_fddm.pipeline.tissue_masks import AUTOMATIC, read_user_mask
+from napari_fddm.pipeline.tissue.user_mask import AUTOMATIC, read_user_mask
 from napari_fddm.plugin import tissue_row
 
 if TYPE_CHECKING:

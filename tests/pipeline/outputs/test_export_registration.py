@@ -26,7 +26,7 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.outputs.export import export_version
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import StoreGeometries
-from napari_fddm.pipeline.thumbnail import iter_blocks
+from napari_fddm.pipeline.tissue.overview import iter_blocks
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
 from tests.support.slides import binned, centroid

@@ -34,9 +34,9 @@ from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_over
 from napari_fddm.pipeline.store.layout import StoreGeometries
 from napari_fddm.pipeline.store.replacing import recover, remove_forgotten, replace_store
-from napari_fddm.pipeline.thumbnail import write_overview
-from napari_fddm.pipeline.tissue_masks import read_user_mask
-from napari_fddm.pipeline.tissue_stage import tissue_of_slide
+from napari_fddm.pipeline.tissue.find import tissue_of_slide
+from napari_fddm.pipeline.tissue.overview import write_overview
+from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.pipeline.tissue_masks import UserMask
+    from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 

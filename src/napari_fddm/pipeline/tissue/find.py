@@ -10,12 +10,12 @@ import numpy as np
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
-from napari_fddm.pipeline.thumbnail import iter_blocks
+from napari_fddm.pipeline.tissue.overview import iter_blocks
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
-    from napari_fddm.pipeline.tissue_masks import UserMask
+    from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 
 def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | None) -> TissueMask:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import MapGeometry, Window
-from napari_fddm.pipeline.thumbnail import SMALLEST_BLOCK, iter_blocks
+from napari_fddm.pipeline.tissue.overview import SMALLEST_BLOCK, iter_blocks
 from tests.support.runs import WatchedSlide, mosaic
 
 PIXELS = mosaic(1300, 1700, seed=2)
