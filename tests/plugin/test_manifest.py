@@ -14,7 +14,7 @@ from napari._app_model.constants import MenuId
 from npe2 import PluginManifest
 from npe2.manifest.utils import import_python_name
 
-from napari_fddm.plugin.sample_data import large_synthetic_slide, synthetic_slide
+from napari_fddm.plugin.contributions.sample_data import large_synthetic_slide, synthetic_slide
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -68,7 +68,7 @@ def test_the_manifest_at_the_top_is_the_packaged_one():
 
 def test_the_plugin_side_does_not_import_torch():
     code = (
-        "import sys; import napari_fddm.plugin.reader, napari_fddm.plugin.sample_data, "
+        "import sys; import napari_fddm.plugin.contributions.reader, napari_fddm.plugin.contributions.sample_data, "
         "napari_fddm.plugin.widget; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
