@@ -19,8 +19,8 @@ from napari_fddm.cli.main import app
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import DEFINITIONS
-from napari_fddm.plugin import swipe
 from napari_fddm.plugin.actions import Action, Tool
+from napari_fddm.plugin.controllers import compare
 from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.tool_panel import ACTIONS, TOOLS
 from tests.support.stores import GEOMETRIES
@@ -83,7 +83,7 @@ def drag(layer: CorrectedLabels, *modifiers: str) -> np.ndarray:
 
 def test_the_table_of_keys_is_what_the_layer_binds(layer):
     shown = dict(rows("keys.md", "keys"))
-    assert sorted(shown) == sorted([*(str(key) for key in layer.keymap), swipe.KEY.upper()])
+    assert sorted(shown) == sorted([*(str(key) for key in layer.keymap), compare.KEY.upper()])
     for tissue in OSTEOSARCOMA:
         assert shown[str(tissue.value)] == f"paint {tissue.name}"
 

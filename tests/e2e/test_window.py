@@ -257,7 +257,7 @@ def test_deleting_the_layers_mid_run_is_safe(running):
 
 def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monkeypatch):
     said = []
-    monkeypatch.setattr("napari_fddm.plugin.running.show_error", said.append)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.run.show_error", said.append)
     analysis = running.analysis
     layer = analysis.layer
     layer.data_setitem((np.array([40, 41]), np.array([50, 50])), 2)

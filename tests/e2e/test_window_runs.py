@@ -40,7 +40,7 @@ def window(tiny_model, make_napari_viewer, qtbot, data_home):
 @pytest.fixture
 def said(monkeypatch):
     messages = []
-    monkeypatch.setattr("napari_fddm.plugin.running.show_error", messages.append)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.run.show_error", messages.append)
     return messages
 
 

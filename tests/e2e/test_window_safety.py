@@ -10,9 +10,9 @@ from qtpy.QtCore import QSettings, Qt
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.label_files import read_label_file
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin import exporting
+from napari_fddm.plugin.controllers import export
+from napari_fddm.plugin.controllers.saving import SAVED
 from napari_fddm.plugin.export_dialog import ExportFormat
-from napari_fddm.plugin.saving import SAVED
 from tests.support.disks import small_disk
 from tests.support.leaks import leftovers
 from tests.support.window import SCREENSHOTS, Window
@@ -30,7 +30,7 @@ def disk(tmp_path, monkeypatch):
         QSettings.setPath(
             QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(tmp_path / "config")
         )
-        monkeypatch.setattr(exporting.Path, "home", lambda: tmp_path / "home")
+        monkeypatch.setattr(export.Path, "home", lambda: tmp_path / "home")
         yield disk
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QSettings, Qt
 
-from napari_fddm.plugin import exporting
 from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.class_panel import LOCK, SOLO
-from napari_fddm.plugin.saving import SAVED
+from napari_fddm.plugin.controllers import export
+from napari_fddm.plugin.controllers.saving import SAVED
 from napari_fddm.plugin.state import Scope
 from tests.support.window import RUN_MS, Window
 
@@ -28,7 +28,7 @@ def window(tiny_model, make_napari_viewer, qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
     QSettings.setPath(QSettings.Format.NativeFormat, QSettings.Scope.UserScope, str(config))
-    monkeypatch.setattr(exporting.Path, "home", lambda: tmp_path)
+    monkeypatch.setattr(export.Path, "home", lambda: tmp_path)
     window = Window(make_napari_viewer(show=True), qtbot)
     window.open_widget(tiny_model)
     yield window

@@ -17,8 +17,9 @@ from napari_fddm.pipeline.store import rescue
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.plugin import keeper, saving, signoff
+from napari_fddm.plugin import keeper
 from napari_fddm.plugin.controller import Controller
+from napari_fddm.plugin.controllers import saving, signoff
 from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import slide_layer_data
@@ -46,7 +47,9 @@ def told(monkeypatch, tmp_path):
     monkeypatch.setattr(saving, "warn", lambda _window, text: messages.append(text))
     monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    monkeypatch.setattr("napari_fddm.plugin.running.show_error", lambda text: messages.append(text))
+    monkeypatch.setattr(
+        "napari_fddm.plugin.controllers.run.show_error", lambda text: messages.append(text)
+    )
     return messages
 
 

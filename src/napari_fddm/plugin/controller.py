@@ -8,34 +8,34 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_fddm.plugin.adapting import Adapting
 from napari_fddm.plugin.appearance import Appearance
-from napari_fddm.plugin.bed import TumorBed
-from napari_fddm.plugin.brush import Brush
-from napari_fddm.plugin.choosing import ModelChooser
+from napari_fddm.plugin.controllers.adapt import Adapting
+from napari_fddm.plugin.controllers.classes import Brush
+from napari_fddm.plugin.controllers.compare import Swipe, curtain_over
+from napari_fddm.plugin.controllers.excluded import Excluded
+from napari_fddm.plugin.controllers.export import Exporting
+from napari_fddm.plugin.controllers.images import ForeignImages
+from napari_fddm.plugin.controllers.model import ModelChooser
+from napari_fddm.plugin.controllers.navigate import Navigating
+from napari_fddm.plugin.controllers.open import SlideOpening
+from napari_fddm.plugin.controllers.preferences import PluginSettings
+from napari_fddm.plugin.controllers.probability import Probability
+from napari_fddm.plugin.controllers.properties import Properties
+from napari_fddm.plugin.controllers.rate import Reporting
+from napari_fddm.plugin.controllers.revise import Revising
+from napari_fddm.plugin.controllers.run import Running
+from napari_fddm.plugin.controllers.saving import Saving
+from napari_fddm.plugin.controllers.scope import ScopeChooser
+from napari_fddm.plugin.controllers.signoff import Signing
+from napari_fddm.plugin.controllers.tissue import Tissue
+from napari_fddm.plugin.controllers.tools import Tooling
+from napari_fddm.plugin.controllers.tumor_bed import TumorBed
 from napari_fddm.plugin.estimate import EstimateFirst
-from napari_fddm.plugin.excluded import Excluded
-from napari_fddm.plugin.exporting import Exporting
-from napari_fddm.plugin.images import ForeignImages
 from napari_fddm.plugin.layers import METADATA
-from napari_fddm.plugin.navigating import Navigating
-from napari_fddm.plugin.opening import SlideOpening
 from napari_fddm.plugin.preferring import Preferring
-from napari_fddm.plugin.probability import Probability
-from napari_fddm.plugin.properties import Properties
-from napari_fddm.plugin.reporting import Reporting
-from napari_fddm.plugin.revising import Revising
-from napari_fddm.plugin.running import Running
-from napari_fddm.plugin.saving import Saving
-from napari_fddm.plugin.scope import ScopeChooser
 from napari_fddm.plugin.session import Session
-from napari_fddm.plugin.settings import PluginSettings
-from napari_fddm.plugin.signoff import Signing
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
-from napari_fddm.plugin.swipe import Swipe, curtain_over
-from napari_fddm.plugin.tissue import Tissue
-from napari_fddm.plugin.tooling import Tooling
 
 if TYPE_CHECKING:
     from pathlib import Path

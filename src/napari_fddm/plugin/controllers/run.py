@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
     from napari_fddm.pipeline.engine.messages import Existing
-    from napari_fddm.plugin.images import ForeignImages
+    from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo

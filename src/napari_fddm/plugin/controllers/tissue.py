@@ -21,7 +21,7 @@ from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.plugin.images import ForeignImages
+    from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo

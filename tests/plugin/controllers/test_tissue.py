@@ -140,7 +140,7 @@ def test_a_full_disk_is_said_once_and_editing_goes_on(bench, layer, qtbot, monke
     said = []
     for module in ("tissue", "running"):
         monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", said.append)
-    monkeypatch.setattr("napari_fddm.plugin.tissue.RETRY_MS", 50)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.tissue.RETRY_MS", 50)
 
     def full(_handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

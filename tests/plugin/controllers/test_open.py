@@ -12,8 +12,8 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
+from napari_fddm.plugin.controllers.open import FILTER
 from napari_fddm.plugin.drawing import new_drawing
-from napari_fddm.plugin.opening import FILTER
 from napari_fddm.plugin.state import Scope
 from tests.support.slides import stained, write_svs
 from tests.support.stores import INFO, make
@@ -36,7 +36,7 @@ def folder(tmp_path):
 def errors(monkeypatch):
     said = []
     for name in ("show_error", "show_info"):
-        monkeypatch.setattr(f"napari_fddm.plugin.opening.{name}", said.append)
+        monkeypatch.setattr(f"napari_fddm.plugin.controllers.open.{name}", said.append)
     return said
 
 
@@ -54,14 +54,14 @@ def go(bench, button, name, qtbot):
 
 def test_a_slide_is_opened_in_a_thread(bench, folder, qtbot, monkeypatch):
     threads = []
-    from napari_fddm.plugin import opening
+    from napari_fddm.plugin.controllers import open
 
     def spy(path, **options):
         threads.append(threading.current_thread().name)
         return original(path, **options)
 
-    original = opening.open_slide
-    monkeypatch.setattr(opening, "open_slide", spy)
+    original = open.open_slide
+    monkeypatch.setattr(open, "open_slide", spy)
     open_file(bench, folder / "2.svs", qtbot)
     assert threads == ["fddm-slides"]
     (layer,) = bench.viewer.layers

@@ -10,8 +10,8 @@ import pytest
 from npe2 import PluginManifest
 
 from napari_fddm.plugin import controller as controller_module
+from napari_fddm.plugin.controllers.preferences import PLUGIN, SECTION, PluginSettings
 from napari_fddm.plugin.display import Palette
-from napari_fddm.plugin.settings import PLUGIN, SECTION, PluginSettings
 from tests.support.controllers import Bench
 
 pytestmark = pytest.mark.gui

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.probability import read_probability
+from napari_fddm.plugin.controllers.probability import read_probability
 from napari_fddm.plugin.probability_panel import DOUBT
 from tests.support.stores import CELLS, GEOMETRIES, WHOLE, random_labels
 
@@ -99,7 +99,7 @@ def test_it_goes_with_the_button_the_layer_the_analysis_and_my_estimate_first(sh
 
 def test_without_a_result_it_says_so(bench, monkeypatch, qtbot):
     said = []
-    monkeypatch.setattr("napari_fddm.plugin.probability.show_error", said.append)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.probability.show_error", said.append)
     bench.start()
     row = bench.panels.classes.probability_row
     row.button.click()

@@ -11,10 +11,10 @@ from napari_fddm.plugin.settings_form import TITLES
 
 if TYPE_CHECKING:
     from napari_fddm.core.errors import SettingsDifferError
+    from napari_fddm.plugin.controllers.run import Running
+    from napari_fddm.plugin.controllers.tissue import Tissue
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.running import Running
     from napari_fddm.plugin.session import Session
-    from napari_fddm.plugin.tissue import Tissue
 
 CARRY = "Start over with the new settings, my corrections are carried over"
 SET_ASIDE = "Start over with the new settings, without my corrections"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.core.protocols import RgbImage, Slide
-    from napari_fddm.plugin.images import ForeignImages
+    from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.confirming import BLOCK, Confirming
+from napari_fddm.plugin.controllers.confirmations import BLOCK, Confirming
 
 SHAPE = (2 * BLOCK + 37, 3 * BLOCK - 11)
 

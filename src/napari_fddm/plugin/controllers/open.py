@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.outputs.summary import StoreSummary
     from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.running import Running
     from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 

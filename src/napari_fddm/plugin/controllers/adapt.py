@@ -12,16 +12,16 @@ from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageStarted
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.background import Background
-from napari_fddm.plugin.confirming import Confirming
+from napari_fddm.plugin.controllers.confirmations import Confirming
 from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.choosing import ModelChooser
-    from napari_fddm.plugin.images import ForeignImages
+    from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.controllers.model import ModelChooser
+    from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.running import Running
     from napari_fddm.plugin.session import Session
     from napari_fddm.training.guidance import StrokeCounts
 
