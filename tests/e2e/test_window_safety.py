@@ -12,7 +12,7 @@ from napari_fddm.interop.label_files import read_label_file
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.controllers import export
 from napari_fddm.plugin.controllers.saving import SAVED
-from napari_fddm.plugin.export_dialog import ExportFormat
+from napari_fddm.plugin.dialogs.export import ExportFormat
 from tests.support.disks import small_disk
 from tests.support.leaks import leftovers
 from tests.support.window import SCREENSHOTS, Window

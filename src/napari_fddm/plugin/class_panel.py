@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_fddm.core.class_guide import CLASS_GUIDE
 from napari_fddm.plugin import icons
-from napari_fddm.plugin.class_guide import ClassGuide
+from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.display import PALETTE_TITLES, ClassDisplay
 from napari_fddm.plugin.probability_panel import ProbabilityRow
 from napari_fddm.plugin.run_panel import narrow

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.pipeline.store.layout import SUFFIX
-from napari_fddm.plugin.export_dialog import ExportDialog, ExportFormat
+from napari_fddm.plugin.dialogs.export import ExportDialog, ExportFormat
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.analysis import Analysis

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.background import Background
-from napari_fddm.plugin.properties_dialog import PropertiesDialog
+from napari_fddm.plugin.dialogs.properties import PropertiesDialog
 from napari_fddm.plugin.slides import layer_of, slide_of_layer
 from napari_fddm.slides.extras import is_harmless
 

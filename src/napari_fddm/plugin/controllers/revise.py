@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.pipeline.run.model_cards import find_stored
 from napari_fddm.pipeline.tissue.kept_mask import earlier_mask
-from napari_fddm.plugin.differing_dialog import DifferingDialog
+from napari_fddm.plugin.dialogs.other_settings import DifferingDialog
 from napari_fddm.plugin.settings_form import TITLES
 
 if TYPE_CHECKING:
