@@ -32,7 +32,7 @@ from napari_fddm.pipeline.engine.messages import RunEvent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
 
 SLIDE = "synthetic:24000x24000?seed={seed}&mpp=0.5"
 """12 mm: about 2200 tiles, of which a round classifies the first `TILES`."""

@@ -12,8 +12,8 @@ import pytest
 
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin import keeper
-from napari_fddm.plugin.prepared import Prepared
+from napari_fddm.plugin.document import keeper
+from napari_fddm.plugin.document.prepared import Prepared
 from tests.support.leaks import leftovers
 from tests.support.stores import make
 

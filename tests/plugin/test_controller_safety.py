@@ -17,11 +17,11 @@ from napari_fddm.pipeline.store import rescue
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.plugin import keeper
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.controllers import saving, signoff
+from napari_fddm.plugin.document import keeper
+from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.panels import Panels
-from napari_fddm.plugin.prepared import Prepared
 from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import PluginState, Scope
 from napari_fddm.slides.opening import open_slide

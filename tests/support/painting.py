@@ -17,7 +17,7 @@ from qtpy.QtCore import QTimer
 
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.prepared import Prepared
+from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.widget import FddmWidget
 
 EVERY_MS = 15

@@ -10,9 +10,9 @@ from napari_fddm.plugin.colors import apply_display
 from napari_fddm.plugin.display import ClassDisplay, Palette
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.class_panel import ClassPanel
-    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
 
 
 class Appearance:

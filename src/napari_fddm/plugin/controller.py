@@ -30,10 +30,10 @@ from napari_fddm.plugin.controllers.signoff import Signing
 from napari_fddm.plugin.controllers.tissue import Tissue
 from napari_fddm.plugin.controllers.tools import Tooling
 from napari_fddm.plugin.controllers.tumor_bed import TumorBed
+from napari_fddm.plugin.document.session import Session
 from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.preferring import Preferring
-from napari_fddm.plugin.session import Session
 from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
 
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.engine import Runs
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.workers import Runs
 
 
 class Controller(QObject):

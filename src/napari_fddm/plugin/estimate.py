@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.pipeline.store.estimates import estimate_record
 
 if TYPE_CHECKING:
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-    from napari_fddm.plugin.session import Session
 
 
 class EstimateFirst:

@@ -39,7 +39,7 @@ def open_in(viewer: Viewer, path: Path) -> list[Layer]:
     """Add a slide's layer, or an analysis' layers; an error is told and adds nothing."""
     from napari.layers import Layer as Kind
 
-    from napari_fddm.plugin.folder import is_store
+    from napari_fddm.plugin.document.slide_files import is_store
 
     read = read_store if is_store(path) else read_slide
     try:

@@ -17,12 +17,12 @@ from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.controllers.model import ModelChooser
     from napari_fddm.plugin.controllers.run import Running
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.training.guidance import StrokeCounts
 
 

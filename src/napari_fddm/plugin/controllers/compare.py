@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from qtpy.QtWidgets import QWidget
 
-    from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.swipe_panel import SwipeRow
 
 KEY = "w"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.pipeline.store.records import LogRecord
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
 
 BLOCK = 256
 """Edge of the blocks in which confirmed cells are kept, label cells."""

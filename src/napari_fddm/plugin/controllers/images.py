@@ -19,7 +19,7 @@ from napari_fddm.plugin.viewport import bare
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.state import SlideInfo
     from napari_fddm.slides.base import PyramidSlide
     from napari_fddm.slides.pixel_server import PixelServer

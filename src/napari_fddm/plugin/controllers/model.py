@@ -16,8 +16,8 @@ from napari_fddm.plugin.run_panel import MapKind
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
 
 HUB = "hf:"
 ON_THE_HUB = (

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 OBJECTIVE_UM = 10.0

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.plugin.background import Background
-from napari_fddm.plugin.folder import SLIDE_SUFFIXES, is_store, neighbors
+from napari_fddm.plugin.document.slide_files import SLIDE_SUFFIXES, is_store, neighbors
 from napari_fddm.plugin.layers import METADATA
 from napari_fddm.plugin.slide_panel import ON
 from napari_fddm.plugin.slides import layer_of, slide_layer_data
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.outputs.summary import StoreSummary
-    from napari_fddm.plugin.analysis import Analysis
     from napari_fddm.plugin.controllers.run import Running
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 FILTER = "Slides ({});;All files (*)".format(

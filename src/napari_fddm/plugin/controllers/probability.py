@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.maps import ProbabilityMap
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.probability_panel import ProbabilityRow
-    from napari_fddm.plugin.session import Session
 
 ROLE = "probability"
 COLORS = Colormap(

@@ -14,8 +14,8 @@ from napari_fddm.slides.extras import is_harmless
 if TYPE_CHECKING:
     from napari_fddm.core.errors import FddmError
     from napari_fddm.core.protocols import RgbImage, Slide
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
     Rows = list[tuple[str, str]]

@@ -13,9 +13,9 @@ from napari_fddm.plugin.definitions import own_definitions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
 
 REFRESH_MS = 200
 """Layers and numbers are redrawn at most five times a second while a run goes on."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.errors import SettingsDifferError
     from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.controllers.tissue import Tissue
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
 
 CARRY = "Start over with the new settings, my corrections are carried over"
 SET_ASIDE = "Start over with the new settings, without my corrections"

@@ -20,11 +20,11 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
-from napari_fddm.plugin.analysis import Analysis
-from napari_fddm.plugin.prepared import Prepared
+from napari_fddm.plugin.document.analysis import Analysis
+from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
+from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.slides import focus_of
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
-from napari_fddm.plugin.workers import EngineWorker, Runs, StoreOpener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import Region
     from napari_fddm.pipeline.engine.messages import Existing
     from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 BETWEEN_MS = 10

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import AnalysisOpened
     from napari_fddm.pipeline.store.rescue import Entry
-    from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.keeper import Keeping
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.keeper import Keeping
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-    from napari_fddm.plugin.session import Session
 
 SAVED = "all strokes are on the disk"
 NOT_SAVED = "NOT SAVED: {}, retrying…"

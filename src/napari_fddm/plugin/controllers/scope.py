@@ -17,8 +17,8 @@ from napari_fddm.plugin.slides import viewport_of
 from napari_fddm.plugin.state import Scope, duration_text
 
 if TYPE_CHECKING:
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "region to analyze"

@@ -13,8 +13,8 @@ from napari_fddm.pipeline.store.signoff import sign_off, unlock
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.analysis import Analysis
-    from napari_fddm.plugin.session import Session
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.signoff_panel import SignOffPanel
 
 _READER = "reader"

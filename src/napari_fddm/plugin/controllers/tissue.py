@@ -12,8 +12,8 @@ from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.plugin.background import Background
+from napari_fddm.plugin.document.tissue_mask import TissueEdits
 from napari_fddm.plugin.slides import info_of_layer, placement_of
-from napari_fddm.plugin.tissue_edits import TissueEdits
 from napari_fddm.plugin.tissue_layer import TissueLabels
 from napari_fddm.plugin.tissue_row import AUTOMATIC, LOOKING
 from napari_fddm.plugin.viewport import bare
@@ -22,8 +22,8 @@ from napari_fddm.slides.opening import open_slide
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels import Panels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 SAVE_MS = 500

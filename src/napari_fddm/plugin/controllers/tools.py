@@ -11,9 +11,9 @@ from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.viewport import hide_ring_box, is_active
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.layers import CorrectedLabels
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.tool_panel import ToolPanel
 
 SLIDER_CELLS = 500

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from napari.layers import Shapes
 
     from napari_fddm.core.outlines import Polygon
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-    from napari_fddm.plugin.session import Session
     from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "tumor bed"

@@ -17,9 +17,9 @@ from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signoff import sign_off
 from napari_fddm.pipeline.store.tumor_bed import polygons_of, tumor_bed_record
-from napari_fddm.plugin import keeper as keeper_module
-from napari_fddm.plugin.keeper import StoreKeeper
-from tests.plugin.test_keeper import Painter, stored
+from napari_fddm.plugin.document import keeper as keeper_module
+from napari_fddm.plugin.document.keeper import StoreKeeper
+from tests.plugin.document.test_keeper import Painter, stored
 from tests.support.disks import Faults, small_disk
 from tests.support.leaks import leftovers
 from tests.support.stores import SHAPE, log_record, make

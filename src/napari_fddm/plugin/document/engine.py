@@ -17,7 +17,7 @@ from napari_fddm.core.errors import FddmError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.pipeline.engine.client import EngineClient
 from napari_fddm.pipeline.engine.messages import RunEvent
-from napari_fddm.plugin.prepared import Prepared
+from napari_fddm.plugin.document.prepared import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

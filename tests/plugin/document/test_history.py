@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 from napari_fddm.plugin.actions import Action
-from napari_fddm.plugin.waiting import joined_edits
-from tests.plugin.test_label_sync import CLASS, POINT, SHAPE, UNDOABLE, build, perform
+from napari_fddm.plugin.document.pending import joined_edits
+from tests.plugin.document.test_counting import CLASS, POINT, SHAPE, UNDOABLE, build, perform
 
 pytestmark = pytest.mark.gui
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from napari.viewer import Viewer
 
-    from napari_fddm.plugin.analysis import Analysis
+    from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.state import PluginState, SlideInfo
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
-from napari_fddm.plugin.label_sync import Counted
+from napari_fddm.plugin.document.counting import Counted
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ import pytest
 from napari_fddm.core.edits import ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.keeper import StoreKeeper
+from napari_fddm.plugin.document.keeper import StoreKeeper
 from tests.support.stores import SHAPE, make
 
 pytestmark = pytest.mark.gui

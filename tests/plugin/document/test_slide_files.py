@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_fddm.plugin.folder import is_slide, is_store, natural_key, neighbors
+from napari_fddm.plugin.document.slide_files import is_slide, is_store, natural_key, neighbors
 from tests.support.data import WSI
 from tests.support.slides import stained, write_svs
 from tests.support.stores import make

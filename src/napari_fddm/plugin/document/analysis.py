@@ -15,8 +15,8 @@ from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
 from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.records import LogRecord
-from napari_fddm.plugin.keeper import StoreKeeper
-from napari_fddm.plugin.label_sync import LabelSync
+from napari_fddm.plugin.document.counting import LabelSync
+from napari_fddm.plugin.document.keeper import StoreKeeper
 from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
 from napari_fddm.plugin.slides import placement_of
 from napari_fddm.plugin.viewport import remove_layers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.pipeline.store.rescue import Entry
-    from napari_fddm.plugin.prepared import Prepared
+    from napari_fddm.plugin.document.prepared import Prepared
 
 
 class Analysis:

@@ -22,15 +22,21 @@ from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.plugin.document.pending import (
+    Asked,
+    Forgotten,
+    joined_edits,
+    joined_entries,
+    remove_rescue,
+)
 from napari_fddm.plugin.lanes import Lane
-from napari_fddm.plugin.waiting import Asked, Forgotten, joined_edits, joined_entries, remove_rescue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.waiting import Item, Job
+    from napari_fddm.plugin.document.pending import Item, Job
 
 
 log = logging.getLogger(__name__)

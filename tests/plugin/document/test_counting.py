@@ -14,7 +14,7 @@ from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.plugin.actions import Action
-from napari_fddm.plugin.label_sync import LabelSync
+from napari_fddm.plugin.document.counting import LabelSync
 from napari_fddm.plugin.layers import CorrectedLabels
 
 SHAPE = (40, 50)
