@@ -96,7 +96,7 @@ def measure(text: str, *, asynchronous: bool) -> dict[str, float]:
     from qtpy.QtCore import QTimer
     from qtpy.QtWidgets import QApplication
 
-    from napari_fddm.plugin.slides import slide_layer_data
+    from napari_fddm.plugin.layers.slides import slide_layer_data
     from napari_fddm.slides.opening import open_slide
 
     get_settings().experimental.async_ = asynchronous

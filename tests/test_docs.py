@@ -19,9 +19,9 @@ from napari_fddm.cli.main import app
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import DEFINITIONS
-from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.controllers import compare
-from napari_fddm.plugin.layers import CorrectedLabels
+from napari_fddm.plugin.layers.actions import Action, Tool
+from napari_fddm.plugin.layers.corrected import CorrectedLabels
 from napari_fddm.plugin.tool_panel import ACTIONS, TOOLS
 from tests.support.stores import GEOMETRIES
 

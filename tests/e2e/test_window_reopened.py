@@ -12,7 +12,7 @@ from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.controllers import run as running_module
 from napari_fddm.plugin.document.prepared import Prepared
-from napari_fddm.plugin.slides import slide_layer_data
+from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, FakeWorker
 from tests.support.leaks import leftovers, running

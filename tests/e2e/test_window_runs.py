@@ -12,7 +12,7 @@ import pytest
 from ome_zarr.writer import write_image
 from qtpy.QtCore import Qt
 
-from napari_fddm.plugin.slides import slide_layer_data
+from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.window import RUN_MS, Window

@@ -89,7 +89,8 @@ def test_the_canvas_is_drawn_between_layers_that_go(bench, two, monkeypatch):
     _, filled = two
     left = []
     monkeypatch.setattr(
-        "napari_fddm.plugin.viewport.draw_now", lambda viewer: left.append(len(viewer.layers))
+        "napari_fddm.plugin.layers.viewport.draw_now",
+        lambda viewer: left.append(len(viewer.layers)),
     )
     before = len(bench.viewer.layers)
     filled.remove_layers()

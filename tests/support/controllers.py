@@ -13,8 +13,8 @@ from napari_fddm.pipeline.engine.messages import (
     RunEvent,
 )
 from napari_fddm.plugin.controller import Controller
+from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels import Panels
-from napari_fddm.plugin.slides import slide_layer_data
 from napari_fddm.plugin.state import PluginState, Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.stores import GEOMETRIES, make

@@ -32,9 +32,9 @@ from napari_fddm.plugin.controllers.tools import Tooling
 from napari_fddm.plugin.controllers.tumor_bed import TumorBed
 from napari_fddm.plugin.document.session import Session
 from napari_fddm.plugin.estimate import EstimateFirst
-from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.slides import info_of_layer
 from napari_fddm.plugin.preferring import Preferring
-from napari_fddm.plugin.slides import info_of_layer
 from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
 
 if TYPE_CHECKING:

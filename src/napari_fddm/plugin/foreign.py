@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, SlideError
+from napari_fddm.plugin.layers.slides import slide_info
 from napari_fddm.plugin.placement import SOURCE, Placement
-from napari_fddm.plugin.slides import slide_info
 from napari_fddm.slides.mpp import MAX_USER_DEVIATION, resolve_mpp
 from napari_fddm.slides.opening import open_slide
 

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fddm.plugin.actions import Action, Tool
+from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.run_panel import narrow
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.interop import label_files, ome_zarr
 from napari_fddm.interop.label_files import Drawn, Place, read_label_file, write_label_file
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.colors import class_colormap
 from napari_fddm.plugin.contributions.reader import get_reader
 from napari_fddm.plugin.contributions.writer import write_layers
+from napari_fddm.plugin.layers.colors import class_colormap
 from tests.support.disks import small_disk
 
 pytestmark = pytest.mark.gui

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fddm.plugin.actions import Action
+from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.swipe_panel import Side
 from tests.support.controllers import refined_halves
 

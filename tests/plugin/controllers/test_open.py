@@ -13,7 +13,7 @@ from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.controllers.open import FILTER
-from napari_fddm.plugin.drawing import new_drawing
+from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state import Scope
 from tests.support.slides import stained, write_svs
 from tests.support.stores import INFO, make
@@ -123,7 +123,8 @@ def test_the_canvas_is_drawn_when_the_slide_is_gone_and_the_next_not_there(
     """Mesa crashes where layers go and come between two drawings."""
     left = []
     monkeypatch.setattr(
-        "napari_fddm.plugin.viewport.draw_now", lambda viewer: left.append(len(viewer.layers))
+        "napari_fddm.plugin.layers.viewport.draw_now",
+        lambda viewer: left.append(len(viewer.layers)),
     )
     open_file(bench, folder / "1.svs", qtbot)
     go(bench, bench.panels.slide.on_button, "2.svs", qtbot)

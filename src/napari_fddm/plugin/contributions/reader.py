@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from napari_fddm.interop.label_files import Place
-    from napari_fddm.plugin.slides import LayerData
+    from napari_fddm.plugin.layers.slides import LayerData
 
     PathLike = str | Sequence[str]
     ReaderFunction = Callable[[PathLike], list[LayerData]]
@@ -50,8 +50,8 @@ def read_labels(path: PathLike) -> list[LayerData]:
         If the file is damaged.
     """
     from napari_fddm.interop.label_files import read_label_file
-    from napari_fddm.plugin.colors import class_colormap
-    from napari_fddm.plugin.layers import METADATA
+    from napari_fddm.plugin.layers.colors import class_colormap
+    from napari_fddm.plugin.layers.corrected import METADATA
 
     image, labels = read_label_file(Path(str(path)))
 
@@ -89,7 +89,7 @@ def read_slide(path: PathLike) -> list[LayerData]:
     SlideError
         If the file is no slide or is damaged.
     """
-    from napari_fddm.plugin.slides import slide_layer_data
+    from napari_fddm.plugin.layers.slides import slide_layer_data
     from napari_fddm.slides.opening import open_slide
 
     uri = str(path)
@@ -106,8 +106,8 @@ def read_store(path: PathLike) -> list[LayerData]:
     """
     from napari_fddm.core.errors import StoreError
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.colors import class_colormap
-    from napari_fddm.plugin.layers import METADATA, placement
+    from napari_fddm.plugin.layers.colors import class_colormap
+    from napari_fddm.plugin.layers.corrected import METADATA, placement
 
     with AnalysisStore.open(Path(str(path))) as store:
         geometry, table = store.geometries.label, store.table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.slides import LayerData
+    from napari_fddm.plugin.layers.slides import LayerData
 
 SAMPLE_URI = "synthetic:8192x8192?seed=7&mpp=0.5"
 """A 4 mm slide with all seven classes: analyzed as a whole within minutes."""
@@ -24,7 +24,7 @@ def large_synthetic_slide() -> list[LayerData]:
 
 
 def _sample(uri: str) -> list[LayerData]:
-    from napari_fddm.plugin.slides import slide_layer_data
+    from napari_fddm.plugin.layers.slides import slide_layer_data
     from napari_fddm.slides.opening import open_slide
 
     return [slide_layer_data(open_slide(uri, look=False), uri)]

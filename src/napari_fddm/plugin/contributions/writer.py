@@ -12,13 +12,13 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop.label_files import Drawn, Place, write_label_file
-from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.layers.corrected import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.slides import LayerData
+    from napari_fddm.plugin.layers.slides import LayerData
 
     Attributes = Mapping[str, Any]
 

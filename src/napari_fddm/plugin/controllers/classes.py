@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.plugin.actions import Action
+from napari_fddm.plugin.layers.actions import Action
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.class_panel import ClassPanel

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 
-from napari_fddm.plugin.curtain import Curtain
-from napari_fddm.plugin.layers import EXCLUDED_ROLE, METADATA
+from napari_fddm.plugin.layers.corrected import EXCLUDED_ROLE, METADATA
+from napari_fddm.plugin.layers.curtain import Curtain
 from napari_fddm.plugin.swipe_panel import Side
 
 if TYPE_CHECKING:

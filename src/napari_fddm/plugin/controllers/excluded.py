@@ -14,7 +14,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers import EXCLUDED_ROLE, METADATA, placement
+from napari_fddm.plugin.layers.corrected import EXCLUDED_ROLE, METADATA, placement
 
 if TYPE_CHECKING:
     import numpy.typing as npt

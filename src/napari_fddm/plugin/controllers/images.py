@@ -12,9 +12,9 @@ from qtpy.QtCore import QObject, Signal
 from napari_fddm.core.errors import ConfigError, FddmError
 from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, placed
-from napari_fddm.plugin.layers import METADATA
+from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.viewport import bare
 from napari_fddm.plugin.placement import Placement
-from napari_fddm.plugin.viewport import bare
 
 if TYPE_CHECKING:
     from napari.layers import Layer

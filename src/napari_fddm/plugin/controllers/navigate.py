@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.plugin.background import Background
+from napari_fddm.plugin.layers.slides import layer_of, slide_of_layer
+from napari_fddm.plugin.layers.viewport import (
+    center_on,
+    pixels_per_canvas_pixel,
+    shown_region,
+    zoom_to,
+)
 from napari_fddm.plugin.navigator import NO_MPP
-from napari_fddm.plugin.slides import layer_of, slide_of_layer
-from napari_fddm.plugin.viewport import center_on, pixels_per_canvas_pixel, shown_region, zoom_to
 from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.opening import dark_ground, open_slide
 from napari_fddm.slides.overview import read_overview

@@ -12,7 +12,7 @@ from npe2 import PluginManager
 
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.plugin.display import Palette
-from napari_fddm.plugin.layers import BRUSH_CELLS
+from napari_fddm.plugin.layers.corrected import BRUSH_CELLS
 
 PLUGIN, SECTION = "napari-fddm", "window"
 

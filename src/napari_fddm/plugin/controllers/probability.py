@@ -12,9 +12,9 @@ from napari.utils.notifications import show_error
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.plugin.background import Background
-from napari_fddm.plugin.layers import METADATA, placement
+from napari_fddm.plugin.layers.corrected import METADATA, placement
+from napari_fddm.plugin.layers.viewport import draw_now
 from napari_fddm.plugin.probability_panel import DOUBT
-from napari_fddm.plugin.viewport import draw_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunE
 from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
 from napari_fddm.plugin.document.prepared import Prepared
-from napari_fddm.plugin.slides import focus_of
+from napari_fddm.plugin.layers.slides import focus_of
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:

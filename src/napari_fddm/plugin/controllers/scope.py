@@ -12,8 +12,8 @@ from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid, tiles_needed
-from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing
-from napari_fddm.plugin.slides import viewport_of
+from napari_fddm.plugin.layers.outlines import drawn_polygons, find_drawing, new_drawing
+from napari_fddm.plugin.layers.slides import viewport_of
 from napari_fddm.plugin.state import Scope, duration_text
 
 if TYPE_CHECKING:

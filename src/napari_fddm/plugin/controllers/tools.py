@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.plugin.actions import Action, Tool
 from napari_fddm.plugin.connections import Connections
-from napari_fddm.plugin.viewport import hide_ring_box, is_active
+from napari_fddm.plugin.layers.actions import Action, Tool
+from napari_fddm.plugin.layers.viewport import hide_ring_box, is_active
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.layers import CorrectedLabels
+    from napari_fddm.plugin.layers.corrected import CorrectedLabels
     from napari_fddm.plugin.tool_panel import ToolPanel
 
 SLIDER_CELLS = 500

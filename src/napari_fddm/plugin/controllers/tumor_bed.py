@@ -8,8 +8,13 @@ import numpy as np
 from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.pipeline.store.tumor_bed import DECIMALS, tumor_bed_record
-from napari_fddm.plugin.drawing import drawn_polygons, find_drawing, new_drawing, show_outline
-from napari_fddm.plugin.viewport import is_active
+from napari_fddm.plugin.layers.outlines import (
+    drawn_polygons,
+    find_drawing,
+    new_drawing,
+    show_outline,
+)
+from napari_fddm.plugin.layers.viewport import is_active
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

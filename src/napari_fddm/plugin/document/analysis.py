@@ -17,9 +17,9 @@ from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.document.counting import LabelSync
 from napari_fddm.plugin.document.keeper import StoreKeeper
-from napari_fddm.plugin.layers import METADATA, CorrectedLabels, automatic_layer
-from napari_fddm.plugin.slides import placement_of
-from napari_fddm.plugin.viewport import remove_layers
+from napari_fddm.plugin.layers.corrected import METADATA, CorrectedLabels, automatic_layer
+from napari_fddm.plugin.layers.slides import placement_of
+from napari_fddm.plugin.layers.viewport import remove_layers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.maps import LabelMap
-    from napari_fddm.plugin.layers import CorrectedLabels
+    from napari_fddm.plugin.layers.corrected import CorrectedLabels
 
 
 @dataclass(frozen=True, slots=True)

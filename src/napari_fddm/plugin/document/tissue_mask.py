@@ -24,8 +24,8 @@ from napari_fddm.plugin import tissue_row
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from napari_fddm.plugin.layers.tissue import TissueLabels
     from napari_fddm.plugin.state import SlideInfo
-    from napari_fddm.plugin.tissue_layer import TissueLabels
 
     Mask = npt.NDArray[np.bool_]
 

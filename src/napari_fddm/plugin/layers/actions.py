@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.plugin.layers import CorrectedLabels
+    from napari_fddm.plugin.layers.corrected import CorrectedLabels
 
 LASSO_PX = 8
 """A press that travels less than this on the screen is a click: a corner of a polygon."""

@@ -18,7 +18,7 @@ from psygnal import Signal
 from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.actions import (
+from napari_fddm.plugin.layers.actions import (
     TOOL_OF_MODE,
     Action,
     Tool,
@@ -28,8 +28,8 @@ from napari_fddm.plugin.actions import (
     mode_of,
     pick_class,
 )
-from napari_fddm.plugin.colors import class_colormap
-from napari_fddm.plugin.locked_labels import LockableLabels
+from napari_fddm.plugin.layers.colors import class_colormap
+from napari_fddm.plugin.layers.locked import LockableLabels
 from napari_fddm.plugin.placement import Placement
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""What lies on the canvas: label layers, tools, outlines, slides."""
