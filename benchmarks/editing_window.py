@@ -30,11 +30,11 @@ from napari_fddm.core.necrosis import DEFINITIONS, ClassAreas, compute_rate
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import StoreGeometries
-from napari_fddm.plugin.definition_table import percent
 from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.corrected import placement
+from napari_fddm.plugin.panels.definition_table import percent
 from napari_fddm.plugin.widget import FddmWidget
 
 if TYPE_CHECKING:

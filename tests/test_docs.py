@@ -22,7 +22,7 @@ from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.plugin.controllers import compare
 from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.layers.corrected import CorrectedLabels
-from napari_fddm.plugin.tool_panel import ACTIONS, TOOLS
+from napari_fddm.plugin.panels.tools import ACTIONS, TOOLS
 from tests.support.stores import GEOMETRIES
 
 DOCS = Path(__file__).parents[1] / "docs"

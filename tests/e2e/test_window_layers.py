@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
-from napari_fddm.plugin.swipe_panel import Side
+from napari_fddm.plugin.panels.compare_row import Side
 from tests.support.window import Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]

@@ -10,9 +10,9 @@ from napari_fddm.plugin.display import ClassDisplay, Palette
 from napari_fddm.plugin.layers.colors import apply_display
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.class_panel import ClassPanel
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.panels.classes import ClassPanel
 
 
 class Appearance:

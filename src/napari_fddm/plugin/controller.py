@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.engine import Runs
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
 
 
 class Controller(QObject):

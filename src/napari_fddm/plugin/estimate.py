@@ -12,7 +12,7 @@ from napari_fddm.pipeline.store.estimates import estimate_record
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
 
 
 class EstimateFirst:

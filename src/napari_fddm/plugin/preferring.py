@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.preferences import PluginSettings
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
 
 
 class Preferring:

@@ -12,7 +12,7 @@ from napari_fddm.core.cards import read_card
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.plugin.controllers.model import ON_THE_HUB, in_words, whole_text
 from napari_fddm.plugin.controllers.rate import SYNTHETIC_BADGE, badge_of
-from napari_fddm.plugin.run_panel import MapKind
+from napari_fddm.plugin.panels.run import MapKind
 from tests.support.controllers import Bench
 
 pytestmark = pytest.mark.gui

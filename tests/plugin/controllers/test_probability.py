@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.controllers.probability import read_probability
-from napari_fddm.plugin.probability_panel import DOUBT
+from napari_fddm.plugin.panels.probability_row import DOUBT
 from tests.support.stores import CELLS, GEOMETRIES, WHOLE, random_labels
 
 pytestmark = pytest.mark.gui

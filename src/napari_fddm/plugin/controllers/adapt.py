@@ -13,7 +13,7 @@ from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageSt
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.controllers.confirmations import Confirming
-from napari_fddm.plugin.definition_table import percent
+from napari_fddm.plugin.panels.definition_table import percent
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.training.guidance import StrokeCounts
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.plugin.layers.actions import Action
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.class_panel import ClassPanel
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.panels.classes import ClassPanel
 
 
 class Brush:

@@ -8,7 +8,7 @@ from qtpy.QtCore import QTimer
 
 from napari_fddm.plugin.layers.corrected import EXCLUDED_ROLE, METADATA
 from napari_fddm.plugin.layers.curtain import Curtain
-from napari_fddm.plugin.swipe_panel import Side
+from napari_fddm.plugin.panels.compare_row import Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.swipe_panel import SwipeRow
+    from napari_fddm.plugin.panels.compare_row import SwipeRow
 
 KEY = "w"
 """Free on labels layers in napari 0.9."""

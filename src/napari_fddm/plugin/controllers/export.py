@@ -14,7 +14,7 @@ from napari_fddm.plugin.dialogs.export import ExportDialog, ExportFormat
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
 
 FINGERPRINT_DIGITS = 12
 """Enough of a fingerprint to tell the slides of a study apart."""

@@ -11,13 +11,13 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline.run import model_cards
-from napari_fddm.plugin.model_panel import CardDialog
-from napari_fddm.plugin.run_panel import MapKind
+from napari_fddm.plugin.panels.model import CardDialog
+from napari_fddm.plugin.panels.run import MapKind
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
 
 HUB = "hf:"
 ON_THE_HUB = (

@@ -14,7 +14,7 @@ from napari_fddm.plugin.layers.viewport import (
     shown_region,
     zoom_to,
 )
-from napari_fddm.plugin.navigator import NO_MPP
+from napari_fddm.plugin.panels.navigator import NO_MPP
 from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.opening import dark_ground, open_slide
 from napari_fddm.slides.overview import read_overview
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
 OBJECTIVE_UM = 10.0

@@ -16,7 +16,7 @@ from napari_fddm.plugin.document.slide_files import SLIDE_SUFFIXES, is_store, ne
 from napari_fddm.plugin.layers.corrected import METADATA
 from napari_fddm.plugin.layers.slides import layer_of, slide_layer_data
 from napari_fddm.plugin.layers.viewport import remove_layers
-from napari_fddm.plugin.slide_panel import ON
+from napari_fddm.plugin.panels.slide import ON
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
 FILTER = "Slides ({});;All files (*)".format(

@@ -14,7 +14,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.layers.corrected import METADATA, placement
 from napari_fddm.plugin.layers.viewport import draw_now
-from napari_fddm.plugin.probability_panel import DOUBT
+from napari_fddm.plugin.panels.probability_row import DOUBT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.maps import ProbabilityMap
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.probability_panel import ProbabilityRow
+    from napari_fddm.plugin.panels.probability_row import ProbabilityRow
 
 ROLE = "probability"
 COLORS = Colormap(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.errors import FddmError
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
     Rows = list[tuple[str, str]]

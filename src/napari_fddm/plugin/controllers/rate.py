@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
 
 REFRESH_MS = 200
 """Layers and numbers are redrawn at most five times a second while a run goes on."""

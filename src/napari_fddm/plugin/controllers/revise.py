@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from napari_fddm.pipeline.run.model_cards import find_stored
 from napari_fddm.pipeline.tissue.kept_mask import earlier_mask
 from napari_fddm.plugin.dialogs.other_settings import DifferingDialog
-from napari_fddm.plugin.settings_form import TITLES
+from napari_fddm.plugin.panels.settings_form import TITLES
 
 if TYPE_CHECKING:
     from napari_fddm.core.errors import SettingsDifferError
     from napari_fddm.plugin.controllers.run import Running
     from napari_fddm.plugin.controllers.tissue import Tissue
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
 
 CARRY = "Start over with the new settings, my corrections are carried over"
 SET_ASIDE = "Start over with the new settings, without my corrections"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.engine.messages import Existing
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
 BETWEEN_MS = 10

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.keeper import Keeping
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
 
 SAVED = "all strokes are on the disk"
 NOT_SAVED = "NOT SAVED: {}, retrying…"

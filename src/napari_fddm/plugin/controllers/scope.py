@@ -18,7 +18,7 @@ from napari_fddm.plugin.state import Scope, duration_text
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "region to analyze"

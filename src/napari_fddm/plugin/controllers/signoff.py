@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.signoff_panel import SignOffPanel
+    from napari_fddm.plugin.panels.signoff import SignOffPanel
 
 _READER = "reader"
 

@@ -16,14 +16,14 @@ from napari_fddm.plugin.document.tissue_mask import TissueEdits
 from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
-from napari_fddm.plugin.tissue_row import AUTOMATIC, LOOKING
+from napari_fddm.plugin.panels.tissue_row import AUTOMATIC, LOOKING
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels import Panels
+    from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state import SlideInfo
 
 SAVE_MS = 500

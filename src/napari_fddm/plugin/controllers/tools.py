@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.layers.corrected import CorrectedLabels
-    from napari_fddm.plugin.tool_panel import ToolPanel
+    from napari_fddm.plugin.panels.tools import ToolPanel
 
 SLIDER_CELLS = 500
 """napari's own slider ends at 40 cells unless a larger brush was seen; 2 mm in steps of 4 µm."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.necrosis_panel import NecrosisPanel
+    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
     from napari_fddm.plugin.state import SlideInfo
 
 ROLE = "tumor bed"

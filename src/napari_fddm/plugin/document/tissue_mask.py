@@ -19,7 +19,7 @@ from napari_fddm.pipeline.tissue.kept_mask import (
     write_run_mask,
 )
 from napari_fddm.pipeline.tissue.user_mask import AUTOMATIC, read_user_mask
-from napari_fddm.plugin import tissue_row
+from napari_fddm.plugin.panels import tissue_row
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -19,11 +19,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.plugin.advanced import AdvancedSettings
-from napari_fddm.plugin.section import GAP_PX
-from napari_fddm.plugin.settings_form import map_size_text
+from napari_fddm.plugin.panels.advanced_settings import AdvancedSettings
+from napari_fddm.plugin.panels.section import GAP_PX
+from napari_fddm.plugin.panels.settings_form import map_size_text
+from napari_fddm.plugin.panels.tissue_row import TissueRow
 from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
-from napari_fddm.plugin.tissue_row import TissueRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel
 from superqt import QCollapsible
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.plugin import settings_form
+from napari_fddm.plugin.panels import settings_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

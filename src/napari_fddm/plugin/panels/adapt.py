@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fddm.plugin.section import GAP_PX
+from napari_fddm.plugin.panels.section import GAP_PX
 
 
 class AdaptPanel(QWidget):

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
-from napari_fddm.plugin.section import Section
+from napari_fddm.plugin.panels.section import Section
 
 pytestmark = pytest.mark.gui
 

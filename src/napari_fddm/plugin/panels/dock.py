@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.plugin.adapt_panel import AdaptPanel
-from napari_fddm.plugin.class_panel import ClassPanel
-from napari_fddm.plugin.model_panel import ModelPanel
-from napari_fddm.plugin.navigator import Navigator
-from napari_fddm.plugin.necrosis_panel import NecrosisPanel
-from napari_fddm.plugin.run_panel import RunPanel
-from napari_fddm.plugin.signoff_panel import SignOffPanel
-from napari_fddm.plugin.slide_panel import SlidePanel
-from napari_fddm.plugin.tool_panel import ToolPanel
+from napari_fddm.plugin.panels.adapt import AdaptPanel
+from napari_fddm.plugin.panels.classes import ClassPanel
+from napari_fddm.plugin.panels.model import ModelPanel
+from napari_fddm.plugin.panels.navigator import Navigator
+from napari_fddm.plugin.panels.necrosis import NecrosisPanel
+from napari_fddm.plugin.panels.run import RunPanel
+from napari_fddm.plugin.panels.signoff import SignOffPanel
+from napari_fddm.plugin.panels.slide import SlidePanel
+from napari_fddm.plugin.panels.tools import ToolPanel
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
