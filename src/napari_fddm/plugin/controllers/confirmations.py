@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.confirmations import confirmation_record
-from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
     import numpy.typing as npt

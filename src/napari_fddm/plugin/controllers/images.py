@@ -10,11 +10,11 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.errors import ConfigError, FddmError
-from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, placed
 from napari_fddm.plugin.layers.corrected import METADATA
 from napari_fddm.plugin.layers.viewport import bare
 from napari_fddm.plugin.placement import Placement
+from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
     from napari.layers import Layer

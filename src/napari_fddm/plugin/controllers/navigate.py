@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.layers.slides import layer_of, slide_of_layer
 from napari_fddm.plugin.layers.viewport import (
     center_on,
@@ -15,6 +14,7 @@ from napari_fddm.plugin.layers.viewport import (
     zoom_to,
 )
 from napari_fddm.plugin.panels.navigator import NO_MPP
+from napari_fddm.plugin.plumbing.background import Background
 from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.opening import dark_ground, open_slide
 from napari_fddm.slides.overview import read_overview

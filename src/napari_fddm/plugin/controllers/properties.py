@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
-from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.dialogs.properties import PropertiesDialog
 from napari_fddm.plugin.layers.slides import layer_of, slide_of_layer
+from napari_fddm.plugin.plumbing.background import Background
 from napari_fddm.slides.extras import is_harmless
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from qtpy.QtCore import QObject, QTimer
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
-from napari_fddm.plugin.background import Background
 from napari_fddm.plugin.document.tissue_mask import TissueEdits
 from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
 from napari_fddm.plugin.panels.tissue_row import AUTOMATIC, LOOKING
+from napari_fddm.plugin.plumbing.background import Background
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:

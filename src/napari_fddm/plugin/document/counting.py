@@ -13,8 +13,8 @@ from napari_fddm.core.edits import Edit, ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
-from napari_fddm.plugin.connections import Connections
 from napari_fddm.plugin.document.history import follow_model, has_steps, touched_cells
+from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ from napari_fddm.plugin.document.pending import (
     joined_entries,
     remove_rescue,
 )
-from napari_fddm.plugin.lanes import Lane
+from napari_fddm.plugin.plumbing.lane import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_fddm.pipeline.store.layout import default_store_path
-from napari_fddm.plugin.connections import Connections
+from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
     from pathlib import Path

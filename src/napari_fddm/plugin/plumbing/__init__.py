@@ -1,0 +1,1 @@
+"""Threads and connections that end when the window does."""
