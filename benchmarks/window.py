@@ -132,7 +132,7 @@ class WindowRounds:
     def round(self, seed: int) -> None:
         """Start a run over a slide of its own; stop it after `TILES` tiles."""
         from napari_fddm.plugin.layers.slides import slide_layer_data
-        from napari_fddm.plugin.state import Scope
+        from napari_fddm.plugin.state.window_state import Scope
         from napari_fddm.slides.opening import open_slide
 
         uri = SLIDE.format(seed=seed)

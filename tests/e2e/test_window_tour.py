@@ -10,7 +10,7 @@ from napari_fddm.plugin.controllers import export
 from napari_fddm.plugin.controllers.saving import SAVED
 from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.classes import LOCK, SOLO
-from napari_fddm.plugin.state import Scope
+from napari_fddm.plugin.state.window_state import Scope
 from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]

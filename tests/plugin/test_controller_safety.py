@@ -23,7 +23,7 @@ from napari_fddm.plugin.document import keeper
 from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels.dock import Panels
-from napari_fddm.plugin.state import PluginState, Scope
+from napari_fddm.plugin.state.window_state import PluginState, Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, FakeWorker
 from tests.support.leaks import leftovers

@@ -18,7 +18,7 @@ from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.panels.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
 from napari_fddm.plugin.panels.necrosis import DRAW_BED
 from napari_fddm.plugin.panels.run import MapKind
-from napari_fddm.plugin.state import Scope
+from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
 from tests.support.definitions import OWN

@@ -11,7 +11,7 @@ from napari_fddm.core.events import RegionRefined, TileBatch
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine.messages import RunFinished
 from napari_fddm.plugin.document.prepared import Prepared
-from napari_fddm.plugin.state import RunPhase
+from napari_fddm.plugin.state.window_state import RunPhase
 from tests.support.stores import make
 
 pytestmark = pytest.mark.gui

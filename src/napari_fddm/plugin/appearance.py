@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.plugin.display import ClassDisplay, Palette
 from napari_fddm.plugin.layers.colors import apply_display
+from napari_fddm.plugin.state.display import ClassDisplay, Palette
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis

@@ -35,7 +35,7 @@ from napari_fddm.plugin.estimate import EstimateFirst
 from napari_fddm.plugin.layers.corrected import METADATA
 from napari_fddm.plugin.layers.slides import info_of_layer
 from napari_fddm.plugin.preferring import Preferring
-from napari_fddm.plugin.state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.state.window_state import PluginState, Progress, Scope, SlideInfo
 
 if TYPE_CHECKING:
     from pathlib import Path

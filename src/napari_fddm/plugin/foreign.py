@@ -10,14 +10,14 @@ import numpy as np
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.plugin.layers.slides import slide_info
-from napari_fddm.plugin.placement import SOURCE, Placement
+from napari_fddm.plugin.state.placement import SOURCE, Placement
 from napari_fddm.slides.mpp import MAX_USER_DEVIATION, resolve_mpp
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
     from napari_fddm.slides.base import PyramidSlide
 
 PROBE = 64

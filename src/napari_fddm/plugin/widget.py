@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.panels.dock import Panels
 from napari_fddm.plugin.panels.section import GAP_PX, Section
-from napari_fddm.plugin.state import PluginState
+from napari_fddm.plugin.state.window_state import PluginState
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer

@@ -45,7 +45,7 @@ def panel(bench):
 
 
 def bench_scope():
-    from napari_fddm.plugin.state import Scope
+    from napari_fddm.plugin.state.window_state import Scope
 
     return Scope.SLIDE
 

@@ -15,7 +15,7 @@ from napari.layers._source import layer_source
 from napari_fddm.core.errors import PixelsGoneError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.plugin.state import Scope
+from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.served import PixelSource, ServedSlide
 
 pytestmark = pytest.mark.gui

@@ -14,7 +14,7 @@ from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.controllers.open import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
-from napari_fddm.plugin.state import Scope
+from napari_fddm.plugin.state.window_state import Scope
 from tests.support.slides import stained, write_svs
 from tests.support.stores import INFO, make
 

@@ -11,7 +11,7 @@ from npe2 import PluginManifest
 
 from napari_fddm.plugin import controller as controller_module
 from napari_fddm.plugin.controllers.preferences import PLUGIN, SECTION, PluginSettings
-from napari_fddm.plugin.display import Palette
+from napari_fddm.plugin.state.display import Palette
 from tests.support.controllers import Bench
 
 pytestmark = pytest.mark.gui

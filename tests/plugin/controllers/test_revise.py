@@ -16,7 +16,7 @@ from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_corrections
 from napari_fddm.pipeline.store.replacing import replace_store
 from napari_fddm.plugin.controllers.revise import CARRY, SET_ASIDE, START_OVER
-from napari_fddm.plugin.state import Progress, Scope, progress_text
+from napari_fddm.plugin.state.window_state import Progress, Scope, progress_text
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI
 from tests.support.leaks import leftovers

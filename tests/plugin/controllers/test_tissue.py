@@ -20,7 +20,7 @@ from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.pipeline.tissue.kept_mask import CURRENT, MASK_SUFFIX
 from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.plugin.panels.tissue_row import AUTOMATIC, HIDE, SHOW
-from napari_fddm.plugin.state import Progress, Scope
+from napari_fddm.plugin.state.window_state import Progress, Scope
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench

@@ -14,7 +14,7 @@ from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, Ru
 from napari_fddm.plugin.controllers.confirmations import Confirming
 from napari_fddm.plugin.panels.definition_table import percent
 from napari_fddm.plugin.plumbing.background import Background
-from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
+from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.images import ForeignImages

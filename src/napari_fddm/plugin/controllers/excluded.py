@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.placement import Placement
+    from napari_fddm.plugin.state.placement import Placement
 
 HATCH_CELLS, LINE_CELLS = 8, 2
 """Lines of 8 µm every 32 µm on the 4 µm grid: three quarters of the tissue stay free."""

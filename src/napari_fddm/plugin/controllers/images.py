@@ -13,14 +13,14 @@ from napari_fddm.core.errors import ConfigError, FddmError
 from napari_fddm.plugin.foreign import Found, LayerImage, engine_mpp, examine, placed
 from napari_fddm.plugin.layers.corrected import METADATA
 from napari_fddm.plugin.layers.viewport import bare
-from napari_fddm.plugin.placement import Placement
 from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
     from napari_fddm.slides.base import PyramidSlide
     from napari_fddm.slides.pixel_server import PixelServer
     from napari_fddm.slides.served import PixelSource

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 OBJECTIVE_UM = 10.0
 """µm per pixel at 1×: scanners make 0.25 µm with an objective of 40×, 0.5 µm with 20×."""

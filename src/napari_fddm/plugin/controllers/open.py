@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 FILTER = "Slides ({});;All files (*)".format(
     " ".join(f"*{suffix} *{suffix.upper()}" for suffix in SLIDE_SUFFIXES)

@@ -11,8 +11,8 @@ from napari.settings._plugin_config_generator import plugin_configuration_genera
 from npe2 import PluginManager
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.plugin.display import Palette
 from napari_fddm.plugin.layers.corrected import BRUSH_CELLS
+from napari_fddm.plugin.state.display import Palette
 
 PLUGIN, SECTION = "napari-fddm", "window"
 

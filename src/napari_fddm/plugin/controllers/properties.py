@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
     Rows = list[tuple[str, str]]
 

@@ -24,7 +24,7 @@ from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
 from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.layers.slides import focus_of
-from napari_fddm.plugin.state import Progress, RunPhase, Scope, progress_text
+from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 BETWEEN_MS = 10
 """Between two layers that are added, so that drawing and clicks have their turn. Qt makes

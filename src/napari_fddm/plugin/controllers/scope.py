@@ -14,12 +14,12 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid, tiles_needed
 from napari_fddm.plugin.layers.outlines import drawn_polygons, find_drawing, new_drawing
 from napari_fddm.plugin.layers.slides import viewport_of
-from napari_fddm.plugin.state import Scope, duration_text
+from napari_fddm.plugin.state.window_state import Scope, duration_text
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 ROLE = "region to analyze"
 COLOR = "#00b8ff"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.images import ForeignImages
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 SAVE_MS = 500
 """Strokes are on the disk within this and what the disk takes: well below two seconds."""

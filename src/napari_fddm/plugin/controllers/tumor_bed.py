@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.necrosis import NecrosisPanel
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 ROLE = "tumor bed"
 COLOR = "#ff3df0"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.state import PluginState, SlideInfo
+    from napari_fddm.plugin.state.window_state import PluginState, SlideInfo
 
 
 class Session:

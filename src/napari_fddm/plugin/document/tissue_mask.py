@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.plugin.layers.tissue import TissueLabels
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
     Mask = npt.NDArray[np.bool_]
 

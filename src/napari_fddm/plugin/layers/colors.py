@@ -8,7 +8,7 @@ import numpy as np
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fddm.core.classes import NOT_ANALYZED, Role
-from napari_fddm.plugin.display import ClassDisplay
+from napari_fddm.plugin.state.display import ClassDisplay
 
 if TYPE_CHECKING:
     from napari.layers import Labels

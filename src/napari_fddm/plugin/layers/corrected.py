@@ -30,7 +30,7 @@ from napari_fddm.plugin.layers.actions import (
 )
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.locked import LockableLabels
-from napari_fddm.plugin.placement import Placement
+from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_fddm.plugin.layers.corrected import METADATA
-from napari_fddm.plugin.placement import Placement
+from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fddm.core.outlines import Polygon
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 LINE_SHARE = 1 / 700
 """Width of a line, share of the slide's longer side."""

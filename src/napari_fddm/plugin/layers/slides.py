@@ -8,8 +8,8 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers.corrected import METADATA
 from napari_fddm.plugin.layers.viewport import shown_region
-from napari_fddm.plugin.placement import Placement
-from napari_fddm.plugin.state import SlideInfo
+from napari_fddm.plugin.state.placement import Placement
+from napari_fddm.plugin.state.window_state import SlideInfo
 from napari_fddm.slides.opening import local_place
 
 if TYPE_CHECKING:

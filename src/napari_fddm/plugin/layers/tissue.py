@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.plugin.placement import Placement
+    from napari_fddm.plugin.state.placement import Placement
 
 ROLE = "tissue"
 TISSUE = 1

@@ -23,7 +23,7 @@ from napari_fddm.plugin.panels.advanced_settings import AdvancedSettings
 from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.settings_form import map_size_text
 from napari_fddm.plugin.panels.tissue_row import TissueRow
-from napari_fddm.plugin.state import Progress, RunPhase, Scope, SlideInfo
+from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, SlideInfo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

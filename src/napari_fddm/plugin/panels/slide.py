@@ -20,7 +20,7 @@ from superqt import QElidingLabel
 from napari_fddm.core.geometry import Mpp
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.state import SlideInfo
+    from napari_fddm.plugin.state.window_state import SlideInfo
 
 NO_SLIDE = "none: Open… below, or drop one here"
 BACK, ON = -1, 1

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_fddm.plugin.display import ClassDisplay
+from napari_fddm.plugin.state.display import ClassDisplay
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
-    from napari_fddm.plugin.placement import Placement
+    from napari_fddm.plugin.state.placement import Placement
 
 
 class RunPhase(StrEnum):
