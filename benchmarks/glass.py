@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 GLASS = 243
 SMALLEST_LEVEL = 1024

@@ -70,7 +70,7 @@ def written_slides(folder: Path) -> Iterator[str]:
     """Write synthetic tissue as a JPEG pyramid, and the same without tiles."""
     import tifffile
 
-    from napari_fddm.slides.synthetic import SyntheticSlide
+    from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
     slide = SyntheticSlide(SIDE, SIDE, mpp=0.5, seed=3)
     pyramid = folder / "pyramid.tif"

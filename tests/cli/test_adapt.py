@@ -11,7 +11,7 @@ import pytest
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.confirmations import confirmation_record
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 from tests.support.commands import assert_one_line
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import pytest
 
 from napari_fddm.core.protocols import Slide
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 
 @pytest.mark.parametrize(

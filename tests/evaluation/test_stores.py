@@ -16,7 +16,7 @@ from napari_fddm.evaluation.reading import ReadingSettings, read_label_input
 from napari_fddm.evaluation.slides import SlideSettings, evaluate_slide
 from napari_fddm.evaluation.summary import EvaluationSettings, evaluate_pairs
 from napari_fddm.interop import ngff
-from napari_fddm.slides.synthetic_uri import open_synthetic
+from napari_fddm.slides.synthetic.uri import open_synthetic
 from tests.support.stores import (
     CELLS,
     GEOMETRIES,

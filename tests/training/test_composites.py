@@ -11,7 +11,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.coarse import classify_window
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.synthetic import texture_sheet
+from napari_fddm.slides.synthetic.slide import texture_sheet
 from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.composites import Composer, Texture, read_textures, smooth_mask
 from napari_fddm.training.fold_heads import FoldHeads, LinearHead, tile_truth

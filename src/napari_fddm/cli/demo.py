@@ -77,7 +77,7 @@ def _points_off(rate: float | None, truth: float | None) -> float:
 
 def _truth_labels(store: AnalysisStore) -> npt.NDArray[np.uint8]:
     """Return the true labels on the label grid."""
-    from napari_fddm.slides.synthetic_uri import open_synthetic
+    from napari_fddm.slides.synthetic.uri import open_synthetic
 
     with closing(open_synthetic(DEMO_SLIDE)) as slide:
         return slide.truth_map(store.geometries.label)

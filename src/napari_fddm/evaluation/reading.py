@@ -187,7 +187,7 @@ def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
 
 
 def _read_synthetic(source: str) -> LabelInput:
-    from napari_fddm.slides.synthetic_uri import open_synthetic
+    from napari_fddm.slides.synthetic.uri import open_synthetic
 
     with closing(open_synthetic(source)) as slide:
         mpp = slide.mpp.value or 1.0

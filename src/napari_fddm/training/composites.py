@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.slides.synthetic import texture_sheet
+from napari_fddm.slides.synthetic.slide import texture_sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,7 +15,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA, Role
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.protocols import Slide
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides._cells import CellField, CellSpec, FlowField, cell_field
-from napari_fddm.slides._layout import FH, HC, IF, NC, NT, VT
-from napari_fddm.slides._noise import SampleGrid, gradient_noise, subseed, value_noise
-from napari_fddm.slides._stains import Dyes
+from napari_fddm.slides.synthetic.cells import CellField, CellSpec, FlowField, cell_field
+from napari_fddm.slides.synthetic.layout import FH, HC, IF, NC, NT, VT
+from napari_fddm.slides.synthetic.noise import SampleGrid, gradient_noise, subseed, value_noise
+from napari_fddm.slides.synthetic.stains import Dyes
 
 if TYPE_CHECKING:
     import numpy.typing as npt

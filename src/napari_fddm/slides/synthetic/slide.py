@@ -19,10 +19,10 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, MapGeometry, Mpp, Region
-from napari_fddm.slides._layout import TissueLayout
-from napari_fddm.slides._noise import SampleGrid, subseed
-from napari_fddm.slides._painting import Painter
 from napari_fddm.slides.extras import WithExtras
+from napari_fddm.slides.synthetic.layout import TissueLayout
+from napari_fddm.slides.synthetic.noise import SampleGrid, subseed
+from napari_fddm.slides.synthetic.painting import Painter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -285,7 +285,7 @@ class SyntheticSlide(WithExtras):
         SlideError
             If the slide was closed.
         """
-        from napari_fddm.slides._tiff_writing import write_pyramid
+        from napari_fddm.slides.synthetic.tiff_writing import write_pyramid
 
         self._require_open()
         count = len(self._levels) if levels is None else levels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides._noise import (
+from napari_fddm.slides.synthetic.noise import (
     LatticeAxis,
     SampleGrid,
     directions,

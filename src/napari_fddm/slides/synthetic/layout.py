@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import Window
-from napari_fddm.slides._noise import (
+from napari_fddm.slides.synthetic.noise import (
     SampleGrid,
     gradient_noise,
     lattice_hash,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides._noise import subseed
+from napari_fddm.slides.synthetic.noise import subseed
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.slides._layout import BG, TissueLayout
-from napari_fddm.slides._noise import (
+from napari_fddm.slides.synthetic.layout import BG, TissueLayout
+from napari_fddm.slides.synthetic.noise import (
     SampleGrid,
     gradient_noise,
     lattice_hash,
     subseed,
 )
-from napari_fddm.slides._stains import StainModel
-from napari_fddm.slides._textures import STRUCTURES, TEXTURES, Canvas
+from napari_fddm.slides.synthetic.stains import StainModel
+from napari_fddm.slides.synthetic.textures import STRUCTURES, TEXTURES, Canvas
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qsl
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.slides.synthetic import SyntheticSlide
+from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 SCHEME = "synthetic:"
 """How such names begin."""

@@ -1,0 +1,1 @@
+"""A drawn slide whose true classes are known at every pixel."""
