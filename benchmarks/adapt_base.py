@@ -23,11 +23,11 @@ from napari_fddm.models.device import choose_device
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.slides.opening import open_slide
+from napari_fddm.training.adapt.judging import Heads
+from napari_fddm.training.adapt.tile_cache import FeatureCache, TileFeatures, cache_key
+from napari_fddm.training.adapt.tile_features import feature_events
 from napari_fddm.training.composites import LABEL_CLASSES
-from napari_fddm.training.feature_cache import FeatureCache, TileFeatures, cache_key
 from napari_fddm.training.from_rows import drained
-from napari_fddm.training.judging import Heads
-from napari_fddm.training.tile_features import feature_events
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 DATA = Path(os.environ.get("NAPARI_FDDM_DATA", BESIDE))

@@ -30,12 +30,12 @@ from benchmarks.adapt_base import (
 )
 from benchmarks.adapt_strokes import simulated_strokes
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, StrokeCounts
+from napari_fddm.training.adapt.head_learning import Learned, learn_events
+from napari_fddm.training.adapt.judging import Heads, cell_inputs, predict, tile_inputs
+from napari_fddm.training.adapt.samples import PaintedSamples, painted_samples
 from napari_fddm.training.from_rows import drained
-from napari_fddm.training.guidance import NotEnoughStrokesError, StrokeCounts
-from napari_fddm.training.judging import Heads, cell_inputs, predict, tile_inputs
-from napari_fddm.training.learning import Learned, learn_events
 from napari_fddm.training.reference import REFERENCE_TILES, choose_reference
-from napari_fddm.training.samples import PaintedSamples, painted_samples
 from napari_fddm.training.scores import balanced_accuracy, confusion
 
 TESTED = ("Case-3", "Case-48")

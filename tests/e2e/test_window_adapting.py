@@ -12,7 +12,7 @@ from napari_fddm.models.registry import adapters_folder
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.training.adapters import list_adapters
+from napari_fddm.training.adapt.models import list_adapters
 from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]

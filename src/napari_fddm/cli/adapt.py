@@ -69,7 +69,7 @@ def adapt(
 
 def print_adapters() -> None:
     """Print the adapted models, one a line."""
-    from napari_fddm.training.adapters import list_adapters
+    from napari_fddm.training.adapt.models import list_adapters
 
     for adapter in list_adapters():
         typer.echo(adapter.in_words)
@@ -77,7 +77,7 @@ def print_adapters() -> None:
 
 def export_model(name: str, destination: Path, *, quiet: bool) -> None:
     """Write an adapted model as a whole folder."""
-    from napari_fddm.training.adapters import export_adapter, find_adapter
+    from napari_fddm.training.adapt.models import export_adapter, find_adapter
 
     export_adapter(find_adapter(name), destination)
     if not quiet:
@@ -106,7 +106,7 @@ def learn(
     """
     from napari_fddm.cli.progress import drain
     from napari_fddm.core.config import load_config
-    from napari_fddm.training.guidance import count_strokes
+    from napari_fddm.training.adapt.guidance import count_strokes
 
     config = load_config(device=device, batch_size=batch_size)
     strokes = count_strokes(store)
@@ -114,7 +114,7 @@ def learn(
         typer.echo(f"strokes at {strokes.in_words}", err=True)
     strokes.require_enough()
     from napari_fddm.models.bundle import load_model
-    from napari_fddm.training.adapt import adapt_events
+    from napari_fddm.training.adapt.learn import adapt_events
 
     with _open_slide_of(store, slide_name, mpp) as opened:
         run = adapt_events(

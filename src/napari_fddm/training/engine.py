@@ -22,7 +22,7 @@ def adapting(
     slide: Slide, model: LoadedModel, request: AdaptRequest
 ) -> Generator[Any, None, dict[str, Any]]:
     """Do what a request asks for; returns `AdaptResult.to_json`."""
-    from napari_fddm.training.adapt import adapt_events
+    from napari_fddm.training.adapt.learn import adapt_events
 
     result = yield from adapt_events(
         slide,

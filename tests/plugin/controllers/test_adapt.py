@@ -15,7 +15,7 @@ from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.plugin.document.prepared import Prepared
-from napari_fddm.training.guidance import NotEnoughStrokesError
+from napari_fddm.training.adapt.guidance import NotEnoughStrokesError
 from tests.support.models import write_tiny_model
 from tests.support.stores import every_tile, refine_all, write_tiles
 

@@ -70,7 +70,7 @@ class PreloadRequest:
 
 @dataclass(frozen=True, slots=True)
 class AdaptRequest:
-    """Learn from the strokes of an analysis; see `training.adapt.adapt_events`.
+    """Learn from the strokes of an analysis; see `training.adapt.learn.adapt_events`.
 
     Attributes
     ----------

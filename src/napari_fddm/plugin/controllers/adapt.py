@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.training.guidance import StrokeCounts
+    from napari_fddm.training.adapt.guidance import StrokeCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +326,8 @@ def _flushed(analysis: Analysis) -> None:
 
 
 def _count(analysis: Analysis) -> _Asked:
-    from napari_fddm.training.adapters import free_name
-    from napari_fddm.training.guidance import count_strokes
+    from napari_fddm.training.adapt.guidance import count_strokes
+    from napari_fddm.training.adapt.models import free_name
 
     _flushed(analysis)
     return _Asked(count_strokes(analysis.store_path), free_name())

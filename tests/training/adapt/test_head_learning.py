@@ -9,10 +9,10 @@ from torch import nn
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.models.classifier import build_head
-from napari_fddm.training.adapt_events import Verdict
-from napari_fddm.training.feature_cache import TileFeatures
-from napari_fddm.training.head_fitting import Examples, HeadFitting, fit_head
-from napari_fddm.training.judging import (
+from napari_fddm.training.adapt.events import Verdict
+from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
+from napari_fddm.training.adapt.head_learning import learn_events
+from napari_fddm.training.adapt.judging import (
     Heads,
     assign_folds,
     balanced_accuracy,
@@ -20,9 +20,9 @@ from napari_fddm.training.judging import (
     predict,
     tile_inputs,
 )
-from napari_fddm.training.judging import Unpainted as Places
-from napari_fddm.training.learning import learn_events
-from napari_fddm.training.samples import PaintedSamples, Samples
+from napari_fddm.training.adapt.judging import Unpainted as Places
+from napari_fddm.training.adapt.samples import PaintedSamples, Samples
+from napari_fddm.training.adapt.tile_cache import TileFeatures
 from tests.support.runs import drain
 
 WIDTH = 16
@@ -154,7 +154,7 @@ def test_no_site_is_judged_by_heads_that_learned_from_it(wrong, monkeypatch):
         learned_from.append(set(kept.cells.site.tolist()) | set(kept.tiles.site.tolist()))
         return heads
 
-    monkeypatch.setattr("napari_fddm.training.judging.fit_heads", spy)
+    monkeypatch.setattr("napari_fddm.training.adapt.judging.fit_heads", spy)
     nothing = Places(np.zeros((0, WIDTH), np.float16), np.zeros((0, WIDTH), np.float16))
     _, (tiles, cells) = drain(held_out_events(wrong, samples, features, nothing, HeadFitting()))
     everything = set(range(1, 11))

@@ -13,8 +13,8 @@ from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
-from napari_fddm.training.adapt_events import STAGE_FEATURES
-from napari_fddm.training.feature_cache import TileFeatures
+from napari_fddm.training.adapt.events import STAGE_FEATURES
+from napari_fddm.training.adapt.tile_cache import TileFeatures
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.training.adapt_events import AdaptEvent
-    from napari_fddm.training.feature_cache import FeatureCache
+    from napari_fddm.training.adapt.events import AdaptEvent
+    from napari_fddm.training.adapt.tile_cache import FeatureCache
 
 
 def feature_events(

@@ -9,7 +9,7 @@ from napari_fddm.core.events import Progressed, StageDone, StageStarted
 
 STAGE_FEATURES, STAGE_JUDGE, STAGE_LEARN = "features", "judge", "learn"
 AdaptEvent = StageStarted | Progressed | StageDone
-"""What `training.adapt.adapt_events` yields."""
+"""What `training.adapt.learn.adapt_events` yields."""
 
 
 @dataclass(frozen=True, slots=True)

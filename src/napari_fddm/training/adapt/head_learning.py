@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.events import Progressed, StageDone, StageStarted
-from napari_fddm.training.adapt_events import STAGE_JUDGE, STAGE_LEARN, Verdict
-from napari_fddm.training.guidance import LEAST_SITES_PER_CLASS
-from napari_fddm.training.head_fitting import HeadFitting
-from napari_fddm.training.judging import (
+from napari_fddm.training.adapt.events import STAGE_JUDGE, STAGE_LEARN, Verdict
+from napari_fddm.training.adapt.guidance import LEAST_SITES_PER_CLASS
+from napari_fddm.training.adapt.head_fitting import HeadFitting
+from napari_fddm.training.adapt.judging import (
     Heads,
     Unpainted,
     assign_folds,
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.classes import ClassTable
-    from napari_fddm.training.adapt_events import AdaptEvent
-    from napari_fddm.training.judging import Features
-    from napari_fddm.training.samples import PaintedSamples
+    from napari_fddm.training.adapt.events import AdaptEvent
+    from napari_fddm.training.adapt.judging import Features
+    from napari_fddm.training.adapt.samples import PaintedSamples
 
 
 @dataclass(frozen=True, slots=True, eq=False)

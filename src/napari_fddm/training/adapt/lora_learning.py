@@ -22,12 +22,10 @@ from napari_fddm.models.classifier import TileLogits
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
 from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
-from napari_fddm.training.adapt_events import STAGE_FEATURES, STAGE_LEARN, Verdict
-from napari_fddm.training.augmentation import Augmentation, augment
-from napari_fddm.training.feature_cache import TileFeatures
-from napari_fddm.training.guidance import StrokeCounts
-from napari_fddm.training.head_fitting import HeadFitting
-from napari_fddm.training.judging import (
+from napari_fddm.training.adapt.events import STAGE_FEATURES, STAGE_LEARN, Verdict
+from napari_fddm.training.adapt.guidance import StrokeCounts
+from napari_fddm.training.adapt.head_fitting import HeadFitting
+from napari_fddm.training.adapt.judging import (
     Heads,
     Unpainted,
     assign_folds,
@@ -35,8 +33,10 @@ from napari_fddm.training.judging import (
     fit_heads,
     model_heads,
 )
+from napari_fddm.training.adapt.samples import PaintedSamples
+from napari_fddm.training.adapt.tile_cache import TileFeatures
+from napari_fddm.training.augmentation import Augmentation, augment
 from napari_fddm.training.loop import learning_rate_factor
-from napari_fddm.training.samples import PaintedSamples
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.training.adapt_events import AdaptEvent
+    from napari_fddm.training.adapt.events import AdaptEvent
 
     Index = tuple[int, int]
     Pixels = dict[Index, npt.NDArray[np.uint8]]

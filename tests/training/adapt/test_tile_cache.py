@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.training.feature_cache import FeatureCache, TileFeatures, cache_folder, cache_key
+from napari_fddm.training.adapt.tile_cache import (
+    FeatureCache,
+    TileFeatures,
+    cache_folder,
+    cache_key,
+)
 
 SLIDE = {"fingerprint": "abc", "mpp": 0.5}
 MODEL = {

@@ -12,8 +12,8 @@ from torch import nn
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.events import Progressed
 from napari_fddm.models.classifier import TileClassifier
-from napari_fddm.training.adapt_events import STAGE_JUDGE
-from napari_fddm.training.head_fitting import Examples, HeadFitting, fit_head
+from napari_fddm.training.adapt.events import STAGE_JUDGE
+from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.training.feature_cache import TileFeatures
-    from napari_fddm.training.samples import PaintedSamples, Samples
+    from napari_fddm.training.adapt.samples import PaintedSamples, Samples
+    from napari_fddm.training.adapt.tile_cache import TileFeatures
 
     Index = tuple[int, int]
     Features = Mapping[Index, TileFeatures]

@@ -19,12 +19,12 @@ from napari_fddm.pipeline.run import model_cards
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.training import adapt as adapt_module
-from napari_fddm.training.adapt import adapt_events
-from napari_fddm.training.adapt_events import Verdict
-from napari_fddm.training.adapters import export_adapter, find_adapter, free_name, list_adapters
-from napari_fddm.training.feature_cache import cache_folder
-from napari_fddm.training.guidance import NotEnoughStrokesError, count_strokes
+from napari_fddm.training.adapt import learn as adapt_module
+from napari_fddm.training.adapt.events import Verdict
+from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, count_strokes
+from napari_fddm.training.adapt.learn import adapt_events
+from napari_fddm.training.adapt.models import export_adapter, find_adapter, free_name, list_adapters
+from napari_fddm.training.adapt.tile_cache import cache_folder
 from tests.support.adapting import (
     BLOCKS,
     CONFIG,
@@ -143,7 +143,7 @@ def test_too_few_places_are_refused_with_advice(store, model):
 def test_what_is_not_better_is_not_kept(store, model, monkeypatch):
     paint_blocks(store, ALL_BUT_ONE)
     monkeypatch.setattr(
-        "napari_fddm.training.judging.fit_heads", lambda heads, *_: heads
+        "napari_fddm.training.adapt.judging.fit_heads", lambda heads, *_: heads
     )  # learns nothing
     _, result = learn(store, model)
     assert result.folder is None
@@ -258,7 +258,7 @@ def test_nothing_is_left_of_an_adapter_that_could_not_be_written(store, model, m
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_fddm.training.adapters.write_card", full)
+    monkeypatch.setattr("napari_fddm.training.adapt.models.write_card", full)
     with pytest.raises(StoreError, match="No space left"):
         learn(store, model)
     assert not list(adapters_folder().glob("*"))

@@ -15,22 +15,22 @@ from napari_fddm.models.bundle import ADAPTER_FILE, HEADS_FILE
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.slides.mpp import require_mpp
-from napari_fddm.training.adapters import check_name, save_adapter
-from napari_fddm.training.feature_cache import FeatureCache, cache_folder, cache_key
-from napari_fddm.training.guidance import StrokeCounts
-from napari_fddm.training.judging import model_heads
-from napari_fddm.training.learning import learn_events
+from napari_fddm.training.adapt.guidance import StrokeCounts
+from napari_fddm.training.adapt.head_learning import learn_events
+from napari_fddm.training.adapt.judging import model_heads
+from napari_fddm.training.adapt.models import check_name, save_adapter
+from napari_fddm.training.adapt.samples import painted_samples
+from napari_fddm.training.adapt.tile_cache import FeatureCache, cache_folder, cache_key
+from napari_fddm.training.adapt.tile_features import feature_events
 from napari_fddm.training.reference import choose_reference
-from napari_fddm.training.samples import painted_samples
-from napari_fddm.training.tile_features import feature_events
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.training.adapt_events import AdaptEvent, Verdict
-    from napari_fddm.training.samples import PaintedSamples
+    from napari_fddm.training.adapt.events import AdaptEvent, Verdict
+    from napari_fddm.training.adapt.samples import PaintedSamples
 
 SYNTHETIC = "synthetic"
 """Backend of slides whose classes are drawn, not real tissue."""
@@ -128,7 +128,7 @@ def adapt_events(
     strokes = StrokeCounts.of(samples, OSTEOSARCOMA)
     strokes.require_enough()
     if lora:
-        from napari_fddm.training.lora_learning import learn_lora_events
+        from napari_fddm.training.adapt.lora_learning import learn_lora_events
 
         learned = yield from learn_lora_events(
             slide, grid, samples, choose_reference(analyzed, samples.touched_tiles()), model

@@ -9,13 +9,13 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import read_strokes
-from napari_fddm.training.samples import painted_samples
+from napari_fddm.training.adapt.samples import painted_samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fddm.core.classes import ClassTable
-    from napari_fddm.training.samples import PaintedSamples
+    from napari_fddm.training.adapt.samples import PaintedSamples
 
 LEAST_SITES = 6
 """Fewer say too little of a patient to judge whether learning helped (ALGORITHM H.11)."""

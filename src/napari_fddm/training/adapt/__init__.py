@@ -1,0 +1,1 @@
+"""Learning from a pathologist's corrections."""
