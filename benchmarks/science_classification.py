@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.science_classification_table import COLOR, write_page
 from napari_fddm.core.cards import CARD_NAME, read_card
-from napari_fddm.training.composites import read_textures
+from napari_fddm.training.data.patches import PatchSettings
+from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.from_rows import train_on_rows
 from napari_fddm.training.held_out import held_out_groups, real_rows
 from napari_fddm.training.loop import LoopSettings
-from napari_fddm.training.patches import PatchSettings
 from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.step_log import RunLog
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_fddm.core.cards import ModelCard
-    from napari_fddm.training.composites import Texture
+    from napari_fddm.training.data.textures import Texture
 
 WEIGHTS = Path("weights", "vit_small_patch14_dinov2_fp16.safetensors")
 HEADS = LoopSettings(steps=300, batch_size=32, lr=1e-3)

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from napari_fddm.training.composite_regions import build_composites, texture_folds
-from napari_fddm.training.composites import read_textures
+from napari_fddm.training.data.stains import SEEN, SHIFTED
+from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.default import COMPOSITES, EMBEDDING, HELD_OUT, MAP_SEEDS
 from napari_fddm.training.image_regions import ImageSource, embedded_images, out_of_fold
 from napari_fddm.training.region_data import (
@@ -22,7 +23,6 @@ from napari_fddm.training.region_data import (
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.stains import SEEN, SHIFTED
 from napari_fddm.training.synthetic_regions import synthetic_regions
 
 if TYPE_CHECKING:

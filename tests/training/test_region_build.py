@@ -7,9 +7,9 @@ import pytest
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.datasets import build_dataset, open_dataset
-from napari_fddm.training.manifest import read_manifest
-from napari_fddm.training.patches import PatchSettings, RegionSettings
+from napari_fddm.training.data.datasets import build_dataset, open_dataset
+from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data.patches import PatchSettings, RegionSettings
 from napari_fddm.training.region_build import build_from_dataset
 from napari_fddm.training.region_data import read_regions
 

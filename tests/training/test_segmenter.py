@@ -13,13 +13,13 @@ from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError, WeightsError
 from napari_fddm.models.bundle import load_model
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
-from napari_fddm.training.datasets import build_dataset
+from napari_fddm.training.data.datasets import build_dataset
+from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data.patches import RegionSettings
+from napari_fddm.training.data.splits import split_manifest
 from napari_fddm.training.loop import LoopSettings
-from napari_fddm.training.manifest import read_manifest
-from napari_fddm.training.patches import RegionSettings
 from napari_fddm.training.scores import mean_iou
 from napari_fddm.training.segmenter import SegmenterSettings, train_segmenter
-from napari_fddm.training.splits import split_manifest
 from tests.support.training import drained, tile_dataset, write_rows
 
 HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.class_names import ClassNames
-    from napari_fddm.training.datasets import Progress
-    from napari_fddm.training.manifest import Manifest
+    from napari_fddm.training.data.datasets import Progress
+    from napari_fddm.training.data.manifest import Manifest
 
 app = typer.Typer(
     name="dataset", help="Build what models learn from, and count it.", no_args_is_help=True
@@ -46,7 +46,7 @@ def tcia(
     table: Annotated[Path | None, typer.Option(help="ML_Features_1144.csv.")] = None,
 ) -> None:
     """Write a manifest of the public TCIA collection Osteosarcoma-Tumor-Assessment."""
-    from napari_fddm.training.tcia import read_collection, write_collection
+    from napari_fddm.training.data.tcia import read_collection, write_collection
 
     found = read_collection(folder, table)
     write_collection(found, out)
@@ -70,8 +70,8 @@ def counts(
     hold_out: HoldOutOption = None,
 ) -> None:
     """Print the tiles per class and split of a manifest, or the samples of a dataset."""
-    from napari_fddm.training.counts import ClassCounts
-    from napari_fddm.training.datasets import INDEX, open_dataset
+    from napari_fddm.training.data.counts import ClassCounts
+    from napari_fddm.training.data.datasets import INDEX, open_dataset
 
     if (manifest / INDEX).is_file():
         typer.echo(open_dataset(manifest).counts().to_text())
@@ -111,8 +111,8 @@ def build(
 ) -> None:
     """Cut patches or regions; stopped at any moment, the same command goes on."""
     from napari_fddm.core.errors import DataError
-    from napari_fddm.training.datasets import build_dataset
-    from napari_fddm.training.patches import PatchSettings, RegionSettings
+    from napari_fddm.training.data.datasets import build_dataset
+    from napari_fddm.training.data.patches import PatchSettings, RegionSettings
 
     settings: PatchSettings | RegionSettings
     if kind == "patches":
@@ -146,8 +146,8 @@ def divide(
     hold_out: list[str] | None,
 ) -> Manifest:
     """Read a manifest and split it as the options say."""
-    from napari_fddm.training.manifest import read_manifest
-    from napari_fddm.training.splits import split_manifest
+    from napari_fddm.training.data.manifest import read_manifest
+    from napari_fddm.training.data.splits import split_manifest
 
     return split_manifest(
         read_manifest(path, names),

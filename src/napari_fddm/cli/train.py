@@ -95,11 +95,11 @@ def classifier(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train stage 1; stopped at any moment, the same command goes on to the same end."""
-    from napari_fddm.training.augmentation import Augmentation
-    from napari_fddm.training.datasets import INDEX, build_dataset, open_dataset
+    from napari_fddm.training.data.augmentation import Augmentation
+    from napari_fddm.training.data.datasets import INDEX, build_dataset, open_dataset
+    from napari_fddm.training.data.patches import PatchSettings
     from napari_fddm.training.loop import LoopSettings
     from napari_fddm.training.model_folder import backbone_note
-    from napari_fddm.training.patches import PatchSettings
     from napari_fddm.training.stage1 import WORK, Stage1Settings, train_stage1
 
     loop = LoopSettings(
@@ -172,8 +172,8 @@ def segmenter(
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a baseline that segments; needs the extra "baselines"."""
-    from napari_fddm.training.augmentation import Augmentation
-    from napari_fddm.training.datasets import open_dataset
+    from napari_fddm.training.data.augmentation import Augmentation
+    from napari_fddm.training.data.datasets import open_dataset
     from napari_fddm.training.loop import LoopSettings
     from napari_fddm.training.segmenter import SegmenterSettings, train_segmenter
 

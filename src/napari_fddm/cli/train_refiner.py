@@ -121,7 +121,7 @@ def build_regions(
     loaded = load_model(model, device)
     say = partial(_say, quiet)
     if dataset is not None:
-        from napari_fddm.training.datasets import open_dataset
+        from napari_fddm.training.data.datasets import open_dataset
         from napari_fddm.training.region_build import build_from_dataset
 
         mpp, name = loaded.card.analysis_mpp, loaded.card.id
@@ -131,7 +131,7 @@ def build_regions(
         say(f"region dataset: {out}")
         return
     if textures is None:
-        from napari_fddm.training.stains import SEEN
+        from napari_fddm.training.data.stains import SEEN
         from napari_fddm.training.synthetic_regions import synthetic_regions
 
         seeds = range(seed, seed + slides)
@@ -141,7 +141,7 @@ def build_regions(
         say(f"region dataset: {out}")
         return
     from napari_fddm.training.composite_regions import build_composites, texture_folds
-    from napari_fddm.training.composites import read_textures
+    from napari_fddm.training.data.textures import read_textures
 
     folds = texture_folds(read_textures(textures), held_out)
     width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]

@@ -10,7 +10,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import CELL_PX
-from napari_fddm.training.composites import COMPOSITE_MPP, Composer, Texture
+from napari_fddm.training.data.textures import COMPOSITE_MPP, Composer, Texture
 from napari_fddm.training.image_regions import ImageSource, embedded_images, out_of_fold
 from napari_fddm.training.region_data import RegionSet, write_region_set, write_region_slide
 

@@ -28,23 +28,23 @@ from napari_fddm.core.cards import (
 )
 from napari_fddm.models.bundle import load_model
 from napari_fddm.training.composite_regions import build_composites, texture_folds
-from napari_fddm.training.composites import read_textures
+from napari_fddm.training.data.patches import PatchSettings
+from napari_fddm.training.data.stains import SEEN
+from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.from_rows import train_on_rows
 from napari_fddm.training.held_out import Row, held_out_groups, pooled, real_rows
 from napari_fddm.training.loop import LoopSettings
-from napari_fddm.training.patches import PatchSettings
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import train_refiner_model
 from napari_fddm.training.stage1 import Stage1Settings
-from napari_fddm.training.stains import SEEN
 from napari_fddm.training.synthetic_data import SLIDE_MPP, SLIDE_PX
 from napari_fddm.training.synthetic_regions import synthetic_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_fddm.training.composites import Texture
+    from napari_fddm.training.data.textures import Texture
 
 log = logging.getLogger(__name__)
 

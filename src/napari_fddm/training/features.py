@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_fddm.models.classifier import TileFeatures
-from napari_fddm.training.datasets import Progress
+from napari_fddm.training.data.datasets import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.datasets import Dataset, Part
+    from napari_fddm.training.data.datasets import Dataset, Part
 
 KINDS = ("pooled", "cells", "radiomics")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.class_names import ClassNames
-from napari_fddm.training.datasets import build_dataset
-from napari_fddm.training.manifest import read_manifest, write_manifest
-from napari_fddm.training.splits import split_manifest
+from napari_fddm.training.data.datasets import build_dataset
+from napari_fddm.training.data.manifest import read_manifest, write_manifest
+from napari_fddm.training.data.splits import split_manifest
 from napari_fddm.training.stage1 import train_stage1
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fddm.core.cards import ModelCard
+    from napari_fddm.training.data.patches import PatchSettings
     from napari_fddm.training.held_out import Row
-    from napari_fddm.training.patches import PatchSettings
     from napari_fddm.training.stage1 import Stage1Settings
 
 COLUMNS = ("slide", "mask", "tile", "label", "case", "split")

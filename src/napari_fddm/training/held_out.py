@@ -13,7 +13,7 @@ from napari_fddm.training.scores import scores_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_fddm.training.composites import Texture
+    from napari_fddm.training.data.textures import Texture
 
 Row = dict[str, object]
 """Of a manifest."""

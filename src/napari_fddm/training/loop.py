@@ -19,7 +19,7 @@ import torch
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.datasets import Progress
+from napari_fddm.training.data.datasets import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -13,7 +13,7 @@ from napari_fddm.models.hub import BACKBONE_NAME, HubSource, backbones_folder
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import find_file, sha256_of
-from napari_fddm.training.manifest import SPLITS, SYNTHETIC
+from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.training.architectures import Architecture
-    from napari_fddm.training.datasets import Dataset
+    from napari_fddm.training.data.datasets import Dataset
 
 LIMITS = (
     "Research use only; never for a diagnosis. Knows the cases it was trained on; what it "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fddm.pipeline.stage1.classify import Classifies
-    from napari_fddm.training.datasets import Dataset
+    from napari_fddm.training.data.datasets import Dataset
 
 TRAINED_ON = "train"
 """The split whose cases stage 1 was trained on."""

@@ -20,11 +20,11 @@ from napari_fddm.models.device import choose_device
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.training.augmentation import Augmentation, augment
+from napari_fddm.training.data.augmentation import Augmentation, augment
+from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
+from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.loop import LoopSettings, run_loop
-from napari_fddm.training.manifest import SPLITS, SYNTHETIC
 from napari_fddm.training.model_folder import LIMITS
-from napari_fddm.training.sampling import Sampler
 from napari_fddm.training.scores import confusion, mean_iou
 from napari_fddm.training.step_log import RunLog
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.datasets import Dataset, Progress
+    from napari_fddm.training.data.datasets import Dataset, Progress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
 """The paper's names of its baselines."""

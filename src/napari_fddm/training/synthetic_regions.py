@@ -15,6 +15,7 @@ from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TileGrid
 from napari_fddm.pipeline.coarse import classify_window
 from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.training.data.stains import StainRange, restained
 from napari_fddm.training.region_data import (
     RegionMeta,
     RegionSet,
@@ -24,7 +25,6 @@ from napari_fddm.training.region_data import (
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.stains import StainRange, restained
 from napari_fddm.training.synthetic_data import (
     SLIDE_MPP,
     SLIDE_PX,

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_fddm.diffusion.losses import segmentation_loss
-from napari_fddm.training.augmentation import Augmentation, augment
+from napari_fddm.training.data.augmentation import Augmentation, augment
 from napari_fddm.training.scores import balanced_accuracy, confusion
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from napari_fddm.models.classifier import TileClassifier, TileFeatures, TileLogits
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.models.hierarchy import HierarchicalLoss
-    from napari_fddm.training.datasets import Dataset
+    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data.sampling import Sampler
     from napari_fddm.training.features import FeatureCache
-    from napari_fddm.training.sampling import Sampler
 
     Indices = npt.NDArray[np.int64]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.datasets import Dataset
+    from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.tasks import PatchTask
 
     Indices = npt.NDArray[np.int64]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fddm.training.augmentation import HEMATOXYLIN_EOSIN, Augmentation, augment, restain
 from napari_fddm.training.baseline import fit_softmax, predict_by_color
-from napari_fddm.training.sampling import Sampler
+from napari_fddm.training.data.augmentation import HEMATOXYLIN_EOSIN, Augmentation, augment, restain
+from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.scores import balanced_accuracy, confusion, scores_by_case
 
 NO_STAIN = Augmentation(stain_scale=0, stain_shift=0)

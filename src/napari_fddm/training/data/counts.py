@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.manifest import SPLITS
+from napari_fddm.training.data.manifest import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

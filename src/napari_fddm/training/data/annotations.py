@@ -17,8 +17,8 @@ from napari_fddm.interop.geojson import OutlineFile, read_outlines
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import CORRECTED, is_our_store
 from napari_fddm.slides.synthetic.slide import SyntheticSlide
-from napari_fddm.training.manifest import TRUTH
-from napari_fddm.training.splits import image_key
+from napari_fddm.training.data.manifest import TRUTH
+from napari_fddm.training.data.splits import image_key
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,11 +13,11 @@ from napari_fddm.pipeline.coarse import classify_window
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.synthetic.slide import texture_sheet
 from napari_fddm.training.composite_regions import build_composites, texture_folds
-from napari_fddm.training.composites import Composer, Texture, read_textures, smooth_mask
+from napari_fddm.training.data.stains import SHIFTED, restained
+from napari_fddm.training.data.textures import Composer, Texture, read_textures, smooth_mask
 from napari_fddm.training.fold_heads import FoldHeads, LinearHead, tile_truth
 from napari_fddm.training.image_regions import cell_truth
 from napari_fddm.training.region_data import read_regions
-from napari_fddm.training.stains import SHIFTED, restained
 
 
 @pytest.fixture

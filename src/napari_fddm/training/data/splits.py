@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.manifest import SYNTHETIC
+from napari_fddm.training.data.manifest import SYNTHETIC
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_fddm.training.manifest import Manifest, Source
+    from napari_fddm.training.data.manifest import Manifest, Source
 
 _HASHED_BYTES = 1 << 20
 """Of a file beyond `_WHOLE_BYTES`: at its start, its middle and its end."""

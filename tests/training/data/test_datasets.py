@@ -10,18 +10,18 @@ from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.training import datasets
-from napari_fddm.training.datasets import build_dataset, open_dataset
-from napari_fddm.training.manifest import read_manifest
-from napari_fddm.training.patches import (
+from napari_fddm.training.data import datasets
+from napari_fddm.training.data.datasets import build_dataset, open_dataset
+from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data.patches import (
     PatchSettings,
     RegionSettings,
     cell_majority,
     dominant,
     tissue_share,
 )
-from napari_fddm.training.splits import split_manifest
-from napari_fddm.training.tcia import case_of, read_collection, write_collection
+from napari_fddm.training.data.splits import split_manifest
+from napari_fddm.training.data.tcia import case_of, read_collection, write_collection
 from tests.support.training import drained, tile_dataset, write_rows, write_tile
 
 NAMES = ClassNames()

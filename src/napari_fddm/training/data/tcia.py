@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.class_names import plain
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.manifest import write_manifest
+from napari_fddm.training.data.manifest import write_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ import pytest
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.counts import ClassCounts
-from napari_fddm.training.manifest import read_manifest
-from napari_fddm.training.splits import leave_one_case_out, split_manifest
+from napari_fddm.training.data.counts import ClassCounts
+from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data.splits import leave_one_case_out, split_manifest
 from tests.support.training import write_rows, write_tile, write_tiles
 
 

@@ -13,7 +13,7 @@ from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.training.annotations import open_annotation
+from napari_fddm.training.data.annotations import open_annotation
 from tests.support import stores
 
 NAMES = ClassNames()

@@ -15,7 +15,7 @@ from napari_fddm.core.tiling import ANALYSIS_MPP, CELLS_PER_TILE, TILE_PX, TileG
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.training.annotations import open_annotation
+from napari_fddm.training.data.annotations import open_annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.class_names import ClassNames
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.training.manifest import Source
+    from napari_fddm.training.data.manifest import Source
 
     Labels = npt.NDArray[np.uint8]
 

@@ -23,14 +23,14 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
 from napari_fddm.interop.files import write_json
-from napari_fddm.training.counts import ClassCounts
-from napari_fddm.training.patches import (
+from napari_fddm.training.data.counts import ClassCounts
+from napari_fddm.training.data.patches import (
     PatchSettings,
     RegionSettings,
     samples_of,
     settings_record,
 )
-from napari_fddm.training.splits import image_key
+from napari_fddm.training.data.splits import image_key
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.class_names import ClassNames
-    from napari_fddm.training.manifest import Manifest, Source
-    from napari_fddm.training.patches import Sample
+    from napari_fddm.training.data.manifest import Manifest, Source
+    from napari_fddm.training.data.patches import Sample
 
 INDEX = "dataset.json"
 VERSION = 1

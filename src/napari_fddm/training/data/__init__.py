@@ -1,0 +1,1 @@
+"""What a model learns from: manifests, annotations, patches, splits."""
