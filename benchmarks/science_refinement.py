@@ -27,6 +27,7 @@ from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline.controls import CONTROLS, find_method
 from napari_fddm.training.default import REFINER, REFINER_NETWORK
+from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import (
@@ -35,7 +36,6 @@ from napari_fddm.training.refiner_model import (
     train_refiner_model,
 )
 from napari_fddm.training.region_batches import SOURCES, measured_moments
-from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -27,7 +27,7 @@ from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline.stage2.refiner import Refiner
 from napari_fddm.training.data.stains import SHIFTED
-from napari_fddm.training.step_log import RunLog
+from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.synthetic_regions import synthetic_regions
 
 if TYPE_CHECKING:

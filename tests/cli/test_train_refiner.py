@@ -16,6 +16,7 @@ from napari_fddm.core.cards import read_card
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.weights import check_files
+from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.region_data import (
     RegionMeta,
     RegionSet,
@@ -24,7 +25,6 @@ from napari_fddm.training.region_data import (
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.step_log import RunLog
 from tests.support.commands import SLIDE, assert_one_line
 from tests.support.models import write_tiny_model
 from tests.support.regions import blocky_slide

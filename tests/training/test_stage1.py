@@ -14,7 +14,7 @@ from napari_fddm.models.classifier import TileLogits, build_backbone
 from napari_fddm.models.weights import tensors_sha256
 from napari_fddm.training import architectures
 from napari_fddm.training.architectures import Architecture, find_architecture, load_backbone
-from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.loop.training_loop import LoopSettings
 from napari_fddm.training.stage1 import Stage1Settings, train_stage1
 from napari_fddm.training.tasks import HeadLoss
 from tests.support.training import drained, tile_dataset

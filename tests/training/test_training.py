@@ -10,8 +10,8 @@ import torch
 from benchmarks import adapt_tiles
 
 from napari_fddm.models.device import ComputeDevice
-from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.loop import learning_rate_factor
+from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from napari_fddm.training.loop.training_loop import learning_rate_factor
 from napari_fddm.training.synthetic_data import block_majority
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")

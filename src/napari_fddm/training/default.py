@@ -33,7 +33,7 @@ from napari_fddm.training.data.stains import SEEN
 from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.from_rows import train_on_rows
 from napari_fddm.training.held_out import Row, held_out_groups, pooled, real_rows
-from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.loop.training_loop import LoopSettings
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import train_refiner_model

@@ -19,11 +19,11 @@ import torch
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.diffusion.losses import one_hot
-from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.loop import learning_rate_factor
+from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.training_loop import learning_rate_factor
 from napari_fddm.training.recipes import RECIPES, Recipe
 from napari_fddm.training.region_batches import random_regions
-from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

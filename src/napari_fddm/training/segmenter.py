@@ -23,10 +23,10 @@ from napari_fddm.models.weights import sha256_of
 from napari_fddm.training.data.augmentation import Augmentation, augment
 from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
 from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.loop import LoopSettings, run_loop
+from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
 from napari_fddm.training.model_folder import LIMITS
 from napari_fddm.training.scores import confusion, mean_iou
-from napari_fddm.training.step_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Generator

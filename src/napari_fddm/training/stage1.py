@@ -21,9 +21,9 @@ from napari_fddm.training.continuing import architecture_of, base_sha256, contin
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.features import build_features
-from napari_fddm.training.loop import LoopResult, LoopSettings, run_loop
+from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.training_loop import LoopResult, LoopSettings, run_loop
 from napari_fddm.training.model_folder import Trained, write_model
-from napari_fddm.training.step_log import RunLog
 from napari_fddm.training.tasks import FeatureTask, HeadLoss, PatchTask
 from napari_fddm.training.validation import measure
 

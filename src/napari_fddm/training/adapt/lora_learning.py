@@ -36,7 +36,7 @@ from napari_fddm.training.adapt.judging import (
 from napari_fddm.training.adapt.samples import PaintedSamples
 from napari_fddm.training.adapt.tile_cache import TileFeatures
 from napari_fddm.training.data.augmentation import Augmentation, augment
-from napari_fddm.training.loop import learning_rate_factor
+from napari_fddm.training.loop.training_loop import learning_rate_factor
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

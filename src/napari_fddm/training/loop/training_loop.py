@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.training.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.data.datasets import Progress
+from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.step_log import RunLog
+    from napari_fddm.training.loop.run_log import RunLog
 
 LOG_EVERY = 10
 MAX_GRADIENT_NORM = 1.0

@@ -11,9 +11,9 @@ from torch import nn
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.models.device import ComputeDevice
-from napari_fddm.training import loop
-from napari_fddm.training.loop import LoopSettings, run_loop
-from napari_fddm.training.step_log import RunLog
+from napari_fddm.training.loop import training_loop
+from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
 from tests.support.training import drained
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
@@ -82,7 +82,7 @@ def test_the_seconds_of_a_killed_training_are_all_of_its_seconds(
     tmp_path, killed_after, monkeypatch
 ):
     clock = iter(range(1000))
-    monkeypatch.setattr(loop.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(training_loop.time, "monotonic", lambda: float(next(clock)))
     stopped = run(Line(), tmp_path)
     for _ in range(killed_after):
         next(stopped)
