@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.data.stains import SEEN, SHIFTED
 from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.default import COMPOSITES, EMBEDDING, HELD_OUT, MAP_SEEDS
-from napari_fddm.training.image_regions import ImageSource, embedded_images, out_of_fold
-from napari_fddm.training.region_data import (
+from napari_fddm.training.regions.annotated_images import ImageSource, embedded_images, out_of_fold
+from napari_fddm.training.regions.composites import build_composites, texture_folds
+from napari_fddm.training.regions.files import (
     RegionSet,
     RegionSlide,
     read_regions,
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.synthetic_regions import synthetic_regions
+from napari_fddm.training.regions.synthetic import synthetic_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

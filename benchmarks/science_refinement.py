@@ -35,15 +35,15 @@ from napari_fddm.training.refiner_model import (
     train_new_refiner,
     train_refiner_model,
 )
-from napari_fddm.training.region_batches import SOURCES, measured_moments
+from napari_fddm.training.regions.batches import SOURCES, measured_moments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from napari_fddm.pipeline.coarse import SourceName
     from napari_fddm.pipeline.controls import Method
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
-    from napari_fddm.training.region_data import RegionSlide
+    from napari_fddm.training.regions.coarse import SourceName
+    from napari_fddm.training.regions.files import RegionSlide
 
 STEPS = (1, 2, 5, 10, 20)
 ETAS = (0.0, 1.0)

@@ -28,14 +28,14 @@ from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline.stage2.refiner import Refiner
 from napari_fddm.training.data.stains import SHIFTED
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.synthetic_regions import synthetic_regions
+from napari_fddm.training.regions.synthetic import synthetic_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
-    from napari_fddm.training.region_data import RegionSlide
+    from napari_fddm.training.regions.files import RegionSlide
 
     Labels = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]

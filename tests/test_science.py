@@ -30,7 +30,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.training import held_out
 from napari_fddm.training.data.textures import Texture
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.region_data import RegionMeta, RegionSlide
+from napari_fddm.training.regions.files import RegionMeta, RegionSlide
 from napari_fddm.training.stage1 import Stage1Settings
 from tests.support.regions import coded_slide, one_hot
 

@@ -17,7 +17,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.weights import check_files
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.region_data import (
+from napari_fddm.training.regions.files import (
     RegionMeta,
     RegionSet,
     RegionSlide,

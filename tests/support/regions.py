@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_fddm.pipeline.coarse import CoarseMaps
-from napari_fddm.training.region_data import RegionMeta, RegionSlide
+from napari_fddm.training.regions.coarse import CoarseMaps
+from napari_fddm.training.regions.files import RegionMeta, RegionSlide
 
 
 def one_hot(index, classes=7):

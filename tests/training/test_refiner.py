@@ -15,7 +15,7 @@ from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.recipes import RECIPES, find_recipe
 from napari_fddm.training.refiner import RefinerTraining, WeightAverage, train_refiner
-from napari_fddm.training.region_batches import (
+from napari_fddm.training.regions.batches import (
     HANGING_SHARE,
     measured_moments,
     random_regions,

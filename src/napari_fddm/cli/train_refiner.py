@@ -42,7 +42,7 @@ def train_refiner(
     from napari_fddm.training.recipes import find_recipe
     from napari_fddm.training.refiner import RefinerTraining
     from napari_fddm.training.refiner_model import train_refiner_model
-    from napari_fddm.training.region_batches import SOURCES
+    from napari_fddm.training.regions.batches import SOURCES
 
     sources = tuple(name for name in SOURCES if source in (name, "both"))
     if not sources:
@@ -122,7 +122,7 @@ def build_regions(
     say = partial(_say, quiet)
     if dataset is not None:
         from napari_fddm.training.data.datasets import open_dataset
-        from napari_fddm.training.region_build import build_from_dataset
+        from napari_fddm.training.regions.annotated_slides import build_from_dataset
 
         mpp, name = loaded.card.analysis_mpp, loaded.card.id
         found = open_dataset(dataset)
@@ -132,7 +132,7 @@ def build_regions(
         return
     if textures is None:
         from napari_fddm.training.data.stains import SEEN
-        from napari_fddm.training.synthetic_regions import synthetic_regions
+        from napari_fddm.training.regions.synthetic import synthetic_regions
 
         seeds = range(seed, seed + slides)
         stage1 = loaded.card.id
@@ -140,8 +140,8 @@ def build_regions(
             say(f"{made.meta.slide}.npz")
         say(f"region dataset: {out}")
         return
-    from napari_fddm.training.composite_regions import build_composites, texture_folds
     from napari_fddm.training.data.textures import read_textures
+    from napari_fddm.training.regions.composites import build_composites, texture_folds
 
     folds = texture_folds(read_textures(textures), held_out)
     width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]

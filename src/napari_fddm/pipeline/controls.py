@@ -15,16 +15,16 @@ from scipy import ndimage
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.merging import CellAccumulator
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
-from napari_fddm.pipeline.coarse import on_cells
 from napari_fddm.pipeline.stage1.cell_maps import region_input
 from napari_fddm.pipeline.stage2.refiner import REGION_BATCH, Refiner
+from napari_fddm.training.regions.coarse import on_cells
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.config import AnalysisConfig
-    from napari_fddm.pipeline.coarse import CoarseMaps, SourceName
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
+    from napari_fddm.training.regions.coarse import CoarseMaps, SourceName
 
     Probs = npt.NDArray[np.float32]
 

@@ -27,7 +27,6 @@ from napari_fddm.core.cards import (
     write_card,
 )
 from napari_fddm.models.bundle import load_model
-from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.data.patches import PatchSettings
 from napari_fddm.training.data.stains import SEEN
 from napari_fddm.training.data.textures import read_textures
@@ -37,9 +36,10 @@ from napari_fddm.training.loop.training_loop import LoopSettings
 from napari_fddm.training.recipes import find_recipe
 from napari_fddm.training.refiner import RefinerTraining
 from napari_fddm.training.refiner_model import train_refiner_model
+from napari_fddm.training.regions.composites import build_composites, texture_folds
+from napari_fddm.training.regions.synthetic import synthetic_regions
 from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.synthetic_data import SLIDE_MPP, SLIDE_PX
-from napari_fddm.training.synthetic_regions import synthetic_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

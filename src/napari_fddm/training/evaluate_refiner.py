@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.pipeline.controls import Method
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
-    from napari_fddm.training.region_data import RegionSlide
+    from napari_fddm.training.regions.files import RegionSlide
 
 
 def evaluate_refiner(

@@ -23,7 +23,7 @@ from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoin
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.loop.training_loop import learning_rate_factor
 from napari_fddm.training.recipes import RECIPES, Recipe
-from napari_fddm.training.region_batches import random_regions
+from napari_fddm.training.regions.batches import random_regions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
     from napari_fddm.models.denoiser import Denoiser
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.pipeline.coarse import SourceName
-    from napari_fddm.training.region_data import RegionSlide
+    from napari_fddm.training.regions.coarse import SourceName
+    from napari_fddm.training.regions.files import RegionSlide
 
 log = logging.getLogger(__name__)
 

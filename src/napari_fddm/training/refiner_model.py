@@ -20,8 +20,8 @@ from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.evaluate_refiner import evaluate_refiner
 from napari_fddm.training.refiner import RefinerTraining, train_refiner
-from napari_fddm.training.region_batches import measured_moments
-from napari_fddm.training.region_data import read_regions, split_by_case
+from napari_fddm.training.regions.batches import measured_moments
+from napari_fddm.training.regions.files import read_regions, split_by_case
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.region_data import RegionSet, RegionSlide
+    from napari_fddm.training.regions.files import RegionSet, RegionSlide
 
 log = logging.getLogger(__name__)
 

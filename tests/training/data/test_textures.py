@@ -9,15 +9,15 @@ from PIL import Image
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.coarse import classify_window
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.synthetic.slide import texture_sheet
-from napari_fddm.training.composite_regions import build_composites, texture_folds
 from napari_fddm.training.data.stains import SHIFTED, restained
 from napari_fddm.training.data.textures import Composer, Texture, read_textures, smooth_mask
-from napari_fddm.training.fold_heads import FoldHeads, LinearHead, tile_truth
-from napari_fddm.training.image_regions import cell_truth
-from napari_fddm.training.region_data import read_regions
+from napari_fddm.training.regions.annotated_images import cell_truth
+from napari_fddm.training.regions.coarse import classify_window
+from napari_fddm.training.regions.composites import build_composites, texture_folds
+from napari_fddm.training.regions.files import read_regions
+from napari_fddm.training.regions.fold_heads import FoldHeads, LinearHead, tile_truth
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_overlapping_tiles_lie_where_they_are_said_to(rng):
 
 @pytest.mark.thorough
 def test_composites_are_built_out_of_fold_and_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_fddm.training.composite_regions.Composer", SmallComposer)
+    monkeypatch.setattr("napari_fddm.training.regions.composites.Composer", SmallComposer)
     textures = read_textures(flat_textures(tmp_path))
     folds = texture_folds(textures, ["P3"])
     build = {"train": 8, "test": 1, "stage1": "colors", "shifted_tests": True}

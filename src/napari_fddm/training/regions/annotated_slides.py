@@ -9,10 +9,10 @@ import numpy as np
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TileGrid
-from napari_fddm.pipeline.coarse import classify_window
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.training.image_regions import cell_truth
-from napari_fddm.training.region_data import (
+from napari_fddm.training.regions.annotated_images import cell_truth
+from napari_fddm.training.regions.coarse import classify_window
+from napari_fddm.training.regions.files import (
     RegionMeta,
     RegionSet,
     RegionSlide,

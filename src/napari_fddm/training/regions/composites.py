@@ -11,14 +11,14 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import CELL_PX
 from napari_fddm.training.data.textures import COMPOSITE_MPP, Composer, Texture
-from napari_fddm.training.image_regions import ImageSource, embedded_images, out_of_fold
-from napari_fddm.training.region_data import RegionSet, write_region_set, write_region_slide
+from napari_fddm.training.regions.annotated_images import ImageSource, embedded_images, out_of_fold
+from napari_fddm.training.regions.files import RegionSet, write_region_set, write_region_slide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fddm.training.fold_heads import Embeds
+    from napari_fddm.training.regions.fold_heads import Embeds
 
 TRAIN_FOLDS = ("A", "B")
 TEST_FOLD = "test"

@@ -30,7 +30,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.pipeline.coarse import CoarseMaps
+from napari_fddm.training.regions.coarse import CoarseMaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,8 +10,8 @@ from napari_fddm.core.errors import DataError
 from napari_fddm.training.data.datasets import build_dataset, open_dataset
 from napari_fddm.training.data.manifest import read_manifest
 from napari_fddm.training.data.patches import PatchSettings, RegionSettings
-from napari_fddm.training.region_build import build_from_dataset
-from napari_fddm.training.region_data import read_regions
+from napari_fddm.training.regions.annotated_slides import build_from_dataset
+from napari_fddm.training.regions.files import read_regions
 
 
 class Grays:

@@ -9,8 +9,8 @@ import pytest
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.pipeline.coarse import CoarseMaps
-from napari_fddm.training.region_data import (
+from napari_fddm.training.regions.coarse import CoarseMaps
+from napari_fddm.training.regions.files import (
     INDEX_NAME,
     RegionMeta,
     RegionSet,

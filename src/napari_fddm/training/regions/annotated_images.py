@@ -11,14 +11,14 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELL_PX, TILE_PX, TileGrid
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.training.fold_heads import Embeds, FoldHeads, embed_window
-from napari_fddm.training.region_data import (
+from napari_fddm.training.regions.files import (
     RegionMeta,
     RegionSlide,
     read_region_slide,
     slide_path,
     write_region_slide,
 )
+from napari_fddm.training.regions.fold_heads import Embeds, FoldHeads, embed_window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

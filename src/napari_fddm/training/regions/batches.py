@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.coarse import SourceName
-    from napari_fddm.training.region_data import RegionSlide
+    from napari_fddm.training.regions.coarse import SourceName
+    from napari_fddm.training.regions.files import RegionSlide
 
 HANGING_SHARE = 0.2
 """How often, along an axis, a region hangs over the end of the maps, as the last ones of a

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.pipeline.coarse import CoarseMaps, classify_window
+from napari_fddm.training.regions.coarse import CoarseMaps, classify_window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
