@@ -27,7 +27,7 @@ from napari_fddm.training.adapt.judging import Heads
 from napari_fddm.training.adapt.tile_cache import FeatureCache, TileFeatures, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
 from napari_fddm.training.data.textures import LABEL_CLASSES
-from napari_fddm.training.from_rows import drained
+from napari_fddm.training.stage1.from_rows import drained
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data"
 DATA = Path(os.environ.get("NAPARI_FDDM_DATA", BESIDE))

@@ -34,9 +34,9 @@ from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, StrokeCou
 from napari_fddm.training.adapt.head_learning import Learned, learn_events
 from napari_fddm.training.adapt.judging import Heads, cell_inputs, predict, tile_inputs
 from napari_fddm.training.adapt.samples import PaintedSamples, painted_samples
-from napari_fddm.training.from_rows import drained
 from napari_fddm.training.reference import REFERENCE_TILES, choose_reference
-from napari_fddm.training.scores import balanced_accuracy, confusion
+from napari_fddm.training.stage1.from_rows import drained
+from napari_fddm.training.stage1.scores import balanced_accuracy, confusion
 
 TESTED = ("Case-3", "Case-48")
 TILE_UM = 256.0

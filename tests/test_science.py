@@ -27,11 +27,11 @@ from benchmarks.science_spreading import tables as spreading_tables
 from benchmarks.science_table import tables
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.training import held_out
 from napari_fddm.training.data.textures import Texture
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.regions.files import RegionMeta, RegionSlide
-from napari_fddm.training.stage1 import Stage1Settings
+from napari_fddm.training.stage1 import held_out
+from napari_fddm.training.stage1.train import Stage1Settings
 from tests.support.regions import coded_slide, one_hot
 
 

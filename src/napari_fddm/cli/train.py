@@ -99,8 +99,8 @@ def classifier(
     from napari_fddm.training.data.datasets import INDEX, build_dataset, open_dataset
     from napari_fddm.training.data.patches import PatchSettings
     from napari_fddm.training.loop.training_loop import LoopSettings
-    from napari_fddm.training.model_folder import backbone_note
-    from napari_fddm.training.stage1 import WORK, Stage1Settings, train_stage1
+    from napari_fddm.training.stage1.model_folder import backbone_note
+    from napari_fddm.training.stage1.train import WORK, Stage1Settings, train_stage1
 
     loop = LoopSettings(
         steps=steps,
@@ -175,7 +175,7 @@ def segmenter(
     from napari_fddm.training.data.augmentation import Augmentation
     from napari_fddm.training.data.datasets import open_dataset
     from napari_fddm.training.loop.training_loop import LoopSettings
-    from napari_fddm.training.segmenter import SegmenterSettings, train_segmenter
+    from napari_fddm.training.stage1.segmenter import SegmenterSettings, train_segmenter
 
     loop = LoopSettings(
         steps=steps,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fddm.training.baseline import fit_softmax, predict_by_color
 from napari_fddm.training.data.augmentation import HEMATOXYLIN_EOSIN, Augmentation, augment, restain
 from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.scores import balanced_accuracy, confusion, scores_by_case
+from napari_fddm.training.stage1.color_baseline import fit_softmax, predict_by_color
+from napari_fddm.training.stage1.scores import balanced_accuracy, confusion, scores_by_case
 
 NO_STAIN = Augmentation(stain_scale=0, stain_shift=0)
 

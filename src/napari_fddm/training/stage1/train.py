@@ -16,16 +16,20 @@ from napari_fddm.models.device import choose_device
 from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE, HierarchicalLoss
 from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
-from napari_fddm.training.architectures import classifier_card, find_architecture, load_backbone
-from napari_fddm.training.continuing import architecture_of, base_sha256, continued
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.features import build_features
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.loop.training_loop import LoopResult, LoopSettings, run_loop
-from napari_fddm.training.model_folder import Trained, write_model
-from napari_fddm.training.tasks import FeatureTask, HeadLoss, PatchTask
-from napari_fddm.training.validation import measure
+from napari_fddm.training.stage1.architectures import (
+    classifier_card,
+    find_architecture,
+    load_backbone,
+)
+from napari_fddm.training.stage1.continuing import architecture_of, base_sha256, continued
+from napari_fddm.training.stage1.dataset_features import build_features
+from napari_fddm.training.stage1.model_folder import Trained, write_model
+from napari_fddm.training.stage1.tasks import FeatureTask, HeadLoss, PatchTask
+from napari_fddm.training.stage1.validation import measure
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,8 +41,8 @@ if TYPE_CHECKING:
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.architectures import Architecture
     from napari_fddm.training.data.datasets import Dataset, Progress
+    from napari_fddm.training.stage1.architectures import Architecture
 
 WORK = "work"
 """Folder in the model's with what only the training needs; may be deleted afterwards."""

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from napari_fddm.diffusion.losses import segmentation_loss
 from napari_fddm.training.data.augmentation import Augmentation, augment
-from napari_fddm.training.scores import balanced_accuracy, confusion
+from napari_fddm.training.stage1.scores import balanced_accuracy, confusion
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.models.hierarchy import HierarchicalLoss
     from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.data.sampling import Sampler
-    from napari_fddm.training.features import FeatureCache
+    from napari_fddm.training.stage1.dataset_features import FeatureCache
 
     Indices = npt.NDArray[np.int64]
 

@@ -12,11 +12,11 @@ from napari_fddm.core.errors import DataError, TrainingError, WeightsError
 from napari_fddm.models.bundle import load_model
 from napari_fddm.models.classifier import TileLogits, build_backbone
 from napari_fddm.models.weights import tensors_sha256
-from napari_fddm.training import architectures
-from napari_fddm.training.architectures import Architecture, find_architecture, load_backbone
 from napari_fddm.training.loop.training_loop import LoopSettings
-from napari_fddm.training.stage1 import Stage1Settings, train_stage1
-from napari_fddm.training.tasks import HeadLoss
+from napari_fddm.training.stage1 import architectures
+from napari_fddm.training.stage1.architectures import Architecture, find_architecture, load_backbone
+from napari_fddm.training.stage1.tasks import HeadLoss
+from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
 from tests.support.training import drained, tile_dataset
 
 VIT, CNN = "test_vit.r160_in1k", "test_resnet.r160_in1k"

@@ -10,7 +10,7 @@ from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier
 from napari_fddm.models.trainable import trainable_classifier
-from napari_fddm.training.architectures import Architecture
+from napari_fddm.training.stage1.architectures import Architecture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

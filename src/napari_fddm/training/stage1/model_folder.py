@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.cards import ClassifierCard
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.training.architectures import Architecture
     from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.stage1.architectures import Architecture
 
 LIMITS = (
     "Research use only; never for a diagnosis. Knows the cases it was trained on; what it "

@@ -8,7 +8,7 @@ from napari_fddm.core.class_names import ClassNames
 from napari_fddm.training.data.datasets import build_dataset
 from napari_fddm.training.data.manifest import read_manifest, write_manifest
 from napari_fddm.training.data.splits import split_manifest
-from napari_fddm.training.stage1 import train_stage1
+from napari_fddm.training.stage1.train import train_stage1
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.cards import ModelCard
     from napari_fddm.training.data.patches import PatchSettings
-    from napari_fddm.training.held_out import Row
-    from napari_fddm.training.stage1 import Stage1Settings
+    from napari_fddm.training.stage1.held_out import Row
+    from napari_fddm.training.stage1.train import Stage1Settings
 
 COLUMNS = ("slide", "mask", "tile", "label", "case", "split")
 

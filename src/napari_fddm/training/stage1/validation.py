@@ -9,16 +9,16 @@ import torch
 
 from napari_fddm.models.classifier import TileFeatures
 from napari_fddm.models.radiomics import feature_names
-from napari_fddm.training.baseline import color_features, predict_by_color
-from napari_fddm.training.scores import balanced_accuracy, confusion, scores_by_case
-from napari_fddm.training.tasks import FeatureTask
+from napari_fddm.training.stage1.color_baseline import color_features, predict_by_color
+from napari_fddm.training.stage1.scores import balanced_accuracy, confusion, scores_by_case
+from napari_fddm.training.stage1.tasks import FeatureTask
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
-    from napari_fddm.training.tasks import PatchTask
+    from napari_fddm.training.stage1.tasks import PatchTask
 
     Indices = npt.NDArray[np.int64]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.training.scores import scores_of
+from napari_fddm.training.stage1.scores import scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

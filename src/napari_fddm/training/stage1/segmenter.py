@@ -25,8 +25,8 @@ from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
 from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
-from napari_fddm.training.model_folder import LIMITS
-from napari_fddm.training.scores import confusion, mean_iou
+from napari_fddm.training.stage1.model_folder import LIMITS
+from napari_fddm.training.stage1.scores import confusion, mean_iou
 
 if TYPE_CHECKING:
     from collections.abc import Generator
