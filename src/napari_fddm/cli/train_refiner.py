@@ -39,10 +39,10 @@ def train_refiner(
         For everything a user can mend.
     """
     from napari_fddm.core.cards import DenoiserSettings
-    from napari_fddm.training.recipes import find_recipe
-    from napari_fddm.training.refiner import RefinerTraining
-    from napari_fddm.training.refiner_model import train_refiner_model
     from napari_fddm.training.regions.batches import SOURCES
+    from napari_fddm.training.stage2.model_folder import train_refiner_model
+    from napari_fddm.training.stage2.recipes import find_recipe
+    from napari_fddm.training.stage2.train import RefinerTraining
 
     sources = tuple(name for name in SOURCES if source in (name, "both"))
     if not sources:

@@ -9,16 +9,16 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
-from napari_fddm.pipeline.controls import bilinear, find_method, tile_map, token_map
+from napari_fddm.training.stage2.rivals import bilinear, find_method, tile_map, token_map
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.controls import Method
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
     from napari_fddm.training.regions.files import RegionSlide
+    from napari_fddm.training.stage2.rivals import Method
 
 
 def evaluate_refiner(

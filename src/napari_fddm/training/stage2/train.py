@@ -22,8 +22,8 @@ from napari_fddm.diffusion.losses import one_hot
 from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.loop.training_loop import learning_rate_factor
-from napari_fddm.training.recipes import RECIPES, Recipe
 from napari_fddm.training.regions.batches import random_regions
+from napari_fddm.training.stage2.recipes import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,10 +18,10 @@ from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
-from napari_fddm.training.evaluate_refiner import evaluate_refiner
-from napari_fddm.training.refiner import RefinerTraining, train_refiner
 from napari_fddm.training.regions.batches import measured_moments
 from napari_fddm.training.regions.files import read_regions, split_by_case
+from napari_fddm.training.stage2.evaluate import evaluate_refiner
+from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,13 +13,13 @@ from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.recipes import RECIPES, find_recipe
-from napari_fddm.training.refiner import RefinerTraining, WeightAverage, train_refiner
 from napari_fddm.training.regions.batches import (
     HANGING_SHARE,
     measured_moments,
     random_regions,
 )
+from napari_fddm.training.stage2.recipes import RECIPES, find_recipe
+from napari_fddm.training.stage2.train import RefinerTraining, WeightAverage, train_refiner
 from tests.support.regions import blocky_slide, coded_slide
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
