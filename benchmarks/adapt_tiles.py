@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX
-from napari_fddm.training.synthetic_data import (
+from napari_fddm.training.regions.synthetic import (
     N_CLASSES,
     SLIDE_MPP,
     SLIDE_PX,

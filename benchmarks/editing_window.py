@@ -33,8 +33,8 @@ from napari_fddm.pipeline.store.layout import StoreGeometries
 from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.prepared import Prepared
 from napari_fddm.plugin.layers.colors import class_colormap
-from napari_fddm.plugin.layers.corrected import placement
-from napari_fddm.plugin.panels.definition_table import percent
+from napari_fddm.plugin.layers.common import placement
+from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.widget import FddmWidget
 
 if TYPE_CHECKING:

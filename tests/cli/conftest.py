@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from napari_fddm.cli import main as main_module
-from napari_fddm.pipeline import user_files
+from napari_fddm.core import definitions
 from tests.support.evaluating import VT, noisy, random_map, save
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 def no_definitions_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the user's own definitions would lie; nothing is there."""
     place = tmp_path.with_name(f"{tmp_path.name}-config") / "definitions.toml"
-    monkeypatch.setattr(user_files, "user_definitions_path", lambda: place)
+    monkeypatch.setattr(definitions, "user_definitions_path", lambda: place)
     return place
 
 

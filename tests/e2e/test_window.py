@@ -14,7 +14,7 @@ from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels.classes import AREA, LOCK, NAME, SOLO
-from napari_fddm.plugin.panels.definition_table import percent
+from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.window import RUN_MS, Window

@@ -17,13 +17,13 @@ def bench(tmp_path, qtbot, monkeypatch):
 @pytest.fixture
 def said(monkeypatch):
     messages = []
-    for module in ("running", "saving"):
-        monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", messages.append)
+    for module in ("run", "saving"):
+        monkeypatch.setattr(f"napari_fddm.plugin.controllers.{module}.show_error", messages.append)
     return messages
 
 
 @pytest.fixture
 def own_file(tmp_path, monkeypatch):
     path = tmp_path / "definitions.toml"
-    monkeypatch.setattr("napari_fddm.pipeline.user_files.user_definitions_path", lambda: path)
+    monkeypatch.setattr("napari_fddm.core.definitions.user_definitions_path", lambda: path)
     return path

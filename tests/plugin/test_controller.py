@@ -18,7 +18,7 @@ from napari_fddm.pipeline.engine.messages import (
 )
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.document.prepared import Prepared
-from napari_fddm.plugin.panels.definition_table import NO_RESULT
+from napari_fddm.plugin.panels.widgets import NO_RESULT
 from napari_fddm.plugin.state.window_state import RunPhase, Scope
 from tests.support.controllers import URI
 from tests.support.stores import GEOMETRIES, random_labels, refine_all

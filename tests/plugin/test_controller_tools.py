@@ -15,9 +15,10 @@ from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.classes import AREA
-from napari_fddm.plugin.panels.definition_table import BED_RATE, NO_RESULT, RATE, TITLE
+from napari_fddm.plugin.panels.definition_table import BED_RATE, RATE, TITLE
 from napari_fddm.plugin.panels.necrosis import DRAW_BED
 from napari_fddm.plugin.panels.run import MapKind
+from napari_fddm.plugin.panels.widgets import NO_RESULT
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
@@ -232,7 +233,7 @@ def test_a_wrong_file_of_definitions_is_said_and_the_rest_works(
     own_file, tmp_path, qtbot, monkeypatch
 ):
     said = []
-    monkeypatch.setattr("napari_fddm.plugin.definitions.show_error", said.append)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.rate.show_error", said.append)
     own_file.write_text(OWN.replace('"NC", "HC"]', '"XX"]', 1))
     bench = Bench(tmp_path, qtbot)
     assert "XX" in said[0]

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.gui
 ASK = """
 from napari.settings import get_settings
 from qtpy.QtCore import QSettings
-from napari_fddm.pipeline.user_files import user_definitions_path
+from napari_fddm.core.definitions import user_definitions_path
 
 print(get_settings().config_path)
 print(QSettings("napari-fddm", "napari-fddm").fileName())

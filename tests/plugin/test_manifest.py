@@ -68,8 +68,9 @@ def test_the_manifest_at_the_top_is_the_packaged_one():
 
 def test_the_plugin_side_does_not_import_torch():
     code = (
-        "import sys; import napari_fddm.plugin.contributions.reader, napari_fddm.plugin.contributions.sample_data, "
-        "napari_fddm.plugin.widget; sys.exit('torch' in sys.modules)"
+        "import sys; import napari_fddm.plugin.contributions.reader; "
+        "import napari_fddm.plugin.contributions.sample_data; "
+        "import napari_fddm.plugin.widget; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from napari_fddm.core.edits import difference
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.confirmations import confirmation_record
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.strokes import confirmation_record
 from napari_fddm.slides.array import ArraySlide
 from tests.support.runs import drain, load_config
 

@@ -16,7 +16,7 @@ from qtpy.QtGui import QImage
 from scripts.tidy_pictures import LARGEST_BYTES
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
-from napari_fddm.plugin.panels.definition_table import percent
+from napari_fddm.plugin.panels.widgets import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

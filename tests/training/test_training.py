@@ -12,7 +12,7 @@ from benchmarks import adapt_tiles
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
 from napari_fddm.training.loop.training_loop import learning_rate_factor
-from napari_fddm.training.synthetic_data import block_majority
+from napari_fddm.training.regions.synthetic import block_majority
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
 
@@ -49,7 +49,7 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path):
 
 
 def test_tiles_are_made_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_fddm.training.synthetic_data.SLIDE_PX", 1024)
+    monkeypatch.setattr("napari_fddm.training.regions.synthetic.SLIDE_PX", 1024)
     monkeypatch.setattr(adapt_tiles, "SLIDE_PX", 1024)
     made = partial(adapt_tiles.load_or_make_tiles, tmp_path / "t.npz", count=5, analysis_mpp=1.0)
     tiles, again = made(first_seed=1), made(first_seed=99)

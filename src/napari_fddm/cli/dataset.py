@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.class_names import ClassNames
-    from napari_fddm.training.data.datasets import Progress
     from napari_fddm.training.data.manifest import Manifest
+    from napari_fddm.training.loop.progress import Progress
 
 app = typer.Typer(
     name="dataset", help="Build what models learn from, and count it.", no_args_is_help=True

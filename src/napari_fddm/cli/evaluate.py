@@ -84,12 +84,12 @@ def _settings(
     preset: str,
     **overrides: Any,
 ) -> EvaluationSettings:
+    from napari_fddm.core.definitions import find_definitions
     from napari_fddm.evaluation.intervals import BootstrapSettings
     from napari_fddm.evaluation.reading import ReadingSettings
     from napari_fddm.evaluation.slides import SlideSettings
     from napari_fddm.evaluation.summary import EvaluationSettings
     from napari_fddm.interop.class_images import Reading
-    from napari_fddm.pipeline.user_files import find_definitions
 
     known = get_args(Reading)
     for name, value in (("--pred-as", pred_as), ("--truth-as", truth_as)):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_fddm.cli import adapt, dataset, train
-from napari_fddm.cli import train_stage2 as _train_stage2  # noqa: F401 - registers its commands
+from napari_fddm.cli import train_refiner as _train_refiner  # noqa: F401 - registers its commands
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2

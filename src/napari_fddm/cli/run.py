@@ -42,10 +42,10 @@ def run_slide(
     FddmError
         For everything a user can mend.
     """
+    from napari_fddm.core.definitions import find_definitions
     from napari_fddm.pipeline.outputs.report import read_report
     from napari_fddm.pipeline.store.layout import default_store_path
     from napari_fddm.pipeline.tissue.user_mask import check_tissue
-    from napari_fddm.pipeline.user_files import find_definitions
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place, open_slide
 

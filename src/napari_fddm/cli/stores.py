@@ -17,8 +17,8 @@ def print_rate(
     path: Path, *, label: str, definition: str, definitions: Path | None, as_json: bool
 ) -> None:
     """Print the rate of a store, or the whole report as JSON."""
+    from napari_fddm.core.definitions import find_definitions
     from napari_fddm.pipeline.outputs.report import read_report
-    from napari_fddm.pipeline.user_files import find_definitions
 
     own = find_definitions(definitions)
     report = read_report(path, label=label, definition=definition, definitions=own)

@@ -1,43 +1,57 @@
-"""``napari-fddm train refiner`` and ``napari-fddm train regions``."""
+"""``napari-fddm train refiner`` and ``train regions``: the second stage and its data."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003 - typer reads it
+from typing import Annotated
 
 import typer
 
+from napari_fddm.cli.train import app
 from napari_fddm.core.errors import ConfigError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
-def train_refiner(
-    regions: Sequence[Path],
-    model: str,
-    out: Path,
-    *,
-    recipe: str,
-    steps: int,
-    batch_size: int,
-    lr: float | None,
-    source: str,
-    widths: str,
-    validation_share: float,
-    seed: int,
-    device: str,
-    quiet: bool,
+@app.command("refiner")
+def refiner(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")],
+    datasets: Annotated[
+        list[Path], typer.Option("--regions", help="Region dataset; may be given several times.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="Model id or folder whose first stage is kept.")
+    ] = "fddm-small",
+    recipe: Annotated[
+        str,
+        typer.Option(help="bridge; direct: one step alone; fddm_paper: as published."),
+    ] = "bridge",
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 1200,
+    batch_size: Annotated[int, typer.Option(min=1, help="Regions per step.")] = 8,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate; the recipe's own if unset.")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="Coarse maps: cells (token maps), tiles, or both in turn.")
+    ] = "cells",
+    widths: Annotated[
+        str,
+        typer.Option(
+            help="Channels of the network at each resolution, multiples of 8; the paper's is "
+            "128,512,1024."
+        ),
+    ] = "32,64,96",
+    validation_share: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of the cases that is only measured.")
+    ] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="Weights, order, augmentation, noise.")] = 2001,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
 ) -> None:
-    """Train a second stage and print what it reaches.
-
-    Raises
-    ------
-    FddmError
-        For everything a user can mend.
-    """
+    """Train the second stage on region datasets; the same command goes on after a stop."""
     from napari_fddm.core.cards import DenoiserSettings
     from napari_fddm.training.regions.batches import SOURCES
     from napari_fddm.training.stage2.model_folder import train_refiner_model
@@ -59,7 +73,7 @@ def train_refiner(
     if not quiet:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     card = train_refiner_model(
-        regions,
+        datasets,
         model,
         out,
         settings,
@@ -75,45 +89,37 @@ def train_refiner(
             typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{said}")
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Return the channels that ``--widths`` lists.
-
-    Raises
-    ------
-    ConfigError
-        If they are no whole numbers, or no multiples of 8, which the network needs.
-    """
-    try:
-        widths = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        widths = ()
-    if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
-        raise ConfigError(
-            f"--widths cannot be {text!r}: it must be one to four multiples of 8, as 32,64,96."
-        )
-    return widths
-
-
-def build_regions(
-    out: Path,
-    *,
-    model: str,
-    slides: int,
-    tiles: int,
-    textures: Path | None,
-    dataset: Path | None,
-    held_out: Sequence[str],
-    seed: int,
-    device: str,
-    quiet: bool,
+@app.command("regions")
+def regions(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
+    model: Annotated[str, typer.Option(help="Model id or folder of stage 1.")] = "fddm-small",
+    slides: Annotated[int, typer.Option(min=1, help="Number of slides.")] = 12,
+    tiles: Annotated[
+        int, typer.Option(min=1, max=16, help="Edge of a synthetic slide's window, tiles.")
+    ] = 10,
+    textures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of labeled tiles (columns file, label3, patient, slide): composites of "
+            "them instead of synthetic slides, in OUT/train and OUT/test."
+        ),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(
+            help="Regions of your own slides, of `dataset build --kind regions --mpp 1`; those "
+            "of the splits that stage 1 was not trained on are taken."
+        ),
+    ] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option(help="Patient or slide whose tiles are for OUT/test alone."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 20_000,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
 ) -> None:
-    """Write region datasets of annotated slides, of synthetic ones, or of composites.
-
-    Raises
-    ------
-    FddmError
-        For everything a user can mend.
-    """
+    """Make region datasets of your slides, of synthetic ones, or of composites of real tiles."""
     from napari_fddm.models.bundle import load_model
 
     if dataset is not None and textures is not None:
@@ -143,7 +149,7 @@ def build_regions(
     from napari_fddm.training.data.textures import read_textures
     from napari_fddm.training.regions.composites import build_composites, texture_folds
 
-    folds = texture_folds(read_textures(textures), held_out)
+    folds = texture_folds(read_textures(textures), held_out or [])
     width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]
     train, test = build_composites(
         out,
@@ -158,6 +164,25 @@ def build_regions(
     say(f"region dataset: {train}")
     if held_out:
         say(f"to be measured on: {test}")
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Return the channels that ``--widths`` lists.
+
+    Raises
+    ------
+    ConfigError
+        If they are no whole numbers, or no multiples of 8, which the network needs.
+    """
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if not 1 <= len(widths) <= 4 or any(width < 8 or width % 8 for width in widths):
+        raise ConfigError(
+            f"--widths cannot be {text!r}: it must be one to four multiples of 8, as 32,64,96."
+        )
+    return widths
 
 
 def _say(quiet: bool, text: str) -> None:

@@ -18,7 +18,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -26,10 +27,8 @@ from napari_fddm.core.classes import OSTEOSARCOMA, Role
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS, NecrosisDefinition
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+DEFINITIONS_FILE = "definitions.toml"
 
 
 def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,3 +121,29 @@ def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
             "cutoffs and epsilon.",
         ) from error
     return NecrosisDefinition(name=name, **written.model_dump())
+
+
+def user_definitions_path() -> Path:
+    """Return where the user's own necrosis definitions lie, whether or not they do."""
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("napari-fddm", appauthor=False)) / DEFINITIONS_FILE
+
+
+def find_definitions(path: Path | None) -> tuple[NecrosisDefinition, ...]:
+    """Read the definitions of a file, or else of the user's own file if there is one.
+
+    Parameters
+    ----------
+    path : Path or None
+        A file given for this time only; it then stands instead of the user's own.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or a definition in it is wrong.
+    """
+    wanted = path or user_definitions_path()
+    if path is None and not wanted.is_file():
+        return ()
+    return read_definitions(wanted)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.cells import ChangedCells
-from napari_fddm.core.comparing import changed_window
+from napari_fddm.core.cells import ChangedCells, changed_window
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import numpy.typing as npt
 
@@ -190,3 +192,26 @@ class StageDone:
 
 
 Event = AnalysisOpened | StageStarted | TileBatch | RegionRefined | Progressed | StageDone
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What a finished run leaves.
+
+    Attributes
+    ----------
+    store : Path
+        The working store, a valid OME-Zarr.
+    report : dict
+        As `rate --json` prints it.
+    notes : tuple of str
+        What the user should know, e.g. tiles that could not be read.
+    """
+
+    store: Path
+    report: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"store": str(self.store), "report": self.report, "notes": list(self.notes)}

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_fddm.plugin.appearance import Appearance
 from napari_fddm.plugin.controllers.adapt import Adapting
-from napari_fddm.plugin.controllers.classes import Brush
+from napari_fddm.plugin.controllers.classes import Appearance, Brush
 from napari_fddm.plugin.controllers.compare import Swipe, curtain_over
 from napari_fddm.plugin.controllers.excluded import Excluded
 from napari_fddm.plugin.controllers.export import Exporting
 from napari_fddm.plugin.controllers.images import ForeignImages
 from napari_fddm.plugin.controllers.model import ModelChooser
-from napari_fddm.plugin.controllers.navigate import Navigating
-from napari_fddm.plugin.controllers.open import SlideOpening
-from napari_fddm.plugin.controllers.preferences import PluginSettings
+from napari_fddm.plugin.controllers.navigator import Navigating
+from napari_fddm.plugin.controllers.opening import SlideOpening
+from napari_fddm.plugin.controllers.preferences import PluginSettings, Preferring
 from napari_fddm.plugin.controllers.probability import Probability
 from napari_fddm.plugin.controllers.properties import Properties
-from napari_fddm.plugin.controllers.rate import Reporting
+from napari_fddm.plugin.controllers.rate import EstimateFirst, Reporting
 from napari_fddm.plugin.controllers.revise import Revising
 from napari_fddm.plugin.controllers.run import Running
 from napari_fddm.plugin.controllers.saving import Saving
@@ -31,10 +30,8 @@ from napari_fddm.plugin.controllers.tissue import Tissue
 from napari_fddm.plugin.controllers.tools import Tooling
 from napari_fddm.plugin.controllers.tumor_bed import TumorBed
 from napari_fddm.plugin.document.session import Session
-from napari_fddm.plugin.estimate import EstimateFirst
-from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import info_of_layer
-from napari_fddm.plugin.preferring import Preferring
 from napari_fddm.plugin.state.window_state import PluginState, Progress, Scope, SlideInfo
 
 if TYPE_CHECKING:

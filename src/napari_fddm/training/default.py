@@ -32,14 +32,13 @@ from napari_fddm.training.data.stains import SEEN
 from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.loop.training_loop import LoopSettings
 from napari_fddm.training.regions.composites import build_composites, texture_folds
-from napari_fddm.training.regions.synthetic import synthetic_regions
+from napari_fddm.training.regions.synthetic import SLIDE_MPP, SLIDE_PX, synthetic_regions
 from napari_fddm.training.stage1.from_rows import train_on_rows
 from napari_fddm.training.stage1.held_out import Row, held_out_groups, pooled, real_rows
 from napari_fddm.training.stage1.train import Stage1Settings
 from napari_fddm.training.stage2.model_folder import train_refiner_model
 from napari_fddm.training.stage2.recipes import find_recipe
 from napari_fddm.training.stage2.train import RefinerTraining
-from napari_fddm.training.synthetic_data import SLIDE_MPP, SLIDE_PX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

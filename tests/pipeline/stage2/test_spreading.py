@@ -13,11 +13,11 @@ from napari_fddm.core.config import StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
-from napari_fddm.pipeline.confirmations import confirmation_record
 from napari_fddm.pipeline.outputs.report import store_report
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.spreading import remaining
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.strokes import confirmation_record
 from tests.support.runs import CONFIG, PIXELS, WatchedSlide, changed, drain
 from tests.support.stores import log_record
 

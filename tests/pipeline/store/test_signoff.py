@@ -17,14 +17,8 @@ from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.replacing import holds_corrections
-from napari_fddm.pipeline.store.signoff import (
-    SignedOffError,
-    labels_sha256,
-    read_sign_off,
-    sign_off,
-    signed_off,
-    unlock,
-)
+from napari_fddm.pipeline.store.signature import SignedOffError, signed_off
+from napari_fddm.pipeline.store.signoff import labels_sha256, read_sign_off, sign_off, unlock
 from napari_fddm.pipeline.store.tumor_bed import tumor_bed_record
 from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, changed, drain
 from tests.support.stores import WHOLE, log_record, refine_all, stroke

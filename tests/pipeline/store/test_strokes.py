@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.confirmations import confirmation_record
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store.strokes import confirmation_record, read_strokes
 from tests.support.stores import SHAPE, WHOLE, every_tile, log_record, make, refine_all, write_tiles
 
 SAID = 7

@@ -138,8 +138,8 @@ def test_what_was_edited_is_found_again(bench, layer, tmp_path, qtbot, how):
 
 def test_a_full_disk_is_said_once_and_editing_goes_on(bench, layer, qtbot, monkeypatch):
     said = []
-    for module in ("tissue", "running"):
-        monkeypatch.setattr(f"napari_fddm.plugin.{module}.show_error", said.append)
+    for module in ("tissue", "run"):
+        monkeypatch.setattr(f"napari_fddm.plugin.controllers.{module}.show_error", said.append)
     monkeypatch.setattr("napari_fddm.plugin.controllers.tissue.RETRY_MS", 50)
 
     def full(_handle):

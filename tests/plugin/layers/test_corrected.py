@@ -9,7 +9,8 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.layers.colors import class_colormap
-from napari_fddm.plugin.layers.corrected import TOOL_MARKS, CorrectedLabels, automatic_layer
+from napari_fddm.plugin.layers.common import TOOL_MARKS, automatic_layer
+from napari_fddm.plugin.layers.corrected import CorrectedLabels
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.core.events import StageDone, StageStarted, TileBatch
+from napari_fddm.core.events import AnalysisResult, StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.results import AnalysisResult
 from napari_fddm.pipeline.run import areas as accounting
 from napari_fddm.pipeline.run.areas import Unreadable
 from napari_fddm.pipeline.run.model_cards import check_classes

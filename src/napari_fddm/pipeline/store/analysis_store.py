@@ -21,7 +21,7 @@ from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.corrections import Corrections
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.maps import AutomaticMaps
-from napari_fddm.pipeline.store.signoff import LOCKED_KINDS, refuse_signed
+from napari_fddm.pipeline.store.signature import LOCKED_KINDS, refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.replacing import kept_beside
-from napari_fddm.pipeline.store.signoff import refuse_signed
+from napari_fddm.pipeline.store.signature import refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,7 +21,7 @@ from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import bounding
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import EventLog
-from napari_fddm.pipeline.store.signoff import refuse_signed
+from napari_fddm.pipeline.store.signature import refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.pipeline.confirmations import KIND as CONFIRMED
 from napari_fddm.pipeline.store.layout import CORRECTED
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.core.geometry import MapGeometry, Window
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
 """Tools after which a cell that follows the model again was said nothing about."""
+CONFIRMED = "confirmed"
+"""Kind of the record of cells painted with the class they had: the model was right there."""
+CONFIRM_TOOL = "confirm"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,3 +82,29 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
                 said = np.where(edit.following_cells, 0, said).astype(np.uint8)
             painted[part][mask] = said
     return Strokes(painted, store.geometries.label)
+
+
+def confirmation_record(
+    labels: npt.NDArray[np.uint8], whole: tuple[int, int], window: Window, layer: str = CORRECTED
+) -> LogRecord | None:
+    """Return what goes into the event log; None if nothing was confirmed.
+
+    Parameters
+    ----------
+    labels : array of uint8, shape of the window
+        The class of each confirmed cell, 0 elsewhere.
+    whole : tuple of int
+        (rows, columns) of the label map.
+    window : Window
+        Where the labels lie in it.
+    layer : str
+        Whose map.
+    """
+    mask = labels != 0
+    if not mask.any():
+        return None
+    values = np.ascontiguousarray(labels[mask])
+    edit = Edit(
+        CONFIRM_TOOL, ChangedCells.of_mask(mask.copy(), window, whole), values, values.copy()
+    )
+    return LogRecord(CONFIRMED, {"layer": layer, "edit": edit.to_record()})

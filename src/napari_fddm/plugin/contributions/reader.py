@@ -51,7 +51,7 @@ def read_labels(path: PathLike) -> list[LayerData]:
     """
     from napari_fddm.interop.label_files import read_label_file
     from napari_fddm.plugin.layers.colors import class_colormap
-    from napari_fddm.plugin.layers.corrected import METADATA
+    from napari_fddm.plugin.layers.common import METADATA
 
     image, labels = read_label_file(Path(str(path)))
 
@@ -107,7 +107,7 @@ def read_store(path: PathLike) -> list[LayerData]:
     from napari_fddm.core.errors import StoreError
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
     from napari_fddm.plugin.layers.colors import class_colormap
-    from napari_fddm.plugin.layers.corrected import METADATA, placement
+    from napari_fddm.plugin.layers.common import METADATA, placement
 
     with AnalysisStore.open(Path(str(path))) as store:
         geometry, table = store.geometries.label, store.table

@@ -12,7 +12,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop.label_files import Drawn, Place, write_label_file
-from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.common import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageStarted
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.controllers.confirmations import Confirming
-from napari_fddm.plugin.panels.definition_table import percent
+from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.plumbing.background import Background
 from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
 

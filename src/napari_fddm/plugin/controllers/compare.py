@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 
-from napari_fddm.plugin.layers.corrected import EXCLUDED_ROLE, METADATA
+from napari_fddm.plugin.layers.common import EXCLUDED_ROLE, METADATA
 from napari_fddm.plugin.layers.curtain import Curtain
 from napari_fddm.plugin.panels.compare_row import Side
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.confirmations import confirmation_record
+from napari_fddm.pipeline.store.strokes import confirmation_record
 from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:

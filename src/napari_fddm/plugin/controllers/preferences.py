@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import napari.settings
 from napari.settings._plugin_config_generator import plugin_configuration_generator
 from npe2 import PluginManager
 
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.plugin.layers.corrected import BRUSH_CELLS
+from napari_fddm.plugin.layers.common import BRUSH_CELLS
 from napari_fddm.plugin.state.display import Palette
+
+if TYPE_CHECKING:
+    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.panels.dock import Panels
 
 PLUGIN, SECTION = "napari-fddm", "window"
 
@@ -74,3 +79,31 @@ def _known() -> Any:
         return None
     own = napari.settings._CFG_PATH
     return model(config_path=own and Path(own).parent / f"{PLUGIN}.yaml")
+
+
+class Preferring:
+    """Applies settings once, and the brush size to every analysis that opens.
+
+    Parameters
+    ----------
+    session : Session
+        Its state and its new analyses get the settings.
+    panels : Panels
+        Show them.
+    settings : PluginSettings
+        What the user prefers.
+    """
+
+    def __init__(self, session: Session, panels: Panels, settings: PluginSettings) -> None:
+        self._settings = settings
+        session.connections.add(session.added, self._on_session_added)
+        state = session.state
+        state.display = replace(state.display, palette=settings.palette, outline=settings.outlines)
+        panels.necrosis.estimate_box.setChecked(settings.estimate_first)
+        index = panels.necrosis.definition_box.findData(settings.definition)
+        if index >= 0:  # a definition of the user's own may be gone
+            panels.necrosis.definition_box.setCurrentIndex(index)
+        panels.run.set_config({"label_mpp": settings.label_mpp})
+
+    def _on_session_added(self, analysis: Analysis) -> None:
+        analysis.layer.brush_size = self._settings.brush_size

@@ -11,7 +11,7 @@ from napari.utils import Colormap
 from napari.utils.notifications import show_error
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.plugin.layers.corrected import METADATA, placement
+from napari_fddm.plugin.layers.common import METADATA, placement
 from napari_fddm.plugin.layers.viewport import draw_now
 from napari_fddm.plugin.panels.probability_row import DOUBT
 from napari_fddm.plugin.plumbing.background import Background

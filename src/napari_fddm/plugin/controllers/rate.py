@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, QTimer
 
 from napari_fddm.core.cards import unseen_classes
+from napari_fddm.core.definitions import find_definitions
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS
-from napari_fddm.plugin.definitions import own_definitions
+from napari_fddm.pipeline.store.estimates import estimate_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
 
 REFRESH_MS = 200
 """Layers and numbers are redrawn at most five times a second while a run goes on."""
@@ -149,3 +154,56 @@ class Reporting(QObject):
         if current.spread:
             lines.append("strokes were spread into the model's classes")
         return "\n".join(lines)
+
+
+class EstimateFirst:
+    """Asks for the reader's estimate and says whether the computed rate may be shown.
+
+    Parameters
+    ----------
+    session : Session
+        Its state holds whether estimates are wanted.
+    panel : NecrosisPanel
+        Asks.
+    """
+
+    def __init__(self, session: Session, panel: NecrosisPanel) -> None:
+        self._session, self._state, self._panel = session, session.state, panel
+        link = session.connections.add
+        link(panel.estimate_first_toggled, self._on_panel_toggled)
+        link(panel.estimate_entered, self._on_panel_entered)
+        link(self._state.report_changed, self._on_state_report_changed)
+
+    @property
+    def hides(self) -> bool:
+        """Whether the computed rate must not be seen yet."""
+        analysis = self._session.current
+        return analysis is not None and self._state.hides_rate_of(analysis.estimate)
+
+    def _on_panel_toggled(self, wanted: bool) -> None:
+        self._state.estimate_first = wanted
+        self._session.report_wanted.emit()
+
+    def _on_panel_entered(self, rate: float) -> None:
+        analysis = self._session.current
+        if analysis is None or analysis.estimate is not None:
+            return
+        analysis.estimate = rate
+        seen, definition = analysis.rate_seen, self._state.definition
+        record = estimate_record(rate, definition=definition, rate_seen=seen)
+        analysis.keeper.record(record)
+        self._session.report_wanted.emit()
+
+    def _on_state_report_changed(self, _reports: Any) -> None:
+        analysis = self._session.current
+        known = analysis.estimate if analysis is not None else None
+        self._panel.set_estimate(known, asking=self.hides)
+
+
+def own_definitions() -> tuple[NecrosisDefinition, ...]:
+    """Return the definitions of the user's file; says what is wrong with it and goes on."""
+    try:
+        return find_definitions(None)
+    except ConfigError as error:
+        show_error(str(error))
+        return ()

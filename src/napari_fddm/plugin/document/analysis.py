@@ -17,7 +17,8 @@ from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.document.counting import LabelSync
 from napari_fddm.plugin.document.keeper import StoreKeeper
-from napari_fddm.plugin.layers.corrected import METADATA, CorrectedLabels, automatic_layer
+from napari_fddm.plugin.layers.common import METADATA, automatic_layer
+from napari_fddm.plugin.layers.corrected import CorrectedLabels
 from napari_fddm.plugin.layers.slides import placement_of
 from napari_fddm.plugin.layers.viewport import remove_layers
 

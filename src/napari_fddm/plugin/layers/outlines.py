@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Shapes
 
-from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.protocols import Slide
-from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.viewport import shown_region
 from napari_fddm.plugin.state.placement import Placement
 from napari_fddm.plugin.state.window_state import SlideInfo

@@ -11,7 +11,7 @@ from napari.utils.colormaps import DirectLabelColormap
 from psygnal import Signal
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.plugin.layers.corrected import METADATA, placement
+from napari_fddm.plugin.layers.common import METADATA, placement
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -23,7 +23,7 @@ from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.panels import icons
 from napari_fddm.plugin.panels.compare_row import SwipeRow
 from napari_fddm.plugin.panels.probability_row import ProbabilityRow
-from napari_fddm.plugin.panels.run import narrow
+from napari_fddm.plugin.panels.widgets import narrow
 from napari_fddm.plugin.state.display import PALETTE_TITLES, ClassDisplay
 
 if TYPE_CHECKING:

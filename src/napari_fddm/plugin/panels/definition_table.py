@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
+from napari_fddm.plugin.panels.widgets import rate_and_grade
+
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisReport, RateResult
 
 COLUMNS = ("Definition", "All tissue", "In the outline")
 TITLE, RATE, BED_RATE = range(len(COLUMNS))
 ROW_PX = 24
-NO_RESULT = "–"
 
 
 class DefinitionTable(QTableWidget):
@@ -75,16 +76,6 @@ class DefinitionTable(QTableWidget):
             item.setText(text)
         if item.toolTip() != tip:
             item.setToolTip(tip)
-
-
-def percent(rate: float | None) -> str:
-    """Return a rate as a reader sees it; a dash where there is none."""
-    return NO_RESULT if rate is None else f"{100 * rate:.1f} %"
-
-
-def rate_and_grade(result: RateResult) -> str:
-    """Return a rate with its Huvos grade, or a dash."""
-    return f"{percent(result.rate)} · {result.huvos}" if result.huvos else percent(result.rate)
 
 
 def _tip(result: RateResult) -> str:

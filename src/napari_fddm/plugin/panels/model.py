@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_fddm.plugin.panels.run import narrow
+from napari_fddm.plugin.panels.widgets import narrow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

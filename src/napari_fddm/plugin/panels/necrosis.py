@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.core.necrosis import DEFINITIONS
-from napari_fddm.plugin.panels.definition_table import NO_RESULT, DefinitionTable, percent
-from napari_fddm.plugin.panels.run import narrow
+from napari_fddm.plugin.panels.definition_table import DefinitionTable
+from napari_fddm.plugin.panels.widgets import NO_RESULT, narrow, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

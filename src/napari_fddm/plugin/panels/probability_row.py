@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from napari_fddm.plugin.panels.run import narrow
+from napari_fddm.plugin.panels.widgets import narrow
 
 if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable

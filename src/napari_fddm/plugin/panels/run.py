@@ -23,6 +23,7 @@ from napari_fddm.plugin.panels.advanced_settings import AdvancedSettings
 from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.settings_form import map_size_text
 from napari_fddm.plugin.panels.tissue_row import TissueRow
+from napari_fddm.plugin.panels.widgets import narrow
 from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, SlideInfo
 
 if TYPE_CHECKING:
@@ -258,10 +259,3 @@ class RunPanel(QWidget):
 
     def _on_scope_box_changed(self, _index: int) -> None:
         self.scope_chosen.emit()
-
-
-def narrow(box: QComboBox) -> QComboBox:
-    """Let a box be narrower than its longest entry, so that a small window clips nothing."""
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(12)
-    return box

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.plugin.layers.actions import Action, Tool
-from napari_fddm.plugin.panels.run import narrow
+from napari_fddm.plugin.panels.widgets import narrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

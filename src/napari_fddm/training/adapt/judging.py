@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
     Index = tuple[int, int]
     Features = Mapping[Index, TileFeatures]
+    from collections.abc import Collection
+
+    Index = tuple[int, int]
 
 MOST_FOLDS = 5
 MOST_HELD_CELLS = 768
 """Unpainted cells whose answers are held: cells of one tile are alike."""
+REFERENCE_TILES = 256
+"""Enough to see every tissue of a slide a few times; the backbone takes under a minute."""
 
 
 class Heads(NamedTuple):
@@ -201,3 +206,28 @@ def _shaped(
 ) -> npt.NDArray[np.float16]:
     """Return no places as (0, d)."""
     return unpainted if len(unpainted) else np.zeros((0, x.shape[1]), np.float16)
+
+
+def choose_reference(
+    analyzed: npt.NDArray[np.bool_], painted: Collection[Index], count: int = REFERENCE_TILES
+) -> list[Index]:
+    """Return some analyzed tiles at random places, none of them painted.
+
+    Parameters
+    ----------
+    analyzed : array of bool, shape of the tile grid
+        Where a model looked.
+    painted : collection of (row, col)
+        Tiles that a stroke touches.
+    count : int
+        How many, at most.
+
+    Notes
+    -----
+    The order depends on the analyzed tiles alone: after more strokes the tiles are nearly
+    the same ones, and their features are in the cache.
+    """
+    places = np.argwhere(analyzed)
+    order = np.random.default_rng(0).permutation(len(places))
+    found = [(int(row), int(col)) for row, col in places[order]]
+    return [index for index in found if index not in painted][:count]

@@ -17,12 +17,11 @@ from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_learning import learn_events
-from napari_fddm.training.adapt.judging import model_heads
+from napari_fddm.training.adapt.judging import choose_reference, model_heads
 from napari_fddm.training.adapt.models import check_name, save_adapter
 from napari_fddm.training.adapt.samples import painted_samples
 from napari_fddm.training.adapt.tile_cache import FeatureCache, cache_folder, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
-from napari_fddm.training.reference import choose_reference
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -31,6 +31,7 @@ from napari_fddm.training.data.patches import (
     settings_record,
 )
 from napari_fddm.training.data.splits import image_key
+from napari_fddm.training.loop.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -45,23 +46,6 @@ if TYPE_CHECKING:
 INDEX = "dataset.json"
 VERSION = 1
 """Of the cutting; a change of what is cut raises it, so that old parts are not used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A part of the work is done.
-
-    Attributes
-    ----------
-    what : str
-        E.g. the image.
-    done, total : int
-        Units.
-    """
-
-    what: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)

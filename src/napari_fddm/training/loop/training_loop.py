@@ -18,8 +18,8 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.training.data.datasets import Progress
 from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from napari_fddm.training.loop.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator

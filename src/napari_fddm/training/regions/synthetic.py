@@ -25,12 +25,6 @@ from napari_fddm.training.regions.files import (
     write_region_set,
     write_region_slide,
 )
-from napari_fddm.training.synthetic_data import (
-    SLIDE_MPP,
-    SLIDE_PX,
-    TRUTH_PER_CELL,
-    block_majority,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +38,11 @@ if TYPE_CHECKING:
 ANALYSIS_MPP = 1.0
 WINDOW_TILES = 10
 """Edge of a training window, tiles: nine places for a region of 8 by 8."""
+SLIDE_PX = 8192
+SLIDE_MPP = 0.5
+TRUTH_PER_CELL = 8
+"""Truth samples along the edge of a cell, for its majority class."""
+N_CLASSES = 7
 
 
 class RestainedSlide(SyntheticSlide):
@@ -135,3 +134,21 @@ def _window_of(
     origin = (cells.y * grid.cell_geometry.cell, cells.x * grid.cell_geometry.cell)
     truth = slide.truth_map(MapGeometry((side, side), fine, SLIDE_MPP, origin))
     return RegionSlide(meta, coarse, block_majority(truth - 1, TRUTH_PER_CELL) + 1)
+
+
+def training_slide(seed: int) -> SyntheticSlide:
+    """Return one of the endless synthetic training slides, 4.1 mm wide."""
+    return SyntheticSlide(SLIDE_PX, SLIDE_PX, mpp=SLIDE_MPP, seed=seed)
+
+
+def block_majority(channels: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:
+    """Return the majority of each ``factor`` by ``factor`` block of (H, W)."""
+    h, w = (n // factor for n in channels.shape)
+    blocks = channels.reshape(h, factor, w, factor).transpose(0, 2, 1, 3)
+    return majority(blocks.reshape(h, w, -1), axis=2).astype(np.uint8)
+
+
+def majority(channels: npt.NDArray[np.uint8], axis: int) -> npt.NDArray[np.int64]:
+    """Return the most frequent channel along an axis; ties go to the lowest."""
+    counts = np.stack([(channels == c).sum(axis=axis) for c in range(N_CLASSES)], axis=-1)
+    return np.asarray(counts.argmax(axis=-1), np.int64)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_fddm.models.classifier import TileFeatures
-from napari_fddm.training.data.datasets import Progress
+from napari_fddm.training.loop.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.data.datasets import Dataset, Progress
+    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.loop.progress import Progress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
 """The paper's names of its baselines."""

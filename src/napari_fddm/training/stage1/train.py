@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.data.datasets import Dataset, Progress
+    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.loop.progress import Progress
     from napari_fddm.training.stage1.architectures import Architecture
 
 WORK = "work"

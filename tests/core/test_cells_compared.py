@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.core.comparing import changed_window
+from napari_fddm.core.cells import changed_window
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 13), (3, 400_003)])

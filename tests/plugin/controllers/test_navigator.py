@@ -129,7 +129,7 @@ def test_the_picture_is_read_in_a_thread_and_kept(nav, qtbot, monkeypatch):
     layer = nav.open_slide()
     qtbot.waitUntil(lambda: nav.view.map.has_image)
     reads = []
-    monkeypatch.setattr("napari_fddm.plugin.controllers.navigate.read_overview", reads.append)
+    monkeypatch.setattr("napari_fddm.plugin.controllers.navigator.read_overview", reads.append)
     nav.viewer.layers.remove(layer)
     assert not nav.view.map.has_image
     nav.viewer.layers.append(layer)

@@ -12,7 +12,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.plugin.controllers.open import FILTER
+from napari_fddm.plugin.controllers.opening import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.slides import stained, write_svs
@@ -36,7 +36,7 @@ def folder(tmp_path):
 def errors(monkeypatch):
     said = []
     for name in ("show_error", "show_info"):
-        monkeypatch.setattr(f"napari_fddm.plugin.controllers.open.{name}", said.append)
+        monkeypatch.setattr(f"napari_fddm.plugin.controllers.opening.{name}", said.append)
     return said
 
 
@@ -54,14 +54,14 @@ def go(bench, button, name, qtbot):
 
 def test_a_slide_is_opened_in_a_thread(bench, folder, qtbot, monkeypatch):
     threads = []
-    from napari_fddm.plugin.controllers import open
+    from napari_fddm.plugin.controllers import opening
 
     def spy(path, **options):
         threads.append(threading.current_thread().name)
         return original(path, **options)
 
-    original = open.open_slide
-    monkeypatch.setattr(open, "open_slide", spy)
+    original = opening.open_slide
+    monkeypatch.setattr(opening, "open_slide", spy)
     open_file(bench, folder / "2.svs", qtbot)
     assert threads == ["fddm-slides"]
     (layer,) = bench.viewer.layers

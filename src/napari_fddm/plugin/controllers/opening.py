@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.plugin.document.slide_files import SLIDE_SUFFIXES, is_store, neighbors
-from napari_fddm.plugin.layers.corrected import METADATA
+from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import layer_of, slide_layer_data
 from napari_fddm.plugin.layers.viewport import remove_layers
 from napari_fddm.plugin.panels.slide import ON

@@ -1,0 +1,74 @@
+"""Whether an analysis is signed off, read from its event log; what a signature refuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.signoff import SignOff
+
+if TYPE_CHECKING:
+    from napari_fddm.pipeline.store.eventlog import EventLog
+
+SIGNED, UNLOCKED = "sign_off", "unlock"
+LOCKED_KINDS = frozenset({"edit", "tumor_bed"})
+"""Records that change what was signed."""
+
+
+class SignedOffError(StoreError):
+    """The analysis is signed off, so it cannot be changed."""
+
+
+def signed_off(log: EventLog) -> SignOff | None:
+    """Return the sign-off in force, without looking at the labels; None if there is none.
+
+    Raises
+    ------
+    StoreError
+        If the record is damaged.
+    """
+    record = log.newest(SIGNED, UNLOCKED)
+    if record is None or record["kind"] == UNLOCKED:
+        return None
+    return sign_off_of(record, log)
+
+
+def refuse_signed(log: EventLog) -> None:
+    """Raise if an analysis is signed off.
+
+    Raises
+    ------
+    SignedOffError
+        Naming the reader and the time.
+    """
+    signed = signed_off(log)
+    if signed is not None:
+        raise SignedOffError(
+            f"{log.path.parent.parent} is {signed.title} and locked.",
+            hint="Unlock it in the window, choose another store with -o, or start over with "
+            "--fresh: the signed one is kept under another name.",
+        )
+
+
+def sign_off_of(record: dict[str, Any], log: EventLog) -> SignOff:
+    """Return the sign-off that a record of a log holds, taken for intact.
+
+    Raises
+    ------
+    StoreError
+        If the record is damaged.
+    """
+    try:
+        return SignOff(
+            str(record["reader"]),
+            str(record["time"]),
+            str(record["definition"]),
+            dict(record["rates"]),
+            record["coverage"],
+            str(record["labels_sha256"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{log.path}, record {record.get('seq')}: the sign-off is damaged: {error!r}.",
+            hint="Restore the event log from a backup.",
+        ) from error
