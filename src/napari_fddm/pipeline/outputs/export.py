@@ -11,13 +11,12 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
 from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline.outputs.anonymous import anonymize
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 SUFFIXES = (".zarr", ozx.SUFFIX)
 _TRANSIENT = (".lock", ".part", ".partial")
@@ -64,11 +63,8 @@ def export_version(
             hint=f"Write {destination.stem}.ome.zarr, or {destination.stem}{ozx.SUFFIX} for one "
             "file.",
         )
-    store.log.flush()
     if version == ngff.VERSION:
-        export_store(
-            store.path, destination, overwrite=overwrite, with_name=with_name, change=change
-        )
+        export_store(store, destination, overwrite=overwrite, with_name=with_name, change=change)
         return
     if version != ngff04.VERSION or destination.suffix == ozx.SUFFIX:
         raise StoreError(
@@ -80,7 +76,7 @@ def export_version(
     _check_vacancy(destination, overwrite=overwrite)
     finished, converted = _beside(destination), _beside(destination)
     try:
-        export_store(store.path, finished, with_name=with_name, change=change)
+        export_store(store, finished, with_name=with_name, change=change)
         ngff04.write_v04(finished, converted)
         ngff04.validate_v04(converted)
         _check_vacancy(destination, overwrite=overwrite)
@@ -91,38 +87,44 @@ def export_version(
 
 
 def export_store(
-    source: Path,
+    store: AnalysisStore,
     destination: Path,
     *,
     overwrite: bool = False,
     with_name: bool = False,
     change: Callable[[AnalysisStore], object] | None = None,
 ) -> None:
-    """Write a complete, validated copy of a store; see `export_copy`.
+    """Write a complete, validated copy of a store, without names unless asked.
 
     Parameters
     ----------
-    source : Path
-        The store's folder.
+    store : AnalysisStore
+        The analysis, open.
     destination : Path
         Folder or ``.ozx`` file to create.
     overwrite : bool
-        Replace an older store of ours.
+        Replace an older store of ours. Nothing else is ever replaced.
     with_name : bool
-        Keep the names of slide and readers.
+        Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
         Gets the copy, open for writing, before it is checked.
+
+    Raises
+    ------
+    StoreError
+        If the destination is taken or impossible, or the copy is not valid; the
+        destination is then as it was.
     """
+    store.flush()
+    source = store.path
 
     def complete(path: Path) -> None:
-        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-
         if not with_name:
             anonymize(path, source)
         with AnalysisStore.open(path, "r+") as copy:
-            if not copy.complete:
+            if not copy.maps.complete:
                 copy.finish(complete=False)
-            copy.sync()
+            copy.corrections.sync()
             if change is not None:
                 change(copy)
         ome_zarr.validate(path)

@@ -14,6 +14,7 @@ from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_repor
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
 from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate, saw_the_rate
 from napari_fddm.pipeline.store.signoff import read_sign_off
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.signoff import SignOff
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 
 AREAS = (
@@ -73,8 +73,8 @@ def compute_store_report(
     labels, grid = _labels_and_grid(store, label)
     areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
     edited = 0.0
-    if label in store.edit_layers:
-        automatic = store.automatic_labels()
+    if label in store.corrections.layers:
+        automatic = store.maps.labels()
         changed = int(np.count_nonzero(labels != automatic))
         # What a reader excluded is 0 now, but was analyzed and edited.
         edited = changed / max(1, int(np.count_nonzero(labels | automatic)))
@@ -108,7 +108,7 @@ def bed_report(
 
 
 def _labels_and_grid(store: AnalysisStore, label: str) -> tuple[npt.NDArray[np.uint8], MapGeometry]:
-    known = (layout.PATCH, layout.REFINED, *store.edit_layers)
+    known = (layout.PATCH, layout.REFINED, *store.corrections.layers)
     if label not in known:
         raise StoreError(
             f"{store.path} has no label map {label!r}.", hint=f"It has {', '.join(known)}."
@@ -133,8 +133,8 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         str(store.path),
         store.geometries.tile,
         store.geometries.label,
-        store.probability_map("patch").labels,
-        store.automatic_labels(),
+        store.maps.probability_map("patch").labels,
+        store.maps.labels(),
         store.labels(layout.CORRECTED),
         store.slide_info,
         dict(run.get("model", {})),
@@ -144,9 +144,9 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         read_estimate(store),
         read_sign_off(store),
         last_seq,
-        bool(store.probability_map("refined").coverage.any()),
+        bool(store.maps.probability_map("refined").coverage.any()),
         run.get("tissue_excluded_mm2"),
-        store.held_cells(),
+        store.corrections.held_cells(),
         bool(run.get(layout.SPREAD)),
     )
 
@@ -213,8 +213,6 @@ def read_report(
     ConfigError
         If there is no such definition.
     """
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-
     with ozx.unpacked(Path(path)) as folder, AnalysisStore.open(folder) as store:
         return store_report(store, label=label, definition=definition, definitions=definitions)
 
@@ -223,10 +221,10 @@ def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[
     """Return what a reader of the rate must know before believing it."""
     run = store.provenance
     found = []
-    if not store.complete:
+    if not store.maps.complete:
         found.append("UNFINISHED: the run was stopped; run it again to go on")
     wants_refined = run.get("config", {}).get("stage") == "refined" and label != layout.PATCH
-    if wants_refined and not store.probability_map("refined").coverage.any():
+    if wants_refined and not store.maps.probability_map("refined").coverage.any():
         found.append("nothing is refined yet: these are the classes of whole tiles")
     if run.get(layout.SPREAD) and label != layout.PATCH:
         found.append("strokes were spread into the model's labels: they are not its own alone")

@@ -259,11 +259,11 @@ class _Run:
         )
 
     def _load_finished(self, store: AnalysisStore) -> None:
-        patch, cell = store.probability_map("patch"), store.probability_map("cell")
+        patch, cell = store.maps.probability_map("patch"), store.maps.probability_map("cell")
         done = patch.coverage
         self.maps.tile_probs[:, done] = patch.probs[:, done]
         self.maps.cell_probs[:, cell.coverage] = cell.probs[:, cell.coverage]
-        self.maps.features[:, cell.coverage] = store.tissue_features()[:, cell.coverage]
+        self.maps.features[:, cell.coverage] = store.maps.tissue_features()[:, cell.coverage]
         self.maps.analyzed[:] = done
 
     def _tissue(self) -> Generator[Event, None, TissueMask]:
@@ -364,7 +364,7 @@ class _Run:
             tissue,
             self.grid,
             self.unreadable,
-            self.store.automatic_labels(),
+            self.store.maps.labels(),
             self.label_geometry,
         )
         self.store.update_provenance(

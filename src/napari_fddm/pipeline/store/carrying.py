@@ -118,9 +118,9 @@ def carry_corrections(old: AnalysisStore, new: AnalysisStore) -> None:
             with new.log.path.open("rb+") as file:
                 os.fsync(file.fileno())
             sync_folder(new.log.path.parent)
-    for layer in old.edit_layers:
+    for layer in old.corrections.layers:
         if layer != layout.CORRECTED:
-            new.add_reader(layer.removeprefix(layout.READER_PREFIX))
+            new.corrections.add_reader(layer.removeprefix(layout.READER_PREFIX))
 
 
 def carry_tiles(
@@ -142,15 +142,15 @@ def carry_tiles(
     """
     if old.geometries.tile != new.geometries.tile or old.geometries.cell != new.geometries.cell:
         raise StoreError(f"{old.path} has other tiles than the new analysis.")
-    patch, cell = old.probability_map("patch"), old.probability_map("cell")
-    features = old.tissue_features()
+    patch, cell = old.maps.probability_map("patch"), old.maps.probability_map("cell")
+    features = old.maps.tissue_features()
     wanted = patch.coverage if selected is None else patch.coverage & selected
     index = np.argwhere(wanted)
     edge = old.geometries.cells_per_tile
     for first in range(0, len(index), TILES_AT_ONCE):
         places = index[first : first + TILES_AT_ONCE]
         rows, cols = places.T
-        new.write_tiles(
+        new.maps.write_tiles(
             places,
             np.moveaxis(patch.probs[:, rows, cols], 1, 0),
             _blocks(cell.probs, places, edge),

@@ -76,4 +76,4 @@ def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | 
 
 
 def _first(store: AnalysisStore, layer: str) -> Mapping[str, Any] | None:
-    return next((r for r in store.log.records(KIND) if r.get("layer") == layer), None)
+    return next(store.records.of(KIND, layer), None)

@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline.store.records import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +29,11 @@ _RESERVED = ("seq", "time", "kind")
 
 class StoreBusyError(StoreError):
     """Another program is writing."""
+
+
+def now() -> str:
+    """Return the time as event logs write it: ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class EventLog:
@@ -160,8 +165,7 @@ class EventLog:
         taken = [name for name in _RESERVED if name in fields]
         if taken:
             raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
-        time = now()
-        record = {"seq": 0, "time": time, "kind": kind, **fields}
+        record = {"seq": 0, "time": now(), "kind": kind, **fields}
         _line_of(record)
         with self._mutex:
             self._pending.append(record)

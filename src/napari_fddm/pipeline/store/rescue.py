@@ -20,8 +20,9 @@ from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import sync_folder
 from napari_fddm.pipeline.store import estimates, tumor_bed
+from napari_fddm.pipeline.store.eventlog import now
 from napari_fddm.pipeline.store.layout import workspace_folder
-from napari_fddm.pipeline.store.records import LogRecord, now
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

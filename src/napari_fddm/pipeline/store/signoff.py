@@ -16,6 +16,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.signoff import SignOff
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import claim
+from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signature import (
     SIGNED,
     UNLOCKED,
@@ -67,7 +68,7 @@ def sign_off(store: AnalysisStore, reader: str, report: NecrosisReport) -> SignO
             "coverage": report.coverage,
             "labels_sha256": labels_sha256(store.labels(layout.CORRECTED)),
         }
-        record = store.append_record(SIGNED, reader=name, **signed)
+        record = store.records.append(LogRecord(SIGNED, {"reader": name, **signed}))
     finally:
         run_lock.release()
     return sign_off_of(record, store.log)
@@ -86,7 +87,7 @@ def unlock(store: AnalysisStore, reader: str) -> None:
     name = " ".join(reader.split())
     if not name:
         raise ConfigError("unlocking needs the reader's name or initials.")
-    store.append_record(UNLOCKED, reader=name)
+    store.records.append(LogRecord(UNLOCKED, {"reader": name}))
 
 
 def read_sign_off(store: AnalysisStore) -> SignOff | None:

@@ -58,7 +58,7 @@ def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[P
     StoreError
         If the record is damaged.
     """
-    records = [r for r in store.log.records(KIND) if r.get("layer") == layer]
+    records = list(store.records.of(KIND, layer))
     if not records:
         return ()
     try:
