@@ -130,7 +130,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         If ``path`` exists or the folder cannot be written. After any error ``path`` is
         as it was and the temporary folder is removed.
     """
-    part = _temporary(path, path.name)
+    part = temporary_beside(path)
     with storage_errors("write", path):
         _refuse_existing(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,8 +147,44 @@ def whole_folder(path: Path) -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+def temporary_beside(path: Path) -> Path:
+    """Return a free, hidden name beside a path, for what is built there; see `is_unfinished`.
+
+    For what `whole_file` and `whole_folder` do not do: replacing a folder.
+    """
+    return _temporary(path, path.name)
+
+
+def replace_folder(new: Path, path: Path, old: Path) -> None:
+    """Rename ``path`` to ``old`` and ``new`` to ``path``; if that fails, nothing has changed.
+
+    A process that is killed between the two renames leaves nothing at ``path``.
+
+    Parameters
+    ----------
+    new : Path
+        The file or folder that takes the place, in the same folder as ``path``.
+    path : Path
+        What is replaced.
+    old : Path
+        A free name beside it, where it goes.
+
+    Raises
+    ------
+    OSError
+        If one of them cannot be renamed.
+    """
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    sync_folder(path.parent)
+
+
 def is_unfinished(path: Path) -> bool:
-    """Return whether a name is one of `whole_file` or `whole_folder` before the end.
+    """Return whether a name is one of `whole_file`, `whole_folder` or `temporary_beside`.
 
     A program that was killed leaves such files and folders; nobody needs them.
     """

@@ -12,7 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.files import read_json, storage_errors, whole_file, write_json
 from napari_fddm.pipeline.store import layout
 
 if TYPE_CHECKING:
@@ -160,13 +160,10 @@ def _records(log: Path) -> Iterator[dict[str, Any]]:
 def _rewrite_log(path: Path, words: _Words, readers: _Readers) -> None:
     if not path.exists():
         return
-    cleaned = path.with_name(f"{path.name}.part")
-    with storage_errors("write", path):
-        with cleaned.open("w", encoding="utf-8") as new:
-            for record in _records(path):
-                new.write(json.dumps(_record_without(record, words, readers), ensure_ascii=False))
-                new.write("\n")
-        cleaned.replace(path)
+    with whole_file(path) as cleaned, cleaned.open("w", encoding="utf-8", newline="\n") as file:
+        for record in _records(path):
+            file.write(json.dumps(_record_without(record, words, readers), ensure_ascii=False))
+            file.write("\n")
 
 
 def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
-from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.interop.files import (
+    is_unfinished,
+    replace_folder,
+    storage_errors,
+    sync_folder,
+    temporary_beside,
+)
 from napari_fddm.pipeline.outputs.anonymous import anonymize
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SUFFIXES = (".zarr", ozx.SUFFIX)
 _TRANSIENT = (".lock", ".part", ".partial")
-"""Ends of file names that mean something to a running program only."""
+"""Ends of the names of files that only a running program needs."""
 
 
 def export_version(
@@ -73,17 +78,17 @@ def export_version(
             f"a single {ozx.SUFFIX} file is always {ngff.VERSION}.",
         )
     _check_places(store.path, destination)
-    _check_vacancy(destination, overwrite=overwrite)
-    finished, converted = _beside(destination), _beside(destination)
-    try:
-        export_store(store, finished, with_name=with_name, change=change)
-        ngff04.write_v04(finished, converted)
+
+    def build(converted: Path) -> None:
+        finished = temporary_beside(destination)
+        try:
+            export_store(store, finished, with_name=with_name, change=change)
+            ngff04.write_v04(finished, converted)
+        finally:
+            shutil.rmtree(finished, ignore_errors=True)
         ngff04.validate_v04(converted)
-        _check_vacancy(destination, overwrite=overwrite)
-        _install(converted, destination)
-    finally:
-        shutil.rmtree(finished, ignore_errors=True)
-        shutil.rmtree(converted, ignore_errors=True)
+
+    put_in_place(build, destination, overwrite=overwrite)
 
 
 def export_store(
@@ -188,7 +193,7 @@ def put_in_place(
         If the destination is taken or the disk fails; it is then as it was.
     """
     _check_vacancy(destination, overwrite=overwrite)
-    copy, packed = _beside(destination), _beside(destination)
+    copy, packed = temporary_beside(destination), temporary_beside(destination)
     try:
         with storage_errors("export to", destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -232,8 +237,8 @@ def _copy_tree(source: Path, target: Path) -> None:
         inside = target / os.path.relpath(folder, source)
         inside.mkdir(parents=True, exist_ok=True)
         for name in names:
-            if not name.endswith(_TRANSIENT):
-                _copy_file(source / os.path.relpath(folder, source) / name, inside / name)
+            if not _is_transient(Path(name)):
+                _copy_file(Path(folder, name), inside / name)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -252,25 +257,23 @@ def _raise(error: OSError) -> None:
 
 def _remove_transient(copy: Path) -> None:
     for path in copy.rglob("*"):
-        if path.name.endswith(_TRANSIENT):
+        if _is_transient(path):
             path.unlink()
+
+
+def _is_transient(path: Path) -> bool:
+    return path.name.endswith(_TRANSIENT) or is_unfinished(path)
 
 
 def _install(copy: Path, destination: Path) -> None:
     with storage_errors("export to", destination):
-        old = None
         if destination.exists():
-            old = _beside(destination)
-            destination.rename(old)
-        try:
-            copy.rename(destination)
-        except BaseException:
-            if old is not None:
-                old.rename(destination)
-            raise
-        sync_folder(destination.parent)
-        if old is not None:
+            old = temporary_beside(destination)
+            replace_folder(copy, destination, old)
             _discard(old)
+        else:
+            copy.rename(destination)
+            sync_folder(destination.parent)
 
 
 def _is_our_file(path: Path) -> bool:
@@ -287,7 +290,3 @@ def _discard(old: Path) -> None:
         shutil.rmtree(old)
     else:
         old.unlink()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")

@@ -20,7 +20,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.files import read_json, storage_errors, whole_folder, write_json
 from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
 from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
@@ -114,7 +113,7 @@ class StoreGeometries:
 def create_store(
     path: Path, name: str, geometries: StoreGeometries, table: ClassTable, about: dict[str, Any]
 ) -> None:
-    """Create an empty store, whole or not at all: built beside its place and renamed.
+    """Create an empty store, whole or not at all.
 
     Parameters
     ----------
@@ -134,22 +133,16 @@ def create_store(
     StoreError
         If the path is taken or cannot be written.
     """
-    built = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with storage_errors("create", path):
-            if path.exists():
-                raise StoreError(
-                    f"{path} exists already.",
-                    hint="Open it, or choose another name for the new one.",
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create_skeleton(built, name, geometries, table)
-            write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
-            write_json(built / OURS / PROVENANCE, about)
-            built.rename(path)
-    except BaseException:
-        shutil.rmtree(built, ignore_errors=True)
-        raise
+    with storage_errors("create", path):
+        if path.exists():
+            raise StoreError(
+                f"{path} exists already.",
+                hint="Open it, or choose another name for the new one.",
+            )
+    with whole_folder(path) as built:
+        _create_skeleton(built, name, geometries, table)
+        write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
+        write_json(built / OURS / PROVENANCE, about)
 
 
 def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:

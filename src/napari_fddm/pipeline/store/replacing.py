@@ -10,7 +10,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import read_json, storage_errors, sync_folder, write_json
+from napari_fddm.interop.files import (
+    read_json,
+    replace_folder,
+    storage_errors,
+    sync_folder,
+    temporary_beside,
+    write_json,
+)
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import claim
@@ -57,19 +64,14 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
         )
     _check_idle(path)
     keep = holds_corrections(path)
-    new = _beside(path)
-    old = dated(path) if keep else _beside(path)
+    new = temporary_beside(path)
+    old = dated(path) if keep else temporary_beside(path)
     try:
         create(new)
         write_json(_note_in(new), {"old": old.name})
         with storage_errors("replace", path):
-            path.rename(old)  # who is killed after this is helped by `recover`
-            try:
-                new.rename(path)
-            except BaseException:
-                old.rename(path)
-                raise
-            sync_folder(path.parent)
+            # `recover` repairs what a kill between the two renames leaves.
+            replace_folder(new, path, old)
             _note_in(path).unlink(missing_ok=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -150,10 +152,6 @@ def _check_idle(path: Path) -> None:
     """Refuse a store that a run or an editor is writing into."""
     for name in (layout.RUN_LOCK, f"{layout.EVENTS}.lock"):
         claim(path / layout.OURS / name, path).release()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
 
 
 def _parts(path: Path) -> list[Path]:

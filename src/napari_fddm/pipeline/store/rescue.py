@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import sync_folder
+from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.eventlog import now
 from napari_fddm.pipeline.store.layout import workspace_folder
@@ -70,8 +70,9 @@ def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Pat
     for folder in _folders():
         try:
             return _written(folder, f"{_stem(fingerprint)}{uuid.uuid4().hex[:8]}{SUFFIX}", data)
-        except OSError as error:
-            failures.append(f"{folder}: {error.strerror or error}")
+        except StoreError as error:
+            reason = getattr(error.__cause__, "strerror", None)
+            failures.append(f"{folder}: {reason or error.message}")
     raise StoreError(
         f"{what_is_in(entries)} of {store} could not be written anywhere ({'; '.join(failures)}).",
         hint="Free some space before you close the window.",
@@ -161,17 +162,11 @@ def _stem(fingerprint: str) -> str:
 
 
 def _written(folder: Path, name: str, data: bytes) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path, part = folder / name, folder / f".{name}.part"
-    try:
+    with storage_errors("create", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / name) as part:
+        # For the user's eyes only: a folder for temporary files is open to everybody.
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
-    return path
+    return folder / name
