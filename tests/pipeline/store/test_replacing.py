@@ -17,7 +17,7 @@ from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.replacing import (
     holds_corrections,
     recover,
-    remove_forgotten,
+    remove_abandoned,
     replace_store,
 )
 from tests.support.stores import make, stroke
@@ -167,9 +167,9 @@ def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):
     half = f".{path.name}.12345678.part"
     for name in (half, f".{half}.87654321.part", ".other.ome.zarr.12345678.part"):
         (tmp_path / name / "fddm").mkdir(parents=True)
-    remove_forgotten(path)
+    remove_abandoned(path)
     assert len(os.listdir(tmp_path)) == 3
-    later = time.time() + 2 * replacing.FORGOTTEN_S
+    later = time.time() + 2 * replacing.ABANDONED_S
     monkeypatch.setattr(replacing.time, "time", lambda: later)
-    remove_forgotten(path)
+    remove_abandoned(path)
     assert os.listdir(tmp_path) == [".other.ome.zarr.12345678.part"]

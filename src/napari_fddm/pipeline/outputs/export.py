@@ -1,4 +1,4 @@
-"""A validated copy of a store, put in its place in one step."""
+"""Export a store: a complete, validated copy, which appears at its destination in one step."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def export_version(
     destination : Path
         Folder to create, for 0.5 also a ``.ozx`` file; it appears whole or not at all.
     version : str
-        "0.5", which is a store that can be gone on with, or "0.4", which has the
-        overview and the labels only.
+        "0.5", whose copy is a store that can be edited further, or "0.4", which has
+        the overview and the labels only.
     overwrite : bool
         Replace an older export of ours. Nothing else is ever replaced.
     with_name : bool
         Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
-        Gets the copy, open for writing, before it is checked.
+        Called with the copy, open for writing, before it is validated.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def export_store(
     with_name : bool
         Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
-        Gets the copy, open for writing, before it is checked.
+        Called with the copy, open for writing, before it is validated.
 
     Raises
     ------
@@ -151,16 +151,16 @@ def export_copy(
     destination : Path
         Folder or ``.ozx`` file to create.
     check : callable
-        Completes and validates the copy at the path it gets; raises if it is
-        not good.
+        Completes and validates the copy at the path it is given; raises if the copy
+        is not valid.
     overwrite : bool
         Replace an older store of ours. Nothing else is ever replaced.
 
     Raises
     ------
     StoreError
-        If the destination is taken or impossible, the copy does not pass, or
-        the disk fails; the destination is then as it was.
+        If the destination is taken or impossible, the copy is not valid, or the
+        disk fails; the destination is then as it was.
     """
     _check_places(source, destination)
 
@@ -181,7 +181,7 @@ def put_in_place(
     Parameters
     ----------
     build : callable
-        Builds the folder at the path it gets.
+        Builds the folder at the path it is given.
     destination : Path
         Folder or ``.ozx`` file to create; it appears whole or not at all.
     overwrite : bool
@@ -247,7 +247,7 @@ def _copy_file(source: Path, target: Path) -> None:
     except FileNotFoundError:
         if source.exists():
             raise
-        # zarr removes a chunk that became empty; it may do so while we copy.
+        # zarr removes chunks that become empty, possibly while they are being copied.
         target.unlink(missing_ok=True)
 
 

@@ -1,4 +1,7 @@
-"""The report of a store: what ``rate --json`` and ``run --report`` give."""
+"""The report of a store: necrosis rates, areas, cautions, provenance, as plain JSON values.
+
+It is what ``rate --json`` and ``run --report`` write.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ AREAS = (
     "unreadable_mm2",
     "unreadable_tiles",
 )
-"""Of the last run that ended, see `pipeline.run.areas.account`; None before."""
+"""Keys of a run's provenance, see `pipeline.run.areas.account`; None before a run has ended."""
 
 
 CHANGED_SINCE = "the corrected labels are not those that were signed off"
@@ -59,7 +62,7 @@ def compute_store_report(
     label : str
         "corrected", "refined", "patch" or a reader's map.
     definition : str
-        The one to show large.
+        Name of the main definition, which the report shows first.
     definitions : sequence of NecrosisDefinition
         The user's own, reported beside ours.
 
@@ -76,7 +79,7 @@ def compute_store_report(
     if label in store.corrections.layers:
         automatic = store.maps.labels()
         changed = int(np.count_nonzero(labels != automatic))
-        # What a reader excluded is 0 now, but was analyzed and edited.
+        # Excluded cells are 0 now, but they were analyzed and edited.
         edited = changed / max(1, int(np.count_nonzero(labels | automatic)))
     return necrosis_report(
         areas,
@@ -94,9 +97,9 @@ def bed_report(
     definition: str = "fddm",
     definitions: Sequence[NecrosisDefinition] = (),
 ) -> NecrosisReport | None:
-    """Return the report of what lies inside the outlined tumor bed; None without an outline.
+    """Return the report of the inside of the tumor bed; None if nobody outlined one.
 
-    Arguments and errors as of `compute_store_report`.
+    Parameters and errors are those of `compute_store_report`.
     """
     polygons = read_tumor_bed(store)
     if not polygons:
@@ -118,17 +121,19 @@ def _labels_and_grid(store: AnalysisStore, label: str) -> tuple[npt.NDArray[np.u
 
 
 def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
-    """Return what a store holds, as a viewer needs it.
+    """Return the content of a store as the event that a viewer needs to show it.
 
     Parameters
     ----------
     store : AnalysisStore
         Open store.
     device : str
-        Where a run is about to go on, in words.
+        Device on which a run is about to continue, in words.
     """
     run = store.provenance
-    last_seq = store.log.last_seq  # before the labels: they may be newer, never older
+    last_seq = (
+        store.log.last_seq
+    )  # read before the labels, which may then be newer, but never older
     return AnalysisOpened(
         str(store.path),
         store.geometries.tile,
@@ -218,7 +223,7 @@ def read_report(
 
 
 def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[str]:
-    """Return what a reader of the rate must know before believing it."""
+    """Return what limits how far the rate can be trusted, as sentences for the user."""
     run = store.provenance
     found = []
     if not store.maps.complete:

@@ -32,7 +32,7 @@ from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_over
 from napari_fddm.pipeline.store.layout import StoreGeometries
-from napari_fddm.pipeline.store.replacing import recover, remove_forgotten, replace_store
+from napari_fddm.pipeline.store.replacing import recover, remove_abandoned, replace_store
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.pipeline.tissue.overview import write_overview
 from napari_fddm.pipeline.tissue.user_mask import read_user_mask
@@ -205,7 +205,7 @@ class _Run:
 
     def _open_store(self, path: Path, *, fresh: bool, revise: bool, spread: bool) -> AnalysisStore:
         recover(path)
-        remove_forgotten(path)
+        remove_abandoned(path)
         if not path.exists():
             return self._create_store(path)
         if fresh or revise:

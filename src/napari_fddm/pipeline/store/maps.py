@@ -21,7 +21,7 @@ from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
 from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import claim
+from napari_fddm.pipeline.store.eventlog import acquire_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ class AutomaticMaps:
     def _begin(self) -> None:
         with self._mutex:
             if self._lock is None:
-                self._lock = claim(self._path / layout.OURS / layout.RUN_LOCK, self._path)
+                self._lock = acquire_lock(self._path / layout.OURS / layout.RUN_LOCK, self._path)
             if not self._unfinished:
                 self._mark(complete=False)
                 self._unfinished = True

@@ -289,7 +289,7 @@ class StoreKeeper(QObject):
         if self._begun:
             return
         from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, wanted_still
+        from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, without_outdated
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
             opened = opened_event(store)
@@ -300,7 +300,7 @@ class StoreKeeper(QObject):
         for path in find_rescues(self._fingerprint) if self._fingerprint else ():
             try:
                 entries = read_rescue(path, store.geometries.label.shape)
-                self.rescued.emit(wanted_still(entries, store.log), path)
+                self.rescued.emit(without_outdated(entries, store.log), path)
             except StoreError as error:
                 self.failed.emit(error)
 
@@ -383,7 +383,7 @@ class StoreKeeper(QObject):
             return self._store
 
     def _rescue(self, left: Sequence[Item]) -> str:
-        from napari_fddm.pipeline.store.rescue import what_is_in, write_rescue
+        from napari_fddm.pipeline.store.rescue import describe_entries, write_rescue
 
         entries = joined_entries(left)
         asked = sum(isinstance(item, Asked) for item in left)
@@ -392,7 +392,7 @@ class StoreKeeper(QObject):
             if entries:
                 place = write_rescue(entries, self._fingerprint, self.path)
                 said.append(
-                    f"Kept in {place}: {what_is_in(entries)}. "
+                    f"Kept in {place}: {describe_entries(entries)}. "
                     "They come back when the slide is opened again."
                 )
             for item in left:
