@@ -40,7 +40,7 @@ def progress(store: Path) -> tuple[int, int]:
         return 0, 0
     with AnalysisStore.open(store) as made:
         return tuple(
-            int(made.probability_map(name).coverage.sum()) for name in ("patch", "refined")
+            int(made.maps.probability_map(name).coverage.sum()) for name in ("patch", "refined")
         )
 
 

@@ -49,10 +49,10 @@ def paint_truth(path: Path) -> None:
                 value = np.bincount(truth[window.slices].ravel()).argmax()
                 said = np.full((SIDE_CELLS, SIDE_CELLS), value, np.uint8)
                 same = np.where(store.labels("corrected")[window.slices] == said, said, 0)
-                store.write_corrected(window, said)
+                store.corrections.write(window, said)
                 record = confirmation_record(same.astype(np.uint8), truth.shape, window)
                 if record is not None:
-                    store.append_record(record.kind, **record.fields)
+                    store.records.append(record)
 
 
 def test_learn_list_run_and_export(

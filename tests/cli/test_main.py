@@ -54,7 +54,7 @@ def test_run_makes_a_store_and_a_report_and_says_the_rate(
     written = json.loads(report.read_text(encoding="utf-8"))
     with AnalysisStore.open(out) as store:
         store.validate()
-        assert store.complete
+        assert store.maps.complete
         config = store.provenance["config"]
     assert (config["label_mpp"], config["steps"], config["seed"]) == (8.0, 2, 5)
     assert (config["batch_size"], config["stage"]) == (4, "refined")

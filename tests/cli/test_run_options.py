@@ -39,7 +39,7 @@ def test_fresh_starts_over_with_other_settings(
     assert call(*patch_run, "--seed", 7, "--fresh")[0] == 0
     with AnalysisStore.open(tmp_path / "s.fddm.ome.zarr") as store:
         assert store.provenance["config"]["seed"] == 7
-        assert store.complete
+        assert store.maps.complete
     assert others(tmp_path) == []
 
 
@@ -50,7 +50,7 @@ def test_fresh_keeps_what_a_person_corrected(
     assert call(*patch_run)[0] == 0
     with AnalysisStore.open(path, "r+") as store:
         labels = store.labels("corrected")
-        store.append_edit(stroke(labels, Window(5, 5, 20, 20), 5))
+        store.corrections.append_edit(stroke(labels, Window(5, 5, 20, 20), 5))
     code, out, err = call(*patch_run, "--fresh")
     assert code == 0
     (kept,) = others(tmp_path)
@@ -70,7 +70,7 @@ def test_revise_carries_corrections_into_other_settings(
     path = tmp_path / "s.fddm.ome.zarr"
     assert call(*patch_run)[0] == 0
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(store.labels("corrected"), Window(5, 5, 20, 20), 5))
+        store.corrections.append_edit(stroke(store.labels("corrected"), Window(5, 5, 20, 20), 5))
     refused = call(*patch_run, "--quiet", "--seed", 7, "--revise", "--fresh")
     assert_one_line(refused, "--fresh and --revise exclude each other")
     assert others(tmp_path) == []
@@ -193,7 +193,7 @@ def test_strokes_are_spread_and_the_report_says_so(call: Call, tiny_model: Path,
     assert_one_line(call(*command, "--quiet", "--spread", "--fresh"), "starts over")
     with AnalysisStore.open(path, "r+") as store:
         labels = store.labels("corrected")
-        store.append_edit(stroke(labels, Window(20, 20, 30, 30), 5))
+        store.corrections.append_edit(stroke(labels, Window(20, 20, 30, 30), 5))
     code, out, err = call(*command, "--spread")
     assert code == 0
     assert "note: strokes were spread" in out + err

@@ -107,7 +107,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_finished(tiny_model, tmp_path):
     assert "Traceback" not in err
     assert 0 < finished_tiles(store) < 24 * 24
     with AnalysisStore.open(store, "r+") as made:
-        made.begin_run()  # nobody holds it any more
+        made.maps.begin()  # nobody holds it any more
         made.validate()
 
 
@@ -115,4 +115,4 @@ def finished_tiles(store: Path) -> int:
     if not store.exists():
         return 0
     with AnalysisStore.open(store) as made:
-        return int(made.probability_map("patch").coverage.sum())
+        return int(made.maps.probability_map("patch").coverage.sum())

@@ -227,7 +227,7 @@ def test_cancel_keeps_what_is_finished(running, qtbot):
     done = int((analysis.patch > 0).sum())
     assert 0 < done < analysis.patch.size
     with AnalysisStore.open(analysis.store_path) as store:
-        assert int(store.probability_map("patch").coverage.sum()) >= done
+        assert int(store.maps.probability_map("patch").coverage.sum()) >= done
 
 
 def test_a_second_run_is_refused_while_one_goes_on(running):

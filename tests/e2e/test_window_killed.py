@@ -13,7 +13,7 @@ import pytest
 
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from tests.support.leaks import held_locks
-from tests.support.stores import make
+from tests.support.stores import make, replay
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
@@ -41,9 +41,9 @@ def test_a_killed_window_keeps_every_stroke_older_than_two_seconds(tmp_path):
     assert safe
     with AnalysisStore.open(path) as store:
         labels = store.labels("corrected")
-        assert np.array_equal(labels, store.replay_corrected())
+        assert np.array_equal(labels, replay(store))
     assert [s for s in safe if labels[s[0], s[1]] != s[2]] == []
     assert held_locks(path) == []
     with AnalysisStore.open(path, "r+") as store:  # and it can be gone on with
-        store.begin_edits()
+        store.corrections.sync()
         assert np.array_equal(store.labels("corrected"), labels)

@@ -147,7 +147,7 @@ def test_an_analysis_that_exists_is_shown_without_a_run(window, folder, monkeypa
     )
     with store:
         labels = np.full((60, 90), 3, np.uint8)
-        store.write_corrected(Cells(60, 60, 60, 90), labels)
+        store.corrections.write(Cells(60, 60, 60, 90), labels)
     choose(window, monkeypatch, path)
     qtbot.waitUntil(panel.earlier_button.isVisible, timeout=10_000)
     assert "1 edit" in panel.earlier_label.text()

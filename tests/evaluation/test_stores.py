@@ -16,6 +16,7 @@ from napari_fddm.evaluation.reading import ReadingSettings, read_label_input
 from napari_fddm.evaluation.slides import SlideSettings, evaluate_slide
 from napari_fddm.evaluation.summary import EvaluationSettings, evaluate_pairs
 from napari_fddm.interop import ngff
+from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.slides.synthetic.uri import open_synthetic
 from tests.support.stores import (
     CELLS,
@@ -45,7 +46,7 @@ def a_store(
         probs = np.full((7, *GEOMETRIES.cell.shape), 1 / 7, np.float32)
     with make(path, **changes) as store:
         write_tiles(store, rng, every_tile())
-        store.write_refined(WHOLE, labels, CELLS, probs)
+        store.maps.write_refined(WHOLE, labels, CELLS, probs)
         store.finish()
     return path
 
@@ -63,7 +64,7 @@ def test_the_corrected_map_is_taken_first_and_others_by_name(tmp_path: Path, lab
     path = a_store(tmp_path / "a", labels)
     with make_writable(path) as store:
         corrected = store.labels("corrected")
-        store.append_edit(stroke(corrected, Window(0, 0, 20, 20), 2))
+        store.corrections.append_edit(stroke(corrected, Window(0, 0, 20, 20), 2))
     found = read_label_input(str(path), PLAIN)
     assert (found.label, found.name) == ("corrected", "a, corrected")
     assert np.array_equal(found.labels, corrected)
@@ -86,7 +87,7 @@ def test_corrections_are_said_where_they_flatter(tmp_path: Path, labels: np.ndar
     path = a_store(tmp_path / "a", labels)
     with make_writable(path) as store:
         corrected = store.labels("corrected")
-        store.append_edit(stroke(corrected, Window(0, 0, 30, 30), 3))
+        store.corrections.append_edit(stroke(corrected, Window(0, 0, 30, 30), 3))
     against_itself = compare(f"{path}/labels/refined", path)
     assert any("by correcting this prediction" in note for note in against_itself.notes)
     changed = np.count_nonzero(corrected != labels)
@@ -157,7 +158,7 @@ def test_probabilities_that_are_none_are_refused(tmp_path: Path, labels: np.ndar
 def test_a_reader_s_map_has_no_probabilities(tmp_path: Path, labels: np.ndarray):
     path = a_store(tmp_path / "a", labels)
     with make_writable(path) as store:
-        store.add_reader("anna")
+        store.corrections.add_reader("anna")
     result = compare(f"{path}/labels/reader-anna", path)
     assert result.calibration is None
     assert "a reader's map" in result.no_calibration
@@ -195,7 +196,7 @@ def test_exports_are_read_as_folder_and_as_file(tmp_path: Path, labels: np.ndarr
     path = a_store(tmp_path / "a", labels)
     for name in ("copy.ome.zarr", "copy.ozx"):
         with make_writable(path) as store:
-            store.export(tmp_path / name)
+            export_store(store, tmp_path / name)
         result = compare(tmp_path / name, path)
         assert np.trace(result.confusion.counts) == labels.size, name
 
@@ -205,7 +206,7 @@ def test_labels_of_others_are_taken_only_if_they_are_our_classes(
 ):
     path = a_store(tmp_path / "a", labels)
     with make_writable(path) as store:
-        store.export(tmp_path / "foreign.ome.zarr")
+        export_store(store, tmp_path / "foreign.ome.zarr")
     group = zarr.open_group(tmp_path / "foreign.ome.zarr", mode="r+")
     attributes = dict(group.attrs)
     attributes.pop(ngff.BLOCK)

@@ -23,7 +23,7 @@ from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
 from tests.support.definitions import OWN
-from tests.support.stores import GEOMETRIES, log_record
+from tests.support.stores import GEOMETRIES
 
 pytestmark = pytest.mark.gui
 
@@ -205,8 +205,8 @@ def test_an_outline_that_was_drawn_before_is_shown_again(bench):
     fingerprint = open_slide(URI).fingerprint
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     with AnalysisStore.open(bench.store, "r+") as store:
-        log_record(store, tumor_bed_record([corners * 0.5]))
-        log_record(store, tumor_bed_record([corners]))
+        store.records.append(tumor_bed_record([corners * 0.5]))
+        store.records.append(tumor_bed_record([corners]))
         event = opened_event(store)
     bench.open_slide()
     bench.controller.run(Scope.SLIDE)

@@ -71,7 +71,7 @@ def paint_blocks(
             same = np.where(before == after, before, 0)[window.slices]
             edit = difference(before, after, window)
             if edit is not None:
-                store.append_edit(edit)
+                store.corrections.append_edit(edit)
             record = confirmation_record(same, before.shape, window)
             if record is not None:
-                store.append_record(record.kind, **record.fields)
+                store.records.append(record)

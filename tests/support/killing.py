@@ -186,7 +186,7 @@ def correct(store: Path) -> dict[str, int]:
     rows, cols = STROKE
     window = Window(rows.start, cols.start, rows.stop - rows.start, cols.stop - cols.start)
     with AnalysisStore.open(store, "r+") as opened:
-        opened.append_edit(stroke(opened.labels("corrected"), window, STROKE_CLASS))
+        opened.corrections.append_edit(stroke(opened.labels("corrected"), window, STROKE_CLASS))
     return corrections(store)
 
 
@@ -197,7 +197,7 @@ def corrections(store: Path) -> dict[str, int]:
 
     found = summarize_store(store)
     with AnalysisStore.open(store, "r+") as opened:
-        opened.begin_edits()  # no lock is left
+        opened.corrections.sync()  # no lock is left
         inside = opened.labels("corrected")[STROKE]
         (edit,) = opened.log.edits("corrected")
     return {

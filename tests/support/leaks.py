@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import StoreBusyError, claim
+from napari_fddm.pipeline.store.eventlog import StoreBusyError, acquire_lock
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -43,7 +43,7 @@ def held_locks(store: Path) -> list[str]:
     held = []
     for name in (layout.RUN_LOCK, f"{layout.EVENTS}.lock"):
         try:
-            claim(store / layout.OURS / name, store).release()
+            acquire_lock(store / layout.OURS / name, store).release()
         except StoreBusyError:
             held.append(name)
     return held

@@ -123,9 +123,9 @@ def contents(path: Path) -> dict[str, Any]:
             name: store.labels(name) for name in ("patch", "refined", "corrected")
         }
         for name in ("patch", "cell", "refined"):
-            map_ = store.probability_map(name)
+            map_ = store.maps.probability_map(name)
             found |= {f"{name} probs": map_.probs, f"{name} coverage": map_.coverage}
-        return found | {"features": store.tissue_features(), "overview": store.overview()}
+        return found | {"features": store.maps.tissue_features(), "overview": store.maps.overview()}
 
 
 def assert_equal(first: Path, second: Path) -> None:

@@ -17,8 +17,6 @@ from napari_fddm.pipeline.store.layout import StoreGeometries
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.pipeline.store.records import LogRecord
-
 GRID = TileGrid((4500, 5500), 0.5, 1.0)
 GEOMETRIES = StoreGeometries.of_grid(GRID, 8.0)
 SHAPE = GEOMETRIES.label.shape
@@ -35,10 +33,6 @@ def make(path: Path, **changes: Any) -> AnalysisStore:
         "provenance": {"config": {"seed": 1}},
     }
     return AnalysisStore.create(path, **(values | changes))
-
-
-def log_record(store: AnalysisStore, record: LogRecord) -> None:
-    store.append_record(record.kind, **record.fields)
 
 
 def random_probs(rng: np.random.Generator, *shape: int, axis: int = 1) -> np.ndarray:
@@ -58,13 +52,13 @@ def write_tiles(
     store: AnalysisStore, rng: np.random.Generator, tiles: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     patch, cells = random_probs(rng, len(tiles), 7), random_probs(rng, len(tiles), 7, 8, 8)
-    store.write_tiles(tiles, patch, cells, cells[:, :6])
+    store.maps.write_tiles(tiles, patch, cells, cells[:, :6])
     return patch, cells
 
 
 def refine_all(store: AnalysisStore, labels: np.ndarray) -> None:
     probs = np.full((7, *GEOMETRIES.cell.shape), 1 / 7, np.float32)
-    store.write_refined(WHOLE, labels, CELLS, probs)
+    store.maps.write_refined(WHOLE, labels, CELLS, probs)
 
 
 def stroke(labels: np.ndarray, window: Window, value: int) -> Edit:
@@ -74,6 +68,15 @@ def stroke(labels: np.ndarray, window: Window, value: int) -> Edit:
     edit = difference(before, labels, window)
     assert edit is not None
     return edit
+
+
+def replay(store: AnalysisStore, layer: str = "corrected") -> np.ndarray:
+    """Return the automatic labels with every logged edit applied."""
+    automatic = store.maps.labels()
+    labels = automatic.copy()
+    for edit in store.log.edits(layer):
+        edit.apply(labels, automatic)
+    return labels
 
 
 def stored(path: Path, layer: str = "corrected", level: int = 0) -> np.ndarray:

@@ -88,7 +88,7 @@ def write_preview(store: AnalysisStore, truth: npt.NDArray[np.uint8], path: Path
     from napari_fddm.cli.preview import draw_preview
 
     draw_preview(
-        store.overview(),
+        store.maps.overview(),
         {
             "tiles": store.labels("patch"),
             "refined": store.labels("refined"),

@@ -177,13 +177,13 @@ def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
         raise ConfigError("the prediction has no probabilities: it is not an analysis store")
     with AnalysisStore.open(given.store) as store:
         if given.label == layout.PATCH:
-            return store.probability_map("patch"), "patch"
+            return store.maps.probability_map("patch"), "patch"
         if given.label not in (layout.REFINED, layout.CORRECTED):
             raise ConfigError(f"{given.label} is a reader's map, without probabilities")
-        refined = store.probability_map("refined")
+        refined = store.maps.probability_map("refined")
         if refined.coverage.any():
             return refined, "refined"
-        return store.probability_map("cell"), "cell"
+        return store.maps.probability_map("cell"), "cell"
 
 
 def _read_synthetic(source: str) -> LabelInput:
@@ -236,7 +236,7 @@ def _read_store(path: Path, label: str | None) -> LabelInput:
 
     label = label or layout.CORRECTED
     with AnalysisStore.open(path) as store:
-        known = (layout.PATCH, layout.REFINED, *store.edit_layers)
+        known = (layout.PATCH, layout.REFINED, *store.corrections.layers)
         if label not in known:
             raise StoreError(
                 f"{path} has no label map {label!r}.", hint=f"It has {', '.join(known)}."
@@ -244,10 +244,10 @@ def _read_store(path: Path, label: str | None) -> LabelInput:
         labels = store.labels(label)
         geometry = store.geometries.tile if label == layout.PATCH else store.geometries.label
         slide, run, table = store.slide_info, store.provenance, store.table
-        notes = [] if store.complete else [f"{path.name}: the run was stopped before its end"]
+        notes = [] if store.maps.complete else [f"{path.name}: the run was stopped before its end"]
         edited = 0
-        if label in store.edit_layers:
-            edited = int(np.count_nonzero(labels != store.automatic_labels()))
+        if label in store.corrections.layers:
+            edited = int(np.count_nonzero(labels != store.maps.labels()))
     about = {
         "kind": "analysis",
         "label": label,

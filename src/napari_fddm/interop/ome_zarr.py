@@ -61,7 +61,7 @@ def create_image(
     Parameters
     ----------
     path : Path
-        Folder to create.
+        Folder to create, or an empty one.
     geometry : MapGeometry
         The finest level.
     name : str
@@ -78,7 +78,7 @@ def create_image(
 
     levels = levels or ngff.pyramid_geometries(geometry)
     with storage_errors("create", path):
-        if path.exists():
+        if path.is_file() or (path.exists() and any(path.iterdir())):
             raise StoreError(
                 f"cannot create {path}: it exists already.", hint="Open it or choose another name."
             )

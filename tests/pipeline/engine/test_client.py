@@ -79,7 +79,7 @@ def test_a_run_tells_everything_and_ends_with_a_summary(
     assert summary["store"] == str(store)
     assert summary["report"]["provenance"]["config"]["label_mpp"] == 8.0
     with AnalysisStore.open(store) as made:
-        assert made.complete
+        assert made.maps.complete
         batches = events_of(found, TileBatch)
         patch = made.labels("patch")
         for batch in batches:
@@ -117,7 +117,7 @@ def test_a_cancelled_run_says_so_and_keeps_its_tiles(
     with AnalysisStore.open(store) as kept:
         done = np.count_nonzero(kept.labels("patch"))
         assert 0 < done < 36
-        assert not kept.complete
+        assert not kept.maps.complete
     found = answers(client, tiny_model, store)
     assert sum(len(b.rows) for b in events_of(found, TileBatch)) == 36 - done
     assert isinstance(found[-1], RunFinished)

@@ -12,12 +12,12 @@ import pytest
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.outputs.export import export_version
+from napari_fddm.pipeline.outputs.export import export_store, export_version
 from napari_fddm.pipeline.outputs.report import compute_store_report, store_report
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.signoff import sign_off
-from tests.support.stores import log_record, make, random_labels, refine_all, stroke
+from tests.support.stores import make, random_labels, refine_all, replay, stroke
 
 SLIDE = "Mueller_Anna S24-1234.svs"
 PRIVATE = ("mueller", "s24-1234", "ward7", "drzett", "mask-of", "kappa_jo")
@@ -43,18 +43,18 @@ def private(tmp_path, rng):
         store.update_provenance(provenance)
         store.finish()
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(3, 3, 40, 40), 3), reader="DrZett")
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 40, 40), 3), reader="DrZett")
         store.log.append("note", text=f"see {SLIDE}", reader="DrZett", file=r"C:\Ward7\x y.svs")
         store.log.append("note", text=f"file://{folder}/a.json", reader="DrYpsilon")
-        store.add_reader("Kappa_Jo")
-        store.add_reader("1")
+        store.corrections.add_reader("Kappa_Jo")
+        store.corrections.add_reader("1")
         second = store.labels("reader-Kappa_Jo")
         mark = stroke(second, Window(50, 50, 9, 9), 6)
-        store.append_edit(mark, layer="reader-Kappa_Jo", reader="Kappa_Jo")
+        store.corrections.append_edit(mark, layer="reader-Kappa_Jo", reader="Kappa_Jo")
         estimate = estimate_record(
             0.4, definition="fddm", layer="reader-Kappa_Jo", reader="Kappa_Jo"
         )
-        log_record(store, estimate)
+        store.records.append(estimate)
         sign_off(store, "DrZett", compute_store_report(store))
     return path, labels
 
@@ -95,13 +95,13 @@ def test_a_nameless_copy_is_valid_and_the_same_analysis(private, tmp_path):
     path, labels = private
     out = tmp_path / "c.ome.zarr"
     with AnalysisStore.open(path) as store:
-        store.export(out)
+        export_store(store, out)
         whole = store_report(store)
     ome_zarr.validate(out)
     with AnalysisStore.open(out) as copy:
         report = store_report(copy)
         assert np.array_equal(copy.labels("corrected"), labels)
-        assert np.array_equal(copy.replay_corrected(), labels)
+        assert np.array_equal(replay(copy), labels)
         assert copy.slide_info == {
             "name": "slide 0123456789ab",
             "fingerprint": "0123456789abcdef",
@@ -120,14 +120,14 @@ def test_maps_of_readers_get_the_readers_numbers(private, tmp_path):
     path, _ = private
     out = tmp_path / "c.ome.zarr"
     with AnalysisStore.open(path) as store:
-        store.export(out)
+        export_store(store, out)
         theirs, other = store.labels("reader-Kappa_Jo"), store.labels("reader-1")
     ome_zarr.validate(out)
     with AnalysisStore.open(out) as copy:
-        assert copy.edit_layers == ["corrected", "reader-3", "reader-4"]
+        assert copy.corrections.layers == ["corrected", "reader-3", "reader-4"]
         assert np.array_equal(copy.labels("reader-3"), theirs)
         assert np.array_equal(copy.labels("reader-4"), other)
-        assert np.array_equal(copy.replay_corrected("reader-3"), theirs)
+        assert np.array_equal(replay(copy, "reader-3"), theirs)
         assert read_estimate(copy, layer="reader-3") == 0.4
 
 
@@ -135,7 +135,7 @@ def test_with_the_name_everything_is_copied(private, tmp_path):
     path, _ = private
     out = tmp_path / "c.ome.zarr"
     with AnalysisStore.open(path) as store:
-        store.export(out, with_name=True)
+        export_store(store, out, with_name=True)
         assert store.slide_info["name"] == SLIDE
         with AnalysisStore.open(out) as copy:
             assert copy.slide_info == store.slide_info
@@ -145,7 +145,7 @@ def test_with_the_name_everything_is_copied(private, tmp_path):
 def test_the_store_itself_keeps_its_names(private, tmp_path):
     path, _ = private
     with AnalysisStore.open(path) as store:
-        store.export(tmp_path / "c.ome.zarr")
+        export_store(store, tmp_path / "c.ome.zarr")
         assert store.slide_info["name"] == SLIDE
     shutil.rmtree(tmp_path / "c.ome.zarr")
     assert {word.decode() for _, word in told(path)} == set(PRIVATE)

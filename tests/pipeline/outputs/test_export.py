@@ -12,10 +12,10 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ngff04, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline.outputs.export import export_version
+from napari_fddm.pipeline.outputs.export import export_store, export_version
 from napari_fddm.pipeline.outputs.report import read_report
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from tests.support.stores import make, random_labels, refine_all, stored, stroke
+from tests.support.stores import make, random_labels, refine_all, replay, stored, stroke
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -31,9 +31,9 @@ def destination(tmp_path):
 def test_an_export_is_valid_complete_and_holds_unsaved_strokes(finished, destination):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
-        store.export(destination)
-        store.append_edit(stroke(labels.copy(), Window(90, 90, 50, 60), 4))  # not in it
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        export_store(store, destination)
+        store.corrections.append_edit(stroke(labels.copy(), Window(90, 90, 50, 60), 4))  # not in it
     ome_zarr.validate(destination)
     assert [p.name for p in destination.parent.iterdir()] == [destination.name]
     assert not [p for p in listing(destination) if p.endswith((".lock", ".part"))]
@@ -41,8 +41,8 @@ def test_an_export_is_valid_complete_and_holds_unsaved_strokes(finished, destina
     assert np.array_equal(stored(destination, level=1), mode_halved(labels))
     assert ome_zarr.read_labels(destination, "corrected").exact
     with AnalysisStore.open(destination) as copy:
-        assert copy.complete
-        assert np.array_equal(copy.replay_corrected(), labels)
+        assert copy.maps.complete
+        assert np.array_equal(replay(copy), labels)
         assert copy.provenance == {"config": {"seed": 1}}
 
 
@@ -50,7 +50,7 @@ def test_an_export_leaves_its_source_alone(finished, destination):
     path, _ = finished
     before = listing(path)
     with AnalysisStore.open(path) as store:
-        store.export(destination)
+        export_store(store, destination)
     assert listing(path) == before
 
 
@@ -58,26 +58,26 @@ def test_a_killed_run_is_completed_in_the_copy(path, rng, destination):
     labels = random_labels(rng)
     store = make(path)
     refine_all(store, labels)
-    store._maps.release()  # as if the process had died: no pyramids, no corrected map
+    store.maps.release()  # as if the process had died: no pyramids, no corrected map
     with AnalysisStore.open(path) as reader:
-        reader.export(destination)
+        export_store(reader, destination)
     assert not stored(path, "refined", 1).any()
     assert np.array_equal(stored(destination, "refined", 1), mode_halved(labels))
     assert np.array_equal(stored(destination), labels)
-    assert not AnalysisStore.open(destination).complete
+    assert not AnalysisStore.open(destination).maps.complete
 
 
 def test_an_older_export_is_replaced_only_when_allowed(finished, destination):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.export(destination)
-        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        export_store(store, destination)
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         before = listing(destination)
         with pytest.raises(StoreError, match="exists already") as caught:
-            store.export(destination)
+            export_store(store, destination)
         assert caught.value.hint
         assert listing(destination) == before
-        store.export(destination, overwrite=True)
+        export_store(store, destination, overwrite=True)
     assert np.array_equal(stored(destination), labels)
     assert [p.name for p in destination.parent.iterdir()] == [destination.name]
 
@@ -86,16 +86,16 @@ def test_one_file_can_be_exported_and_replaced(finished, destination):
     path, labels = finished
     target = destination.with_suffix(".ozx")
     with AnalysisStore.open(path, "r+") as store:
-        store.export(target)
-        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        export_store(store, target)
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         with pytest.raises(StoreError, match="exists already"):
-            store.export(target)
-        store.export(target, overwrite=True)
+            export_store(store, target)
+        export_store(store, target, overwrite=True)
         target.with_suffix(".docx").write_text("precious")
         foreign = target.with_name("foreign.ozx")
         foreign.write_text("precious")
         with pytest.raises(StoreError, match="not replaced"):
-            store.export(foreign, overwrite=True)
+            export_store(store, foreign, overwrite=True)
     assert foreign.read_text() == "precious"
     ome_zarr.validate(target)
     assert np.array_equal(ome_zarr.read_labels(target, "corrected").labels, labels)
@@ -121,7 +121,7 @@ def test_what_is_not_ours_is_never_replaced(finished, destination, kind):
         destination.symlink_to(target)
     before = listing(destination.parent)
     with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="not replaced"):
-        store.export(destination, overwrite=True)
+        export_store(store, destination, overwrite=True)
     assert listing(destination.parent) == before
     assert destination.is_symlink() == (kind in ("link", "dangling"))
 
@@ -132,16 +132,16 @@ def test_a_store_is_not_copied_into_itself(finished, place):
     destination = {"same": path, "inside": path / "fddm" / "copy", "around": path.parent}[place]
     before = listing(path)
     with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="lies in"):
-        store.export(destination, overwrite=True)
+        export_store(store, destination, overwrite=True)
     assert listing(path) == before
 
 
 def test_a_full_disk_leaves_the_destination_as_it_was(finished, destination, monkeypatch):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.export(destination)
+        export_store(store, destination)
         before = listing(destination.parent)
-        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         real, count = shutil.copyfile, iter(range(10**6))
 
         def full(source: Path, target: Path) -> object:
@@ -151,7 +151,7 @@ def test_a_full_disk_leaves_the_destination_as_it_was(finished, destination, mon
 
         monkeypatch.setattr(shutil, "copyfile", full)
         with pytest.raises(StoreError, match="No space left") as caught:
-            store.export(destination, overwrite=True)
+            export_store(store, destination, overwrite=True)
         assert "disk is full" in caught.value.hint
     assert listing(destination.parent) == before
 
@@ -162,14 +162,14 @@ def test_a_copy_that_is_not_valid_never_arrives(finished, destination):
     ome = dict(group.attrs["ome"])
     group.attrs["ome"] = ome | {"image-label": {"colors": [{"label-value": "seven"}]}}
     with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="labels/refined"):
-        store.export(destination)
+        export_store(store, destination)
     assert list(destination.parent.iterdir()) == []
 
 
 def test_if_the_last_step_fails_the_older_export_returns(finished, destination, monkeypatch):
     path, _ = finished
     with AnalysisStore.open(path) as store:
-        store.export(destination)
+        export_store(store, destination)
         before = listing(destination.parent)
         real = Path.rename
 
@@ -182,7 +182,7 @@ def test_if_the_last_step_fails_the_older_export_returns(finished, destination, 
         monkeypatch_done: list[bool] = []
         monkeypatch.setattr(Path, "rename", rename)
         with pytest.raises(StoreError, match="Permission denied"):
-            store.export(destination, overwrite=True)
+            export_store(store, destination, overwrite=True)
     assert monkeypatch_done
     assert listing(destination.parent) == before
 
@@ -199,15 +199,15 @@ def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, 
 
     monkeypatch.setattr(shutil, "copyfile", vanishing)
     with AnalysisStore.open(path) as store:
-        store.export(destination)
+        export_store(store, destination)
     ome_zarr.validate(destination)
-    assert not AnalysisStore.open(destination).probability_map("refined").coverage.any()
+    assert not AnalysisStore.open(destination).maps.probability_map("refined").coverage.any()
 
 
 def test_version_04_is_valid_and_holds_unsaved_strokes(finished, destination):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         export_version(store, destination, version="0.4")
     ngff04.validate_v04(destination)
     old = zarr.open_group(destination, mode="r", zarr_format=2)

@@ -102,17 +102,17 @@ def run(path: Path, downsample: float) -> None:
     ) as store:
         for window, rgb, _ in iter_blocks(slide, geometries.label):
             assert rgb is not None
-            store.write_overview(window, rgb)
+            store.maps.write_overview(window, rgb)
         tiles = np.argwhere(np.ones(geometries.tile.shape, bool))
         probs = np.zeros((len(tiles), 7), np.float32)
         probs[np.arange(len(tiles)), [tile_class(*t) - 1 for t in tiles.tolist()]] = 1
         per_tile = geometries.cells_per_tile
         cells = probs[:, :, None, None].repeat(per_tile, 2).repeat(per_tile, 3)
-        store.write_tiles(tiles, probs, cells, cells[:, :6])
+        store.maps.write_tiles(tiles, probs, cells, cells[:, :6])
         whole, every_cell = (
             Window(0, 0, *g.shape) for g in (geometries.label, geometries.cell)
         )  # fmt: skip
-        store.write_refined(
+        store.maps.write_refined(
             whole, truth(geometries.label.shape), every_cell,
             np.full((7, *geometries.cell.shape), 1 / 7, np.float32),
         )  # fmt: skip
@@ -188,10 +188,10 @@ def test_our_own_reader(stored: Any, exported: Any) -> None:
         with open_slide(path) as slide:  # only the image: it has no store in it
             assert slide.mpp.value == pytest.approx(LABEL_UM)
             with AnalysisStore.open(stored[0]) as store:
-                np.testing.assert_array_equal(np.asarray(slide.as_dask()[0]), store.overview())
+                np.testing.assert_array_equal(np.asarray(slide.as_dask()[0]), store.maps.overview())
         return
     with AnalysisStore.open(path) as store:
-        image = store.overview()
+        image = store.maps.overview()
         np.testing.assert_array_equal(store.labels("corrected"), store.labels("refined"))
         geometry = store.geometries.label
     data = ome_zarr.read_labels(path, "refined")

@@ -18,7 +18,6 @@ from tests.support.stores import (
     GEOMETRIES,
     SHAPE,
     every_tile,
-    log_record,
     make,
     random_labels,
     refine_all,
@@ -127,7 +126,7 @@ def test_corrections_change_the_corrected_report_only(finished: tuple[Path, np.n
     labels = automatic.copy()
     with AnalysisStore.open(path, "r+") as store:
         before = store_report(store, label="refined")
-        store.append_edit(stroke(labels, Window(10, 10, 90, 70), 2))
+        store.corrections.append_edit(stroke(labels, Window(10, 10, 90, 70), 2))
         corrected = store_report(store)
         assert store_report(store, label="refined") == before
     assert corrected["rate"] == pytest.approx(rate_of(labels))
@@ -140,7 +139,7 @@ def test_what_was_excluded_counts_as_edited(finished: tuple[Path, np.ndarray]):
     labels = automatic.copy()
     with AnalysisStore.open(path, "r+") as store:
         rows, cols = SHAPE
-        store.append_edit(stroke(labels, Window(0, 0, rows - 1, cols), 0))
+        store.corrections.append_edit(stroke(labels, Window(0, 0, rows - 1, cols), 0))
         report = store_report(store)
     assert report["edited"] == pytest.approx((rows - 1) / rows)
     assert sum(report["areas_mm2"].values()) == pytest.approx(cols * GEOMETRIES.label.cell_mm2)
@@ -154,7 +153,7 @@ def test_inside_an_outline_the_same_is_counted(finished: tuple[Path, np.ndarray]
         labels = store.labels(label)
         grid = store.geometries.tile if label == "patch" else store.geometries.label
         y, x = (n // 2 * grid.cell for n in labels.shape)
-        log_record(store, tumor_bed_record([np.array([[0, 0], [0, x], [y, x], [y, 0]], float)]))
+        store.records.append(tumor_bed_record([np.array([[0, 0], [0, x], [y, x], [y, 0]], float)]))
         report = store_report(store, label=label)
     part = labels[: labels.shape[0] // 2, : labels.shape[1] // 2]
     cell = (grid.cell * grid.mpp / 1000) ** 2
@@ -169,8 +168,8 @@ def test_further_readers_have_reports_of_their_own(finished: tuple[Path, np.ndar
     path, automatic = finished
     labels = automatic.copy()
     with AnalysisStore.open(path, "r+") as store:
-        name = store.add_reader("anna")
-        store.append_edit(stroke(labels, Window(0, 0, 50, 50), 3), layer=name)
+        name = store.corrections.add_reader("anna")
+        store.corrections.append_edit(stroke(labels, Window(0, 0, 50, 50), 3), layer=name)
         theirs, mine = (compute_store_report(store, label=n) for n in (name, "corrected"))
     assert theirs.main.rate == pytest.approx(rate_of(labels))
     assert mine.main.rate == pytest.approx(rate_of(automatic))
@@ -214,7 +213,7 @@ def test_edits_survive_a_new_automatic_map(finished: tuple[Path, np.ndarray]):
     path, automatic = finished
     labels = automatic.copy()
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(0, 0, 20, 20), 5))
+        store.corrections.append_edit(stroke(labels, Window(0, 0, 20, 20), 5))
         newer = random_labels(np.random.default_rng(99))
         refine_all(store, newer)
         store.finish()

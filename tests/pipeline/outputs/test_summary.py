@@ -21,7 +21,7 @@ def test_it_tells_date_coverage_and_edits(tmp_path):
     path = tmp_path / "s.fddm.ome.zarr"
     with make(path) as store:
         for value in (2, 3):
-            store.write_corrected(Window(0, 0, 2, 2), np.full((2, 2), value, np.uint8))
+            store.corrections.write(Window(0, 0, 2, 2), np.full((2, 2), value, np.uint8))
         store.log.append("note", text="no edit")
         store.update_provenance({"coverage": 0.25})
         store.finish()

@@ -63,12 +63,12 @@ def test_a_whole_run_on_a_synthetic_slide(model: CountingModel, tmp_path: Path):
         assert {e.total for e in steps} == {steps[-1].done}
 
     with AnalysisStore.open(store) as made:
-        assert made.complete
+        assert made.maps.complete
         made.validate()
         patch, refined = made.labels("patch"), made.labels("refined")
         assert np.array_equal(made.labels("corrected"), refined)
-        assert made.overview().shape == (*refined.shape, 3)
-        assert made.overview().std() > 5
+        assert made.maps.overview().shape == (*refined.shape, 3)
+        assert made.maps.overview().std() > 5
     seen_patch, seen_refined = np.zeros_like(patch), np.zeros_like(refined)
     for event in events:
         if isinstance(event, TileBatch):
@@ -191,7 +191,7 @@ def test_too_many_unreadable_tiles_end_as_an_error_and_the_rest_is_kept(
     assert found["refined"].any()
     with AnalysisStore.open(store) as made:
         made.validate()
-        assert not made.complete
+        assert not made.maps.complete
 
 
 def test_damage_beside_a_viewport_does_not_fail_it(model: CountingModel, tmp_path: Path):
@@ -254,7 +254,7 @@ def test_without_a_step_cells_have_the_class_of_stage_1(
     cells = changed(steps=0)
     drain(analyze(WatchedSlide(PIXELS), store=store, model=without_refiner, config=cells))
     with AnalysisStore.open(store) as made:
-        said, kept = made.probability_map("cell"), made.probability_map("refined")
+        said, kept = made.maps.probability_map("cell"), made.maps.probability_map("refined")
         assert kept.coverage.any()
         shown = said.coverage & kept.coverage
         np.testing.assert_allclose(kept.probs[:, shown], said.probs[:, shown], atol=1e-3)

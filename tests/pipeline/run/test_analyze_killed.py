@@ -49,7 +49,7 @@ def test_ten_kills_change_no_bit_of_the_result(killed: tuple[Path, Any], kind: s
     assert "failed" not in ends, "a store that was killed could not be continued"
     assert_equal(folder / kind, folder / "whole")
     with AnalysisStore.open(folder / kind) as store:
-        assert store.complete
+        assert store.maps.complete
         store.validate()
 
 

@@ -55,10 +55,10 @@ def test_a_run_that_was_stopped_continues_and_ends_as_if_it_had_not_been(
     batches = len(model.batches)
     assert kept.sum() == min(16 * batches, tissue_tiles().sum())
     with AnalysisStore.open(store) as stopped:
-        assert not stopped.complete
+        assert not stopped.maps.complete
         notes = " ".join(store_report(stopped)["notes"])
         assert "UNFINISHED" in notes
-        refined = stopped.probability_map("refined").coverage.any()
+        refined = stopped.maps.probability_map("refined").coverage.any()
         assert ("nothing is refined yet" in notes) == (not refined)
 
     events, _ = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))

@@ -54,7 +54,7 @@ def batch(*places: tuple[int, int]) -> TileBatch:
 
 
 def stored_tiles(store: AnalysisStore) -> list[tuple[int, int]]:
-    done = store.probability_map("patch").coverage
+    done = store.maps.probability_map("patch").coverage
     return [(int(r), int(c)) for r, c in np.argwhere(done)]
 
 
@@ -79,9 +79,9 @@ def test_closing_writes_the_rest_bit_for_bit(clock: Clock, store: AnalysisStore,
     buffer.close()
     buffer.close()
     assert stored_tiles(store) == [(0, 0), (1, 1), (3, 2)]
-    cells = store.probability_map("cell")
+    cells = store.maps.probability_map("cell")
     assert cells.coverage.sum() == 3 * 64
     assert np.array_equal(cells.probs[:, cells.coverage], maps.cell_probs[:, cells.coverage])
     assert np.array_equal(
-        store.tissue_features()[:, cells.coverage], maps.features[:, cells.coverage]
+        store.maps.tissue_features()[:, cells.coverage], maps.features[:, cells.coverage]
     )

@@ -19,7 +19,6 @@ from napari_fddm.pipeline.stage2.spreading import remaining
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import confirmation_record
 from tests.support.runs import CONFIG, PIXELS, WatchedSlide, changed, drain
-from tests.support.stores import log_record
 
 if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
@@ -56,9 +55,9 @@ def run(loaded: LoadedModel, store: Path, config: AnalysisConfig, **options: obj
 def paint(path: Path, window: Window = STROKE, tool: str = "paint") -> int:
     """Paint a class that the model says nowhere under the stroke; return it."""
     with AnalysisStore.open(path, "r+") as store:
-        there = np.unique(store.automatic_labels()[window.slices])
+        there = np.unique(store.maps.labels()[window.slices])
         value = min(set(range(1, 8)) - set(there.tolist()))
-        store.write_corrected(
+        store.corrections.write(
             window, np.full((window.height, window.width), value, np.uint8), tool=tool
         )
     return value
@@ -146,8 +145,10 @@ def test_strokes_that_were_taken_back_or_exclude_spread_nothing(loaded, path, co
         said["before"] = store.labels("corrected")[STROKE.slices].copy()
     paint(path)
     with AnalysisStore.open(path, "r+") as store:
-        store.write_corrected(STROKE, said["before"], tool="undo")
-        store.write_corrected(Window(60, 60, 20, 20), np.zeros((20, 20), np.uint8), tool="exclude")
+        store.corrections.write(STROKE, said["before"], tool="undo")
+        store.corrections.write(
+            Window(60, 60, 20, 20), np.zeros((20, 20), np.uint8), tool="exclude"
+        )
     with pytest.raises(ConfigError, match="nobody painted"):
         run(loaded, path, config, spread=True)
 
@@ -155,10 +156,10 @@ def test_strokes_that_were_taken_back_or_exclude_spread_nothing(loaded, path, co
 def test_an_undone_stroke_stays_undone_when_another_one_spreads_over_it(loaded, path, config):
     beside = Window(STROKE.y, STROKE.x + STROKE.width + 1, 8, 8)
     with AnalysisStore.open(path) as store:
-        model = store.automatic_labels()[beside.slices].copy()
+        model = store.maps.labels()[beside.slices].copy()
     paint(path, beside)
     with AnalysisStore.open(path, "r+") as store:
-        store.write_corrected(beside, model, tool="undo")
+        store.corrections.write(beside, model, tool="undo")
     paint(path)
     run(loaded, path, config, spread=True)
     _, result = run(loaded, path, config, spread=True)
@@ -167,8 +168,8 @@ def test_an_undone_stroke_stays_undone_when_another_one_spreads_over_it(loaded, 
 
 def test_what_a_person_confirmed_is_held_fast(loaded, path, config):
     with AnalysisStore.open(path, "r+") as store:
-        model = store.automatic_labels()
-        log_record(store, confirmation_record(model[STROKE.slices], model.shape, STROKE))
+        model = store.maps.labels()
+        store.records.append(confirmation_record(model[STROKE.slices], model.shape, STROKE))
     before, _ = maps(path)
     run(loaded, path, config, spread=True)
     assert np.array_equal(maps(path)[0][STROKE.slices], before[STROKE.slices])
@@ -192,7 +193,7 @@ def test_what_cannot_be_spread_is_refused_and_nothing_changes(loaded, path, conf
     for now, then in zip(maps(path), before, strict=True):
         assert np.array_equal(now, then)
     with AnalysisStore.open(path) as store:
-        assert store.complete
+        assert store.maps.complete
         assert store_report(store)["spread"] == []
 
 
@@ -212,11 +213,11 @@ def test_thin_strokes_are_refused(loaded, path, config):
 def test_under_strokes_the_models_probabilities_stay(loaded, path, config):
     paint(path)
     with AnalysisStore.open(path) as store:
-        before = store.probability_map("refined").probs
+        before = store.maps.probability_map("refined").probs
         grids = store.geometries
     run(loaded, path, config, spread=True)
     with AnalysisStore.open(path) as store:
-        after = store.probability_map("refined").probs
+        after = store.maps.probability_map("refined").probs
     cells = grids.cell.window_of(grids.label.region_of(STROKE)).dilated(-1).slices
     assert np.array_equal(after[:, *cells], before[:, *cells])
     assert not np.array_equal(after, before)

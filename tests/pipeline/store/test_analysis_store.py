@@ -15,8 +15,10 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr
 from napari_fddm.interop.pyramids import mode_halved
+from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.records import LogRecord
 from tests.support.stores import (
     CELLS,
     GEOMETRIES,
@@ -37,17 +39,17 @@ from tests.support.stores import (
 def test_a_whole_analysis_comes_back(path, rng):
     labels = random_labels(rng)
     with make(path) as store:
-        assert not store.complete
+        assert not store.maps.complete
         patch, cells = write_tiles(store, rng, every_tile())
         rgb = rng.integers(0, 256, (*SHAPE, 3)).astype(np.uint8)
-        store.write_overview(WHOLE, rgb)
+        store.maps.write_overview(WHOLE, rgb)
         refined = random_probs(rng, 7, *GEOMETRIES.cell.shape, axis=0)
-        store.write_refined(WHOLE, labels, CELLS, refined)
+        store.maps.write_refined(WHOLE, labels, CELLS, refined)
         store.finish()
     ome_zarr.validate(path)
     with AnalysisStore.open(path) as store:
         store.validate()
-        assert store.complete
+        assert store.maps.complete
         assert (store.slide_info, store.table) == (INFO, OSTEOSARCOMA)
         assert (store.geometries, store.provenance) == (GEOMETRIES, {"config": {"seed": 1}})
         assert np.array_equal(store.labels("corrected"), labels)
@@ -56,12 +58,12 @@ def test_a_whole_analysis_comes_back(path, rng):
         expected = (patch.argmax(axis=1) + 1).reshape(rows, cols)
         assert np.array_equal(store.labels("patch"), expected)
         assert np.allclose(
-            store.probability_map("patch").probs, patch.T.reshape(7, rows, cols), atol=1e-3
+            store.maps.probability_map("patch").probs, patch.T.reshape(7, rows, cols), atol=1e-3
         )
-        by_tile = store.probability_map("cell").probs.reshape(7, rows, 8, cols, 8)
+        by_tile = store.maps.probability_map("cell").probs.reshape(7, rows, 8, cols, 8)
         for index, (row, col) in enumerate(every_tile()):
             assert np.allclose(by_tile[:, row, :, col, :], cells[index], atol=1e-3)
-        assert np.allclose(store.probability_map("refined").probs, refined, atol=1e-3)
+        assert np.allclose(store.maps.probability_map("refined").probs, refined, atol=1e-3)
     overview = zarr.open_array(path / "0", mode="r")[...]
     assert np.array_equal(np.moveaxis(overview, 0, 2), rgb)
 
@@ -71,19 +73,19 @@ def test_a_run_in_pieces_equals_one_in_one_piece(tmp_path, rng):
     patch, cells = random_probs(rng, len(tiles), 7), random_probs(rng, len(tiles), 7, 8, 8)
     whole, pieces = tmp_path / "a.fddm.ome.zarr", tmp_path / "b.fddm.ome.zarr"
     with make(whole) as store:
-        store.write_tiles(tiles, patch, cells, cells[:, :6])
+        store.maps.write_tiles(tiles, patch, cells, cells[:, :6])
     make(pieces).close()
     for part in np.array_split(rng.permutation(len(tiles)), 7):
         with AnalysisStore.open(pieces, "r+") as store:
-            before = store.probability_map("patch").coverage
+            before = store.maps.probability_map("patch").coverage
             assert not before[tuple(tiles[part].T)].any()
-            store.write_tiles(tiles[part], patch[part], cells[part], cells[part][:, :6])
-            assert store.probability_map("patch").coverage.sum() == before.sum() + len(part)
+            store.maps.write_tiles(tiles[part], patch[part], cells[part], cells[part][:, :6])
+            assert store.maps.probability_map("patch").coverage.sum() == before.sum() + len(part)
     with AnalysisStore.open(whole) as one, AnalysisStore.open(pieces) as other:
-        assert np.array_equal(one.tissue_features(), other.tissue_features())
-        assert one.tissue_features().any()
+        assert np.array_equal(one.maps.tissue_features(), other.maps.tissue_features())
+        assert one.maps.tissue_features().any()
         for name in ("patch", "cell"):
-            a, b = one.probability_map(name), other.probability_map(name)
+            a, b = one.maps.probability_map(name), other.maps.probability_map(name)
             assert np.array_equal(a.probs, b.probs)
             assert np.array_equal(a.coverage, b.coverage)
         assert np.array_equal(one.labels("patch"), other.labels("patch"))
@@ -95,8 +97,8 @@ def test_without_refinement_the_tiles_are_the_automatic_labels(path, rng):
         write_tiles(store, rng, every_tile()[:20])
         store.finish()
         large = store.labels("patch").repeat(tile_cells, 0).repeat(tile_cells, 1)
-        assert np.array_equal(store.automatic_labels(), large[: SHAPE[0], : SHAPE[1]])
-        assert np.array_equal(store.labels("corrected"), store.automatic_labels())
+        assert np.array_equal(store.maps.labels(), large[: SHAPE[0], : SHAPE[1]])
+        assert np.array_equal(store.labels("corrected"), store.maps.labels())
         assert (store.labels("corrected") == 0).any()
 
 
@@ -110,9 +112,9 @@ def test_what_a_killed_run_did_not_mark_counts_as_not_analyzed(path, rng):
         array = zarr.open_array(path / "fddm" / f"{name}_done", mode="r+")
         array[part] = 0
     with AnalysisStore.open(path) as store:
-        assert not store.probability_map("patch").coverage[:2, :3].any()
-        assert not store.probability_map("cell").coverage[:16, :24].any()
-        automatic = store.automatic_labels()
+        assert not store.maps.probability_map("patch").coverage[:2, :3].any()
+        assert not store.maps.probability_map("cell").coverage[:16, :24].any()
+        automatic = store.maps.labels()
         # 16 by 24 bridge cells of 32 µm are 64 by 96 label cells of 8 µm.
         assert not automatic[:64, :96].any()
         assert np.array_equal(automatic[64:], labels[64:])
@@ -134,9 +136,9 @@ def test_a_write_that_fails_midway_marks_nothing_done(path, rng, monkeypatch, do
         with pytest.raises(StoreError, match="No space left") as caught:
             write_tiles(store, rng, every_tile())
         assert "disk is full" in caught.value.hint
-    assert not store.probability_map("patch").coverage.any()
+    assert not store.maps.probability_map("patch").coverage.any()
     write_tiles(store, rng, every_tile())
-    assert store.probability_map("patch").coverage.all()
+    assert store.maps.probability_map("patch").coverage.all()
     store.close()
     ome_zarr.validate(path)
 
@@ -146,7 +148,7 @@ def test_closing_wraps_up_an_interrupted_run(path, rng):
     with make(path) as store:
         refine_all(store, labels)
     with AnalysisStore.open(path) as store:
-        assert not store.complete
+        assert not store.maps.complete
     assert np.array_equal(stored(path), labels)
     assert np.array_equal(stored(path, "refined", 1), mode_halved(labels))
 
@@ -157,17 +159,19 @@ def test_reading_writes_nothing_and_writing_needs_the_mode(finished, rng):
     with AnalysisStore.open(path) as store:
         edit = stroke(labels.copy(), Window(0, 0, 9, 9), 2)
         for action in (
-            lambda: store.append_edit(edit),
-            lambda: store.write_corrected(WHOLE, labels),
+            lambda: store.corrections.append_edit(edit),
+            lambda: store.corrections.write(WHOLE, labels),
             lambda: write_tiles(store, rng, every_tile()),
             lambda: refine_all(store, labels),
-            lambda: store.write_overview(WHOLE, np.zeros((*SHAPE, 3), np.uint8)),
+            lambda: store.maps.write_overview(WHOLE, np.zeros((*SHAPE, 3), np.uint8)),
             lambda: store.update_provenance({}),
-            lambda: store.add_reader("x"),
+            lambda: store.records.append(LogRecord("note", {})),
+            lambda: store.corrections.log_edits([edit]),
+            store.corrections.apply_logged,
+            lambda: store.corrections.add_reader("x"),
             store.finish,
-            store.sync,
-            store.begin_run,
-            store.begin_edits,
+            store.corrections.sync,
+            store.maps.begin,
         ):
             with pytest.raises(StoreError, match="reading only"):
                 action()
@@ -176,12 +180,26 @@ def test_reading_writes_nothing_and_writing_needs_the_mode(finished, rng):
     assert {p: p.stat().st_mtime_ns for p in path.rglob("*")} == before
 
 
-def test_a_closed_store_says_so(finished):
+def test_a_closed_store_says_so(finished, tmp_path):
     path, _ = finished
     store = AnalysisStore.open(path, "r+")
     store.close()
     store.close()
-    for action in (store.finish, store.replay_corrected, lambda: store.labels("refined")):
+    for action in (
+        store.finish,
+        store.flush,
+        store.maps.begin,
+        store.maps.labels,
+        store.maps.overview,
+        store.maps.tissue_features,
+        store.corrections.sync,
+        store.corrections.held_cells,
+        lambda: export_store(store, tmp_path / "copy.ome.zarr"),
+        lambda: store.records.append(LogRecord("note", {})),
+        lambda: store.maps.probability_map("refined"),
+        lambda: store.labels("refined"),
+        lambda: store.labels("corrected"),
+    ):
         with pytest.raises(StoreError, match="closed"):
             action()
 
@@ -232,8 +250,8 @@ def test_tiles_of_impossible_shapes_are_refused(path, tiles, patch, cells, featu
     arrays = [np.zeros(shape) for shape in (patch, cells, features)]
     with make(path) as store:
         with pytest.raises(StoreError, match="arrays of"):
-            store.write_tiles(np.zeros(tiles, int), *arrays)
-        assert not store.probability_map("patch").coverage.any()
+            store.maps.write_tiles(np.zeros(tiles, int), *arrays)
+        assert not store.maps.probability_map("patch").coverage.any()
 
 
 def test_impossible_values_are_refused(path, rng):
@@ -242,21 +260,21 @@ def test_impossible_values_are_refused(path, rng):
         bad[1, 3] = np.nan
         cells = random_probs(rng, 2, 7, 8, 8)
         with pytest.raises(StoreError, match="finite"):
-            store.write_tiles(every_tile()[:2], bad, cells, cells[:, :6])
+            store.maps.write_tiles(every_tile()[:2], bad, cells, cells[:, :6])
         for row, col in ((-1, 0), (0, 999)):
             with pytest.raises(StoreError, match="outside"):
-                store.write_tiles(np.array([[row, col]]), bad[:1], cells[:1], cells[:1, :6])
+                store.maps.write_tiles(np.array([[row, col]]), bad[:1], cells[:1], cells[:1, :6])
         cell_probs = np.zeros((7, 2, 2))
         with pytest.raises(StoreError, match="beyond"):
-            store.write_refined(
+            store.maps.write_refined(
                 Window(0, 0, 8, 8), np.full((8, 8), 9, np.uint8), Window(0, 0, 2, 2), cell_probs
             )
         with pytest.raises(StoreError, match="finite"):
-            store.write_refined(
+            store.maps.write_refined(
                 Window(0, 0, 8, 8), np.zeros((8, 8), np.uint8), Window(0, 0, 3, 2), cell_probs
             )
-        store.write_tiles(np.zeros((0, 2), int), bad[:0], cells[:0], cells[:0, :6])
-        assert not store.probability_map("patch").coverage.any()
+        store.maps.write_tiles(np.zeros((0, 2), int), bad[:0], cells[:0], cells[:0, :6])
+        assert not store.maps.probability_map("patch").coverage.any()
 
 
 def test_refined_windows_may_hang_over_the_border(path):
@@ -264,13 +282,13 @@ def test_refined_windows_may_hang_over_the_border(path):
         probs = np.random.default_rng(0).random((7, 20, 20))
         labels = np.full((40, 40), 3, np.uint8)
         rows, cols = GEOMETRIES.cell.shape
-        store.write_refined(
+        store.maps.write_refined(
             Window(SHAPE[0] - 20, SHAPE[1] - 20, 40, 40),
             labels,
             Window(rows - 10, cols - 10, 20, 20),
             probs,
         )
-        stored_probs = store.probability_map("refined")
+        stored_probs = store.maps.probability_map("refined")
         assert stored_probs.coverage.sum() == 100
         assert np.allclose(stored_probs.probs[:, -10:, -10:], probs[:, :10, :10], atol=1e-3)
         assert (store.labels("refined") == 3).sum() == 400
@@ -361,7 +379,7 @@ def test_a_read_only_folder_is_a_clear_error(finished, monkeypatch):
 
     monkeypatch.setattr(filelock.FileLock, "acquire", denied)
     with AnalysisStore.open(path, "r+") as store:
-        for action in (store.begin_run, store.begin_edits):
+        for action in (store.maps.begin, store.corrections.sync):
             with pytest.raises(StoreError, match="Permission denied") as caught:
                 action()
             assert "permission" in caught.value.hint

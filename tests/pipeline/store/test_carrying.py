@@ -27,7 +27,7 @@ from tests.support.runs import (
     changed,
     drain,
 )
-from tests.support.stores import log_record, stroke
+from tests.support.stores import stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,14 @@ def corrected(whole: Path, tmp_path: Path) -> Path:
     """A finished run with a stroke, an outline, an estimate and a second reader."""
     store = shutil.copytree(whole, tmp_path / "s.fddm.ome.zarr")
     with AnalysisStore.open(store, "r+") as opened:
-        opened.append_edit(stroke(opened.labels("corrected"), STROKE, 5))
-        log_record(opened, tumor_bed_record([np.array([[0.0, 0.0], [900.0, 0.0], [900.0, 900.0]])]))
-        log_record(opened, estimate_record(rate=0.4, definition="fddm", rate_seen=False))
+        opened.corrections.append_edit(stroke(opened.labels("corrected"), STROKE, 5))
+        opened.records.append(
+            tumor_bed_record([np.array([[0.0, 0.0], [900.0, 0.0], [900.0, 900.0]])])
+        )
+        opened.records.append(estimate_record(rate=0.4, definition="fddm", rate_seen=False))
         opened.log.append("note", text="fold at the left edge")
-        opened.append_edit(
-            stroke(opened.labels("corrected"), STROKE, 3), layer=opened.add_reader("ab")
+        opened.corrections.append_edit(
+            stroke(opened.labels("corrected"), STROKE, 3), layer=opened.corrections.add_reader("ab")
         )
     return store
 
@@ -128,7 +130,7 @@ def test_every_record_of_a_person_is_carried_over(
         assert list(new.log.records()) == records
         assert read_estimate(new) == 0.4
         assert len(read_tumor_bed(new)) == 1
-        automatic = new.automatic_labels()
+        automatic = new.maps.labels()
         for layer, value in (("corrected", 5), ("reader-ab", 3)):
             (edit,) = new.log.edits(layer)
             inside = np.zeros(automatic.shape, bool)

@@ -24,6 +24,7 @@ from tests.support.stores import (
     make,
     random_labels,
     refine_all,
+    replay,
     stored,
     stroke,
     write_tiles,
@@ -53,11 +54,11 @@ def test_edits_are_stored_replayed_and_shown_by_every_level(finished):
             labels[window.clipped(SHAPE).slices] = step + 2
             edit = counter.update(labels, window)
             assert edit is not None
-            store.append_edit(edit, reader="A")
-            store.append_edit(edit.inverted(), reader="A")
-            store.append_edit(edit.inverted().inverted("redo"), reader="A")
+            store.corrections.append_edit(edit, reader="A")
+            store.corrections.append_edit(edit.inverted(), reader="A")
+            store.corrections.append_edit(edit.inverted().inverted("redo"), reader="A")
         assert np.array_equal(store.labels("corrected"), labels)
-        assert np.array_equal(store.replay_corrected(), labels)
+        assert np.array_equal(replay(store), labels)
     ome_zarr.validate(path)
     assert np.array_equal(stored(path), labels)
     assert np.array_equal(stored(path, level=1), mode_halved(labels))
@@ -70,15 +71,15 @@ def test_write_corrected_logs_exactly_what_changed(finished):
     with AnalysisStore.open(path, "r+") as store:
         window = Window(-2, -3, 10, 12)
         patch = np.full((10, 12), 6, np.uint8)
-        store.write_corrected(window, patch, tool="import", reader="B")
-        store.write_corrected(window, patch)  # nothing new
-        store.write_corrected(Window(9999, 0, 10, 12), patch)  # outside
+        store.corrections.write(window, patch, tool="import", reader="B")
+        store.corrections.write(window, patch)  # nothing new
+        store.corrections.write(Window(9999, 0, 10, 12), patch)  # outside
         records = list(store.log.records())
         assert len(records) == 1
         assert (records[0]["reader"], records[0]["edit"]["tool"]) == ("B", "import")
         assert records[0]["edit"]["cells"] == int((labels[:8, :9] != 6).sum())
         labels[:8, :9] = 6
-        assert np.array_equal(store.replay_corrected(), labels)
+        assert np.array_equal(replay(store), labels)
         assert np.array_equal(stored(path), labels)
 
 
@@ -106,10 +107,10 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
             if edit is not None and action == "write":
                 edit = edit.following(automatic[edit.window.slices][edit.mask()])
             if edit is not None and action == "edit":
-                store.append_edit(edit)
+                store.corrections.append_edit(edit)
             inside = window.clipped(SHAPE)
             if action == "write":
-                store.write_corrected(inside, expected[inside.slices])
+                store.corrections.write(inside, expected[inside.slices])
             edits += [edit] if edit is not None else []
         elif action == "run":
             automatic = random_labels(rng)
@@ -123,10 +124,10 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
             store = AnalysisStore.open(path, "r+")
         else:  # a crash: locks end, nothing else happens
             store.log._lock and store.log._lock.release()
-            store._maps.release()
+            store.maps.release()
             store = AnalysisStore.open(path, "r+")
         assert np.array_equal(store.labels("corrected"), expected)
-        assert np.array_equal(store.replay_corrected(), expected)
+        assert np.array_equal(replay(store), expected)
         with AnalysisStore.open(path) as other:
             assert np.array_equal(other.labels("corrected"), expected)
     store.close()
@@ -137,10 +138,10 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
 def test_after_a_crash_the_log_wins(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+        store.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
     code = (
         "store = AnalysisStore.open(Path(sys.argv[1]), 'r+')\n"
-        "store.write_corrected(Window(50, 60, 20, 20), np.full((20, 20), 3, np.uint8))\n"
+        "store.corrections.write(Window(50, 60, 20, 20), np.full((20, 20), 3, np.uint8))\n"
         "os._exit(9)\n"
     )
     assert in_other_process(code, path)[0] == 9
@@ -150,7 +151,7 @@ def test_after_a_crash_the_log_wins(finished):
     with AnalysisStore.open(path) as store:
         assert np.array_equal(store.labels("corrected"), labels)
     with AnalysisStore.open(path, "r+") as store:
-        store.begin_edits()
+        store.corrections.sync()
         assert np.array_equal(stored(path), labels)
     assert np.array_equal(stored(path, level=1), mode_halved(labels))
 
@@ -158,14 +159,14 @@ def test_after_a_crash_the_log_wins(finished):
 def test_a_torn_log_line_costs_only_itself(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+        store.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
         kept = labels.copy()
-        store.append_edit(stroke(labels, Window(40, 40, 30, 30), 5))
+        store.corrections.append_edit(stroke(labels, Window(40, 40, 30, 30), 5))
     log = path / "fddm" / "events.jsonl"
     log.write_bytes(log.read_bytes()[:-20])
     with AnalysisStore.open(path, "r+") as store:
         assert np.array_equal(store.labels("corrected"), kept)
-        store.append_edit(stroke(kept, Window(9, 9, 3, 3), 7))
+        store.corrections.append_edit(stroke(kept, Window(9, 9, 3, 3), 7))
         assert np.array_equal(store.labels("corrected"), kept)
     assert np.array_equal(stored(path), kept)
 
@@ -174,7 +175,7 @@ def test_a_damaged_log_is_refused_and_left_alone(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
         for value in (2, 3, 4):
-            store.append_edit(stroke(labels, Window(0, 0, 30, 30), value))
+            store.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), value))
     log = path / "fddm" / "events.jsonl"
     lines = log.read_bytes().splitlines(keepends=True)
     log.write_bytes(lines[0] + b"garbage\n" + lines[2])
@@ -182,9 +183,9 @@ def test_a_damaged_log_is_refused_and_left_alone(finished):
     store = AnalysisStore.open(path, "r+")
     edit = stroke(labels, Window(0, 0, 30, 30), 5)
     for action in (
-        store.begin_edits,
-        store.replay_corrected,
-        lambda: store.append_edit(edit),
+        store.corrections.sync,
+        lambda: store.labels("corrected"),
+        lambda: store.corrections.append_edit(edit),
         store.close,  # a stroke is lost: that is said
     ):
         with pytest.raises(StoreError, match="line 2"):
@@ -196,7 +197,7 @@ def test_a_damaged_log_is_refused_and_left_alone(finished):
 def test_a_full_disk_loses_no_stroke_while_the_program_lives(finished, monkeypatch, doomed):
     path, labels = finished
     store = AnalysisStore.open(path, "r+")
-    store.begin_edits()
+    store.corrections.sync()
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -205,10 +206,10 @@ def test_a_full_disk_loses_no_stroke_while_the_program_lives(finished, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(*target, full)
         with pytest.raises(StoreError, match="No space left"):
-            store.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+            store.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
         assert store.log.pending == (1 if doomed == "log" else 0)
         assert np.array_equal(store.labels("corrected"), labels)
-    store.append_edit(stroke(labels, Window(40, 40, 30, 30), 5))
+    store.corrections.append_edit(stroke(labels, Window(40, 40, 30, 30), 5))
     assert store.log.pending == 0
     assert np.array_equal(store.labels("corrected"), labels)
     store.close()
@@ -219,16 +220,18 @@ def test_impossible_edits_are_refused_before_they_are_logged(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
         with pytest.raises(StoreError, match="beyond"):
-            store.append_edit(stroke(labels.copy(), Window(0, 0, 3, 3), 8))
+            store.corrections.append_edit(stroke(labels.copy(), Window(0, 0, 3, 3), 8))
         with pytest.raises(StoreError, match="does not fit"):
-            store.append_edit(stroke(np.zeros((5, 5), np.uint8), Window(0, 0, 3, 3), 1))
+            store.corrections.append_edit(stroke(np.zeros((5, 5), np.uint8), Window(0, 0, 3, 3), 1))
         for layer in ("patch", "refined", "reader-x", ""):
             with pytest.raises(StoreError, match="no editable"):
-                store.append_edit(stroke(labels.copy(), Window(0, 0, 3, 3), 1), layer=layer)
+                store.corrections.append_edit(
+                    stroke(labels.copy(), Window(0, 0, 3, 3), 1), layer=layer
+                )
         with pytest.raises(StoreError, match="label map"):
-            store.write_corrected(Window(0, 0, 3, 3), np.zeros((4, 4), np.uint8))
+            store.corrections.write(Window(0, 0, 3, 3), np.zeros((4, 4), np.uint8))
         with pytest.raises(StoreError, match="beyond"):
-            store.write_corrected(Window(0, 0, 3, 3), np.full((3, 3), 99, np.uint8))
+            store.corrections.write(Window(0, 0, 3, 3), np.full((3, 3), 99, np.uint8))
         assert list(store.log.records()) == []
 
 
@@ -236,19 +239,21 @@ def test_further_readers_start_from_the_automatic_labels(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
         first = labels.copy()
-        store.append_edit(stroke(first, Window(0, 0, 9, 9), 2))
-        assert store.add_reader("kim-2") == "reader-kim-2"
+        store.corrections.append_edit(stroke(first, Window(0, 0, 9, 9), 2))
+        assert store.corrections.add_reader("kim-2") == "reader-kim-2"
         assert np.array_equal(store.labels("reader-kim-2"), labels)
         second = labels.copy()
-        store.append_edit(stroke(second, Window(5, 5, 9, 9), 3), layer="reader-kim-2", reader="kim")
+        store.corrections.append_edit(
+            stroke(second, Window(5, 5, 9, 9), 3), layer="reader-kim-2", reader="kim"
+        )
         for name in ("", "../x", "a b", "é", "x" * 99, "-a"):
             with pytest.raises(StoreError, match="name a reader"):
-                store.add_reader(name)
+                store.corrections.add_reader(name)
         with pytest.raises(StoreError, match="exists"):
-            store.add_reader("kim-2")
+            store.corrections.add_reader("kim-2")
     ome_zarr.validate(path)
     with AnalysisStore.open(path) as store:
-        assert store.edit_layers == ["corrected", "reader-kim-2"]
+        assert store.corrections.layers == ["corrected", "reader-kim-2"]
         assert np.array_equal(store.labels("corrected"), first)
         assert np.array_equal(store.labels("reader-kim-2"), second)
     assert np.array_equal(stored(path, "reader-kim-2"), second)
@@ -257,34 +262,34 @@ def test_further_readers_start_from_the_automatic_labels(finished):
 def test_two_editors_and_two_runs_refuse_each_other(finished, rng):
     path, labels = finished
     first, second = (AnalysisStore.open(path, "r+") for _ in range(2))
-    first.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
+    first.corrections.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
     with pytest.raises(StoreBusyError) as caught:
-        second.append_edit(stroke(labels.copy(), Window(0, 0, 9, 9), 3))
+        second.corrections.append_edit(stroke(labels.copy(), Window(0, 0, 9, 9), 3))
     assert caught.value.hint
-    first.begin_run()
+    first.maps.begin()
     with pytest.raises(StoreBusyError):
         write_tiles(second, rng, every_tile())
     with pytest.raises(StoreBusyError):  # its stroke is lost, so it must say so
         second.close()
     first.close()
     with AnalysisStore.open(path, "r+") as third:
-        third.begin_run()
-        third.begin_edits()
+        third.maps.begin()
+        third.corrections.sync()
 
 
 def test_a_stroke_that_meets_a_rival_is_written_when_the_rival_has_gone(finished):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as second:
         with AnalysisStore.open(path, "r+") as first:
-            first.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+            first.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
             with pytest.raises(StoreBusyError):
-                second.append_edit(stroke(labels, Window(20, 20, 30, 30), 3))
+                second.corrections.append_edit(stroke(labels, Window(20, 20, 30, 30), 3))
             assert second.log.pending == 1
             with pytest.raises(StoreBusyError):
-                second.append_edit(stroke(labels, Window(60, 20, 30, 30), 4))
+                second.corrections.append_edit(stroke(labels, Window(60, 20, 30, 30), 4))
         assert np.array_equal(second.labels("corrected"), labels)
     assert np.array_equal(stored(path), labels)
-    assert np.array_equal(AnalysisStore.open(path).replay_corrected(), labels)
+    assert np.array_equal(replay(AnalysisStore.open(path)), labels)
 
 
 def test_finishing_a_run_does_not_keep_editors_out(finished, rng):
@@ -293,7 +298,7 @@ def test_finishing_a_run_does_not_keep_editors_out(finished, rng):
         refine_all(run, labels := random_labels(rng))
         run.finish()
         assert np.array_equal(stored(path), labels)
-        editor.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
+        editor.corrections.append_edit(stroke(labels, Window(0, 0, 30, 30), 2))
         refine_all(run, labels)  # the run goes on, and so does the editor
         run.finish()
         assert np.array_equal(editor.labels("corrected"), labels)
@@ -303,20 +308,20 @@ def test_one_can_edit_while_another_runs(finished, rng, caplog):
     path, labels = finished
     with AnalysisStore.open(path, "r+") as editor, AnalysisStore.open(path, "r+") as run:
         edit = stroke(labels.copy(), Window(0, 0, 30, 30), 2)
-        editor.append_edit(edit)
+        editor.corrections.append_edit(edit)
         new = random_labels(rng)
         refine_all(run, new)
-        editor.append_edit(stroke(editor.labels("corrected"), Window(90, 90, 9, 9), 4))
+        editor.corrections.append_edit(stroke(editor.labels("corrected"), Window(90, 90, 9, 9), 4))
         with caplog.at_level(logging.INFO):
             run.finish()
         assert "editor" in caplog.text
         new[:30, :30] = np.where(edit.mask(), 2, new[:30, :30])
-        editor.sync()
+        editor.corrections.sync()
         expected = editor.labels("corrected")
         assert np.array_equal(expected[:90], new[:90])
     assert np.array_equal(stored(path), expected)
     with AnalysisStore.open(path) as store:
-        assert store.complete
+        assert store.maps.complete
         assert np.array_equal(store.labels("corrected"), expected)
 
 
@@ -324,17 +329,17 @@ def test_a_writer_in_another_process_is_noticed_and_its_death_too(finished):
     path, labels = finished
     code = (
         "store = AnalysisStore.open(Path(sys.argv[1]), 'r+')\n"
-        "try: store.begin_edits()\n"
+        "try: store.corrections.sync()\n"
         "except Exception as error: print(type(error).__name__, file=sys.stderr); os._exit(3)\n"
         "os._exit(9)\n"
     )
     with AnalysisStore.open(path, "r+") as store:
-        store.begin_edits()
+        store.corrections.sync()
         status, text = in_other_process(code, path)
         assert (status, text.strip()) == (3, "StoreBusyError")
     assert in_other_process(code, path)[0] == 9
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
+        store.corrections.append_edit(stroke(labels, Window(0, 0, 9, 9), 2))
 
 
 def test_what_was_undone_before_the_model_looked_there_follows_it(path, rng):
@@ -344,9 +349,11 @@ def test_what_was_undone_before_the_model_looked_there_follows_it(path, rng):
     labels = automatic.copy()
     with make(path) as store:
         for place in (window, kept):
-            store.append_edit(stroke(labels, place, 2))
+            store.corrections.append_edit(stroke(labels, place, 2))
         undone = stroke(labels, window, 0)
-        store.append_edit(undone.following(automatic[undone.window.slices][undone.mask()]))
+        store.corrections.append_edit(
+            undone.following(automatic[undone.window.slices][undone.mask()])
+        )
         said = random_labels(rng)
         refine_all(store, said)
         store.finish()
@@ -354,10 +361,10 @@ def test_what_was_undone_before_the_model_looked_there_follows_it(path, rng):
     expected[kept.slices] = 2
     with AnalysisStore.open(path) as store:
         assert np.array_equal(store.labels("corrected"), expected)
-        assert np.array_equal(store.replay_corrected(), expected)
+        assert np.array_equal(replay(store), expected)
         held = np.zeros(SHAPE, bool)
         held[kept.slices] = True
-        assert np.array_equal(store.held_cells(), held)
+        assert np.array_equal(store.corrections.held_cells(), held)
         assert opened_event(store).held.sum() == held.sum()
 
 
@@ -365,8 +372,8 @@ def test_restoring_through_the_store_follows_the_model(finished, rng):
     path, automatic = finished
     window = Window(5, 5, 40, 40)
     with AnalysisStore.open(path, "r+") as store:
-        store.write_corrected(window, np.full((40, 40), 7, np.uint8))
-        store.write_corrected(window, automatic[window.slices])
+        store.corrections.write(window, np.full((40, 40), 7, np.uint8))
+        store.corrections.write(window, automatic[window.slices])
         newer = random_labels(rng)
         refine_all(store, newer)
         store.finish()

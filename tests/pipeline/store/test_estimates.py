@@ -7,7 +7,7 @@ import pytest
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import KIND, estimate_record, read_estimate
-from tests.support.stores import log_record, make
+from tests.support.stores import make
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def test_the_first_estimate_counts_and_survives_reopening(tmp_path: Path):
     with make(tmp_path / "s") as store:
         assert read_estimate(store) is None
-        log_record(store, estimate_record(0.85, definition="fddm", reader="a"))
-        log_record(store, estimate_record(0.9, definition="fddm", reader="a"))
+        store.records.append(estimate_record(0.85, definition="fddm", reader="a"))
+        store.records.append(estimate_record(0.9, definition="fddm", reader="a"))
     with AnalysisStore.open(tmp_path / "s") as store:
         assert read_estimate(store) == 0.85
         assert read_estimate(store, layer="reader-b") is None
@@ -31,7 +31,7 @@ def test_what_is_no_share_is_refused(rate: float):
 
 def test_a_damaged_record_is_said(tmp_path: Path):
     with make(tmp_path / "s") as store:
-        store.begin_edits()
+        store.corrections.sync()
         store.log.append(KIND, layer="corrected", rate="many")
         with pytest.raises(StoreError, match="many"):
             read_estimate(store)

@@ -17,7 +17,7 @@ from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.replacing import (
     holds_corrections,
     recover,
-    remove_forgotten,
+    remove_abandoned,
     replace_store,
 )
 from tests.support.stores import make, stroke
@@ -38,7 +38,7 @@ def seed_of(path: Path) -> int:
 def correct(path: Path) -> np.ndarray:
     with AnalysisStore.open(path, "r+") as store:
         labels = store.labels("corrected")
-        store.append_edit(stroke(labels, Window(3, 4, 10, 12), 5))
+        store.corrections.append_edit(stroke(labels, Window(3, 4, 10, 12), 5))
     return labels
 
 
@@ -76,7 +76,7 @@ def test_two_corrected_stores_of_one_second_are_both_kept(finished, monkeypatch)
 def test_a_readers_map_and_a_damaged_log_count_as_corrections(finished):
     path, _ = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.add_reader("ab")
+        store.corrections.add_reader("ab")
     assert holds_corrections(path)
     (path / "fddm" / "events.jsonl").write_text("torn\n{}\n")
     assert holds_corrections(path)
@@ -94,7 +94,7 @@ def test_what_is_not_ours_is_never_replaced(tmp_path):
 def test_a_store_in_use_is_left_alone(finished, who):
     path, _ = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.begin_run() if who == "run" else store.begin_edits()
+        store.maps.begin() if who == "run" else store.corrections.sync()
         with pytest.raises(StoreBusyError):
             replace_store(path, create)
     assert seed_of(path) == 1
@@ -167,9 +167,9 @@ def test_only_what_was_forgotten_long_ago_is_removed(tmp_path, monkeypatch):
     half = f".{path.name}.12345678.part"
     for name in (half, f".{half}.87654321.part", ".other.ome.zarr.12345678.part"):
         (tmp_path / name / "fddm").mkdir(parents=True)
-    remove_forgotten(path)
+    remove_abandoned(path)
     assert len(os.listdir(tmp_path)) == 3
-    later = time.time() + 2 * replacing.FORGOTTEN_S
+    later = time.time() + 2 * replacing.ABANDONED_S
     monkeypatch.setattr(replacing.time, "time", lambda: later)
-    remove_forgotten(path)
+    remove_abandoned(path)
     assert os.listdir(tmp_path) == [".other.ome.zarr.12345678.part"]

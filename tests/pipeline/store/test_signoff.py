@@ -11,6 +11,7 @@ import pytest
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.outputs.report import compute_store_report, opened_event, store_report
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import layout
@@ -21,7 +22,7 @@ from napari_fddm.pipeline.store.signature import SignedOffError, signed_off
 from napari_fddm.pipeline.store.signoff import labels_sha256, read_sign_off, sign_off, unlock
 from napari_fddm.pipeline.store.tumor_bed import tumor_bed_record
 from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, changed, drain
-from tests.support.stores import WHOLE, log_record, refine_all, stroke
+from tests.support.stores import WHOLE, refine_all, stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +37,7 @@ def signed(finished):
     """A signed store: its path, its labels, the sign-off."""
     path, labels = finished
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(stroke(labels, Window(3, 3, 40, 40), 3))
+        store.corrections.append_edit(stroke(labels, Window(3, 3, 40, 40), 3))
         given = sign(store)
     return path, labels, given
 
@@ -61,12 +62,12 @@ def test_a_signed_store_refuses_every_change_until_it_is_unlocked(signed, rng):
     edit = stroke(labels.copy(), Window(90, 90, 9, 9), 5)
     with AnalysisStore.open(path, "r+") as store:
         for change in (
-            lambda: store.append_edit(edit),
-            lambda: store.log_edits([edit]),
-            lambda: store.write_corrected(WHOLE, np.full_like(labels, 2)),
-            lambda: log_record(store, tumor_bed_record([])),
+            lambda: store.corrections.append_edit(edit),
+            lambda: store.corrections.log_edits([edit]),
+            lambda: store.corrections.write(WHOLE, np.full_like(labels, 2)),
+            lambda: store.records.append(tumor_bed_record([])),
             lambda: sign(store, "another"),
-            store.begin_run,
+            store.maps.begin,
             lambda: refine_all(store, labels),
             lambda: store.update_provenance({}),
         ):
@@ -77,7 +78,7 @@ def test_a_signed_store_refuses_every_change_until_it_is_unlocked(signed, rng):
         assert np.array_equal(store.labels("corrected"), labels)
         unlock(store, "C. Dee")
         assert signed_off(store.log) is None
-        store.append_edit(edit)
+        store.corrections.append_edit(edit)
         refine_all(store, labels)
         kinds = [(r["kind"], r.get("reader")) for r in store.log.records()]
     assert kinds == [("edit", ""), ("sign_off", "A. Bee"), ("unlock", "C. Dee"), ("edit", "")]
@@ -95,7 +96,7 @@ def test_a_nameless_signature_is_none(finished):
 def test_nobody_signs_while_a_run_writes(finished):
     path, _ = finished
     with AnalysisStore.open(path, "r+") as run, AnalysisStore.open(path, "r+") as store:
-        run.begin_run()
+        run.maps.begin()
         with pytest.raises(StoreBusyError):
             sign(store)
         assert signed_off(store.log) is None
@@ -117,7 +118,7 @@ def test_a_signed_store_is_kept_by_fresh_and_exported_signed(signed, tmp_path):
     path, _, _ = signed
     assert holds_corrections(path)
     with AnalysisStore.open(path) as store:
-        store.export(tmp_path / "copy.ome.zarr", with_name=True)
+        export_store(store, tmp_path / "copy.ome.zarr", with_name=True)
     with AnalysisStore.open(tmp_path / "copy.ome.zarr") as copy:
         assert store_report(copy)["sign_off"]["reader"] == "A. Bee"
         assert store_report(copy)["sign_off"]["intact"] is True
@@ -142,7 +143,7 @@ def test_a_run_is_refused_in_one_sentence_and_fresh_keeps_the_signed_one(
         next(analyze(WatchedSlide(PIXELS), store=path, model=model, config=CONFIG))
     assert "--fresh" in caught.value.hint
     with AnalysisStore.open(path) as store:
-        assert store.complete
+        assert store.maps.complete
     run = analyze(WatchedSlide(PIXELS), store=path, model=model, config=CONFIG, fresh=True)
     _, result = drain(run)
     (kept,) = (p for p in tmp_path.iterdir() if p != path)
@@ -165,5 +166,5 @@ def test_revising_a_signed_store_is_refused_and_changes_nothing(
         next(run)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     with AnalysisStore.open(path) as store:
-        assert store.complete
+        assert store.maps.complete
         assert read_sign_off(store) == given

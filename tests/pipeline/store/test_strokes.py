@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
+from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import confirmation_record, read_strokes
-from tests.support.stores import SHAPE, WHOLE, every_tile, log_record, make, refine_all, write_tiles
+from tests.support.stores import SHAPE, WHOLE, every_tile, make, refine_all, write_tiles
 
 SAID = 7
 HERE, THERE = Window(10, 10, 20, 20), Window(60, 80, 10, 10)
@@ -26,7 +27,7 @@ def path(tmp_path):
 
 def paint(path, window, value, tool="paint"):
     with AnalysisStore.open(path, "r+") as store:
-        store.write_corrected(
+        store.corrections.write(
             window, np.full((window.height, window.width), value, np.uint8), tool=tool
         )
 
@@ -69,7 +70,7 @@ def test_confirmed_cells_are_samples_and_change_no_label(path):
     labels = np.full((THERE.height, THERE.width), SAID, np.uint8)
     record = confirmation_record(labels, SHAPE, THERE)
     with AnalysisStore.open(path, "r+") as store:
-        log_record(store, record)
+        store.records.append(record)
         assert (store.labels("corrected") == SAID).all()
     found = painted(path)
     assert (found[THERE.slices] == SAID).all()
@@ -84,15 +85,17 @@ def test_strokes_outlast_a_model_that_has_learned_them(path):
         labels[HERE.slices] = 3  # the model says it by itself now
         refine_all(store, labels)
         store.finish()
-        assert np.array_equal(store.labels("corrected"), store.automatic_labels())
+        assert np.array_equal(store.labels("corrected"), store.maps.labels())
     assert (painted(path)[HERE.slices] == 3).all()
 
 
 def test_an_export_can_be_learned_from(path, tmp_path):
     paint(path, HERE, 3)
     with AnalysisStore.open(path, "r+") as store:
-        log_record(store, confirmation_record(np.full((5, 5), SAID, np.uint8), SHAPE, WHOLE_CORNER))
-        store.export(tmp_path / "copy.ome.zarr")
+        store.records.append(
+            confirmation_record(np.full((5, 5), SAID, np.uint8), SHAPE, WHOLE_CORNER)
+        )
+        export_store(store, tmp_path / "copy.ome.zarr")
     assert np.array_equal(painted(tmp_path / "copy.ome.zarr"), painted(path))
 
 

@@ -100,7 +100,7 @@ def test_revising_with_an_edited_mask_drops_adds_and_reuses_tiles(tmp_path, mode
     store = tmp_path / "s.fddm.ome.zarr"
     drain(analyze(slide, store=store, model=model, config=PATCH))
     with AnalysisStore.open(store) as opened:
-        before, left_out = opened.probability_map("patch").labels, opened.provenance
+        before, left_out = opened.maps.probability_map("patch").labels, opened.provenance
     grid = MapGeometry.covering((2600, 2600), MASK_UM, 1.0)
     found = np.zeros(grid.shape, bool)
     found[25:138, 25:138] = True
@@ -112,8 +112,8 @@ def test_revising_with_an_edited_mask_drops_adds_and_reuses_tiles(tmp_path, mode
     config = changed(stage="patch", tissue=str(path))
     drain(analyze(slide, store=store, model=model, config=config, revise=True))
     with AnalysisStore.open(store) as opened:
-        now, areas = opened.probability_map("patch").labels, opened.provenance
-        assert not opened.automatic_labels()[:, 200:].any()
+        now, areas = opened.maps.probability_map("patch").labels, opened.provenance
+        assert not opened.maps.labels()[:, 200:].any()
     assert now[0, 0] != 0
     assert not now[:, 5:].any()
     assert np.array_equal(now[1:9, 1:5], before[1:9, 1:5])

@@ -16,7 +16,7 @@ from napari_fddm.plugin.controllers.opening import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.slides import stained, write_svs
-from tests.support.stores import INFO, make
+from tests.support.stores import INFO, make, replay
 
 pytestmark = pytest.mark.gui
 
@@ -169,7 +169,7 @@ def test_the_analysis_goes_with_its_slide_and_no_stroke_is_lost(bench, folder, q
     assert other in bench.viewer.layers
     assert bench.controller.current is None
     with AnalysisStore.open(bench.store) as store:
-        assert (store.replay_corrected()[[4, 5], [6, 6]] == 2).all()
+        assert (replay(store)[[4, 5], [6, 6]] == 2).all()
         (outline,) = read_tumor_bed(store)
     assert np.allclose(outline, corners + 0.5)
 

@@ -18,7 +18,7 @@ def analyzed(bench):
     with AnalysisStore.open(bench.store, "r+") as store:
         rng = np.random.default_rng(0)
         probs = rng.dirichlet(np.ones(7), GEOMETRIES.cell.shape).transpose(2, 0, 1)
-        store.write_refined(WHOLE, random_labels(rng), CELLS, probs.astype(np.float32))
+        store.maps.write_refined(WHOLE, random_labels(rng), CELLS, probs.astype(np.float32))
         store.finish()
     return bench
 
@@ -40,7 +40,7 @@ def choose(bench, value):
 
 def stored(bench):
     with AnalysisStore.open(bench.store) as store:
-        return store.probability_map("refined")
+        return store.maps.probability_map("refined")
 
 
 def test_the_layer_holds_the_chosen_class_where_the_cells_lie(shown, qtbot):

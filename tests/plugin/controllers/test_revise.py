@@ -131,7 +131,7 @@ def test_strokes_that_wait_when_it_starts_over_are_carried_over(shown):
 
     kept = replace_store(bench.store, create)  # what the engine does
     with AnalysisStore.open(bench.store, "r+") as store:
-        store.begin_edits()
+        store.corrections.sync()
         bench.answer(opened_event(store))
     assert np.array_equal(bench.controller.current.layer.data, painted)
     with AnalysisStore.open(kept) as store:

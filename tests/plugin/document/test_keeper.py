@@ -68,7 +68,7 @@ def test_closing_writes_what_waits(store_path, qtbot):
 def test_strokes_wait_while_another_program_edits(store_path, qtbot):
     keeper, painter = StoreKeeper(store_path), Painter()
     with AnalysisStore.open(store_path, "r+") as rival:
-        rival.begin_edits()
+        rival.corrections.sync()
         with qtbot.waitSignal(keeper.changed, timeout=10_000) as change:
             keeper.append(painter.stroke(5, 5, 3))
         assert "another window or program" in change.args[0].locked
@@ -101,8 +101,8 @@ def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived
     rival, ours = Painter(), Painter()
     with AnalysisStore.open(store_path, "r+") as other:
         seq = other.log.last_seq
-        other.log_edits([rival.stroke(40, 40, 6)])
-        other.apply_logged()
+        other.corrections.log_edits([rival.stroke(40, 40, 6)])
+        other.corrections.apply_logged()
     keeper = StoreKeeper(store_path, seq=seq)
     news = []
     keeper.reread.connect(lambda opened: news.append((opened, keeper.take_unread())))

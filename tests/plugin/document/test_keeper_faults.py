@@ -13,6 +13,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline.outputs.report import compute_store_report
 from napari_fddm.pipeline.store import layout, rescue
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.corrections import Corrections
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signoff import sign_off
@@ -22,7 +23,7 @@ from napari_fddm.plugin.document.keeper import StoreKeeper
 from tests.plugin.document.test_keeper import Painter, stored
 from tests.support.disks import Faults, small_disk
 from tests.support.leaks import leftovers
-from tests.support.stores import SHAPE, log_record, make
+from tests.support.stores import SHAPE, make
 
 pytestmark = pytest.mark.gui
 
@@ -191,7 +192,7 @@ def test_an_outline_that_was_replaced_since_does_not_come_back(tmp_path, qtbot):
     estimate = estimate_record(0.4, definition="fddm")
     rescue.write_rescue([old, estimate], FINGERPRINT, path)
     with AnalysisStore.open(path, "r+") as store:
-        log_record(store, tumor_bed_record([np.ones((3, 2))]))
+        store.records.append(tumor_bed_record([np.ones((3, 2))]))
     watched = Watched(path)
     with qtbot.waitSignal(watched.keeper.rescued, timeout=10_000) as found:
         watched.keeper.begin()
@@ -206,7 +207,7 @@ def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, mon
     watched.paint()
     assert watched.keeper.flush()
     answers = keeper_module.threading.Event()
-    monkeypatch.setattr(AnalysisStore, "log_edits", lambda *_, **__: answers.wait())
+    monkeypatch.setattr(Corrections, "log_edits", lambda *_, **__: answers.wait())
     watched.paint(4)
     said = watched.keeper.close(timeout=0.3)
     answers.set()
@@ -288,7 +289,7 @@ def test_edits_made_before_the_lock_was_ours_are_told_from_the_log(tmp_path, qtb
     path = tmp_path / "s.fddm.ome.zarr"
     make(path).close()
     with AnalysisStore.open(path, "r+") as store:
-        store.append_edit(Painter().stroke(3, 3, 4))
+        store.corrections.append_edit(Painter().stroke(3, 3, 4))
     late = Watched(path, seq=0)  # read before that edit
     with qtbot.waitSignal(late.keeper.reread, timeout=10_000) as seen:
         late.keeper.begin()
@@ -345,7 +346,7 @@ def test_a_crash_between_log_and_map_loses_nothing(tmp_path, torn):
     make(path).close()
     painter = Painter()
     store = AnalysisStore.open(path, "r+")
-    store.log_edits([painter.stroke(5, 5, 3), painter.stroke(30, 30, 4, "fill")])
+    store.corrections.log_edits([painter.stroke(5, 5, 3), painter.stroke(30, 30, 4, "fill")])
     store.log._lock.release()  # as if the process had died: the map is behind the log
     if torn:
         with (path / layout.OURS / layout.EVENTS).open("ab") as file:

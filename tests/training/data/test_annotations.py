@@ -101,13 +101,13 @@ def test_corrections_are_learned_from_and_models_are_not(tmp_path):
         said = stores.random_labels(rng)
         path = tmp_path / "s.fddm.ome.zarr"
         with stores.make(path, slide_info=info) as store:
-            stores.write_tiles(store, rng, stores.every_tile())
+            stores.maps.write_tiles(store, rng, stores.every_tile())
             stores.refine_all(store, said)
         with pytest.raises(DataError, match="no corrections"):
             open_annotation(str(path), slide, NAMES)
         with stores.AnalysisStore.open(path, "r+") as store:
             labels = store.labels("corrected")
-            store.append_edit(stores.stroke(labels, stores.Window(3, 4, 20, 30), 5))
+            store.corrections.append_edit(stores.stroke(labels, stores.Window(3, 4, 20, 30), 5))
         annotation = open_annotation(str(path), slide, NAMES)
         cell = stores.GEOMETRIES.label.cell
         found = annotation.labels(Region(0, 0, 40 * cell, 40 * cell), 40)

@@ -1,9 +1,9 @@
-"""What a copy for others must not tell: the slide's name, folders, and people's names.
+"""Remove names from an exported copy: the slide's, its folders', and people's.
 
-File names of slides carry names and case numbers of patients. A copy keeps the
-slide's fingerprint, by which its owner finds it again. Readers become "reader 1",
+File names of slides often contain names and case numbers of patients. A copy keeps the
+slide's fingerprint, by which its owner finds the slide again. Readers become "reader 1",
 "reader 2" … in the order in which they appear in the event log, and their label maps
-"reader-1", "reader-2" … with the same numbers where the map is named like the reader.
+"reader-1", "reader-2" … with the same numbers if the map is named like the reader.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.files import read_json, storage_errors, whole_file, write_json
 from napari_fddm.pipeline.store import layout
 
 if TYPE_CHECKING:
@@ -23,29 +23,29 @@ REMOVED = "…"
 _PATH = re.compile(
     r"(?:[A-Za-z]:[\\/]|\\\\|(?<![\w.:/])/|\b[a-z][a-z0-9+.-]*://)[^'\",;:\n]+", re.IGNORECASE
 )
-"""Absolute paths and addresses, up to the next mark: folders have spaces in their names."""
+"""Absolute paths and addresses, up to the next punctuation mark, as folder names have spaces."""
 _SHORT = 3
-"""Names up to this length are ordinary words or numbers as often as not; a file name is
-taken out with its suffix all the same."""
+"""Names of up to this many characters are not removed, because they are often ordinary words
+or numbers; names with a suffix, such as file names, always are."""
 _OURS = frozenset({"seq", "time", "kind", "edit", "definition", "rates", "labels_sha256"})
-"""Fields of the event log that hold nothing a person typed."""
+"""Fields of the event log that hold no text that a person typed."""
 _TISSUE = frozenset({"auto", "all"})
 
 
 def neutral_name(slide: Mapping[str, Any]) -> str:
-    """Return what a copy calls a slide: the start of its fingerprint."""
+    """Return the name of a slide in a copy: the start of its fingerprint."""
     return f"slide {str(slide.get('fingerprint', ''))[:12]}".strip()
 
 
 def anonymize(copy: Path, source: Path) -> None:
-    """Take names and folders out of a copied store, in place.
+    """Remove names of slide, folders and people from a copied store, in place.
 
     Parameters
     ----------
     copy : Path
         The copy's folder.
     source : Path
-        The store it was copied from: its own name and folders are taken out, too.
+        The store it was copied from: its own name and folders are removed, too.
 
     Raises
     ------
@@ -54,42 +54,42 @@ def anonymize(copy: Path, source: Path) -> None:
     """
     place = copy / layout.OURS / layout.PROVENANCE
     about = read_json(place)
-    words = _Words(_secrets(about, source))
+    redactor = _Redactor(_names_to_remove(about, source))
     neutral = neutral_name(about.get("slide", {}))
     for holder in (about, about.get("run", {})):
         if "slide" in holder and "name" in holder["slide"]:
-            holder["slide"] = {**words.without(holder["slide"]), "name": neutral}
+            holder["slide"] = {**redactor.redact(holder["slide"]), "name": neutral}
     if "run" in about:
-        about["run"] = _run_without(about["run"], words)
+        about["run"] = _redact_run(about["run"], redactor)
     write_json(place, about)
     (copy / layout.OURS / layout.REPLACES).unlink(missing_ok=True)
     _rename_image(copy / "zarr.json", neutral)
     readers = _Readers(copy / layout.OURS / layout.EVENTS)
-    _rewrite_log(copy / layout.OURS / layout.EVENTS, words, readers)
+    _rewrite_log(copy / layout.OURS / layout.EVENTS, redactor, readers)
     if _rename_reader_maps(copy / "labels", readers):
-        # It names the maps; without it they are derived again from the log.
+        # It has the old names of the maps; without it they are derived again from the log.
         (copy / layout.OURS / layout.SYNCED).unlink(missing_ok=True)
 
 
-class _Words:
-    """Takes given names, and every absolute path, out of texts."""
+class _Redactor:
+    """Removes given names and every absolute path from texts."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        ordered = sorted(secrets, key=len, reverse=True)
+    def __init__(self, names: Iterable[str]) -> None:
+        ordered = sorted(names, key=len, reverse=True)
         self._names = re.compile("|".join(map(re.escape, ordered)) or r"(?!)", re.IGNORECASE)
 
-    def without(self, value: Any) -> Any:
-        """Return a JSON value with all its texts cleaned, keys included."""
+    def redact(self, value: Any) -> Any:
+        """Return a JSON value with names removed from all its texts, keys included."""
         if isinstance(value, str):
             return _PATH.sub(REMOVED, self._names.sub(REMOVED, value))
         if isinstance(value, list):
-            return [self.without(item) for item in value]
+            return [self.redact(item) for item in value]
         if isinstance(value, dict):
-            return {self.without(key): self.without(item) for key, item in value.items()}
+            return {self.redact(key): self.redact(item) for key, item in value.items()}
         return value
 
 
-def _secrets(about: Mapping[str, Any], source: Path) -> set[str]:
+def _names_to_remove(about: Mapping[str, Any], source: Path) -> set[str]:
     name = str(about.get("slide", {}).get("name", ""))
     place = source.absolute()
     folders = {place, place.resolve()}
@@ -101,9 +101,9 @@ def _secrets(about: Mapping[str, Any], source: Path) -> set[str]:
     return {text for text in found if text.strip("./\\")}
 
 
-def _run_without(run: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+def _redact_run(run: Mapping[str, Any], redactor: _Redactor) -> dict[str, Any]:
     kept = {k: run[k] for k in ("slide", "model", "versions", "device", "dtype") if k in run}
-    cleaned = {k: words.without(v) for k, v in run.items() if k not in kept and k != "config"}
+    cleaned = {k: redactor.redact(v) for k, v in run.items() if k not in kept and k != "config"}
     result = {k: kept[k] if k in kept else cleaned.get(k) for k in run}
     if "config" in run:
         config = dict(run["config"])
@@ -123,7 +123,7 @@ def _rename_image(path: Path, name: str) -> None:
 
 
 class _Readers:
-    """Numbers people in the order in which an event log names them."""
+    """Numbers people in the order in which they appear in an event log."""
 
     def __init__(self, log: Path) -> None:
         self._numbers: dict[str, int] = {}
@@ -132,11 +132,11 @@ class _Readers:
                 self._number(record.get("reader"))
 
     def name(self, reader: Any) -> str:
-        """Return what a copy calls a reader; nothing if none is named."""
+        """Return the name of a reader in the copy; empty for an empty name."""
         return f"reader {self._number(reader)}" if reader else ""
 
     def layer(self, layer: str) -> str:
-        """Return what a copy calls a label map."""
+        """Return the name of a label map in the copy."""
         if not layer.startswith(layout.READER_PREFIX):
             return layer
         number = self._number(layer.removeprefix(layout.READER_PREFIX))
@@ -154,27 +154,22 @@ def _records(log: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except ValueError:
-                return  # it was being written while the store was copied
+                return  # an incomplete last line, written while the store was copied
 
 
-def _rewrite_log(path: Path, words: _Words, readers: _Readers) -> None:
+def _rewrite_log(path: Path, redactor: _Redactor, readers: _Readers) -> None:
     if not path.exists():
         return
-    cleaned = path.with_name(f"{path.name}.part")
-    with storage_errors("write", path):
-        with cleaned.open("w", encoding="utf-8") as new:
-            for record in _records(path):
-                new.write(json.dumps(_record_without(record, words, readers), ensure_ascii=False))
-                new.write("\n")
-        cleaned.replace(path)
+    with whole_file(path) as cleaned, cleaned.open("w", encoding="utf-8", newline="\n") as file:
+        for record in _records(path):
+            file.write(json.dumps(_redact_record(record, redactor, readers), ensure_ascii=False))
+            file.write("\n")
 
 
 def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:
-    """Give maps of readers their numbers: folders, listing and the name inside.
+    """Rename the readers' label maps to their numbers; return whether there were any.
 
-    Returns whether there were any to rename.
-
-    Two steps, because somebody's id may be another one's number.
+    In two steps, because the name of one map may be the number of another.
     """
     values = read_json(labels / "zarr.json")
     ome = values["attributes"]["ome"]
@@ -191,7 +186,9 @@ def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:
     return bool(moved)
 
 
-def _record_without(record: Mapping[str, Any], words: _Words, readers: _Readers) -> dict[str, Any]:
+def _redact_record(
+    record: Mapping[str, Any], redactor: _Redactor, readers: _Readers
+) -> dict[str, Any]:
     result = {}
     for key, value in record.items():
         if key == "reader":
@@ -199,5 +196,5 @@ def _record_without(record: Mapping[str, Any], words: _Words, readers: _Readers)
         elif key == "layer":
             result[key] = readers.layer(str(value))
         else:
-            result[key] = value if key in _OURS else words.without(value)
+            result[key] = value if key in _OURS else redactor.redact(value)
     return result

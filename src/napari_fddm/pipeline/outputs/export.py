@@ -1,27 +1,31 @@
-"""A validated copy of a store, put in its place in one step."""
+"""Export a store: a complete, validated copy, which appears at its destination in one step."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
-from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.interop.files import (
+    is_unfinished,
+    replace_folder,
+    storage_errors,
+    sync_folder,
+    temporary_beside,
+)
 from napari_fddm.pipeline.outputs.anonymous import anonymize
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 SUFFIXES = (".zarr", ozx.SUFFIX)
 _TRANSIENT = (".lock", ".part", ".partial")
-"""Ends of file names that mean something to a running program only."""
+"""Ends of the names of files that only a running program needs."""
 
 
 def export_version(
@@ -42,14 +46,14 @@ def export_version(
     destination : Path
         Folder to create, for 0.5 also a ``.ozx`` file; it appears whole or not at all.
     version : str
-        "0.5", which is a store that can be gone on with, or "0.4", which has the
-        overview and the labels only.
+        "0.5", whose copy is a store that can be edited further, or "0.4", which has
+        the overview and the labels only.
     overwrite : bool
         Replace an older export of ours. Nothing else is ever replaced.
     with_name : bool
         Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
-        Gets the copy, open for writing, before it is checked.
+        Called with the copy, open for writing, before it is validated.
 
     Raises
     ------
@@ -64,11 +68,8 @@ def export_version(
             hint=f"Write {destination.stem}.ome.zarr, or {destination.stem}{ozx.SUFFIX} for one "
             "file.",
         )
-    store.log.flush()
     if version == ngff.VERSION:
-        export_store(
-            store.path, destination, overwrite=overwrite, with_name=with_name, change=change
-        )
+        export_store(store, destination, overwrite=overwrite, with_name=with_name, change=change)
         return
     if version != ngff04.VERSION or destination.suffix == ozx.SUFFIX:
         raise StoreError(
@@ -77,52 +78,58 @@ def export_version(
             f"a single {ozx.SUFFIX} file is always {ngff.VERSION}.",
         )
     _check_places(store.path, destination)
-    _check_vacancy(destination, overwrite=overwrite)
-    finished, converted = _beside(destination), _beside(destination)
-    try:
-        export_store(store.path, finished, with_name=with_name, change=change)
-        ngff04.write_v04(finished, converted)
+
+    def build(converted: Path) -> None:
+        finished = temporary_beside(destination)
+        try:
+            export_store(store, finished, with_name=with_name, change=change)
+            ngff04.write_v04(finished, converted)
+        finally:
+            shutil.rmtree(finished, ignore_errors=True)
         ngff04.validate_v04(converted)
-        _check_vacancy(destination, overwrite=overwrite)
-        _install(converted, destination)
-    finally:
-        shutil.rmtree(finished, ignore_errors=True)
-        shutil.rmtree(converted, ignore_errors=True)
+
+    put_in_place(build, destination, overwrite=overwrite)
 
 
 def export_store(
-    source: Path,
+    store: AnalysisStore,
     destination: Path,
     *,
     overwrite: bool = False,
     with_name: bool = False,
     change: Callable[[AnalysisStore], object] | None = None,
 ) -> None:
-    """Write a complete, validated copy of a store; see `export_copy`.
+    """Write a complete, validated copy of a store, without names unless asked.
 
     Parameters
     ----------
-    source : Path
-        The store's folder.
+    store : AnalysisStore
+        The analysis, open.
     destination : Path
         Folder or ``.ozx`` file to create.
     overwrite : bool
-        Replace an older store of ours.
+        Replace an older store of ours. Nothing else is ever replaced.
     with_name : bool
-        Keep the names of slide and readers.
+        Keep the names of slide and readers, see `pipeline.outputs.anonymous`.
     change : callable, optional
-        Gets the copy, open for writing, before it is checked.
+        Called with the copy, open for writing, before it is validated.
+
+    Raises
+    ------
+    StoreError
+        If the destination is taken or impossible, or the copy is not valid; the
+        destination is then as it was.
     """
+    store.flush()
+    source = store.path
 
     def complete(path: Path) -> None:
-        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-
         if not with_name:
             anonymize(path, source)
         with AnalysisStore.open(path, "r+") as copy:
-            if not copy.complete:
+            if not copy.maps.complete:
                 copy.finish(complete=False)
-            copy.sync()
+            copy.corrections.sync()
             if change is not None:
                 change(copy)
         ome_zarr.validate(path)
@@ -144,16 +151,16 @@ def export_copy(
     destination : Path
         Folder or ``.ozx`` file to create.
     check : callable
-        Completes and validates the copy at the path it gets; raises if it is
-        not good.
+        Completes and validates the copy at the path it is given; raises if the copy
+        is not valid.
     overwrite : bool
         Replace an older store of ours. Nothing else is ever replaced.
 
     Raises
     ------
     StoreError
-        If the destination is taken or impossible, the copy does not pass, or
-        the disk fails; the destination is then as it was.
+        If the destination is taken or impossible, the copy is not valid, or the
+        disk fails; the destination is then as it was.
     """
     _check_places(source, destination)
 
@@ -174,7 +181,7 @@ def put_in_place(
     Parameters
     ----------
     build : callable
-        Builds the folder at the path it gets.
+        Builds the folder at the path it is given.
     destination : Path
         Folder or ``.ozx`` file to create; it appears whole or not at all.
     overwrite : bool
@@ -186,7 +193,7 @@ def put_in_place(
         If the destination is taken or the disk fails; it is then as it was.
     """
     _check_vacancy(destination, overwrite=overwrite)
-    copy, packed = _beside(destination), _beside(destination)
+    copy, packed = temporary_beside(destination), temporary_beside(destination)
     try:
         with storage_errors("export to", destination):
             destination.parent.mkdir(parents=True, exist_ok=True)
@@ -230,8 +237,8 @@ def _copy_tree(source: Path, target: Path) -> None:
         inside = target / os.path.relpath(folder, source)
         inside.mkdir(parents=True, exist_ok=True)
         for name in names:
-            if not name.endswith(_TRANSIENT):
-                _copy_file(source / os.path.relpath(folder, source) / name, inside / name)
+            if not _is_transient(Path(name)):
+                _copy_file(Path(folder, name), inside / name)
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -240,7 +247,7 @@ def _copy_file(source: Path, target: Path) -> None:
     except FileNotFoundError:
         if source.exists():
             raise
-        # zarr removes a chunk that became empty; it may do so while we copy.
+        # zarr removes chunks that become empty, possibly while they are being copied.
         target.unlink(missing_ok=True)
 
 
@@ -250,25 +257,23 @@ def _raise(error: OSError) -> None:
 
 def _remove_transient(copy: Path) -> None:
     for path in copy.rglob("*"):
-        if path.name.endswith(_TRANSIENT):
+        if _is_transient(path):
             path.unlink()
+
+
+def _is_transient(path: Path) -> bool:
+    return path.name.endswith(_TRANSIENT) or is_unfinished(path)
 
 
 def _install(copy: Path, destination: Path) -> None:
     with storage_errors("export to", destination):
-        old = None
         if destination.exists():
-            old = _beside(destination)
-            destination.rename(old)
-        try:
-            copy.rename(destination)
-        except BaseException:
-            if old is not None:
-                old.rename(destination)
-            raise
-        sync_folder(destination.parent)
-        if old is not None:
+            old = temporary_beside(destination)
+            replace_folder(copy, destination, old)
             _discard(old)
+        else:
+            copy.rename(destination)
+            sync_folder(destination.parent)
 
 
 def _is_our_file(path: Path) -> bool:
@@ -285,7 +290,3 @@ def _discard(old: Path) -> None:
         shutil.rmtree(old)
     else:
         old.unlink()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")

@@ -1,4 +1,7 @@
-"""The report of a store: what ``rate --json`` and ``run --report`` give."""
+"""The report of a store: necrosis rates, areas, cautions, provenance, as plain JSON values.
+
+It is what ``rate --json`` and ``run --report`` write.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_repor
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
 from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate, saw_the_rate
 from napari_fddm.pipeline.store.signoff import read_sign_off
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.signoff import SignOff
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 
 AREAS = (
@@ -37,7 +40,7 @@ AREAS = (
     "unreadable_mm2",
     "unreadable_tiles",
 )
-"""Of the last run that ended, see `pipeline.run.areas.account`; None before."""
+"""Keys of a run's provenance, see `pipeline.run.areas.account`; None before a run has ended."""
 
 
 CHANGED_SINCE = "the corrected labels are not those that were signed off"
@@ -59,7 +62,7 @@ def compute_store_report(
     label : str
         "corrected", "refined", "patch" or a reader's map.
     definition : str
-        The one to show large.
+        Name of the main definition, which the report shows first.
     definitions : sequence of NecrosisDefinition
         The user's own, reported beside ours.
 
@@ -73,10 +76,10 @@ def compute_store_report(
     labels, grid = _labels_and_grid(store, label)
     areas = ClassAreas.from_labels(labels, grid.cell_mm2, store.table)
     edited = 0.0
-    if label in store.edit_layers:
-        automatic = store.automatic_labels()
+    if label in store.corrections.layers:
+        automatic = store.maps.labels()
         changed = int(np.count_nonzero(labels != automatic))
-        # What a reader excluded is 0 now, but was analyzed and edited.
+        # Excluded cells are 0 now, but they were analyzed and edited.
         edited = changed / max(1, int(np.count_nonzero(labels | automatic)))
     return necrosis_report(
         areas,
@@ -94,9 +97,9 @@ def bed_report(
     definition: str = "fddm",
     definitions: Sequence[NecrosisDefinition] = (),
 ) -> NecrosisReport | None:
-    """Return the report of what lies inside the outlined tumor bed; None without an outline.
+    """Return the report of the inside of the tumor bed; None if nobody outlined one.
 
-    Arguments and errors as of `compute_store_report`.
+    Parameters and errors are those of `compute_store_report`.
     """
     polygons = read_tumor_bed(store)
     if not polygons:
@@ -108,7 +111,7 @@ def bed_report(
 
 
 def _labels_and_grid(store: AnalysisStore, label: str) -> tuple[npt.NDArray[np.uint8], MapGeometry]:
-    known = (layout.PATCH, layout.REFINED, *store.edit_layers)
+    known = (layout.PATCH, layout.REFINED, *store.corrections.layers)
     if label not in known:
         raise StoreError(
             f"{store.path} has no label map {label!r}.", hint=f"It has {', '.join(known)}."
@@ -118,23 +121,25 @@ def _labels_and_grid(store: AnalysisStore, label: str) -> tuple[npt.NDArray[np.u
 
 
 def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
-    """Return what a store holds, as a viewer needs it.
+    """Return the content of a store as the event that a viewer needs to show it.
 
     Parameters
     ----------
     store : AnalysisStore
         Open store.
     device : str
-        Where a run is about to go on, in words.
+        Device on which a run is about to continue, in words.
     """
     run = store.provenance
-    last_seq = store.log.last_seq  # before the labels: they may be newer, never older
+    last_seq = (
+        store.log.last_seq
+    )  # read before the labels, which may then be newer, but never older
     return AnalysisOpened(
         str(store.path),
         store.geometries.tile,
         store.geometries.label,
-        store.probability_map("patch").labels,
-        store.automatic_labels(),
+        store.maps.probability_map("patch").labels,
+        store.maps.labels(),
         store.labels(layout.CORRECTED),
         store.slide_info,
         dict(run.get("model", {})),
@@ -144,9 +149,9 @@ def opened_event(store: AnalysisStore, *, device: str = "") -> AnalysisOpened:
         read_estimate(store),
         read_sign_off(store),
         last_seq,
-        bool(store.probability_map("refined").coverage.any()),
+        bool(store.maps.probability_map("refined").coverage.any()),
         run.get("tissue_excluded_mm2"),
-        store.held_cells(),
+        store.corrections.held_cells(),
         bool(run.get(layout.SPREAD)),
     )
 
@@ -213,20 +218,18 @@ def read_report(
     ConfigError
         If there is no such definition.
     """
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-
     with ozx.unpacked(Path(path)) as folder, AnalysisStore.open(folder) as store:
         return store_report(store, label=label, definition=definition, definitions=definitions)
 
 
 def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[str]:
-    """Return what a reader of the rate must know before believing it."""
+    """Return what limits how far the rate can be trusted, as sentences for the user."""
     run = store.provenance
     found = []
-    if not store.complete:
+    if not store.maps.complete:
         found.append("UNFINISHED: the run was stopped; run it again to go on")
     wants_refined = run.get("config", {}).get("stage") == "refined" and label != layout.PATCH
-    if wants_refined and not store.probability_map("refined").coverage.any():
+    if wants_refined and not store.maps.probability_map("refined").coverage.any():
         found.append("nothing is refined yet: these are the classes of whole tiles")
     if run.get(layout.SPREAD) and label != layout.PATCH:
         found.append("strokes were spread into the model's labels: they are not its own alone")

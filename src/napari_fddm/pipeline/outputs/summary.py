@@ -1,4 +1,4 @@
-"""What to tell of an analysis before it is opened: when, how much, how often corrected."""
+"""A short summary of a store, without opening its maps: date, coverage, number of edits."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreSummary:
-    """A store in few words.
+    """What is known about a store without reading its maps.
 
     Attributes
     ----------
     path : Path
         The store.
     when : datetime or None
-        When a run last wrote into it, local time; None where it does not say.
+        When a run last wrote into it, local time; None if that is not recorded.
     coverage : float or None
         Share of the slide's tissue that was analyzed, 0–1.
     complete : bool
@@ -41,7 +41,7 @@ class StoreSummary:
 
     @property
     def text(self) -> str:
-        """The same as a sentence."""
+        """The summary as a sentence for the user."""
         facts = [f"{self.when:%Y-%m-%d %H:%M}"] if self.when is not None else []
         if self.coverage is not None:
             facts.append(f"{self.coverage:.0%} of the tissue")
@@ -55,9 +55,9 @@ class StoreSummary:
 
 
 def summarize_store(path: Path) -> StoreSummary | None:
-    """Read what a store says about itself; no map is touched.
+    """Summarize a store from its small files; no map is read.
 
-    One that a killed run had moved aside, but not replaced, is put back first.
+    An old store that a killed run had renamed, but not replaced, is put back first.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def summarize_store(path: Path) -> StoreSummary | None:
     Returns
     -------
     StoreSummary or None
-        None where there is none.
+        None if there is no store.
 
     Raises
     ------

@@ -32,7 +32,7 @@ from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_over
 from napari_fddm.pipeline.store.layout import StoreGeometries
-from napari_fddm.pipeline.store.replacing import recover, remove_forgotten, replace_store
+from napari_fddm.pipeline.store.replacing import recover, remove_abandoned, replace_store
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.pipeline.tissue.overview import write_overview
 from napari_fddm.pipeline.tissue.user_mask import read_user_mask
@@ -205,7 +205,7 @@ class _Run:
 
     def _open_store(self, path: Path, *, fresh: bool, revise: bool, spread: bool) -> AnalysisStore:
         recover(path)
-        remove_forgotten(path)
+        remove_abandoned(path)
         if not path.exists():
             return self._create_store(path)
         if fresh or revise:
@@ -259,11 +259,11 @@ class _Run:
         )
 
     def _load_finished(self, store: AnalysisStore) -> None:
-        patch, cell = store.probability_map("patch"), store.probability_map("cell")
+        patch, cell = store.maps.probability_map("patch"), store.maps.probability_map("cell")
         done = patch.coverage
         self.maps.tile_probs[:, done] = patch.probs[:, done]
         self.maps.cell_probs[:, cell.coverage] = cell.probs[:, cell.coverage]
-        self.maps.features[:, cell.coverage] = store.tissue_features()[:, cell.coverage]
+        self.maps.features[:, cell.coverage] = store.maps.tissue_features()[:, cell.coverage]
         self.maps.analyzed[:] = done
 
     def _tissue(self) -> Generator[Event, None, TissueMask]:
@@ -364,7 +364,7 @@ class _Run:
             tissue,
             self.grid,
             self.unreadable,
-            self.store.automatic_labels(),
+            self.store.maps.labels(),
             self.label_geometry,
         )
         self.store.update_provenance(

@@ -59,5 +59,5 @@ class TileBuffer:
         if index:
             parts = [self._maps.tile(row, col) for row, col in index]
             probs, cells, features = (np.stack(column) for column in zip(*parts, strict=True))
-            self._store.write_tiles(np.array(index, np.int64), probs, cells, features)
+            self._store.maps.write_tiles(np.array(index, np.int64), probs, cells, features)
         self._written_at = time.monotonic()

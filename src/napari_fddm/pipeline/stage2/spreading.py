@@ -109,7 +109,7 @@ class Spreading:
         """Whether something is painted, where the run looks, that was never refined."""
         grids = store.geometries
         painted = np.any(count_by_cell(self._painted, grids.label, grids.cell), axis=0)
-        done = store.probability_map("refined").coverage
+        done = store.maps.probability_map("refined").coverage
         here = self._cells.slices
         return bool((painted[here] & ~done[here]).any())
 
@@ -117,8 +117,8 @@ class Spreading:
         """Remember what the model says now."""
         grids = store.geometries
         self.clamp = CellClamp.of_strokes(self._painted, grids.label, grids.cell)
-        self._labels = store.automatic_labels()
-        self._probs = store.probability_map("refined").probs
+        self._labels = store.maps.labels()
+        self._probs = store.maps.probability_map("refined").probs
 
     def keep_labels(self, window: Window, labels: Labels) -> Labels:
         """Return new labels of a window with the model's old ones under the strokes."""

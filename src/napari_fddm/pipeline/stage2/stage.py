@@ -96,4 +96,4 @@ def _store_rows(
         labels = spreading.keep_labels(window, labels)
         probs = spreading.keep_probs(cells, probs)
         spreading.count(window, labels)
-    store.write_refined(window, labels, cells, probs)
+    store.maps.write_refined(window, labels, cells, probs)

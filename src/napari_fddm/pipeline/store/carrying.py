@@ -1,7 +1,7 @@
-"""What a new store takes over from the one that it replaces: corrections and classified tiles.
+"""Copy corrections and classified tiles from an old store into the new one that replaces it.
 
-Everything is written while the new store is still beside the old one (`pipeline.store.replacing`),
-so a run that is killed here leaves the old one as it was.
+Everything is copied before the new store takes the place of the old one
+(`pipeline.store.replacing`), so a run that is killed here leaves the old one as it was.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def carry_over(
     wanted: Provenance,
     selected_tiles: Callable[[], npt.NDArray[np.bool_]],
 ) -> None:
-    """Fill a new, empty store with what outlasts other settings.
+    """Copy into a new, empty store what remains valid with other settings.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def carry_over(
     wanted : Provenance
         Of the new run.
     selected_tiles : callable
-        Returns which tiles the new tissue mask selects; asked only if the mask changed.
+        Returns which tiles the new tissue mask selects; called only if the mask changed.
 
     Raises
     ------
     SignedOffError
-        If the old one is signed off: a signature is about labels that do not change.
+        If the old one is signed off: a sign-off is valid only while labels do not change.
     StoreError
         If corrections do not fit the new label grid, or something cannot be read or
         written.
@@ -72,7 +72,7 @@ def carry_over(
             carry_corrections(old, new)
         if _carry_classified(old, new, wanted, selected_tiles):
             return
-    # Who goes back to earlier settings finds their tiles in the analysis kept from then.
+    # An analysis that was replaced earlier may have been run with these very settings.
     for path in kept_beside(old_path):
         with suppress(StoreError), AnalysisStore.open(path) as kept:
             if _carry_classified(kept, new, wanted, selected_tiles):
@@ -85,7 +85,7 @@ def _carry_classified(
     wanted: Provenance,
     selected_tiles: Callable[[], npt.NDArray[np.bool_]],
 ) -> bool:
-    """Copy the tiles of a store whose stage 1 is that of the new run; say whether it is."""
+    """Copy the tiles if both runs have the same stage 1; return whether they have."""
     if not wanted.classifies_as(old.provenance):
         return False
     same = mask_identity(wanted.to_json()) == mask_identity(old.provenance)
@@ -94,7 +94,7 @@ def _carry_classified(
 
 
 def _misfit(old: AnalysisStore, new: AnalysisStore, wanted: Provenance) -> str:
-    """Say why corrections cannot be carried over; empty if they can."""
+    """Return why corrections cannot be carried over; empty if they can."""
     if old.provenance.get("slide", {}).get("fingerprint") != wanted.slide.get("fingerprint"):
         return "they were drawn on another slide"
     if old.geometries.label != new.geometries.label:
@@ -103,14 +103,14 @@ def _misfit(old: AnalysisStore, new: AnalysisStore, wanted: Provenance) -> str:
 
 
 def carry_corrections(old: AnalysisStore, new: AnalysisStore) -> None:
-    """Copy the event log, and make the maps of further readers.
+    """Copy the event log, and create the label maps of further readers.
 
-    A corrected map is then the new automatic labels with every logged edit.
+    The corrected maps are then the new automatic labels with every logged edit applied.
 
     Raises
     ------
     StoreError
-        If that cannot be read or written.
+        If something cannot be read or written.
     """
     if old.log.path.exists():
         with storage_errors("carry corrections to", new.path):
@@ -118,9 +118,9 @@ def carry_corrections(old: AnalysisStore, new: AnalysisStore) -> None:
             with new.log.path.open("rb+") as file:
                 os.fsync(file.fileno())
             sync_folder(new.log.path.parent)
-    for layer in old.edit_layers:
+    for layer in old.corrections.layers:
         if layer != layout.CORRECTED:
-            new.add_reader(layer.removeprefix(layout.READER_PREFIX))
+            new.corrections.add_reader(layer.removeprefix(layout.READER_PREFIX))
 
 
 def carry_tiles(
@@ -138,30 +138,31 @@ def carry_tiles(
     Raises
     ------
     StoreError
-        If that cannot be read or written.
+        If the tile grids differ, or something cannot be read or written.
     """
     if old.geometries.tile != new.geometries.tile or old.geometries.cell != new.geometries.cell:
         raise StoreError(f"{old.path} has other tiles than the new analysis.")
-    patch, cell = old.probability_map("patch"), old.probability_map("cell")
-    features = old.tissue_features()
+    patch, cell = old.maps.probability_map("patch"), old.maps.probability_map("cell")
+    features = old.maps.tissue_features()
     wanted = patch.coverage if selected is None else patch.coverage & selected
     index = np.argwhere(wanted)
     edge = old.geometries.cells_per_tile
     for first in range(0, len(index), TILES_AT_ONCE):
-        places = index[first : first + TILES_AT_ONCE]
-        rows, cols = places.T
-        new.write_tiles(
-            places,
+        tiles = index[first : first + TILES_AT_ONCE]
+        rows, cols = tiles.T
+        new.maps.write_tiles(
+            tiles,
             np.moveaxis(patch.probs[:, rows, cols], 1, 0),
-            _blocks(cell.probs, places, edge),
-            _blocks(features, places, edge),
+            _blocks(cell.probs, tiles, edge),
+            _blocks(features, tiles, edge),
         )
     return len(index)
 
 
 def _blocks(
-    array: npt.NDArray[np.floating], places: npt.NDArray[np.int64], edge: int
+    array: npt.NDArray[np.floating], tiles: npt.NDArray[np.int64], edge: int
 ) -> npt.NDArray[np.floating]:
     """Return the square blocks of some tiles, from (c, H, W) to (n, c, edge, edge)."""
     tiled = array.reshape(len(array), array.shape[1] // edge, edge, -1, edge)
-    return tiled[:, places[:, 0], :, places[:, 1]]  # split indices put n in front
+    # Index arrays that a slice separates put their axis first: (n, c, edge, edge).
+    return tiled[:, tiles[:, 0], :, tiles[:, 1]]

@@ -1,8 +1,8 @@
-"""The editor's part of a store: the event log and the corrected label maps.
+"""The corrected label maps of a store, and how edits are logged and written into them.
 
-The log is the truth. A corrected map is what its edits make of the automatic
-labels, kept for other readers of OME-Zarr; ``synced.json`` names the edit and
-the run it was derived from, and what does not match is derived again.
+The event log decides. A corrected map is the automatic labels with the logged edits
+applied, stored so that other OME-Zarr readers see it; ``synced.json`` says which edit
+and which run it was derived from, and a map that does not match is derived again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import bounding
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import EventLog
-from napari_fddm.pipeline.store.signature import refuse_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,17 +30,24 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.store.access import Access
+    from napari_fddm.pipeline.store.eventlog import EventLog
     from napari_fddm.pipeline.store.maps import AutomaticMaps
 
     Labels = npt.NDArray[np.uint8]
 
 _Basis = dict[str, Any]
+"""What a stored map was derived from: number of the last edit, revision of the maps."""
 _WRITTEN_AT_ONCE = 1 << 22
-"""Cells: the moves of one stroke, which lie over each other, are written together."""
+"""Cells. Overlapping pieces of one stroke are written together, up to this area."""
 
 
 class Corrections:
-    """Label maps that people edit.
+    """The label maps of one store that people edit.
+
+    Every method that reads raises a StoreError once the store is closed. Every method
+    that writes also does so if the store is read-only, and a StoreBusyError if another
+    program is editing it; edits raise a SignedOffError if the analysis is signed off.
 
     Parameters
     ----------
@@ -55,7 +60,11 @@ class Corrections:
     table : ClassTable
         Classes an edit may use.
     automatic : AutomaticMaps
-        What the edits start from.
+        The labels that edits start from.
+    log : EventLog
+        Where edits are logged.
+    access : Access
+        What the store allows at present.
     """
 
     def __init__(
@@ -65,18 +74,22 @@ class Corrections:
         geometry: MapGeometry,
         table: ClassTable,
         automatic: AutomaticMaps,
+        log: EventLog,
+        access: Access,
     ) -> None:
         self._root = root
         self._geometry = geometry
         self._table = table
         self._automatic = automatic
+        self._log = log
+        self._access = access
         self._mutex = threading.RLock()
         self._synced_path = path / layout.OURS / layout.SYNCED
         self._basis: dict[str, _Basis] = {}
         self._dirty: dict[str, list[Window]] = {}
         self._begun = False
-        self._logged: deque[tuple[str, Edit, int]] = deque()  # but not in their maps yet
-        self.log = EventLog(path / layout.OURS / layout.EVENTS)
+        # Edits in the log that are not in their map yet: layer, edit, number in the log.
+        self._logged: deque[tuple[str, Edit, int]] = deque()
 
     @property
     def layers(self) -> list[str]:
@@ -84,38 +97,43 @@ class Corrections:
         listed: Any = self._root["labels"].attrs.asdict()["ome"]["labels"]
         return [n for n in listed if n not in (layout.PATCH, layout.REFINED)]
 
-    def begin(self) -> None:
-        """Take the log's lock and bring every map up to date, once.
+    def sync(self) -> None:
+        """Take the editor's lock and bring the stored maps up to date.
+
+        Maps are derived again that do not follow from the log and the last run, as
+        after a crash, or when a run of another process has ended.
 
         Raises
         ------
         StoreBusyError
-            If another program is editing.
+            If another program is editing this store.
         """
-        with self._mutex:
-            self.log.acquire()
-            if not self._begun:
-                self._begun = True
-                stored = self._stored_basis()
-                self._basis = {k: b for k, b in stored.items() if b == self._due(k)}
-                self.sync()
+        self._access.require_writing()
+        self._sync()
 
-    def sync(self) -> None:
-        """Derive again the maps that do not follow from the log and the last run.
-
-        Call it while editing when a run of another process has ended.
-        """
+    def _sync(self) -> None:
         with self._mutex:
-            self.begin()
+            self._begin()
             for layer in self.layers:
                 if not self._is_current(layer):
                     self._derive(layer)
 
-    def catch_up(self) -> None:
-        """Do what `sync` does and give the lock back, unless it was held before."""
+    def _begin(self) -> None:
+        """Take the log's lock and bring every map up to date, once."""
         with self._mutex:
-            held = self.log.writing
-            self.sync()
+            self._log.acquire()
+            if not self._begun:
+                self._begun = True
+                stored = self._stored_basis()
+                self._basis = {k: b for k, b in stored.items() if b == self._due(k)}
+                self._sync()
+
+    def sync_and_release(self) -> None:
+        """Do what `sync` does and release the lock, unless it was held before."""
+        self._access.require_writing()
+        with self._mutex:
+            held = self._log.writing
+            self._sync()
             if not held:
                 self.close()
 
@@ -127,14 +145,15 @@ class Corrections:
         StoreError
             If the name is impossible or taken.
         """
+        self._access.require_writing()
         layer = layout.reader_layer(reader)
         with self._mutex:
-            self.begin()
+            self._begin()
             ome_zarr.create_labels(self._root, layer, self._geometry, self._table)
             self._derive(layer)
         return layer
 
-    def append_edit(self, edit: Edit, layer: str, reader: str) -> None:
+    def append_edit(self, edit: Edit, *, layer: str = layout.CORRECTED, reader: str = "") -> None:
         """Log an edit durably, then write it into the stored map.
 
         Raises
@@ -144,55 +163,63 @@ class Corrections:
             it is kept in memory (`EventLog.pending`) and the map is derived
             again from the log as soon as that is possible.
         """
+        self._access.require_writing()
         self._check(edit, layer)
         with self._mutex:
             fields = {"layer": layer, "reader": reader, "edit": edit.to_record()}
             try:
-                self.begin()
+                self._begin()
             except StoreError:
-                self.log.defer("edit", **fields)
+                self._log.defer("edit", **fields)
                 raise
-            refuse_signed(self.log)
+            self._access.require_unsigned()
             basis = self._basis.pop(layer, None)
-            record = self.log.append("edit", **fields)
+            record = self._log.append("edit", **fields)
             if basis is not None:
                 self._basis[layer] = basis
             self._logged.append((layer, edit, int(record["seq"])))
-            self.apply_logged()
+            self._apply_logged()
 
-    def log_edits(self, edits: Sequence[Edit], layer: str, reader: str) -> None:
-        """Log edits durably, all or none, and leave their map to `apply_logged`.
+    def log_edits(
+        self, edits: Sequence[Edit], *, layer: str = layout.CORRECTED, reader: str = ""
+    ) -> None:
+        """Log edits durably, all or none; `apply_logged` writes them into their map.
 
-        It waits for nothing but the log: neither for a map that is derived nor for a
-        copy that is made in another thread.
+        It waits for nothing but the log: neither for a map that is being derived nor for
+        an export in another thread.
 
         Raises
         ------
         StoreError
             If an edit does not fit or they cannot be written; nothing is kept.
         """
+        self._access.require_writing()
         for edit in edits:
             self._check(edit, layer)
-        self.log.acquire()
-        refuse_signed(self.log)
+        self._log.acquire()
+        self._access.require_unsigned()
         fields = [{"layer": layer, "reader": reader, "edit": e.to_record()} for e in edits]
-        records = self.log.extend([("edit", f) for f in fields])
+        records = self._log.extend([("edit", f) for f in fields])
         self._logged.extend(
             (layer, edit, int(record["seq"])) for edit, record in zip(edits, records, strict=True)
         )
 
     def apply_logged(self) -> None:
-        """Write into the maps what is in the log already.
+        """Write the edits that `log_edits` has logged into their maps.
 
         Raises
         ------
         StoreError
             If a map cannot be written. It is derived again from the log later.
         """
+        self._access.require_writing()
+        self._apply_logged()
+
+    def _apply_logged(self) -> None:
         with self._mutex:
-            self.begin()
+            self._begin()
             while self._logged:
-                batch = self._close_together()
+                batch = self._next_batch()
                 layer, _, seq = batch[-1]
                 basis = self._basis.pop(layer, None)
                 if basis is None:
@@ -204,8 +231,8 @@ class Corrections:
                 for _ in batch:
                     self._logged.popleft()
 
-    def _close_together(self) -> list[tuple[str, Edit, int]]:
-        """Return the first of what is logged, and what follows in the same place of the map."""
+    def _next_batch(self) -> list[tuple[str, Edit, int]]:
+        """Return the oldest edit to write, and those after it that lie close to it in its map."""
         batch: list[tuple[str, Edit, int]] = []
         for item in list(self._logged):
             whole = bounding([edit.window for _, edit, _ in (*batch, item)])
@@ -227,8 +254,20 @@ class Corrections:
         ome_zarr.write_label_window(self._group(layer), whole, block)
         self._dirty.setdefault(layer, []).append(whole)
 
-    def write(self, window: Window, labels: Labels, layer: str, tool: str, reader: str) -> None:
-        """Write part of a map; what differs from the stored one is logged as an edit."""
+    def write(
+        self,
+        window: Window,
+        labels: Labels,
+        *,
+        layer: str = layout.CORRECTED,
+        tool: str = "write",
+        reader: str = "",
+    ) -> None:
+        """Write part of a map, and log what differs from the stored one as an edit.
+
+        Do not log the same change with `append_edit` as well.
+        """
+        self._access.require_writing()
         if labels.shape != (window.height, window.width) or labels.dtype != np.uint8:
             raise StoreError(f"{labels.shape} in {labels.dtype} is no label map of {window}.")
         inside = window.clipped(self._geometry.shape)
@@ -236,70 +275,71 @@ class Corrections:
             return
         moved = Window(inside.y - window.y, inside.x - window.x, inside.height, inside.width)
         with self._mutex:
-            self.begin()
-            refuse_signed(self.log)
+            self._begin()
+            self._access.require_unsigned()
             if not self._is_current(layer):
                 self._derive(layer)
             before = self._read(layer, inside)
             after = labels[moved.slices]
             edit = edit_of_window(before, after, inside, self._geometry.shape, tool)
             if edit is not None:
-                said = self._automatic.labels()[edit.window.slices][edit.mask()]
-                self.append_edit(edit.following(said), layer, reader)
+                automatic = self._automatic.labels()[edit.window.slices][edit.mask()]
+                self.append_edit(edit.following(automatic), layer=layer, reader=reader)
 
     def labels(self, layer: str) -> Labels:
-        """Return a map as the log has it, shape (H, W), whatever the stored one is."""
-        self._check_layer(layer)
-        with self._mutex:
-            if not self._is_current(layer):
-                return self.replay(layer)
-            return self._automatic.read(f"labels/{layer}/0")
-
-    def replay(self, layer: str) -> Labels:
-        """Return the automatic labels with every logged edit applied, shape (H, W).
+        """Return a map as the log determines it, shape (H, W), even if the stored one is stale.
 
         Raises
         ------
         StoreError
             If the log is damaged or belongs to another grid.
         """
+        self._access.require_open()
         self._check_layer(layer)
-        automatic = self._automatic.labels()
+        with self._mutex:
+            if not self._is_current(layer):
+                return self._replay(layer)
+            return self._automatic.read(f"labels/{layer}/0")
+
+    def _replay(self, layer: str) -> Labels:
+        """Return the automatic labels with every logged edit applied, shape (H, W)."""
+        automatic = self._automatic.current_labels()
         labels = automatic.copy()
-        for edit in self.log.edits(layer):
+        for edit in self._log.edits(layer):
             try:
                 edit.apply(labels, automatic)
             except ConfigError as error:
                 raise StoreError(
-                    f"{self.log.path}: an edit does not fit this store: {error.message}",
+                    f"{self._log.path}: an edit does not fit this store: {error.message}",
                     hint="Restore the event log that belongs to it.",
                 ) from error
         return labels
 
-    def held(self, layer: str) -> npt.NDArray[np.bool_] | None:
-        """Return the cells that people gave a value of their own; None if nobody did.
+    def held_cells(self, layer: str = layout.CORRECTED) -> npt.NDArray[np.bool_] | None:
+        """Return the cells that people gave a value of their own, (H, W); None if nobody did.
 
         Raises
         ------
         StoreError
             If the log is damaged.
         """
+        self._access.require_open()
         self._check_layer(layer)
         held = None
-        for edit in self.log.edits(layer):
+        for edit in self._log.edits(layer):
             if held is None:
                 held = np.zeros(self._geometry.shape, np.bool_)
             edit.hold(held)
         return held
 
     def close(self) -> None:
-        """Update the pyramids, note what they follow from, give the lock back."""
+        """Update maps, pyramids and ``synced.json``, and release the editor's lock."""
         with self._mutex:
-            if not self.log.writing and not self.log.pending:
+            if not self._log.writing and not self._log.pending:
                 return
             try:
-                self.log.flush()
-                self.apply_logged()
+                self._log.flush()
+                self._apply_logged()
                 for layer in self.layers:
                     if layer not in self._basis:
                         self._derive(layer)
@@ -308,12 +348,12 @@ class Corrections:
                 self._basis.clear()
                 self._logged.clear()
                 self._begun = False
-                self.log.close()
+                self._log.close()
 
     def _derive(self, layer: str) -> None:
         basis = self._due(layer)
         whole = Window(0, 0, *self._geometry.shape)
-        ome_zarr.write_label_window(self._group(layer), whole, self.replay(layer))
+        ome_zarr.write_label_window(self._group(layer), whole, self._replay(layer))
         self._dirty[layer] = [whole]
         self._basis[layer] = basis
         self._settle()
@@ -326,9 +366,10 @@ class Corrections:
             write_json(self._synced_path, self._basis)
 
     def _is_current(self, layer: str) -> bool:
-        if not self.log.writing:
+        if not self._log.writing:
             return self._stored_basis().get(layer) == self._due(layer)
-        basis = self._basis.get(layer)  # if there, every edit of ours but `_logged` is in the map
+        # A map with a basis holds every edit of ours except those in `_logged`.
+        basis = self._basis.get(layer)
         if basis is None or any(name == layer for name, _, _ in tuple(self._logged)):
             return False
         return bool(basis["automatic"] == self._automatic.revision)
@@ -340,7 +381,7 @@ class Corrections:
         return read_json(self._synced_path) if self._synced_path.exists() else {}
 
     def _last_edit(self, layer: str) -> int:
-        records = self.log.records("edit")
+        records = self._log.records("edit")
         return max((int(r["seq"]) for r in records if r.get("layer") == layer), default=0)
 
     def _group(self, layer: str) -> zarr.Group:

@@ -1,4 +1,4 @@
-"""A reader's own estimate of the necrosis rate, as a record of the event log."""
+"""A reader's own estimate of the necrosis rate, kept as a record of the event log."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def estimate_record(
     rate : float
         In [0, 1].
     definition : str
-        The necrosis definition that the reader had in front.
+        The necrosis definition that was displayed.
     rate_seen : bool
-        Whether the computed rate of this analysis was on the screen before.
+        Whether the computed rate of this analysis had been on the screen before.
     layer, reader : str
         Whose label map it belongs to.
 
@@ -48,15 +48,18 @@ def estimate_record(
 
 
 def saw_the_rate(store: AnalysisStore, *, layer: str = "corrected") -> bool | None:
-    """Return whether the estimate that counts was made with the computed rate in view."""
+    """Return whether the first estimate was made with the computed rate on the screen.
+
+    None if there is no estimate.
+    """
     record = _first(store, layer)
     return None if record is None else bool(record.get("rate_seen", False))
 
 
 def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | None:
-    """Return the first estimate that was logged, in [0, 1]; None without one.
+    """Return the first estimate that was logged, in [0, 1]; None if there is none.
 
-    The first counts: whatever came later was made with the computed rate in view.
+    Only the first is unbiased: for later ones the computed rate may have been on the screen.
 
     Raises
     ------
@@ -76,4 +79,4 @@ def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | 
 
 
 def _first(store: AnalysisStore, layer: str) -> Mapping[str, Any] | None:
-    return next((r for r in store.log.records(KIND) if r.get("layer") == layer), None)
+    return next(store.records.of(KIND, layer), None)

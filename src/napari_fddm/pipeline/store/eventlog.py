@@ -1,9 +1,9 @@
-"""The append-only log of an analysis: journal, edit history and its replay in one.
+"""The append-only event log of an analysis: every edit and record, from which maps are derived.
 
 One JSON object per line, numbered without gaps, each on the disk (fsync) before
-`EventLog.append` returns. A crash can only tear the last line, which then was
-never confirmed; reading skips it and the next append removes it. Anything else
-that does not parse is damage and is refused by line number.
+`EventLog.append` returns. A crash can only leave an incomplete last line, of a record
+that was never confirmed; reading skips it and the next append removes it. Any other line
+that cannot be parsed is damage: it is reported with its number, and the log is refused.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop.files import storage_errors, sync_folder
-from napari_fddm.pipeline.store.records import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +31,16 @@ class StoreBusyError(StoreError):
     """Another program is writing."""
 
 
+def now() -> str:
+    """Return the time as event logs write it: ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 class EventLog:
     """Events of one analysis, oldest first.
 
-    Reading needs nothing; the first append takes the log's lock and keeps it
-    until `close`, so that two programs cannot write into one another.
+    Reading needs no lock. The first append takes the log's lock and keeps it
+    until `close`, so that two programs cannot write at the same time.
 
     Parameters
     ----------
@@ -93,7 +98,7 @@ class EventLog:
         """
         with self._mutex:
             if self._lock is None:
-                lock = claim(self.path.with_name(f"{self.path.name}.lock"), self.path)
+                lock = acquire_lock(self.path.with_name(f"{self.path.name}.lock"), self.path)
                 try:
                     self._last_seq, self._size = self._survey()
                 except BaseException:
@@ -109,7 +114,7 @@ class EventLog:
         kind : str
             "edit", "run", "note" …
         **fields
-            JSON values; "seq", "time" and "kind" are ours.
+            JSON values; "seq", "time" and "kind" are set by the log.
 
         Raises
         ------
@@ -126,8 +131,7 @@ class EventLog:
     def extend(self, events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """Write several records with one fsync, or none of them.
 
-        Unlike with `append`, nothing is kept here when that fails: the caller has
-        them still.
+        Unlike `append`, it keeps nothing in memory if that fails.
 
         Parameters
         ----------
@@ -155,13 +159,12 @@ class EventLog:
         Raises
         ------
         StoreError
-            If it has no JSON form or a field is ours.
+            If it has no JSON form or a field that the log sets.
         """
         taken = [name for name in _RESERVED if name in fields]
         if taken:
             raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
-        time = now()
-        record = {"seq": 0, "time": time, "kind": kind, **fields}
+        record = {"seq": 0, "time": now(), "kind": kind, **fields}
         _line_of(record)
         with self._mutex:
             self._pending.append(record)
@@ -173,7 +176,7 @@ class EventLog:
         Raises
         ------
         StoreError
-            If that fails; nothing is lost from memory.
+            If that fails; the records stay in memory.
         """
         with self._mutex:
             if not self._pending:
@@ -214,7 +217,7 @@ class EventLog:
     def newest(self, *kinds: str) -> dict[str, Any] | None:
         """Return the last stored record of these kinds (not "edit"); None without one.
 
-        It reads the file only while this log does not hold the lock.
+        The file is read only if this log does not hold the lock.
 
         Raises
         ------
@@ -247,12 +250,12 @@ class EventLog:
                 ) from error
 
     def close(self) -> None:
-        """Write what is pending and give the lock back.
+        """Write what is pending and release the lock.
 
         Raises
         ------
         StoreError
-            If pending records could not be written; the lock is given back
+            If pending records could not be written; the lock is released
             all the same.
         """
         with self._mutex:
@@ -264,7 +267,7 @@ class EventLog:
                     self._lock = None
 
     def _survey(self) -> tuple[int, int]:
-        """Return the last number and the size of the file up to the last whole line."""
+        """Return the last record's number and the size of the file up to the last whole line."""
         seq, size = 0, 0
         self._newest.clear()
         for record, end in self._stored():
@@ -274,7 +277,7 @@ class EventLog:
         return seq, size
 
     def _stored(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Iterate over the whole lines: record and the offset behind it."""
+        """Iterate over the complete lines: record, and the offset of the next line."""
         if not self.path.exists():
             return
         with storage_errors("read the event log", self.path), self.path.open("rb") as file:
@@ -295,15 +298,15 @@ class EventLog:
                 number, line = number + 1, following
 
 
-def claim(lock_path: Path, what: Path) -> Any:
-    """Take a lock file that ends with its process.
+def acquire_lock(lock_path: Path, what: Path) -> Any:
+    """Take a file lock, which the system releases when the process ends.
 
     Parameters
     ----------
     lock_path : Path
-        File to lock; it stays behind, unlocked, afterwards.
+        File to lock; it is not removed afterwards.
     what : Path
-        What is protected, for the message.
+        What the lock protects, for the message.
 
     Returns
     -------
@@ -354,7 +357,7 @@ def _parsed(line: bytes, number: int) -> dict[str, Any] | None:
 
 
 def _write_at(path: Path, size: int, data: bytes) -> None:
-    """Append to the first ``size`` bytes of a file, dropping torn ones behind them."""
+    """Write after the first ``size`` bytes of a file; an incomplete line there is dropped."""
     new = not path.exists()
     handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
     try:

@@ -1,4 +1,4 @@
-"""What lies where in a working store, and where the store itself lies.
+"""The layout of a store on disk: folders, arrays, version; and where a slide's store belongs.
 
 ::
 
@@ -6,7 +6,7 @@
     ├─ 0, 1, 2 …              RGB overview on the label grid (c, y, x)
     ├─ labels/patch           most probable class of the tile around each label cell
     ├─ labels/refined         refined labels on the label grid
-    ├─ labels/corrected       what the pathologist made of them
+    ├─ labels/corrected       the labels as the pathologist corrected them
     ├─ labels/reader-<id>     the same for further readers
     └─ fddm/
        ├─ patch_probs, cell_probs, refined_probs    float16 (class, y, x)
@@ -20,7 +20,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import read_json, storage_errors, write_json
+from napari_fddm.interop.files import read_json, storage_errors, whole_folder, write_json
 from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
 from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
@@ -47,9 +46,9 @@ SCHEMA = 2
 
 PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
 SPREAD = "spread"
-"""Key of a run's provenance: windows of the label map that strokes were spread in."""
+"""Key in a run's provenance: the windows of the label map in which strokes were spread."""
 REPLACES = "replaces.json"
-"""Says, until a new store has taken the old one's place, how the old one is called then."""
+"""File in a new store until it has replaced an old one: the name that the old one gets."""
 READER_PREFIX = "reader-"
 OURS = "fddm"
 PROVENANCE, RUN, SYNCED, EVENTS = "provenance.json", "run.json", "synced.json", "events.jsonl"
@@ -79,7 +78,7 @@ class StoreGeometries:
     label: MapGeometry
 
     def __post_init__(self) -> None:
-        """Refuse grids that do not belong to one another."""
+        """Refuse grids that do not fit each other."""
         per_tile = self.cells_per_tile
         fits = self.cell.shape == (self.tile.shape[0] * per_tile, self.tile.shape[1] * per_tile)
         same = self.tile.origin == self.cell.origin and self.tile.mpp == self.cell.mpp
@@ -114,7 +113,7 @@ class StoreGeometries:
 def create_store(
     path: Path, name: str, geometries: StoreGeometries, table: ClassTable, about: dict[str, Any]
 ) -> None:
-    """Create an empty store, whole or not at all: built beside its place and renamed.
+    """Create an empty store, whole or not at all.
 
     Parameters
     ----------
@@ -134,22 +133,16 @@ def create_store(
     StoreError
         If the path is taken or cannot be written.
     """
-    built = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        with storage_errors("create", path):
-            if path.exists():
-                raise StoreError(
-                    f"{path} exists already.",
-                    hint="Open it, or choose another name for the new one.",
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _create_skeleton(built, name, geometries, table)
-            write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
-            write_json(built / OURS / PROVENANCE, about)
-            built.rename(path)
-    except BaseException:
-        shutil.rmtree(built, ignore_errors=True)
-        raise
+    with storage_errors("create", path):
+        if path.exists():
+            raise StoreError(
+                f"{path} exists already.",
+                hint="Open it, or choose another name for the new one.",
+            )
+    with whole_folder(path) as built:
+        _create_skeleton(built, name, geometries, table)
+        write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
+        write_json(built / OURS / PROVENANCE, about)
 
 
 def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:
@@ -166,12 +159,12 @@ def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: 
             fill_value=0,
             compressors=ZstdCodec(level=3, checksum=True),
         )
-    # All on the image's own grid: some viewers leave the translation of a map out.
+    # All on the image's own grid, since some viewers ignore the translation of a label map.
     for name in (PATCH, REFINED, CORRECTED):
         create_labels(root, name, geometries.label, table)
     block: Any = root.attrs[ngff.BLOCK]
     grids = {k: ngff.geometry_block(getattr(geometries, k)) for k in ("tile", "cell", "label")}
-    # Last of all: only a store with a schema number is one.
+    # Last, because a folder without a schema number is not taken for a store.
     root.update_attributes(
         {ngff.BLOCK: {**block, "schema": SCHEMA, **grids, "classes": ngff.table_block(table)}}
     )
@@ -234,12 +227,12 @@ def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
 
 
 def check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, classes: int) -> None:
-    """Make sure that every array is there in the right shape.
+    """Make sure that every array exists and has the right shape.
 
     Raises
     ------
     StoreError
-        Naming the first that is not.
+        Naming the first array that does not.
     """
     expected = {f"{OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
     for name in (PATCH, REFINED, CORRECTED):
@@ -289,9 +282,9 @@ def reader_layer(reader: str) -> str:
 def default_store_path(slide_path: Path | None, fingerprint: str) -> Path:
     """Return where the store of a slide belongs.
 
-    Beside the slide; in the user's workspace folder, named by fingerprint, where
-    that folder is read-only or the slide has no path. A store that exists
-    already is found first in either place, so a moved slide keeps its analysis.
+    Beside the slide; or in the user's workspace folder, named by the fingerprint, if the
+    slide's folder is read-only or the slide has no path. A store that exists in either
+    place is preferred, so that a slide keeps its analysis when it is moved.
 
     Parameters
     ----------
@@ -318,7 +311,7 @@ def workspace_folder() -> Path:
 
 
 def _writable(folder: Path) -> bool:
-    # Asking the permission bits is wrong on network shares and Windows: try it.
+    # Permission bits are not reliable on network shares and Windows, so try it.
     try:
         with tempfile.TemporaryFile(dir=folder):
             return True

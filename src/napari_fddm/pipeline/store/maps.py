@@ -1,7 +1,7 @@
-"""The run's part of a store: overview, probabilities, automatic labels.
+"""The maps that a run writes into a store: overview, class probabilities, automatic labels.
 
-Data is written first and its ``_done`` cells after it, so a run that is killed
-finds exactly the finished tiles and refined rows again.
+Data is written first and marked as done afterwards (the ``_done`` arrays), so that a run
+that is resumed after a kill trusts exactly what had been finished.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
 from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import claim
+from napari_fddm.pipeline.store.eventlog import acquire_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,16 +31,22 @@ if TYPE_CHECKING:
     import zarr
 
     from napari_fddm.core.geometry import MapGeometry
+    from napari_fddm.pipeline.store.access import Access
     from napari_fddm.pipeline.store.layout import StoreGeometries
 
     Labels = npt.NDArray[np.uint8]
     Probs = npt.NDArray[np.floating]
 
 MapName = Literal["patch", "cell", "refined"]
+_PATCH_LABELS = f"{layout.OURS}/patch_labels"
 
 
 class AutomaticMaps:
-    """What a run writes and everybody reads.
+    """The automatic maps of one store: written by a run, read by everybody.
+
+    Every method that reads raises a StoreError once the store is closed. Every method
+    that writes also does so if the store is read-only, and a SignedOffError if the
+    analysis is signed off, unless the run had begun before.
 
     Parameters
     ----------
@@ -52,22 +58,30 @@ class AutomaticMaps:
         Its grids.
     classes : int
         Number of classes.
+    access : Access
+        What the store allows at present.
     """
 
     def __init__(
-        self, path: Path, root: zarr.Group, geometries: StoreGeometries, classes: int
+        self,
+        path: Path,
+        root: zarr.Group,
+        geometries: StoreGeometries,
+        classes: int,
+        access: Access,
     ) -> None:
         self._path = path
         self._root = root
         self._geometries = geometries
         self._classes = classes
+        self._access = access
         self._mutex = threading.RLock()
         self._lock: Any = None
         self._unfinished = False
 
     @property
     def revision(self) -> str:
-        """Names the present state; corrections remember the one they are based on.
+        """Identifies the present content; corrected maps store the one they are based on.
 
         It changes when a run begins or ends and with every finished tile or cell.
         """
@@ -82,20 +96,31 @@ class AutomaticMaps:
 
     @property
     def unfinished(self) -> bool:
-        """Whether this object has written what `finish` has not yet wrapped up."""
+        """Whether this object has begun a run that `finish` has not ended yet."""
         return self._unfinished
 
     def begin(self) -> None:
-        """Take the run's lock and mark the store as being written, once.
+        """Take the run's lock now instead of with the first write.
 
         Raises
         ------
         StoreBusyError
-            If another run is writing.
+            If another run is writing into this store.
+        SignedOffError
+            If the analysis is signed off.
         """
+        self._require_running()
+        self._begin()
+
+    def _require_running(self) -> None:
+        self._access.require_writing()
+        if not self._unfinished:
+            self._access.require_unsigned()
+
+    def _begin(self) -> None:
         with self._mutex:
             if self._lock is None:
-                self._lock = claim(self._path / layout.OURS / layout.RUN_LOCK, self._path)
+                self._lock = acquire_lock(self._path / layout.OURS / layout.RUN_LOCK, self._path)
             if not self._unfinished:
                 self._mark(complete=False)
                 self._unfinished = True
@@ -106,12 +131,13 @@ class AutomaticMaps:
         Parameters
         ----------
         window : Window
-            Cells of the label grid; what hangs over is dropped.
+            Cells of the label grid; the part outside the grid is dropped.
         rgb : array of uint8, shape (h, w, 3)
             Colors of the window.
         """
+        self._require_running()
         with self._mutex:
-            self.begin()
+            self._begin()
             ome_zarr.write_image_window(self._root, window, rgb)
 
     def write_tiles(
@@ -132,7 +158,7 @@ class AutomaticMaps:
         cell_probs : array of float, shape (n, classes, k, k)
             Probabilities of the bridge cells of each tile.
         features : array of float, shape (n, 6, k, k)
-            Tissue of the bridge cells, which a later refinement reads.
+            Tissue features of the bridge cells, which stage 2 reads later.
 
         Raises
         ------
@@ -140,6 +166,7 @@ class AutomaticMaps:
             If shapes, indices or probabilities are impossible, or the store
             cannot be written.
         """
+        self._require_running()
         index = np.asarray(rows_cols, np.int64)
         self._check_tiles(index, patch_probs, cell_probs, features)
         if not len(index):
@@ -147,11 +174,11 @@ class AutomaticMaps:
         patch = np.asarray(patch_probs, np.float16)[..., None, None]
         labels = (patch_probs.argmax(axis=1) + 1).astype(np.uint8)[:, None, None]
         with self._mutex:
-            self.begin()
+            self._begin()
             self._scatter(f"{layout.OURS}/cell_probs", index, np.asarray(cell_probs, np.float16))
             self._scatter(f"{layout.OURS}/tissue_features", index, np.asarray(features, np.float16))
             self._scatter(f"{layout.OURS}/patch_probs", index, patch)
-            self._scatter(f"{layout.OURS}/patch_labels", index, labels)
+            self._scatter(_PATCH_LABELS, index, labels)
             self._scatter(f"{layout.OURS}/tile_done", index, np.ones_like(labels))
 
     def write_refined(
@@ -162,14 +189,20 @@ class AutomaticMaps:
         Parameters
         ----------
         window : Window
-            Cells of the label grid; what hangs over is dropped.
+            Cells of the label grid; the part outside the grid is dropped.
         labels : array of uint8, shape of ``window``
             Refined labels.
         cell_window : Window
-            Bridge cells that are finished with this; what hangs over is dropped.
+            Bridge cells that are finished with this; the part outside is dropped.
         probs : array of float, shape (classes, *shape of ``cell_window``)
             Refined probabilities.
+
+        Raises
+        ------
+        StoreError
+            If probabilities or labels are impossible, or the store cannot be written.
         """
+        self._require_running()
         shape = (self._classes, cell_window.height, cell_window.width)
         if probs.shape != shape or not np.isfinite(probs).all():
             raise StoreError(f"expected finite probabilities of {shape}, got {probs.shape}.")
@@ -179,7 +212,7 @@ class AutomaticMaps:
         offset = (inside.y - cell_window.y, inside.x - cell_window.x)
         part = Window(*offset, inside.height, inside.width).slices
         with self._mutex:
-            self.begin()
+            self._begin()
             refined = self._root[f"labels/{layout.REFINED}"]
             ome_zarr.write_label_window(refined, window, labels)
             with storage_errors("write refined maps to", self._path):
@@ -190,10 +223,11 @@ class AutomaticMaps:
                 ours["refined_done"][inside.slices] = 1
 
     def finish(self, *, complete: bool = True) -> None:
-        """Build the pyramids of what was written and say whether the run is complete."""
+        """Build the pyramids of what was written and record whether the run is complete."""
+        self._access.require_writing()
         with self._mutex:
-            self.begin()
-            self._spread_tiles()
+            self._begin()
+            self._paint_tiles()
             ome_zarr.rebuild_image_pyramid(self._root)
             for name in (layout.PATCH, layout.REFINED):
                 ome_zarr.rebuild_label_pyramid(self._root[f"labels/{name}"])
@@ -201,7 +235,7 @@ class AutomaticMaps:
             self._unfinished = False
 
     def release(self) -> None:
-        """Give the run's lock back."""
+        """Release the run's lock."""
         with self._mutex:
             if self._lock is not None:
                 self._lock.release()
@@ -219,7 +253,11 @@ class AutomaticMaps:
             return np.require(self._root[key][...], requirements="W")
 
     def probability_map(self, name: MapName) -> ProbabilityMap:
-        """Return one of the three probability maps, covered where it is finished."""
+        """Return "patch", "cell" (both of stage 1) or "refined" probabilities.
+
+        The map's coverage is where the run has finished.
+        """
+        self._access.require_open()
         done = self._done("refined" if name == "refined" else "tile")
         geometry: MapGeometry = self._geometries.tile
         if name != "patch":
@@ -231,10 +269,12 @@ class AutomaticMaps:
 
     def tissue_features(self) -> npt.NDArray[np.float16]:
         """Return the tissue features of the bridge cells, shape (6, H, W)."""
+        self._access.require_open()
         return self.read(f"{layout.OURS}/tissue_features")
 
     def overview(self) -> npt.NDArray[np.uint8]:
         """Return the overview on the label grid, shape (H, W, 3)."""
+        self._access.require_open()
         return np.ascontiguousarray(np.moveaxis(self.read("0"), 0, 2))
 
     def labels(self) -> Labels:
@@ -242,8 +282,16 @@ class AutomaticMaps:
 
         The refined ones, as soon as any region was refined; before that, or in
         a run that stops after the tiles, those of the tiles. The two are never
-        mixed: a rate from both would be of neither method. What a killed run
-        wrote without marking it done counts as not analyzed.
+        mixed: a rate computed from both would belong to neither method. What a
+        killed run wrote without marking it done counts as not analyzed.
+        """
+        self._access.require_open()
+        return self.current_labels()
+
+    def current_labels(self) -> Labels:
+        """Return what `labels` does, also while the store is closing.
+
+        For the corrected maps, which are brought up to date at that moment.
         """
         tile, cell, label = (getattr(self._geometries, n) for n in ("tile", "cell", "label"))
         refined_done = self._done("refined")
@@ -255,16 +303,16 @@ class AutomaticMaps:
         tile_done = self._done("tile")
         if not tile_done.any():
             return np.zeros(label.shape, np.uint8)
-        return resample_nearest(self.stored_labels(layout.PATCH) * tile_done, tile, label)
+        return resample_nearest(self.read(_PATCH_LABELS) * tile_done, tile, label)
 
     def stored_labels(self, name: str) -> Labels:
         """Return "patch" on the tile grid or "refined" on the label grid, as written."""
-        patch = name == layout.PATCH
-        return self.read(f"{layout.OURS}/patch_labels" if patch else f"labels/{name}/0")
+        self._access.require_open()
+        return self.read(_PATCH_LABELS if name == layout.PATCH else f"labels/{name}/0")
 
-    def _spread_tiles(self) -> None:
-        """Lay the tiles' classes on the label grid, where other programs see them."""
-        tiles = self.stored_labels(layout.PATCH) * self._done("tile")
+    def _paint_tiles(self) -> None:
+        """Write the tiles' classes on the label grid, where other programs see them."""
+        tiles = self.read(_PATCH_LABELS) * self._done("tile")
         group, grid = self._root[f"labels/{layout.PATCH}"], self._geometries.label
         for rows, labels in iter_resampled(tiles, self._geometries.tile, grid):
             ome_zarr.write_label_window(group, Window(rows.start, 0, *labels.shape), labels)
@@ -277,7 +325,7 @@ class AutomaticMaps:
         return self._path / layout.OURS / layout.RUN
 
     def _mark(self, *, complete: bool) -> None:
-        # A new name each time: whatever was derived from earlier data is then out of date.
+        # A new token each time, so that whatever was derived from earlier data is out of date.
         write_json(self._state_path, {"token": uuid.uuid4().hex, "complete": complete})
 
     def _scatter(

@@ -1,4 +1,4 @@
-"""Starting over where an analysis exists, without ever losing a person's corrections."""
+"""Replace a store with a new one; a store that a person corrected is renamed and kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import read_json, storage_errors, sync_folder, write_json
+from napari_fddm.interop.files import (
+    read_json,
+    replace_folder,
+    storage_errors,
+    sync_folder,
+    temporary_beside,
+    write_json,
+)
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.eventlog import claim
+from napari_fddm.pipeline.store.eventlog import acquire_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,23 +28,23 @@ if TYPE_CHECKING:
 
 DATE = "%Y-%m-%d-%H%M%S"
 DATE_PATTERN = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]-[0-9][0-9][0-9][0-9][0-9][0-9]"
-FORGOTTEN_S = 3600.0
-"""What a killed run left half built beside a store is removed after this time: before,
-it might belong to a run that is just starting."""
+ABANDONED_S = 3600.0
+"""Unfinished stores of killed runs are removed after this time; a younger one might belong
+to a run that is just starting."""
 
 
 def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
     """Put a new, empty store in the place of an old one.
 
-    One that a person corrected is renamed, with the date, and stays. Any other is
-    removed once the new one has taken its place.
+    The old one is renamed and kept, with the date in its name, if a person corrected it.
+    Otherwise it is removed once the new one has taken its place.
 
     Parameters
     ----------
     path : Path
         Place of a store.
     create : callable
-        Creates the new store at the path it gets; the old one is still in its place then.
+        Creates the new store at the path it is given, while the old one is still in its place.
 
     Returns
     -------
@@ -47,8 +54,8 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
     Raises
     ------
     StoreError
-        If what lies there is no store of ours, is in use or cannot be moved; it
-        is then as it was.
+        If the path holds no store of ours, or one that is in use or cannot be renamed;
+        nothing has changed then.
     """
     if not layout.is_our_store(path):
         raise StoreError(
@@ -57,20 +64,15 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
         )
     _check_idle(path)
     keep = holds_corrections(path)
-    new = _beside(path)
-    old = dated(path) if keep else _beside(path)
+    new = temporary_beside(path)
+    old = dated(path) if keep else temporary_beside(path)
     try:
         create(new)
-        write_json(_note_in(new), {"old": old.name})
+        write_json(_replaces_file(new), {"old": old.name})
         with storage_errors("replace", path):
-            path.rename(old)  # who is killed after this is helped by `recover`
-            try:
-                new.rename(path)
-            except BaseException:
-                old.rename(path)
-                raise
-            sync_folder(path.parent)
-            _note_in(path).unlink(missing_ok=True)
+            # `recover` repairs what a kill between the two renames leaves.
+            replace_folder(new, path, old)
+            _replaces_file(path).unlink(missing_ok=True)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     if keep:
@@ -80,20 +82,20 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
 
 
 def recover(path: Path) -> None:
-    """Put an old store back that a killed `replace_store` had moved away, but not replaced.
+    """Put an old store back if `replace_store` was killed between its two renames.
 
     Raises
     ------
     StoreError
-        If it cannot be moved.
+        If it cannot be renamed.
     """
     if path.exists():
         return
     for part in _parts(path):
-        note = _note_in(part)
-        if not note.exists():
+        replaces = _replaces_file(part)
+        if not replaces.exists():
             continue
-        old = path.with_name(str(read_json(note)["old"]))
+        old = path.with_name(str(read_json(replaces)["old"]))
         if layout.is_our_store(old):
             with storage_errors("put back", path):
                 old.rename(path)
@@ -103,7 +105,7 @@ def recover(path: Path) -> None:
 
 
 def holds_corrections(path: Path) -> bool:
-    """Say whether a person's work is in a store; yes, where that cannot be known."""
+    """Return whether a store holds a person's work; True if that cannot be found out."""
     try:
         with AnalysisStore.open(path) as store:
             return store.holds_corrections
@@ -112,22 +114,20 @@ def holds_corrections(path: Path) -> bool:
 
 
 def kept_beside(path: Path) -> list[Path]:
-    """Return the stores that were replaced at a place and kept, the newest first."""
+    """Return the stores that were replaced at a path and kept, newest first."""
     stem, suffix = _stem_and_suffix(path)
     pattern = f"{glob.escape(stem)}.{DATE_PATTERN}*{glob.escape(suffix)}"
     return sorted(filter(layout.is_our_store, path.parent.glob(pattern)), reverse=True)
 
 
 def dated(path: Path) -> Path:
-    """Return a free name beside a store, with the present time in it."""
+    """Return a free path beside a store, with the current time in its name."""
     stem, suffix = _stem_and_suffix(path)
     now = datetime.now().astimezone().strftime(DATE)
-    place = path.with_name(f"{stem}.{now}{suffix}")
-    return (
-        place
-        if not place.exists()
-        else path.with_name(f"{stem}.{now}-{uuid.uuid4().hex[:4]}{suffix}")
-    )
+    free = path.with_name(f"{stem}.{now}{suffix}")
+    if free.exists():
+        free = path.with_name(f"{stem}.{now}-{uuid.uuid4().hex[:4]}{suffix}")
+    return free
 
 
 def _stem_and_suffix(path: Path) -> tuple[str, str]:
@@ -135,32 +135,32 @@ def _stem_and_suffix(path: Path) -> tuple[str, str]:
     return stem, path.name[len(stem) :]
 
 
-def remove_forgotten(path: Path) -> None:
-    """Remove what runs that were killed long ago left half built beside a store."""
+def remove_abandoned(path: Path) -> None:
+    """Remove the unfinished stores that runs killed long ago left beside a store."""
     for part in _parts(path):
         try:
-            old = time.time() - part.stat().st_ctime > FORGOTTEN_S
+            old = time.time() - part.stat().st_ctime > ABANDONED_S
         except OSError:
-            continue  # it was just renamed or removed
+            continue  # it has just been renamed or removed
         if old:
             shutil.rmtree(part, ignore_errors=True)
 
 
 def _check_idle(path: Path) -> None:
-    """Refuse a store that a run or an editor is writing into."""
+    """Raise a StoreBusyError if a run or an editor is writing into a store."""
     for name in (layout.RUN_LOCK, f"{layout.EVENTS}.lock"):
-        claim(path / layout.OURS / name, path).release()
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        acquire_lock(path / layout.OURS / name, path).release()
 
 
 def _parts(path: Path) -> list[Path]:
-    """Return what was being built for a place; what builds itself there has a dot more."""
+    """Return the unfinished stores for a path.
+
+    A store that is created at such a temporary path is itself built under a temporary
+    name, with one more dot.
+    """
     name = glob.escape(path.name)
     return [part for dots in (".", "..") for part in path.parent.glob(f"{dots}{name}.*.part")]
 
 
-def _note_in(store: Path) -> Path:
+def _replaces_file(store: Path) -> Path:
     return store / layout.OURS / layout.REPLACES

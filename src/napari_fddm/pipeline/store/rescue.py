@@ -1,9 +1,9 @@
-"""Strokes, outlines and estimates that could not be written when a window closed.
+"""Rescue files: strokes, outlines and estimates that could not be saved when a window closed.
 
-They go into a file of their own in the user's workspace folder, or where that fails
-in the system's folder for temporary files, and into their analysis when it is opened
-again. Which store they belong to is told by the slide's fingerprint and the grid, so
-that a store that was moved meanwhile finds what belongs to it.
+They are written into a file in the user's workspace folder or, if that fails, in the
+system's folder for temporary files, and logged in their analysis when it is opened again.
+The slide's fingerprint and the grid say which store they belong to, so that a store finds
+its rescue files after it was moved.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import sync_folder
+from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.pipeline.store import estimates, tumor_bed
+from napari_fddm.pipeline.store.eventlog import now
 from napari_fddm.pipeline.store.layout import workspace_folder
-from napari_fddm.pipeline.store.records import LogRecord, now
+from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".strokes.jsonl"
 _EDIT = "edit"
-_WORDS = {_EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
+_NAMES = {_EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
 _FOLDER = "rescued"
 
 
@@ -46,7 +47,7 @@ def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Pat
     fingerprint : str
         Of the slide.
     store : Path
-        Where they belong; kept for people who look into the file.
+        Where they belong; written for people who look into the file.
 
     Returns
     -------
@@ -56,29 +57,28 @@ def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Pat
     Raises
     ------
     StoreError
-        If no place can be written; it names them.
+        If none of the folders can be written; it names them.
     """
-    head = {
-        "fingerprint": fingerprint,
-        "store": str(store),
-        "time": now(),
-    }
-    lines = [json.dumps(head), *(json.dumps(_line_of(entry)) for entry in entries)]
+    header = {"fingerprint": fingerprint, "store": str(store), "time": now()}
+    lines = [json.dumps(header), *(json.dumps(_line_of(entry)) for entry in entries)]
     data = "".join(f"{line}\n" for line in lines).encode()
+    name = f"{_stem(fingerprint)}{uuid.uuid4().hex[:8]}{SUFFIX}"
     failures = []
     for folder in _folders():
         try:
-            return _written(folder, f"{_stem(fingerprint)}{uuid.uuid4().hex[:8]}{SUFFIX}", data)
-        except OSError as error:
-            failures.append(f"{folder}: {error.strerror or error}")
+            return _write_private(folder / name, data)
+        except StoreError as error:
+            reason = getattr(error.__cause__, "strerror", None)
+            failures.append(f"{folder}: {reason or error.message}")
+    what = describe_entries(entries)
     raise StoreError(
-        f"{what_is_in(entries)} of {store} could not be written anywhere ({'; '.join(failures)}).",
+        f"{what} of {store} could not be written anywhere ({'; '.join(failures)}).",
         hint="Free some space before you close the window.",
     )
 
 
 def find_rescues(fingerprint: str) -> list[Path]:
-    """Return the files with rescued work on a slide, oldest first."""
+    """Return the rescue files of a slide, oldest first."""
     found = []
     for folder in _folders():
         if folder.is_dir():
@@ -94,7 +94,7 @@ def read_rescue(path: Path, shape: tuple[int, int]) -> list[Entry]:
     path : Path
         What `find_rescues` found.
     shape : tuple of int
-        (rows, columns) of the map that they should fit.
+        (rows, columns) of the label map that they must fit.
 
     Raises
     ------
@@ -116,8 +116,8 @@ def read_rescue(path: Path, shape: tuple[int, int]) -> list[Entry]:
     return entries
 
 
-def wanted_still(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
-    """Leave out outlines that somebody has replaced since: the newest one counts."""
+def without_outdated(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
+    """Return the entries without tumor-bed outlines that are older than the one in the log."""
     newest = log.newest(tumor_bed.KIND)
     if newest is None:
         return list(entries)
@@ -128,10 +128,10 @@ def wanted_still(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
     ]
 
 
-def what_is_in(entries: Sequence[Entry]) -> str:
-    """Say in words what kinds of work there are, e.g. "strokes, estimate"."""
+def describe_entries(entries: Sequence[Entry]) -> str:
+    """Return in words what kinds of work there are, e.g. "strokes, estimate"."""
     kinds = [_EDIT if isinstance(entry, Edit) else entry.kind for entry in entries]
-    return ", ".join(_WORDS.get(kind, kind) for kind in dict.fromkeys(kinds))
+    return ", ".join(_NAMES.get(kind, kind) for kind in dict.fromkeys(kinds))
 
 
 def _line_of(entry: Entry) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _line_of(entry: Entry) -> dict[str, Any]:
 
 def _entries(path: Path) -> Iterator[Entry]:
     lines = path.read_text(encoding="utf-8").split("\n")
-    for line in lines[1:-1]:  # the first says whose they are, behind the last break is nothing
+    for line in lines[1:-1]:  # the first is the header; nothing follows the last line break
         value: dict[str, Any] = json.loads(line)
         if value["kind"] == _EDIT:
             yield Edit.from_record(value[_EDIT])
@@ -155,22 +155,16 @@ def _folders() -> tuple[Path, Path]:
 
 
 def _stem(fingerprint: str) -> str:
-    # Hashed: a fingerprint may be long or hold what no file name can.
+    # Hashed, since a fingerprint may be long or hold characters that no file name can.
     return f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:20]}-"
 
 
-def _written(folder: Path, name: str, data: bytes) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    path, part = folder / name, folder / f".{name}.part"
-    try:
+def _write_private(path: Path, data: bytes) -> Path:
+    with storage_errors("create", path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        # Readable by the user only, since everybody has access to a folder for temporary files.
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
     return path

@@ -1,4 +1,4 @@
-"""Whether an analysis is signed off, read from its event log; what a signature refuses."""
+"""Read from the event log whether an analysis is signed off, and refuse changes if it is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SignedOffError(StoreError):
 
 
 def signed_off(log: EventLog) -> SignOff | None:
-    """Return the sign-off in force, without looking at the labels; None if there is none.
+    """Return the sign-off in force, without comparing the labels; None if there is none.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def refuse_signed(log: EventLog) -> None:
 
 
 def sign_off_of(record: dict[str, Any], log: EventLog) -> SignOff:
-    """Return the sign-off that a record of a log holds, taken for intact.
+    """Return the sign-off in a record of a log; whether labels changed since is not checked.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Signing an analysis off, as records of its event log, and what that forbids.
+"""Sign an analysis off and unlock it again, with records of its event log.
 
-The newest of the two kinds of records counts. While an analysis is signed, its
-store refuses edits, outlines and runs; the log stays open for the record that
+The newer of the last sign-off and the last unlocking counts. While an analysis is signed
+off, its store refuses edits, outlines and runs, but the log accepts the record that
 unlocks it.
 """
 
@@ -15,7 +15,8 @@ import numpy as np
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.signoff import SignOff
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import claim
+from napari_fddm.pipeline.store.eventlog import acquire_lock
+from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signature import (
     SIGNED,
     UNLOCKED,
@@ -41,12 +42,12 @@ def sign_off(store: AnalysisStore, reader: str, report: NecrosisReport) -> SignO
     reader : str
         Name or initials.
     report : NecrosisReport
-        Of the corrected labels, as the reader saw it.
+        Of the corrected labels, as it was shown to the reader.
 
     Raises
     ------
     ConfigError
-        Without a name.
+        If the name is empty.
     SignedOffError
         If it is signed already.
     StoreBusyError
@@ -59,7 +60,7 @@ def sign_off(store: AnalysisStore, reader: str, report: NecrosisReport) -> SignO
         raise ConfigError("a sign-off needs the reader's name or initials.")
     store.log.acquire()
     refuse_signed(store.log)
-    run_lock = claim(store.path / layout.OURS / layout.RUN_LOCK, store.path)
+    run_lock = acquire_lock(store.path / layout.OURS / layout.RUN_LOCK, store.path)
     try:
         signed = {
             "definition": report.main.definition.name,
@@ -67,30 +68,30 @@ def sign_off(store: AnalysisStore, reader: str, report: NecrosisReport) -> SignO
             "coverage": report.coverage,
             "labels_sha256": labels_sha256(store.labels(layout.CORRECTED)),
         }
-        record = store.append_record(SIGNED, reader=name, **signed)
+        record = store.records.append(LogRecord(SIGNED, {"reader": name, **signed}))
     finally:
         run_lock.release()
     return sign_off_of(record, store.log)
 
 
 def unlock(store: AnalysisStore, reader: str) -> None:
-    """Allow changes again; who did it is logged.
+    """Allow changes again, and log who unlocked the analysis.
 
     Raises
     ------
     ConfigError
-        Without a name.
+        If the name is empty.
     StoreError
         If the log cannot be written.
     """
     name = " ".join(reader.split())
     if not name:
         raise ConfigError("unlocking needs the reader's name or initials.")
-    store.append_record(UNLOCKED, reader=name)
+    store.records.append(LogRecord(UNLOCKED, {"reader": name}))
 
 
 def read_sign_off(store: AnalysisStore) -> SignOff | None:
-    """Return the sign-off in force and whether the labels are still those that were signed."""
+    """Return the sign-off in force, with whether labels are still as signed; None if none."""
     signed = signed_off(store.log)
     if signed is None:
         return None
@@ -99,7 +100,7 @@ def read_sign_off(store: AnalysisStore) -> SignOff | None:
 
 
 def labels_sha256(labels: npt.NDArray[np.uint8]) -> str:
-    """Return what a sign-off remembers of a label map, shape (H, W): shape and values."""
+    """Return the checksum of a label map, shape (H, W), that a sign-off stores."""
     digest = hashlib.sha256(f"{labels.shape[0]} {labels.shape[1]}\n".encode())
     digest.update(np.ascontiguousarray(labels).data)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a person said of which cells: strokes, read from the event log of an analysis."""
+"""Read from the event log which class a person painted on which cells, to learn from it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
-"""Tools after which a cell that follows the model again was said nothing about."""
+"""Tools that take strokes back: cells that follow the model after them are not painted."""
 CONFIRMED = "confirmed"
-"""Kind of the record of cells painted with the class they had: the model was right there."""
+"""Kind of record: cells painted with the class they had, so that the model was right."""
 CONFIRM_TOOL = "confirm"
 
 
@@ -33,8 +33,8 @@ class Strokes:
     Attributes
     ----------
     painted : array of uint8, shape (H, W)
-        The class a person gave, on the label grid; 0 where nobody said anything. What
-        was excluded is 0, too: a fold or a pen mark is no sample of any class.
+        The class a person painted, on the label grid; 0 where nobody painted. Excluded
+        cells are 0, too: a fold or a pen mark is no sample of any class.
     geometry : MapGeometry
         The label grid.
     """
@@ -51,9 +51,9 @@ class Strokes:
 def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
     """Read what was painted from the log of a store.
 
-    Comparing the corrected with the automatic map would lose strokes: after a model has
-    learned them, it says the same as they do. And it would invent some, where strokes that
-    spread gave the model's map another class.
+    A comparison of the corrected with the automatic map would not do. It misses strokes
+    that a model has learned, because its labels then agree with them, and it takes the
+    cells for painted whose automatic label changed because strokes were spread.
 
     Parameters
     ----------
@@ -77,17 +77,17 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
                     hint="Restore the event log that belongs to it.",
                 )
             part, mask = edit.window.slices, edit.mask()
-            said = edit.after
+            values = edit.after
             if edit.tool in TAKEN_BACK:
-                said = np.where(edit.following_cells, 0, said).astype(np.uint8)
-            painted[part][mask] = said
+                values = np.where(edit.following_cells, 0, values).astype(np.uint8)
+            painted[part][mask] = values
     return Strokes(painted, store.geometries.label)
 
 
 def confirmation_record(
     labels: npt.NDArray[np.uint8], whole: tuple[int, int], window: Window, layer: str = CORRECTED
 ) -> LogRecord | None:
-    """Return what goes into the event log; None if nothing was confirmed.
+    """Return the record of confirmed cells for the event log; None if there are none.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def confirmation_record(
     whole : tuple of int
         (rows, columns) of the label map.
     window : Window
-        Where the labels lie in it.
+        The part of the label map that the labels cover.
     layer : str
         Whose map.
     """

@@ -1,4 +1,4 @@
-"""The tumor bed that a pathologist outlined, as a record of the event log."""
+"""The outline of the tumor bed that a pathologist drew, kept as a record of the event log."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DECIMALS = 2
 def tumor_bed_record(
     polygons: Sequence[Polygon], *, layer: str = "corrected", reader: str = ""
 ) -> LogRecord:
-    """Return the record of an outline; no polygon takes an earlier one back.
+    """Return the record of an outline; one without polygons removes an earlier outline.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_tumor_bed(store: AnalysisStore, *, layer: str = "corrected") -> tuple[P
     StoreError
         If the record is damaged.
     """
-    records = [r for r in store.log.records(KIND) if r.get("layer") == layer]
+    records = list(store.records.of(KIND, layer))
     if not records:
         return ()
     try:

@@ -69,5 +69,5 @@ def write_overview(slide: Slide, store: AnalysisStore, geometry: MapGeometry) ->
         if rgb is None:
             gaps.append(reason)
         else:
-            store.write_overview(window, rgb)
+            store.maps.write_overview(window, rgb)
     return [f"the overview has {len(gaps)} gaps: {gaps[0]}"] if gaps else []

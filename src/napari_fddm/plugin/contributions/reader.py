@@ -114,7 +114,7 @@ def read_store(path: PathLike) -> list[LayerData]:
         name = store.slide_info.get("name", Path(str(path)).name)
         layers: list[LayerData] = [
             (
-                store.overview(),
+                store.maps.overview(),
                 {
                     "name": f"overview — {name}",
                     "rgb": True,
@@ -124,7 +124,7 @@ def read_store(path: PathLike) -> list[LayerData]:
                 "image",
             )
         ]
-        for label in ("patch", "refined", *store.edit_layers):
+        for label in ("patch", "refined", *store.corrections.layers):
             grid = store.geometries.tile if label == "patch" else geometry
             try:
                 labels = store.labels(label)

@@ -75,15 +75,17 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
 
 def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None:
     from napari_fddm.pipeline.outputs.export import export_store
+    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     shown = [data for data, *rest in layers if _block((data, *rest)).get("role") == "corrected"]
 
     def take(copy: AnalysisStore) -> None:
         for labels in shown:  # the disk may not have had room for the last strokes
             if not np.array_equal(copy.labels("corrected"), labels):
-                copy.write_corrected(Window(0, 0, *labels.shape), np.asarray(labels))
+                copy.corrections.write(Window(0, 0, *labels.shape), np.asarray(labels))
 
-    export_store(store, destination, change=take)
+    with AnalysisStore.open(store) as source:
+        export_store(source, destination, change=take)
 
 
 def _write_drawn(destination: Path, layers: Sequence[LayerData]) -> None:

@@ -180,9 +180,9 @@ def read_probability(path: Path, value: int) -> _Found:
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
-        found, stage = store.probability_map("refined"), "refined"
+        found, stage = store.maps.probability_map("refined"), "refined"
         if not found.coverage.any():
-            found, stage = store.probability_map("cell"), "before refining"
+            found, stage = store.maps.probability_map("cell"), "before refining"
     if not found.coverage.any():
         raise StoreError(f"{path} holds no probabilities yet.", hint="Run FDDM first.")
     return _Found(_values(found, value), found.geometry, stage)

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QMessageBox, QWidget
 
-from napari_fddm.pipeline.store.rescue import what_is_in
+from napari_fddm.pipeline.store.rescue import describe_entries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class Saving(QObject):
 
     def take_rescued(self, analysis: Analysis, entries: Sequence[Entry], place: Path) -> None:
         """Bring back what an earlier window could not save."""
-        what = what_is_in(entries).capitalize()
+        what = describe_entries(entries).capitalize()
         if analysis.take_rescued(entries, place):
             self._session.outlined.emit(analysis)
             self._session.report_wanted.emit()

@@ -165,7 +165,7 @@ class StoreKeeper(QObject):
     def sync(self) -> None:
         """Bring the stored corrected map onto the labels of a run that has ended."""
         if not self._state.locked:  # else the program that edits it does so
-            self._submit(lambda: self._open().sync())
+            self._submit(lambda: self._open().corrections.sync())
 
     def export(self, destination: Path, *, version: str = "0.5", with_name: bool = False) -> None:
         """Write a validated copy, with the edits that the store itself could not take yet."""
@@ -180,10 +180,10 @@ class StoreKeeper(QObject):
             def add(copy: AnalysisStore) -> None:
                 for entry in unsaved:
                     if isinstance(entry, Edit):
-                        copy.log_edits([entry])
+                        copy.corrections.log_edits([entry])
                     else:
-                        copy.append_record(entry.kind, **entry.fields)
-                copy.apply_logged()
+                        copy.records.append(entry)
+                copy.corrections.apply_logged()
 
             # Opened for reading: that works in a folder that cannot be written, too.
             with AnalysisStore.open(self.path) as store:
@@ -260,7 +260,7 @@ class StoreKeeper(QObject):
             ]
             joined = joined_edits(edits)
             try:
-                store.log_edits(joined)
+                store.corrections.log_edits(joined)
             except FddmError:
                 self._replace_first(len(edits), joined)  # one of each tool, to save memory
                 raise
@@ -271,7 +271,7 @@ class StoreKeeper(QObject):
     def _do(self, item: LogRecord | Asked | Forgotten, store: AnalysisStore) -> None:
         try:
             if isinstance(item, LogRecord):
-                store.append_record(item.kind, **item.fields)
+                store.records.append(item)
             elif isinstance(item, Asked):
                 item.run(store)
             else:
@@ -289,7 +289,7 @@ class StoreKeeper(QObject):
         if self._begun:
             return
         from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, wanted_still
+        from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, without_outdated
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
             opened = opened_event(store)
@@ -300,7 +300,7 @@ class StoreKeeper(QObject):
         for path in find_rescues(self._fingerprint) if self._fingerprint else ():
             try:
                 entries = read_rescue(path, store.geometries.label.shape)
-                self.rescued.emit(wanted_still(entries, store.log), path)
+                self.rescued.emit(without_outdated(entries, store.log), path)
             except StoreError as error:
                 self.failed.emit(error)
 
@@ -350,7 +350,7 @@ class StoreKeeper(QObject):
 
         def apply() -> None:
             self._applying = False  # first: what is logged from now on needs a turn of its own
-            store.apply_logged()
+            store.corrections.apply_logged()
 
         if not self._applying:
             self._applying = True
@@ -383,7 +383,7 @@ class StoreKeeper(QObject):
             return self._store
 
     def _rescue(self, left: Sequence[Item]) -> str:
-        from napari_fddm.pipeline.store.rescue import what_is_in, write_rescue
+        from napari_fddm.pipeline.store.rescue import describe_entries, write_rescue
 
         entries = joined_entries(left)
         asked = sum(isinstance(item, Asked) for item in left)
@@ -392,7 +392,7 @@ class StoreKeeper(QObject):
             if entries:
                 place = write_rescue(entries, self._fingerprint, self.path)
                 said.append(
-                    f"Kept in {place}: {what_is_in(entries)}. "
+                    f"Kept in {place}: {describe_entries(entries)}. "
                     "They come back when the slide is opened again."
                 )
             for item in left:

@@ -123,7 +123,7 @@ def adapt_events(
     with AnalysisStore.open(path) as opened:
         grid = _grid(slide, model, opened)
         samples = painted_samples(read_strokes(opened), opened.geometries.cell)
-        analyzed = opened.probability_map("patch").coverage
+        analyzed = opened.maps.probability_map("patch").coverage
     strokes = StrokeCounts.of(samples, OSTEOSARCOMA)
     strokes.require_enough()
     if lora:
