@@ -37,10 +37,11 @@ def test_values_are_one_to_seven_in_the_order_of_fddm():
 
 
 def test_roles_split_the_classes():
-    assert OSTEOSARCOMA.values_of(Role.OUTSIDE) == (1, 7)
-    assert OSTEOSARCOMA.values_of(Role.VIABLE) == (2,)
-    assert OSTEOSARCOMA.values_of(Role.TUMOR_BED, Role.VIABLE) == (2, 3, 4, 5, 6)
-    every = {v for role in Role for v in OSTEOSARCOMA.values_of(role)}
+    values = {role: [c.value for c in OSTEOSARCOMA.with_role(role)] for role in Role}
+    assert values[Role.OUTSIDE] == [1, 7]
+    assert values[Role.VIABLE] == [2]
+    assert [c.value for c in OSTEOSARCOMA.tumor_bed] == [2, 3, 4, 5, 6]
+    every = {v for of_role in values.values() for v in of_role}
     assert every == set(OSTEOSARCOMA.values)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.geometry import MapGeometry, Region, Window
+from napari_fddm.core.geometry import MapGeometry, Region, Window, bounding
 
 mpps = st.floats(0.05, 5.0)
 cells = st.floats(1.0, 4096.0)
@@ -145,13 +145,6 @@ def test_p28_nested_maps_agree_on_the_center_of_what_they_share():
     assert coarse.region == fine.region
 
 
-@given(geometries)
-def test_p28_the_transformations_say_scale_then_translation(geometry: MapGeometry):
-    scale, translation = geometry.coordinate_transformations
-    assert scale == {"type": "scale", "scale": [geometry.cell_um] * 2}
-    assert translation == {"type": "translation", "translation": list(geometry.translate)}
-
-
 @given(shapes, cells, mpps)
 def test_covering_is_the_smallest_map_over_the_slide(
     slide: tuple[int, int], cell: float, mpp: float
@@ -226,6 +219,49 @@ def test_clipping_keeps_the_cells_inside(window: Window, shape: tuple[int, int])
     inside = {(y, x) for y, x in cells_of(window) if 0 <= y < shape[0] and 0 <= x < shape[1]}
     assert cells_of(window.clipped(shape)) == inside
     assert window.clipped(shape).is_empty == (not inside)
+
+
+def test_bounding_ignores_empty_windows():
+    assert bounding([]) is None
+    assert bounding([Window(3, 3, 0, 5)]) is None
+    assert bounding([Window(5, 1, 2, 2), Window(0, 0, 0, 0), Window(2, 9, 1, 3)]) == Window(
+        2, 1, 5, 11
+    )
+
+
+windows = st.builds(
+    Window, st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 9), st.integers(0, 9)
+)
+
+
+@given(windows, windows)
+def test_windows_meet_in_their_common_cells(one: Window, two: Window):
+    common = one.intersection(two)
+    assert common == two.intersection(one)
+    holds_all = one.contains(common) and two.contains(common)
+    assert common.is_empty or holds_all
+    rows = set(range(one.y, one.y_end)) & set(range(two.y, two.y_end))
+    cols = set(range(one.x, one.x_end)) & set(range(two.x, two.x_end))
+    assert common.is_empty == (not rows or not cols)
+    assert common.is_empty or common.height * common.width == len(rows) * len(cols)
+
+
+@given(windows, windows)
+def test_a_window_can_be_counted_from_another_one(inner: Window, outer: Window):
+    seen = inner.relative_to(outer)
+    assert (seen.y + outer.y, seen.x + outer.x) == (inner.y, inner.x)
+    assert (seen.height, seen.width) == (inner.height, inner.width)
+
+
+@given(geometries, st.integers(0, 1))
+def test_cells_are_found_by_their_centers_and_positions_beyond_by_the_nearest_cell(
+    geometry: MapGeometry, axis: int
+):
+    count = geometry.shape[axis]
+    index = np.arange(count)
+    assert np.array_equal(geometry.cells_at(axis, geometry.centers(axis, index)), index)
+    beyond = geometry.centers(axis, np.array([-3, count + 2]))
+    assert geometry.cells_at(axis, beyond).tolist() == [0, count - 1]
 
 
 def test_windows_scale_and_grow():

@@ -43,7 +43,7 @@ def test_arrays_must_fit_their_place():
 
 
 def test_nobody_writes_into_what_the_model_said():
-    fresh = LabelMap.from_automatic(MODEL, GEOMETRY)
+    fresh = LabelMap(MODEL.copy(), MODEL.copy(), GEOMETRY)
     assert not fresh.edited.any()
     with pytest.raises(ValueError, match="read-only"):
         fresh.automatic[0, 0] = 1

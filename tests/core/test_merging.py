@@ -16,7 +16,6 @@ from napari_fddm.core.merging import (
     CellAccumulator,
     hann_window,
     labels_from_cells,
-    uniform_window,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 REGION, STRIDE = 64, 48  # 2048 px at stride 1536, in cells of 32 px
+
+
+def uniform_window(n: int) -> npt.NDArray[np.float64]:
+    """Equal weights, as the published code has them."""
+    return np.ones(n, dtype=np.float64)
+
+
 WINDOW_FUNCTIONS = [hann_window, uniform_window]
 
 

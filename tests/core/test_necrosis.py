@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fddm.core.cases import mean_rate, pool_areas
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import (
@@ -25,7 +24,9 @@ from napari_fddm.core.necrosis import (
     compute_rate,
     count_labels,
     find_definition,
+    mean_rate,
     necrosis_report,
+    pool_areas,
 )
 
 CELL_MM2 = 1.0  # every count is then well above the smallest bed

@@ -26,6 +26,14 @@ def test_p28_our_block_is_exact_after_json(geometry):
     assert ngff.geometry_of_block(json.loads(text)) == geometry
 
 
+@given(geometries)
+def test_p28_the_transformations_say_scale_then_translation(geometry):
+    entry = ngff.multiscale("x", [geometry], method="mode", channels=False)
+    scale, translation = entry["datasets"][0]["coordinateTransformations"]
+    assert scale == {"type": "scale", "scale": [geometry.cell_um] * 2}
+    assert translation == {"type": "translation", "translation": list(geometry.translate)}
+
+
 @given(geometries, st.booleans(), st.one_of(st.none(), st.floats(0.05, 5)))
 def test_p28_ngff_alone_places_a_map_at_the_same_micrometers(geometry, channels, mpp):
     entry = ngff.multiscale("x", [geometry], method="mode", channels=channels)

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.interop.pyramids import (
     blocks_of,
-    bounding,
     coarser_window,
     finer_window,
     mean_halved,
@@ -76,14 +75,6 @@ def test_blocks_tile_a_window_without_overlap(window, edge):
     expected = np.zeros_like(hits)
     expected[window.slices] = 1
     assert np.array_equal(hits, expected)
-
-
-def test_bounding_ignores_empty_windows():
-    assert bounding([]) is None
-    assert bounding([Window(3, 3, 0, 5)]) is None
-    assert bounding([Window(5, 1, 2, 2), Window(0, 0, 0, 0), Window(2, 9, 1, 3)]) == Window(
-        2, 1, 5, 11
-    )
 
 
 @given(

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
-from napari_fddm.core.cards import TISSUE_FEATURES, DenoiserSettings
+from napari_fddm.core.cards import DenoiserSettings
+from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.models.denoiser import Denoiser
-from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
+from napari_fddm.pipeline.stage1.cell_maps import cell_features
 
 SMALL = DenoiserSettings(widths=(8, 16), layers=1)
 SCALE = [1.0, 2.0, 4.0]
@@ -26,7 +28,8 @@ def inputs(b: int = 2, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_the_pipeline_delivers_as_many_features_as_the_network_takes():
-    assert TISSUE_FEATURES == N_FEATURES
+    features = cell_features(np.zeros((1, 256, 256, 3), np.uint8))
+    assert features.shape[1] == DenoiserSettings().tissue_features == TISSUE_FEATURES
 
 
 @pytest.mark.parametrize("side", [16, 64])

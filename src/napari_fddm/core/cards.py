@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.maps import TISSUE_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
 CARD_NAME = "card.json"
-TISSUE_FEATURES = 6
-"""O per cell: mean and standard deviation of red, green and blue."""
 
 
 class DenoiserSettings(BaseModel):

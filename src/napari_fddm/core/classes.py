@@ -26,7 +26,11 @@ RGB = tuple[int, int, int]
 
 
 class Role(StrEnum):
-    """What a class means for the necrosis rate."""
+    """What a class means for the necrosis rate.
+
+    OUTSIDE is not in the tumor bed, VIABLE is viable tumor, and TUMOR_BED is everything else in
+    the bed: what treatment left of tumor.
+    """
 
     OUTSIDE = "outside"
     VIABLE = "viable"
@@ -110,9 +114,14 @@ class ClassTable:
         """Label values in order."""
         return tuple(c.value for c in self.classes)
 
-    def values_of(self, *roles: Role) -> tuple[int, ...]:
-        """Return the label values of the classes that have one of the roles."""
-        return tuple(c.value for c in self.classes if c.role in roles)
+    @property
+    def tumor_bed(self) -> tuple[TissueClass, ...]:
+        """The classes of the tumor bed, viable tumor included."""
+        return self.with_role(Role.VIABLE, Role.TUMOR_BED)
+
+    def with_role(self, *roles: Role) -> tuple[TissueClass, ...]:
+        """Return the classes that have one of the roles, in order."""
+        return tuple(c for c in self.classes if c.role in roles)
 
     def rgb_table(self, *, paper: bool = False) -> npt.NDArray[np.uint8]:
         """Return colors by label value, shape (n + 1, 3); row 0 is white."""
@@ -135,6 +144,8 @@ OSTEOSARCOMA = ClassTable(
     )
 )
 """The seven classes of FDDM (ALGORITHM A.2); display colors after Okabe and Ito."""
+BACKGROUND_CHANNEL = OSTEOSARCOMA["BG"].channel
+"""The network's output for background: what stands where no model looked."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from napari_fddm.core.classes import OSTEOSARCOMA, Role
+from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS, NecrosisDefinition
 
@@ -33,7 +33,7 @@ DEFINITIONS_FILE = "definitions.toml"
 
 def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse what is no class of the tumor bed, and the same class twice."""
-    bed = [c.short for c in OSTEOSARCOMA if c.role is not Role.OUTSIDE]
+    bed = [c.short for c in OSTEOSARCOMA.tumor_bed]
     stray = [short for short in shorts if short not in bed]
     if stray:
         raise ValueError(f"{', '.join(stray)} is not one of {', '.join(bed)}")

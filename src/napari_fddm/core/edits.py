@@ -19,18 +19,15 @@ import numpy as np
 
 from napari_fddm.core.cells import ChangedCells, changed_window
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.geometry import Window, bounding
 from napari_fddm.core.necrosis import count_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.uint8]
-
-_COUNT_BLOCK = 1 << 20
-"""Cells counted at once: `bincount` widens its input eight times."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,16 +102,6 @@ class Edit:
         return self.cells.count
 
     @property
-    def transitions(self) -> dict[tuple[int, int], int]:
-        """Number of cells by (value before, value after), for the edit history."""
-        pairs = np.zeros(256 * 256, np.int64)
-        for part in _blocks(self.after.size):
-            codes = self.before[part].astype(np.int64) * 256 + self.after[part]
-            pairs += np.bincount(codes, minlength=256 * 256)
-        found: list[int] = np.flatnonzero(pairs).tolist()
-        return {(code // 256, code % 256): int(pairs[code]) for code in found}
-
-    @property
     def following_cells(self) -> npt.NDArray[np.bool_]:
         """Which changed cells follow the model, shape (changed cells,)."""
         if self.follows is None:
@@ -159,21 +146,12 @@ class Edit:
         ConfigError
             If the map has another shape or type.
         """
+        _check_map(labels, self.shape)
         values = self.after
         if self.follows is not None and automatic is not None:
             today = automatic[self.window.slices][self.mask()]
             values = np.where(self.follows, today, self.after)
-        self._write(labels, values)
-
-    def revert(self, labels: Labels) -> None:
-        """Write the old values into a map, in place.
-
-        Raises
-        ------
-        ConfigError
-            If the map has another shape or type.
-        """
-        self._write(labels, self.before)
+        labels[self.window.slices][self.mask()] = values
 
     def to_record(self) -> dict[str, Any]:
         """Return plain JSON values; runs and values are deflated and in base64."""
@@ -231,10 +209,6 @@ class Edit:
             )
         return edit
 
-    def _write(self, labels: Labels, values: Labels) -> None:
-        _check_map(labels, self.shape)
-        labels[self.window.slices][self.mask()] = values
-
 
 def difference(old: Labels, new: Labels, window: Window, tool: str = "paint") -> Edit | None:
     """Return what changed between two maps inside a window, None if nothing did.
@@ -279,6 +253,36 @@ def edit_of_window(
     tight = Window(window.y + inner.y, window.x + inner.x, inner.height, inner.width)
     old, new = before[inner.slices][changed], after[inner.slices][changed]
     return Edit(tool, ChangedCells.of_mask(changed, tight, shape), old, new)
+
+
+def combined(edits: Sequence[Edit]) -> Edit | None:
+    """Return one edit that does what several do one after the other; None if there are none.
+
+    It is called after the last one's tool.
+    """
+    whole = bounding([edit.window for edit in edits])
+    if whole is None:
+        return None
+    before = np.zeros((whole.height, whole.width), np.uint8)
+    after, touched = np.zeros_like(before), np.zeros(before.shape, np.bool_)
+    follows = np.zeros_like(touched)
+    for edit in edits:
+        part = edit.window.relative_to(whole).slices
+        changed = edit.mask()
+        first = ~touched[part][changed]  # cells that no earlier edit changed
+        before[part][changed] = np.where(first, edit.before, before[part][changed])
+        after[part][changed] = edit.after
+        follows[part][changed] = edit.following_cells
+        touched[part] |= changed
+    # Also where the value is what it was: whose it is, a person's or the model's, may differ.
+    kept = follows[touched]
+    return Edit(
+        edits[-1].tool,
+        ChangedCells.of_mask(touched, whole, edits[-1].shape),
+        before[touched],
+        after[touched],
+        kept if kept.any() else None,
+    )
 
 
 class ShadowCounter:
@@ -352,10 +356,6 @@ def _check_map(labels: Labels, shape: tuple[int, int]) -> None:
         raise ConfigError(
             f"expected a label map of {shape} in uint8, got {labels.shape} in {labels.dtype}."
         )
-
-
-def _blocks(size: int) -> list[slice]:
-    return [slice(start, start + _COUNT_BLOCK) for start in range(0, size, _COUNT_BLOCK)]
 
 
 def _pack(values: npt.NDArray[Any]) -> str:

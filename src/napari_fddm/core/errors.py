@@ -119,9 +119,5 @@ class EngineError(FddmError):
     """The engine process stopped or could not start."""
 
 
-class RunCancelledError(FddmError):
-    """A run was cancelled by the user; finished work is kept."""
-
-
 class PixelsGoneError(FddmError):
     """The window no longer gives the pixels of a layer: nothing more can be read."""

@@ -16,6 +16,8 @@ import numpy as np
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
 YX = tuple[float, float]
@@ -170,14 +172,6 @@ class MapGeometry:
         return (y, x)
 
     @property
-    def coordinate_transformations(self) -> list[dict[str, object]]:
-        """NGFF ``coordinateTransformations`` of a (y, x) map: scale, then translation."""
-        return [
-            {"type": "scale", "scale": list(self.scale)},
-            {"type": "translation", "translation": list(self.translate)},
-        ]
-
-    @property
     def region(self) -> Region:
         """What the map covers, level-0 px."""
         rows, cols = self.shape
@@ -215,6 +209,27 @@ class MapGeometry:
             window.width * self.cell,
         )
 
+    def centers(self, axis: int, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return where the centers of cells lie along an axis (0: y, 1: x), level-0 px."""
+        return np.asarray(self.origin[axis] + (indices + 0.5) * self.cell, np.float64)
+
+    def cells_at(self, axis: int, positions: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Return the cells that hold positions along an axis; beyond the map, its nearest cell.
+
+        Parameters
+        ----------
+        axis : int
+            0 for rows, 1 for columns.
+        positions : array of float64, shape (n,)
+            y or x, level-0 px.
+
+        Returns
+        -------
+        array of int64, shape (n,)
+        """
+        index = ((positions - self.origin[axis]) / self.cell).astype(np.int64)
+        return np.clip(index, 0, self.shape[axis] - 1)
+
 
 def _touched(start: float, stop: float, origin: float, cell: float, count: int) -> tuple[int, int]:
     first = math.floor((start - origin) / cell + 1e-9)
@@ -249,12 +264,19 @@ class Window:
         return cls(y, x, int(rows[-1]) - y + 1, int(cols[-1]) - x + 1)
 
     @property
+    def y_end(self) -> int:
+        """Row after the last one."""
+        return self.y + self.height
+
+    @property
+    def x_end(self) -> int:
+        """Column after the last one."""
+        return self.x + self.width
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Index of the window in a (rows, columns) array."""
-        return (
-            slice(self.y, self.y + self.height),
-            slice(self.x, self.x + self.width),
-        )
+        return (slice(self.y, self.y_end), slice(self.x, self.x_end))
 
     @property
     def is_empty(self) -> bool:
@@ -266,15 +288,23 @@ class Window:
         return (
             self.y <= other.y
             and self.x <= other.x
-            and self.y + self.height >= other.y + other.height
-            and self.x + self.width >= other.x + other.width
+            and self.y_end >= other.y_end
+            and self.x_end >= other.x_end
         )
 
     def clipped(self, shape: tuple[int, int]) -> Window:
         """Return the part of the window that lies inside an array of this shape."""
-        y0, x0 = max(self.y, 0), max(self.x, 0)
-        y1, x1 = min(self.y + self.height, shape[0]), min(self.x + self.width, shape[1])
-        return Window(y0, x0, max(0, y1 - y0), max(0, x1 - x0))
+        return self.intersection(Window(0, 0, shape[0], shape[1]))
+
+    def intersection(self, other: Window) -> Window:
+        """Return the common cells; an empty window (size 0) where there are none."""
+        y, x = max(self.y, other.y), max(self.x, other.x)
+        height, width = min(self.y_end, other.y_end) - y, min(self.x_end, other.x_end) - x
+        return Window(y, x, max(0, height), max(0, width))
+
+    def relative_to(self, outer: Window) -> Window:
+        """Return the window counted from the upper left cell of another one."""
+        return Window(self.y - outer.y, self.x - outer.x, self.height, self.width)
 
     def scaled(self, factor: int) -> Window:
         """Return the window on a grid that is finer by an integer factor."""
@@ -285,3 +315,12 @@ class Window:
         return Window(
             self.y - cells, self.x - cells, self.height + 2 * cells, self.width + 2 * cells
         )
+
+
+def bounding(windows: Iterable[Window]) -> Window | None:
+    """Return the smallest window that holds all of these; None if none holds a cell."""
+    full = [window for window in windows if not window.is_empty]
+    if not full:
+        return None
+    y, x = min(w.y for w in full), min(w.x for w in full)
+    return Window(y, x, max(w.y_end for w in full) - y, max(w.x_end for w in full) - x)

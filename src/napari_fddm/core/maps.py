@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from napari_fddm.core.provenance import Provenance
 
 
+TISSUE_FEATURES = 6
+"""Numbers O that describe the tissue of a bridge cell: mean and standard deviation of its
+red, green and blue."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbabilityMap:
     """Class probabilities on a grid.
@@ -87,11 +92,6 @@ class LabelMap:
         self.automatic.flags.writeable = False
         if not self.held.size:
             self.held = self.labels != self.automatic
-
-    @classmethod
-    def from_automatic(cls, automatic: npt.NDArray[np.uint8], geometry: MapGeometry) -> LabelMap:
-        """Start from what the model said."""
-        return cls(automatic.copy(), automatic.copy(), geometry)
 
     @property
     def edited(self) -> npt.NDArray[np.bool_]:

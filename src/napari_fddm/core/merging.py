@@ -40,11 +40,6 @@ def hann_window(n: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.sin(np.pi * centers / n) ** 2)
 
 
-def uniform_window(n: int) -> npt.NDArray[np.float64]:
-    """Return equal weights for n cells, shape (n,)."""
-    return np.ones(n, dtype=np.float64)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedCells:
     """Merged class probabilities of a window of cells.
@@ -110,10 +105,11 @@ class CellAccumulator:
                 f"a region of shape {probs_chw.shape} does not fit {self.shape[0]} classes."
             )
         height, width = probs_chw.shape[1:]
-        inside = Window(y, x, height, width).clipped(self.shape[1:])
+        region = Window(y, x, height, width)
+        inside = region.clipped(self.shape[1:])
         if inside.is_empty:
             return
-        rows, cols = Window(inside.y - y, inside.x - x, inside.height, inside.width).slices
+        rows, cols = inside.relative_to(region).slices
         probs = np.asarray(probs_chw[:, rows, cols], dtype=np.float64)  # (C h w)
         if not np.isfinite(probs).all():
             raise ConfigError(f"the region at cell ({y}, {x}) has values that are not finite.")
@@ -214,8 +210,7 @@ class _Interpolation:
         cls, cells: MapGeometry, labels: MapGeometry, axis: int, start: int, count: int
     ) -> _Interpolation:
         # Centers of label cells in level-0 px, then in cells from the first cell's center.
-        indices = np.arange(start, start + count, dtype=np.float64)
-        centers = labels.origin[axis] + (indices + 0.5) * labels.cell
+        centers = labels.centers(axis, np.arange(start, start + count))
         position = (centers - cells.origin[axis]) / cells.cell - 0.5
         last = cells.shape[axis] - 1
         # Rounded, so that a part of the cells with another origin gives the same weights.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role
+from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -272,7 +272,7 @@ def _why_no_rate(
     if areas.analyzed_mm2 == 0:
         return "nothing was analyzed"
     if denominator_mm2 == 0:
-        bed = [c.short for c in areas.table if c.role is not Role.OUTSIDE]
+        bed = [c.short for c in areas.table.tumor_bed]
         names = " or ".join(areas.table[short].name for short in definition.denominator)
         return "no tumor bed was found" if areas.mm2(*bed) == 0 else f"no {names} was found"
     tissue = areas.analyzed_mm2 - areas.mm2("BG")
@@ -373,3 +373,34 @@ def _areas_of_map(labels: npt.NDArray[np.uint8], mpp: float | None) -> ClassArea
             "a label map needs the size of its cells.", hint="Give mpp, micrometers per cell."
         )
     return ClassAreas.from_labels(values, (mpp / 1000.0) ** 2)
+
+
+def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
+    """Add up the areas of several slides, e.g. of a case: each mm² counts alike (C.3).
+
+    Raises
+    ------
+    ConfigError
+        If there is no slide, or cell sizes or classes differ.
+    """
+    first = slides[0] if slides else None
+    if first is None or any(
+        s.table != first.table or not math.isclose(s.cell_mm2, first.cell_mm2, rel_tol=1e-6)
+        for s in slides
+    ):
+        raise ConfigError(
+            "areas can be pooled only over slides with the same classes and cell size.",
+            hint="Analyze them with the same label resolution.",
+        )
+    columns = zip(*(s.counts for s in slides), strict=True)
+    return ClassAreas(tuple(sum(column) for column in columns), first.cell_mm2, first.table)
+
+
+def mean_rate(slides: Sequence[ClassAreas], definition: NecrosisDefinition) -> float | None:
+    """Average the rates of slides, each slide counting alike, as the paper does (C.1).
+
+    Slides without a rate are left out; None if no slide has one.
+    """
+    rates = [compute_rate(areas, definition).rate for areas in slides]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) / len(known) if known else None

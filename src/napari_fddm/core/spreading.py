@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
 
-from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.classes import BACKGROUND_CHANNEL
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,7 +29,6 @@ cells no longer look alike."""
 CLASS_WIDTH = 0.2
 """Hellinger distance of stage-1 probabilities beyond which two cells are of other classes."""
 TOLERANCE = 1e-4
-_BACKGROUND = OSTEOSARCOMA["BG"].channel
 
 
 def spread_strokes(
@@ -109,7 +108,7 @@ def _likeness(
     squared = np.square(looks[:, one] - looks[:, other]).sum(axis=0)
     hellinger = 1.0 - (says[:, one] * says[:, other]).sum(axis=0)  # squared
     # Glass is alike everywhere and would make all tissue look different.
-    glass = source[_BACKGROUND, analyzed] > 0.5
+    glass = source[BACKGROUND_CHANNEL, analyzed] > 0.5
     in_tissue = squared[~(glass[one] & glass[other])]
     usual = np.median(in_tissue) if in_tissue.size else 0.0
     alike = np.exp(

@@ -76,8 +76,10 @@ class TissueMask:
     def _sum_per_tile(
         self, mask: npt.NDArray[np.bool_], tiles: MapGeometry
     ) -> npt.NDArray[np.float64]:
-        rows = _bins(self.geometry, tiles, axis=0)
-        cols = _bins(self.geometry, tiles, axis=1)
+        rows, cols = (
+            tiles.cells_at(axis, self.geometry.centers(axis, np.arange(count)))
+            for axis, count in enumerate(self.geometry.shape)
+        )
         index = rows[:, None] * tiles.shape[1] + cols[None, :]
         size = tiles.shape[0] * tiles.shape[1]
         sums = np.bincount(index.ravel(), weights=mask.ravel(), minlength=size)
@@ -90,12 +92,6 @@ class TissueMask:
     def mm2_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
         """Return the area of tissue in each tile of a grid, mm², shape of the grid."""
         return self._sum_per_tile(self.mask, tiles) * self.geometry.cell_mm2
-
-
-def _bins(mask: MapGeometry, tiles: MapGeometry, axis: int) -> npt.NDArray[np.int64]:
-    centers = mask.origin[axis] + (np.arange(mask.shape[axis]) + 0.5) * mask.cell
-    bins = ((centers - tiles.origin[axis]) / tiles.cell).astype(np.int64)
-    return np.clip(bins, 0, tiles.shape[axis] - 1)
 
 
 def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> TissueMask:

@@ -8,9 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.cases import mean_rate
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.necrosis import ClassAreas, NecrosisDefinition, RateResult, compute_rate
+from napari_fddm.core.necrosis import (
+    ClassAreas,
+    NecrosisDefinition,
+    RateResult,
+    compute_rate,
+    mean_rate,
+    pool_areas,
+)
 from napari_fddm.evaluation.agreement import (
     GRADES,
     bland_altman,
@@ -65,14 +71,14 @@ class Rated:
 
 def pool_mm2(areas: Sequence[ClassAreas]) -> ClassAreas:
     """Add areas of slides, of cells of any size: each mm² counts alike."""
-    sizes = {a.cell_mm2 for a in areas}
-    cell = sizes.pop() if len(sizes) == 1 else _FINE_MM2
+    if len({a.cell_mm2 for a in areas}) == 1:
+        return pool_areas(areas)
     columns = zip(*(a.counts for a in areas), strict=True)
-    factors = [a.cell_mm2 / cell for a in areas]
+    factors = [a.cell_mm2 / _FINE_MM2 for a in areas]
     counts = tuple(
         round(sum(n * f for n, f in zip(column, factors, strict=True))) for column in columns
     )
-    return ClassAreas(counts, cell, areas[0].table)
+    return ClassAreas(counts, _FINE_MM2, areas[0].table)
 
 
 def rated_slides(slides: Sequence[SlideResult]) -> list[Rated]:

@@ -106,16 +106,6 @@ def blocks_of(window: Window, edge: int) -> Iterator[Window]:
             yield Window(y[0], x[0], y[1] - y[0], x[1] - x[0])
 
 
-def bounding(windows: list[Window]) -> Window | None:
-    """Return the smallest window that holds all of these; None if none holds a cell."""
-    full = [w for w in windows if not w.is_empty]
-    if not full:
-        return None
-    y, x = min(w.y for w in full), min(w.x for w in full)
-    y_end, x_end = max(w.y + w.height for w in full), max(w.x + w.width for w in full)
-    return Window(y, x, y_end - y, x_end - x)
-
-
 def resample_nearest(
     labels: npt.NDArray[np.uint8], source: MapGeometry, target: MapGeometry
 ) -> npt.NDArray[np.uint8]:

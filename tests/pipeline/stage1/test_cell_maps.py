@@ -27,7 +27,7 @@ def filled() -> CellMaps:
 
 def test_nothing_analyzed_is_clean_glass():
     maps = CellMaps.empty(GRID, 7)
-    assert not maps.patch_map().labels.any()
+    assert not maps.analyzed.any()
     source, features = maps.region_input(Window(0, 0, 4, 6))
     assert (source[0] == 1).all()
     assert not source[1:].any()

@@ -18,7 +18,8 @@ from napari_fddm.diffusion.sampling import Clamp, sample_bridge
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from napari_fddm.pipeline.stage2.clamping import CellClamp
-from napari_fddm.pipeline.stage2.refiner import RefinedMap, Refiner, clamp_like, refine_events
+from napari_fddm.pipeline.stage2.refiner import Refiner, clamp_like
+from napari_fddm.pipeline.stage2.stage import RefinedMap, refine_events
 from tests.support.runs import drain
 
 if TYPE_CHECKING:
@@ -54,10 +55,8 @@ def maps() -> CellMaps:
 
 
 def refined(model, maps, config, clamp=None) -> np.ndarray:
-    merged = RefinedMap.empty(maps)
-    labels = GRID.label_geometry(8.0)
-    whole = Window(0, 0, *GRID.shape)
-    drain(refine_events(Refiner(model, config), maps, whole, labels, merged, clamp))
+    merged = RefinedMap(maps, Window(0, 0, *GRID.shape), GRID.label_geometry(8.0))
+    drain(refine_events(Refiner(model, config), merged, clamp))
     return merged.accumulator.merged().probs
 
 

@@ -21,14 +21,9 @@ from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 from napari_fddm.models.bundle import LoadedModel, load_model
 from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-from napari_fddm.pipeline.stage2 import refiner as refine_module
-from napari_fddm.pipeline.stage2.refiner import (
-    REGION_BATCH,
-    RefinedMap,
-    Refiner,
-    input_scale,
-    refine_events,
-)
+from napari_fddm.pipeline.stage2 import stage
+from napari_fddm.pipeline.stage2.refiner import REGION_BATCH, Refiner, input_scale
+from napari_fddm.pipeline.stage2.stage import RefinedMap, refine_events
 from tests.support.runs import drain
 
 if TYPE_CHECKING:
@@ -82,8 +77,8 @@ def refine(
     maps: CellMaps, tiles: Window, labels: MapGeometry, refiner: object | None = None
 ) -> tuple[list[RegionRefined], np.ndarray, list[object]]:
     """Refine a window; return the region events, the labels they add up to, and all events."""
-    merged = RefinedMap.empty(maps)
-    events, _ = drain(refine_events(refiner or Echo(), maps, tiles, labels, merged))
+    refined = RefinedMap(maps, tiles, labels)
+    events, _ = drain(refine_events(refiner or Echo(), refined))
     regions = [e for e in events if isinstance(e, RegionRefined)]
     found = np.zeros(labels.shape, np.uint8)
     for event in regions:
@@ -187,17 +182,17 @@ def test_p27_a_window_equals_the_crop_of_the_whole(tiles: Window, label_mpp: flo
 def test_settled_rows_are_as_they_will_be_in_the_end(
     monkeypatch: pytest.MonkeyPatch, analyzed: str
 ):
-    monkeypatch.setattr(refine_module, "REGION_BATCH", 1)
+    monkeypatch.setattr(stage, "REGION_BATCH", 1)
     tissue = np.ones(GRID.shape, bool)
     if analyzed == "islands":
         tissue[5:12, 3:] = False
     maps, labels = random_maps(tissue), GRID.label_geometry(8.0)
-    merged, seen = RefinedMap.empty(maps), []
-    for _ in refine_events(Contrary(), maps, WHOLE, labels, merged):
-        settled = Region(0, 0, merged.settled_rows * 32, GRID.slide_shape[1])
+    refined, seen = RefinedMap(maps, WHOLE, labels), []
+    for _ in refine_events(Contrary(), refined):
+        settled = Region(0, 0, refined.settled_rows * 32, GRID.slide_shape[1])
         window = labels.centers_in(settled)
-        cells = merged.accumulator.merged_window(Window(0, 0, merged.settled_rows, 21 * 8))
-        seen.append((window, merged.labels(maps, labels, window), cells.probs))
+        probs = refined.probs(Window(0, 0, refined.settled_rows, 21 * 8))
+        seen.append((window, refined.labels(window), probs))
     final, probs = seen[-1][1:]
     assert len({window for window, *_ in seen}) == 4
     for window, found, cells in seen:
@@ -226,11 +221,11 @@ def test_a_slide_without_tissue_has_no_region():
 
 def test_labels_of_a_part_are_those_of_the_whole():
     maps, labels = random_maps(), GRID.label_geometry(4.0)
-    merged = RefinedMap.empty(maps)
-    drain(refine_events(Echo(), maps, WHOLE, labels, merged))
-    whole = merged.labels(maps, labels, Window(0, 0, *labels.shape))
+    refined = RefinedMap(maps, WHOLE, labels)
+    drain(refine_events(Echo(), refined))
+    whole = refined.labels(Window(0, 0, *labels.shape))
     for part in (Window(0, 0, 1, 1), Window(500, 700, 33, 61), Window(900, 0, 50, 1300)):
-        assert np.array_equal(merged.labels(maps, labels, part), whole[part.slices])
+        assert np.array_equal(refined.labels(part), whole[part.slices])
 
 
 # With a network ----------------------------------------------------------------------

@@ -49,7 +49,7 @@ OPERATION = st.one_of(
 
 def build():
     automatic = np.random.default_rng(1).integers(0, 8, SHAPE).astype(np.uint8)
-    label_map = LabelMap.from_automatic(automatic, MapGeometry(SHAPE, 8.0, 0.5))
+    label_map = LabelMap(automatic.copy(), automatic.copy(), MapGeometry(SHAPE, 8.0, 0.5))
     layer = CorrectedLabels(label_map, OSTEOSARCOMA, "corrected")
     return label_map, layer, LabelSync(layer, label_map, 7)
 

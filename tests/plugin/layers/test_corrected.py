@@ -16,7 +16,9 @@ from napari_fddm.plugin.layers.corrected import CorrectedLabels
 @pytest.fixture
 def label_map():
     automatic = np.random.default_rng(0).integers(0, 8, (60, 80)).astype(np.uint8)
-    return LabelMap.from_automatic(automatic, MapGeometry((60, 80), 8.0, 0.5, (16.0, 32.0)))
+    return LabelMap(
+        automatic.copy(), automatic.copy(), MapGeometry((60, 80), 8.0, 0.5, (16.0, 32.0))
+    )
 
 
 @pytest.fixture

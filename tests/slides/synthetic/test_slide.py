@@ -64,8 +64,7 @@ def test_every_class_has_a_percent_and_the_tumor_bed_prevails(
     slide = SyntheticSlide(*shape, mpp=0.5, seed=seed)
     part = fractions(slide.truth_map(MapGeometry.covering(shape, 16.0, 0.5)))
     assert part.min() >= 0.01
-    bed = OSTEOSARCOMA.values_of(Role.VIABLE, Role.TUMOR_BED)
-    assert sum(part[v - 1] for v in bed) > 0.6 * (1 - part[BG - 1])
+    assert sum(part[c.channel] for c in OSTEOSARCOMA.tumor_bed) > 0.6 * (1 - part[BG - 1])
 
 
 def test_necrosis_rate_varies_with_the_seed() -> None:
@@ -73,7 +72,7 @@ def test_necrosis_rate_varies_with_the_seed() -> None:
     for seed in range(24):
         slide = SyntheticSlide(4000, 4000, mpp=0.5, seed=seed)
         part = fractions(slide.truth_map(MapGeometry.covering((4000, 4000), 20.0, 0.5)))
-        dead = sum(part[v - 1] for v in OSTEOSARCOMA.values_of(Role.TUMOR_BED))
+        dead = sum(part[c.channel] for c in OSTEOSARCOMA.with_role(Role.TUMOR_BED))
         rates.append(dead / (dead + part[OSTEOSARCOMA["VT"].value - 1]))
     assert 0.25 < min(rates) < 0.5
     assert 0.8 < max(rates) < 0.98

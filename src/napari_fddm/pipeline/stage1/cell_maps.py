@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.core.classes import BACKGROUND_CHANNEL
 from napari_fddm.core.geometry import MapGeometry, Window
-from napari_fddm.core.maps import ProbabilityMap
+from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.tiling import TileGrid
-
-N_FEATURES = 6
-BACKGROUND_CHANNEL = OSTEOSARCOMA["BG"].channel
 
 
 @dataclass(slots=True)
@@ -55,7 +52,7 @@ class CellMaps:
         maps = cls(
             np.zeros((n_classes, *tiles.shape), np.float16),
             np.zeros((n_classes, *cells.shape), np.float16),
-            np.zeros((N_FEATURES, *cells.shape), np.float16),
+            np.zeros((TISSUE_FEATURES, *cells.shape), np.float16),
             np.zeros(tiles.shape, bool),
             tiles,
             cells,
@@ -91,9 +88,26 @@ class CellMaps:
             self.features[:, rows, cols],
         )
 
-    def patch_map(self) -> ProbabilityMap:
-        """Return the tile probabilities as a map."""
-        return ProbabilityMap(self.tile_probs, self.analyzed, self.tile_geometry)
+    def analyzed_at(self, grid: MapGeometry, window: Window) -> npt.NDArray[np.bool_]:
+        """Return which cells of another grid have their center in an analyzed tile.
+
+        Parameters
+        ----------
+        grid : MapGeometry
+            Usually that of the labels.
+        window : Window
+            Cells of it.
+
+        Returns
+        -------
+        array of bool, shape of the window
+        """
+        starts = ((0, window.y, window.height), (1, window.x, window.width))
+        rows, cols = (
+            self.tile_geometry.cells_at(axis, grid.centers(axis, start + np.arange(count)))
+            for axis, start, count in starts
+        )
+        return np.asarray(self.analyzed[np.ix_(rows, cols)])
 
     def region_input(
         self, tiles: Window
@@ -125,12 +139,12 @@ def region_input(
     features : array of float32, shape (6, h, w)
     """
     source = np.zeros((len(cell_probs), cells.height, cells.width), np.float32)
-    tissue = np.zeros((N_FEATURES, cells.height, cells.width), np.float32)
+    tissue = np.zeros((TISSUE_FEATURES, cells.height, cells.width), np.float32)
     source[BACKGROUND_CHANNEL] = 1.0
     tissue[:3] = 1.0
     inside = cells.clipped((cell_probs.shape[1], cell_probs.shape[2]))
     if not inside.is_empty:
-        shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width).slices
+        shifted = inside.relative_to(cells).slices
         source[:, *shifted] = cell_probs[:, *inside.slices]
         tissue[:, *shifted] = features[:, *inside.slices]
     return source, tissue

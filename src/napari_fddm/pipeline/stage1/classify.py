@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_fddm.core.classes import BACKGROUND_CHANNEL
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline.stage1.blank_filter import blank_tiles
-from napari_fddm.pipeline.stage1.cell_maps import BACKGROUND_CHANNEL, cell_features
+from napari_fddm.pipeline.stage1.cell_maps import cell_features
 from napari_fddm.pipeline.stage1.overlap import ShiftedTiles, blended
 from napari_fddm.pipeline.stage1.tile_reader import ReadTile, iter_tile_batches
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fddm.core.classes import BACKGROUND_CHANNEL
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TILE_PX, Tile, TileGrid
-from napari_fddm.pipeline.stage1.cell_maps import BACKGROUND_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

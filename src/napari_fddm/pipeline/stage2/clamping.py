@@ -86,8 +86,7 @@ class CellClamp:
         found = np.zeros((cells.height, cells.width), np.uint8)
         inside = cells.clipped((self.labels.shape[0], self.labels.shape[1]))
         if not inside.is_empty:
-            shifted = Window(inside.y - cells.y, inside.x - cells.x, inside.height, inside.width)
-            found[shifted.slices] = self.labels[inside.slices]
+            found[inside.relative_to(cells).slices] = self.labels[inside.slices]
         return found
 
 
@@ -102,15 +101,10 @@ def count_by_cell(
     """
     rows, cols = np.nonzero(painted)
     values = painted[rows, cols].astype(np.int64) - 1
-    index = [_cell_index(axis, at, labels, cells) for axis, at in ((0, rows), (1, cols))]
+    index = [
+        cells.cells_at(axis, labels.centers(axis, places))
+        for axis, places in enumerate((rows, cols))
+    ]
     counts = np.zeros((int(values.max(initial=-1)) + 1, *cells.shape), np.int64)
     np.add.at(counts, (values, *index), 1)
     return counts
-
-
-def _cell_index(
-    axis: int, places: npt.NDArray[np.int64], labels: MapGeometry, cells: MapGeometry
-) -> npt.NDArray[np.int64]:
-    centers = labels.origin[axis] + (places + 0.5) * labels.cell
-    index = ((centers - cells.origin[axis]) / cells.cell).astype(np.int64)
-    return np.clip(index, 0, cells.shape[axis] - 1)

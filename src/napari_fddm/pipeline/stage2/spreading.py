@@ -11,7 +11,6 @@ from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.stage2.clamping import CellClamp, count_by_cell
-from napari_fddm.pipeline.stage2.refiner import analyzed_on
 from napari_fddm.pipeline.store.strokes import read_strokes
 
 if TYPE_CHECKING:
@@ -100,10 +99,10 @@ class Spreading:
             )
         return cls(painted, window, cells, last_seq)
 
-    def leave_out_beyond(self, maps: CellMaps, grid: MapGeometry) -> None:
-        """Leave out strokes on label cells that no model looked at: y says nothing there."""
+    def drop_unanalyzed(self, maps: CellMaps, grid: MapGeometry) -> None:
+        """Leave out strokes on label cells in tiles not analyzed: stage 1 says nothing there."""
         whole = Window(0, 0, *grid.shape)
-        self._painted = np.where(analyzed_on(maps, grid, whole), self._painted, 0)
+        self._painted = np.where(maps.analyzed_at(grid, whole), self._painted, 0)
 
     def lacks_labels(self, store: AnalysisStore) -> bool:
         """Whether something is painted, where the run looks, that was never refined."""

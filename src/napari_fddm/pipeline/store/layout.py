@@ -27,11 +27,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
 from napari_fddm.interop.files import read_json, storage_errors, whole_folder, write_json
 from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
-from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 
 if TYPE_CHECKING:
     import zarr
@@ -103,7 +103,7 @@ class StoreGeometries:
             "patch_probs": (classes, *self.tile.shape),
             "cell_probs": (classes, *self.cell.shape),
             "refined_probs": (classes, *self.cell.shape),
-            "tissue_features": (N_FEATURES, *self.cell.shape),
+            "tissue_features": (TISSUE_FEATURES, *self.cell.shape),
             "patch_labels": self.tile.shape,
             "tile_done": self.tile.shape,
             "refined_done": self.cell.shape,

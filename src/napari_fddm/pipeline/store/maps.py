@@ -14,12 +14,11 @@ import numpy as np
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.core.maps import ProbabilityMap
+from napari_fddm.core.maps import TISSUE_FEATURES, ProbabilityMap
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.files import read_json, storage_errors, write_json
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest
-from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import acquire_lock
 
@@ -351,7 +350,12 @@ class AutomaticMaps:
         self, index: npt.NDArray[np.int64], patch_probs: Probs, cell_probs: Probs, features: Probs
     ) -> None:
         n, cells = len(index), (self._geometries.cells_per_tile,) * 2
-        expected = ((n, 2), (n, self._classes), (n, self._classes, *cells), (n, N_FEATURES, *cells))
+        expected = (
+            (n, 2),
+            (n, self._classes),
+            (n, self._classes, *cells),
+            (n, TISSUE_FEATURES, *cells),
+        )
         found = (index.shape, patch_probs.shape, cell_probs.shape, features.shape)
         if found != expected:
             raise StoreError(f"tiles need arrays of {expected}, got {found}.")

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.edits import Edit
-from napari_fddm.core.joining import combined
+from napari_fddm.core.edits import Edit, combined
 from napari_fddm.interop.files import storage_errors
 from napari_fddm.pipeline.store.records import LogRecord
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX, TileGrid
-from napari_fddm.pipeline.stage1.cell_maps import N_FEATURES, CellMaps
+from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 from napari_fddm.pipeline.stage1.classify import classify_events
 from napari_fddm.pipeline.stage1.overlap import ShiftedTiles
 from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
@@ -56,7 +57,7 @@ class CoarseMaps:
         height, width = rows * CELLS_PER_TILE, cols * CELLS_PER_TILE
         wanted = {
             "cells": (self.cells, (classes, height, width)),
-            "features": (self.features, (N_FEATURES, height, width)),
+            "features": (self.features, (TISSUE_FEATURES, height, width)),
         }
         if self.shifted is not None:
             wanted["shifted"] = (self.shifted, (classes, 2 * rows - 1, 2 * cols - 1))
