@@ -1,4 +1,4 @@
-"""The rate of several slides together, e.g. of a case (ALGORITHM C.1 and C.3)."""
+"""The rate of several slides together, e.g. of a case (``docs/algorithm.md#cases``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
-    """Add up the areas of several slides, e.g. of a case: each mm² counts alike (C.3).
+    """Add up the areas of several slides, e.g. of a case: each mm² counts alike.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
 
 
 def mean_rate(slides: Sequence[ClassAreas], definition: NecrosisDefinition) -> float | None:
-    """Average the rates of slides, each slide counting alike, as the paper does (C.1).
+    """Average the rates of slides, each slide counting alike, as the paper does.
 
     Slides without a rate are left out; None if no slide has one.
     """
