@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parent
+PAGE = TESTS.parent / "docs" / "algorithm.md"
 PROPERTIES = {
     1: "the bridge is pinned exactly at both ends",
     2: "its variance is symmetric, at most s / 2 and linear in s",
@@ -54,7 +55,7 @@ PROPERTIES = {
     39: "the mixed label has three policies",
     40: "colors and labels map onto each other; unknown colors are flagged",
 }
-"""Those of ALGORITHM E.2 that must have a test; add a line for each one that comes."""
+"""Those of docs/algorithm.md that must have a test; add a line for each one that comes."""
 
 
 def properties_with_tests() -> dict[int, list[str]]:
@@ -78,3 +79,20 @@ def test_every_property_has_a_test(number: int):
 
 def test_no_test_has_a_number_that_is_no_property():
     assert set(TESTED) <= set(range(1, 41))
+
+
+def table() -> str:
+    """Return the properties and the files that test them, as the page lists them."""
+    lines = ["| | property | tests |", "|---|---|---|"]
+    for number, statement in PROPERTIES.items():
+        files = dict.fromkeys(name.split("::")[0] for name in TESTED.get(number, ()))
+        links = ", ".join(f"`tests/{file}`" for file in files)
+        lines.append(f"| P{number} | {statement} | {links} |")
+    return "\n".join(lines)
+
+
+def test_the_page_lists_every_property_with_its_tests():
+    text = PAGE.read_text(encoding="utf-8")
+    begin, end = "<!-- properties: begin -->\n", "\n<!-- properties: end -->"
+    shown = text.partition(begin)[2].partition(end)[0]
+    assert shown == table(), f"{PAGE.name} should have:\n{table()}"

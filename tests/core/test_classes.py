@@ -73,7 +73,7 @@ def test_p40_labels_survive_their_colors(paper: bool, values: list[int]):
 
 
 def test_p40_a_blend_of_fibrosis_and_hemorrhage_is_inflammation_only_with_a_tolerance():
-    """The published import matches within 50: phantom rims (ALGORITHM E-CODE-3)."""
+    """The published import matches within 50: phantom rims (docs/algorithm.md#colors)."""
     blend = np.array([[(165, 0, 0)]], np.uint8)
     assert labels_from_rgb(blend, tolerance=50).labels[0, 0] == OSTEOSARCOMA["IF"].value
     exact = labels_from_rgb(blend)

@@ -108,7 +108,7 @@ def published_merge(field: Floats) -> merging.MergedCells:
     """Merge as the published code does: regions shrunk, and none that passes the border.
 
     A region's 64 cells are resized from 2048 to 1792 px, that is to 56 cells, and pasted
-    at the stride of 1536 px, 48 cells, as they are (ALGORITHM B.7).
+    at the stride of 1536 px, 48 cells, as they are (docs/algorithm.md#merging).
     """
     channels, rows, cols = field.shape
     accumulator = CellAccumulator((channels, rows, cols), uniform_window)
@@ -127,7 +127,7 @@ def largest_shift(merged: merging.MergedCells, shape: tuple[int, int]) -> float:
 
 
 def test_p25_regression_shrunk_regions_shift_cells() -> None:
-    """E-CODE-1: the published merge moves cells by up to 7 (224 px), ours by none."""
+    """The published merge moves cells by up to 7 (224 px), ours by none."""
     shape = (256, 256)
     field = cell_index(shape)
     assert largest_shift(merge(field), shape) == 0
@@ -136,7 +136,7 @@ def test_p25_regression_shrunk_regions_shift_cells() -> None:
 
 @pytest.mark.parametrize("extra", [0, 1, 32, 47])
 def test_p26_regression_the_strip_at_the_right_and_bottom_is_covered(extra: int) -> None:
-    """E-CODE-2: the published merge leaves the last cells of both axes without a class."""
+    """The published merge leaves the last cells of both axes without a class."""
     shape = (REGION + 2 * STRIDE + extra, REGION + STRIDE + extra)
     field = cell_index(shape)
     assert merge(field).coverage.all()

@@ -1,4 +1,4 @@
-"""Rates, grades and the reasons for having none (P30, P33, ALGORITHM C.3)."""
+"""Rates, grades and the reasons for having none (P30, P33, docs/algorithm.md#no-rate)."""
 
 from __future__ import annotations
 

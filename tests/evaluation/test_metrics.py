@@ -1,4 +1,4 @@
-"""Scores from one confusion matrix: P29, P30 and P32 of ALGORITHM E.2."""
+"""Scores from one confusion matrix: P29, P30 and P32 of docs/algorithm.md."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ maps = st.binary(min_size=80, max_size=80).map(
 
 
 def demo() -> Confusion:
-    """The slide of ALGORITHM C.1: BG, VT and NT only."""
+    """The slide of docs/algorithm.md#scores: BG, VT and NT only."""
     counts = np.zeros((N, N), np.int64)
     counts[BG, BG] = 100
     counts[VT, VT], counts[VT, NT] = 10, 40

@@ -218,7 +218,7 @@ def test_features_without_a_square_grid_are_refused(shape: tuple[int, ...]):
 
 
 def test_weights_for_224_px_take_tiles_of_256_px():
-    """FDDM feeds 256 px to a network whose position embedding is for 224 (E-CODE-6)."""
+    """FDDM feeds 256 px to a network whose position embedding is for 224."""
     small = build_backbone("vit_tiny_patch16_224", depth=1, dynamic_img_size=True)
     for px in (224, 256):
         model = classifier(small, px=px)

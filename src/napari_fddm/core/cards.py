@@ -119,7 +119,9 @@ class ClassifierCard(BaseModel):
 
 
 class InputMoments(BaseModel):
-    """Spread of x_0 and y, from which x_t is scaled to unit variance (ALGORITHM H.1).
+    """Spread of x_0 and y, from which x_t is scaled to unit variance.
+
+    See ``docs/algorithm.md#input-scale``.
 
     The defaults are those of one-hot maps with seven equally frequent classes, and a y
     as wide as x_0 that agrees with it.
@@ -149,7 +151,7 @@ class RefinerCard(BaseModel):
     num_train_timesteps : int
         T of the bridge.
     max_variance : float
-        s of the bridge (ALGORITHM B.1).
+        s of the bridge (``docs/algorithm.md#forward-process``).
     schedule : {"exact", "bbdm"}
         How m_t runs; "bbdm" is that of the published code.
     head : {"softmax", "linear"}

@@ -21,7 +21,7 @@ class MixedPolicy(StrEnum):
     """What becomes of tiles that hold viable and non-viable tumor.
 
     TCIA counts its 53 such tiles as viable, other users of the data as non-viable, and
-    others leave them out (ALGORITHM D): so the choice is the user's.
+    others leave them out: so the choice is the user's (``docs/algorithm.md#mixed-tiles``).
     """
 
     VIABLE = "viable"

@@ -1,6 +1,6 @@
 """The seven tissue classes: values, names, roles and colors, in this one place.
 
-Label value 0 means "not analyzed" and is not a class (DESIGN section 3). The
+Label value 0 means "not analyzed" and is not a class. The
 network's channel of a class is its label value minus one.
 """
 
@@ -143,7 +143,7 @@ OSTEOSARCOMA = ClassTable(
         TissueClass(7, "NT", "non-tumor tissue", Role.OUTSIDE, (0, 0, 255), (120, 120, 120)),
     )
 )
-"""The seven classes of FDDM (ALGORITHM A.2); display colors after Okabe and Ito."""
+"""The seven classes of FDDM (``docs/algorithm.md#classes``); display colors after Okabe and Ito."""
 BACKGROUND_CHANNEL = OSTEOSARCOMA["BG"].channel
 """The network's output for background: what stands where no model looked."""
 
@@ -177,7 +177,7 @@ def labels_from_rgb(
     A color that is no class's is never taken for background: it is left out (0)
     and named. The paper's own import takes every color within 50, which turns the
     blended border of fibrosis and hemorrhage into a rim of inflammation
-    (ALGORITHM E-CODE-3); such a tolerance must be asked for.
+    (``docs/algorithm.md#colors``); such a tolerance must be asked for.
 
     Parameters
     ----------

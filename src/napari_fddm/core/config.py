@@ -28,7 +28,7 @@ class AnalysisConfig(BaseModel):
         and is an eighth of a bridge cell.
     steps : int
         Network calls per region. 1 equals the direct refiner, which no longer
-        schedule beat in the prototype (ALGORITHM H). 0 calls none: a cell has the
+        schedule beat (``docs/science.md#what-follows``). 0 calls none: a cell has the
         class that stage 1 gives it, and the model needs no refiner.
     eta : float
         1 is the exact posterior, 0 the noise-free path.

@@ -3,8 +3,8 @@
 An `Edit` holds only the cells that changed, so a brush stroke of some thousand
 cells costs some kilobytes whatever the size of the map. `ShadowCounter` finds
 those cells by comparing a window with its shadow copy, because napari does not
-say reliably what it wrote (DESIGN section 6.9); the class counts of the live
-necrosis rate follow from the same difference, without a recount.
+say reliably what it wrote (``docs/architecture.md#editing-and-the-live-rate``); the
+class counts of the live necrosis rate follow from the same difference, without a recount.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Windows are placed on the cell grid by whole cells and are never resized: shrinking
 a region and pasting it at the old stride, as the published code does, shifts its far
-end by a tile (ALGORITHM B.7, B.8.7).
+end by a tile (``docs/algorithm.md#merging``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def hann_window(n: int) -> npt.NDArray[np.float64]:
     """Return Hann weights at the centers of n cells, shape (n,).
 
     The sample points lie half a cell inside the ends, so no weight is 0 and a map's
-    outer border, which only one region covers, is not 0 / 0 (ALGORITHM H.8).
+    outer border, which only one region covers, is not 0 / 0 (``docs/algorithm.md#merging``).
     """
     centers = np.arange(n, dtype=np.float64) + 0.5
     return np.asarray(np.sin(np.pi * centers / n) ** 2)

@@ -1,8 +1,8 @@
 """The necrosis rate: named definitions, areas, Huvos grade and the reason when there is none.
 
-Sources: the paper's rate (FDDM section 3.1.2, ALGORITHM C.1), what we do about
-empty and tiny tumor beds (ALGORITHM C.3), and why several definitions stand side
-by side (REQUIREMENTS section 0.1).
+Sources: the paper's rate (FDDM section 3.1.2, ``docs/algorithm.md#necrosis-rate``),
+what we do about empty and tiny tumor beds (``docs/algorithm.md#no-rate``), and why
+several definitions stand side by side (``docs/definitions.md``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MIN_BED_MM2 = 0.01
 """A tumor bed below this (about ten bridge cells) gives no rate."""
 MAX_NON_TUMOR = 0.99
-"""With this share of non-tumor among tissue the rate is not applicable (ALGORITHM C.1)."""
+"""With this share of non-tumor among tissue the rate is not applicable."""
 _COUNT_BLOCK = 1 << 20
 """Cells counted at once: `bincount` widens its input eight times."""
 
@@ -256,7 +256,7 @@ class RateResult:
 def compute_rate(
     areas: ClassAreas, definition: NecrosisDefinition, *, min_bed_mm2: float = MIN_BED_MM2
 ) -> RateResult:
-    """Apply a definition to areas (FDDM section 3.1.2, with C.3's reasons for None)."""
+    """Apply a definition to areas (``docs/algorithm.md#necrosis-rate``)."""
     numerator, denominator = areas.mm2(*definition.numerator), areas.mm2(*definition.denominator)
     reason = _why_no_rate(areas, definition, denominator, min_bed_mm2)
     if reason:

@@ -59,7 +59,7 @@ class Provenance:
     versions : dict
         napari-fddm, Python, torch, timm, peft, diffusers, numpy.
     threads, batch_size : int
-        What bit-equality on a CPU depends on (DESIGN section 2).
+        What bit-equality on a CPU depends on (``docs/architecture.md#equal-to-the-last-bit``).
     tissue : dict
         Which tissue mask: method, and for a user's mask name and sha256.
     """
@@ -128,7 +128,7 @@ class Provenance:
         """Whether the tiles of a stored provenance are, bit for bit, those of this run.
 
         The refiner, its settings, the label grid and the tissue mask play no part in
-        what stage 1 says of a tile; device, precision and batch do (DESIGN section 2).
+        what stage 1 says of a tile; device, precision and batch do.
         """
         mine, theirs = (_of_stage_1(value) for value in (self.to_json(), other))
         return mine == theirs

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 REACH_CELLS = 32.0
-"""How far a walker comes through uniform tissue, in cells: 1 mm. Docs, science."""
+"""How far a walker comes through uniform tissue, in cells: 1 mm.
+
+See ``docs/algorithm.md#spreading-strokes``.
+"""
 TISSUE_WIDTH = 2.0
 """Difference of tissue, as a multiple of the usual one between neighbors, beyond which two
 cells no longer look alike."""

@@ -1,7 +1,7 @@
 """The global tile, cell and region grids of a slide at one analysis resolution.
 
 All grids start at level-0 (0, 0), so a viewport uses the very tiles and regions
-that a whole-slide run uses (DESIGN section 2).
+that a whole-slide run uses (``docs/algorithm.md#grids``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TILE_PX = 256
 """Edge of a tile, px at the analysis resolution (FDDM section 3.1)."""
 ANALYSIS_MPP = 1.0
-"""µm per pixel at which models look, unless their card says otherwise (ALGORITHM A.1)."""
+"""µm per pixel at which models look, unless their card says otherwise (docs/algorithm.md#grids)."""
 CELL_PX = 32
 """Edge of a bridge cell, px at the analysis resolution (2048 px / 64 cells)."""
 CELLS_PER_TILE = TILE_PX // CELL_PX

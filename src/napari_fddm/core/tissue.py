@@ -1,7 +1,7 @@
 """Which part of a slide is analyzed.
 
 The mask must keep pale necrosis and hemorrhage, which saturation thresholds lose
-(REQUIREMENTS section 3, no. 16), so it looks for anything that differs from the
+(``docs/faq.md#numbers``), so it looks for anything that differs from the
 slide's own glass, in brightness or in color, and closes small gaps.
 """
 

@@ -4,7 +4,7 @@ Notation: x_0 the true map (``original_sample``), y the coarse map (``source``),
 x_t the state between them (``sample``), each (b, c, h, w); m_t in [0, 1] how far
 the state has moved from x_0 to y; d_t its variance. FDDM is arXiv 2501.01932,
 BBDM arXiv 2205.07680; their formulas are used with the signs and the eta that
-ALGORITHM B.1 and B.4 derive, since the printed ones do not hold.
+``docs/algorithm.md#bridge`` derives, since the printed ones do not hold.
 
 "Discrete diffusion" in FDDM's title is this Gaussian bridge on class
 probabilities; there are no categorical transitions.
@@ -58,7 +58,7 @@ class BrownianBridgeScheduler:
         What the network's output means: x_t - x_0, the noise ε, or y - x_0.
     legacy_eta : bool
         Reproduce the published reverse step, under-dispersed for eta < 1
-        (ALGORITHM B.4). For comparisons only.
+        (``docs/algorithm.md#bridge-step``). For comparisons only.
     step_spacing : {"linear", "log_snr"}, optional
         How `set_timesteps` spaces its steps. By default log-SNR for the exact
         schedule, and BBDM's own list, which is its "linear", for "bbdm".
@@ -261,7 +261,9 @@ class BrownianBridgeScheduler:
         source: torch.Tensor,
         timesteps: torch.Tensor | int,
     ) -> torch.Tensor:
-        """Turn the network's output into its estimate of x_0 (ALGORITHM B.2).
+        """Turn the network's output into its estimate of x_0.
+
+        See ``docs/algorithm.md#prediction-types``.
 
         All are (b, c, h, w); ``timesteps`` is (b,) or one for all.
 
@@ -312,7 +314,7 @@ class BrownianBridgeScheduler:
             The new noise itself.
         boot_noise : bool
             Take the first step with eta = 1. A path that leaves the pinned end
-            without noise stays where training never goes (ALGORITHM B.4).
+            without noise stays where training never goes (``docs/algorithm.md#first-step``).
 
         Raises
         ------
@@ -354,7 +356,7 @@ class BrownianBridgeScheduler:
             eta = 1.0
 
         # 1. Split the next marginal's variance: k² d_t kept from x_t, new_sd² drawn anew
-        #    (as DDIM does, arXiv 2010.02502; ALGORITHM B.4).
+        #    (as DDIM does, arXiv:2010.02502; docs/algorithm.md#bridge-step).
         k, new_sd = self.noise_factors(t, n, eta)
 
         # 2. The noise that x_t holds: R = x_t - (1 - m_t) x_0 - m_t y.

@@ -5,7 +5,7 @@ by construction. Then L_seg is an ordinary cross-entropy, and the bridge differe
 e = x_t - x_0 is predicted as ê = x_t - x̂_0, so |e - ê| = |x_0 - x̂_0|: FDDM's L_trans
 needs no second output. It is off by default, for sampling needs the posterior mean
 E[x_0 | x_t], which cross-entropy finds and an absolute error sharpens away
-(ALGORITHM H.3).
+(``docs/algorithm.md#objective``).
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def transition_loss(
     pred_original_sample: torch.Tensor,
     counted: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Return L_trans as the mean of |x_0 - x̂_0|, which is |e - ê| (FDDM eq. 2, ALGORITHM B.8).
+    """Return L_trans as the mean of |x_0 - x̂_0|, which is |e - ê| (FDDM eq. 2).
 
     The paper writes a weighted square; its code, which this follows, the plain
     absolute error.
@@ -144,8 +144,8 @@ def linear_head_loss(
     """Return the paper's objective for a network whose output is regressed (FDDM 2.4).
 
     For comparisons with the published model: L_trans + λ L_seg of the original that
-    ``model_output`` implies, L_seg on `clamped_log_probs` (ALGORITHM B.8). With the
-    bridge difference e, L_trans is the published |e - ê|.
+    ``model_output`` implies, L_seg on `clamped_log_probs` (``docs/algorithm.md#objective``).
+    With the bridge difference e, L_trans is the published |e - ê|.
 
     Parameters
     ----------
@@ -184,7 +184,7 @@ def clamped_log_probs(pred_original_sample: torch.Tensor, floor: float = 1e-6) -
     """Return logits for `segmentation_loss` from a regressed x̂_0, the paper's linear head.
 
     A regressed x̂_0 (b, c, h, w) can be zero or negative, where FDDM eq. 4 is not
-    defined: it is clamped to ``floor``…1 and made to sum to 1 (ALGORITHM B.8).
+    defined: it is clamped to ``floor``…1 and made to sum to 1 (``docs/algorithm.md#objective``).
     """
     clamped = pred_original_sample.clamp(floor, 1.0)
     return (clamped / clamped.sum(dim=1, keepdim=True)).log()
@@ -195,7 +195,8 @@ class TimestepDensity:
     """Where on the bridge to train: a logit-normal m, and a fixed share at m = 1.
 
     A uniform m trains mostly on copying: noise per cell leaks the mask, and the loss
-    at m = 0.95 is already half of that at m = 1, at 0.5 a tenth (ALGORITHM H.1–2).
+    at m = 0.95 is already half of that at m = 1, at 0.5 a tenth
+    (``docs/algorithm.md#timestep-density``).
 
     Attributes
     ----------

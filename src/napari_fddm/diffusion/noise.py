@@ -3,7 +3,7 @@
 Each number is a function of (seed, sample, step, channel, cell row, cell column)
 alone. So overlapping regions share their noise where they overlap, a viewport gets
 the noise that a whole-slide run has there, and neither batches nor threads matter
-(ALGORITHM H.8).
+(``docs/algorithm.md#cell-noise``).
 
 The counters are hashed with the output function of SplitMix64 (Steele, Lea and
 Flood, OOPSLA 2014), one counter after the other, and Box and Muller's transform

@@ -50,7 +50,7 @@ def bridge_variance(m: float, s: float) -> float:
 
 
 def bridge_transition(m_t: float, m_n: float, s: float) -> tuple[float, float]:
-    """Return r and d_{t|n} of the forward step n → t (BBDM 3.1, ALGORITHM B.1).
+    """Return r and d_{t|n} of the forward step n → t (``docs/algorithm.md#forward-process``).
 
     x_t = r x_n + (m_t - r m_n) y + sqrt(d_{t|n}) z with r = (1 - m_t) / (1 - m_n)
     and d_{t|n} = d_t - r² d_n, written here without the cancelling difference.
@@ -66,7 +66,7 @@ def bridge_transition(m_t: float, m_n: float, s: float) -> tuple[float, float]:
 
 
 def bridge_posterior(m_t: float, m_n: float, s: float) -> Posterior:
-    """Return BBDM's factors of q(x_n | x_t, x_0, y) (ALGORITHM B.1).
+    """Return BBDM's factors of q(x_n | x_t, x_0, y) (``docs/algorithm.md#posterior``).
 
     BBDM and FDDM print the mean with plus before c_et; it has to be minus. The two
     ratios are reduced by 1 - m_t, so that they stay finite at the pinned source
@@ -95,8 +95,8 @@ def noise_factors(
     """Return how much of the state's noise is kept, k, and the new noise's sd.
 
     k² d_t + sd² = d_n for every eta, so every state has the marginal of the bridge
-    (ALGORITHM B.4; DDIM, arXiv 2010.02502, makes the same argument). The published
-    code (``legacy``) leaves eta out of k, and then this only holds for eta = 1.
+    (``docs/algorithm.md#bridge-step``; DDIM, arXiv:2010.02502, makes the same argument).
+    The published code (``legacy``) leaves eta out of k, and then this only holds for eta = 1.
     At the pinned source end there is no noise to keep: k = 0, and what eta < 1
     leaves out is missing from the next state.
 

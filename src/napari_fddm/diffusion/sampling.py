@@ -79,7 +79,7 @@ def sample_bridge(
         What the denoiser sees of the tissue and of y, unchanged in every step.
     num_inference_steps : int
         Network calls. With 1 the result is softmax(denoiser(y, T, condition)), the
-        direct prediction (ALGORITHM H.1).
+        direct prediction (``docs/algorithm.md#conditional-diffusion``).
     eta : float
         1 draws from the exact posterior, 0 follows a deterministic path.
     noise : callable, optional

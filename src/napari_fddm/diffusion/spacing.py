@@ -52,9 +52,9 @@ def log_snr_timesteps(
     """Return timesteps that are evenly spaced in the logarithm of the signal-to-noise ratio.
 
     With y given, x_t shows x_0 under noise of variance σ² = 2 s m / (1 - m)
-    (ALGORITHM H.1), so log σ² is logit(m) plus a constant and even spacing in it
-    is even spacing in logit(m), whatever s is. Where the bridge is pinned, logit(m)
-    is infinite; the pin then counts as half a grid step away from its end.
+    (``docs/algorithm.md#conditional-diffusion``), so log σ² is logit(m) plus a constant
+    and even spacing in it is even spacing in logit(m), whatever s is. Where the bridge
+    is pinned, logit(m) is infinite; the pin then counts as half a grid step away from its end.
 
     Parameters
     ----------
@@ -91,11 +91,11 @@ def log_snr_timesteps(
 
 
 def bbdm_timesteps(num_inference_steps: int, last: int = 999) -> list[int]:
-    """Return the timesteps of BBDM's published sampler (ALGORITHM B.3).
+    """Return the timesteps of BBDM's published sampler (``docs/algorithm.md#timesteps``).
 
     Its rule needs at least three steps, and from 502 of 1000 on repeats index 1.
     There our own applies: 1 and 2 steps divide the way to the clean end evenly, 502
-    and more the way from ``last`` to 0 (ALGORITHM H.8).
+    and more the way from ``last`` to 0.
 
     Parameters
     ----------

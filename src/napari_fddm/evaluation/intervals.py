@@ -1,7 +1,7 @@
 """Percentile bootstrap over cases: how much a number owes to who happened to be in the set.
 
 Cells, regions and slides of one patient share their stain, their tumor and the model's
-errors on it, so only whole cases are drawn (ALGORITHM H.9, E-DATA-5).
+errors on it, so only whole cases are drawn (``docs/algorithm.md#intervals``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores of predicted label maps and their means (ALGORITHM C.1 and C.3).
+"""Scores of predicted label maps and their means (``docs/algorithm.md#scores``).
 
 The paper's own way is the preset `FDDM_PAPER`. It flatters: outside the annotation
 the prediction is replaced by the truth, background counts as a class, and a class
@@ -62,7 +62,7 @@ class MetricSettings:
 
 DEFAULT = MetricSettings()
 FDDM_PAPER = MetricSettings("per_slide", "one", include_bg=True, mask="annotation")
-"""As the published code computes its tables (ALGORITHM C.1)."""
+"""As the published code computes its tables (``docs/algorithm.md#scores``)."""
 PRESETS = {"default": DEFAULT, "fddm_paper": FDDM_PAPER}
 
 

@@ -1,8 +1,8 @@
 """Images and label maps as OME-Zarr 0.5: create, write windows, read, validate.
 
 Metadata is written directly through zarr: ome-zarr 0.18, the newest that Python
-3.11 gets, omits ``version`` under ``labels/``, which fails validation (DESIGN
-section 4). ome-zarr-models judges what was written.
+3.11 gets, omits ``version`` under ``labels/``, which fails validation.
+ome-zarr-models judges what was written.
 
 zarr replaces one key at a time atomically and nothing more, so a group is
 complete before the group above lists it.

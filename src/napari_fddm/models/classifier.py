@@ -1,4 +1,4 @@
-"""Stage 1: a timm backbone with a tile head and a cell head (ALGORITHM A.3, H.4).
+"""Stage 1: a timm backbone with a tile head and a cell head (``docs/algorithm.md#stage-1``).
 
 The tile head is FDDM's: two linear layers on the pooled feature. The cell head is
 the same on the patch tokens, averaged over each bridge cell: the refiner gets a

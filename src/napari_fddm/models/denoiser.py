@@ -1,7 +1,7 @@
 """Stage 2's network: a small U-Net of diffusers behind the condition net τ.
 
 The paper concatenates τ(y ⊕ O) to x_t (FDDM section 2.3). x_t is scaled to unit
-variance first (ALGORITHM H.1), by a table the scheduler's owner hands in.
+variance first (``docs/algorithm.md#input-scale``), by a table the scheduler's owner hands in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Image and radiomics as one feature: a gate says how much each counts (ALGORITHM D)."""
+"""Image and radiomics as one feature: a gate says how much each counts.
+
+See ``docs/algorithm.md#gated-fusion``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Classes as a tree: each question is asked only where the one above it is answered.
 
-RadiomicsOS asks "tumor?" and then "viable?" (ALGORITHM D). Here any tree will do; that
+RadiomicsOS (arXiv:2601.09416) asks "tumor?" and then "viable?". Here any tree will do; that
 of the seven classes is ``BG | NT | tumor bed → (VT | non-viable → (NC | FH | HC | IF))``,
 so that P(non-viable | tumor bed), summed over area, is the necrosis rate. A class's
 probability is the product of the answers on its way.
@@ -198,8 +198,8 @@ class TreeHead(nn.Module):
 class HierarchicalLoss(nn.Module):
     """Cross-entropy of each level of a tree, with weights that are learned.
 
-    ``Σ_l exp(−s_l) CE_l + 0.2 Σ_l s_l`` over the levels l (ALGORITHM D). A level's
-    cross-entropy is over the samples that reach a split there; 0 where none does. The
+    ``Σ_l exp(−s_l) CE_l + 0.2 Σ_l s_l`` over the levels l (``docs/algorithm.md#class-tree``).
+    A level's cross-entropy is over the samples that reach a split there; 0 where none does. The
     weight exp(−s) settles at ``clip(0.2 / CE, 0.2, 3)``.
 
     It is computed from the classes' log-probabilities, so it suits a flat head too. Such a

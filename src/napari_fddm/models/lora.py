@@ -1,4 +1,4 @@
-"""LoRA adapters on a timm vision transformer, by peft (ALGORITHM A.3)."""
+"""LoRA adapters on a timm vision transformer, by peft (``docs/algorithm.md#lora``)."""
 
 from __future__ import annotations
 

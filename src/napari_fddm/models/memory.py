@@ -31,8 +31,8 @@ class HalvingBatches:
 
     What did not fit is not tried again: the rest of the run goes on with the
     smaller batch. Results are then equal to those of a full batch only within a
-    tolerance, for networks round differently in other shapes (DESIGN section 2);
-    `note` says so to the user.
+    tolerance, for networks round differently in other shapes
+    (``docs/architecture.md#equal-to-the-last-bit``); `note` says so to the user.
 
     Parameters
     ----------

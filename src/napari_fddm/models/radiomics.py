@@ -1,4 +1,4 @@
-"""Radiomics of gray tiles, for a whole batch at once (ALGORITHM D).
+"""Radiomics of gray tiles, for a whole batch at once (``docs/algorithm.md#radiomics``).
 
 18 first-order features as PyRadiomics defines them (bins of 5 gray values, spacing 1)
 and 12 of the gray-level co-occurrence matrix (distance 1, four directions averaged,

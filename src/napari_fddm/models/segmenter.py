@@ -1,8 +1,8 @@
 """U-Net, SegFormer and their like as stage 1: pixels first, then their cells and tiles.
 
-The baselines of FDDM (ALGORITHM F), by segmentation-models-pytorch. A segmenter answers
-for every pixel of a tile; a cell's or the tile's probability is the mean over its
-pixels, so that the pipeline runs it as any other first stage.
+The baselines of FDDM (``docs/algorithm.md#controls``), by segmentation-models-pytorch.
+A segmenter answers for every pixel of a tile; a cell's or the tile's probability is the
+mean over its pixels, so that the pipeline runs it as any other first stage.
 """
 
 from __future__ import annotations

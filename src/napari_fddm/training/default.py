@@ -7,8 +7,9 @@
 3. The refiner, on windows of synthetic slides and on composites of real tiles.
 
 The backbone has seen no real tile, so heads that leave a tile out err on it as they
-would on a new slide; the refiner learns from such maps (ALGORITHM H.6). Stopped at any
-moment, the same command goes on. Nothing is downloaded.
+would on a new slide; the refiner learns from such maps
+(``docs/algorithm.md#out-of-fold-maps``). Stopped at any moment, the same command
+goes on. Nothing is downloaded.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""FDDM's blank filter: tiles without any edge are taken for background (ALGORITHM A.1).
+"""FDDM's blank filter: tiles without any edge are taken for background.
+
+See ``docs/algorithm.md#blank-filter``.
 
 It is off unless asked for. Glass costs the network a little time and is one of its
 classes anyway; but a tile of pale, homogeneous necrosis has no edges either, and a

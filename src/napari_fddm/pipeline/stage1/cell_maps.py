@@ -151,7 +151,7 @@ def region_input(
 
 
 def cell_features(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Describe the tissue in each cell of some tiles (ALGORITHM H.4).
+    """Describe the tissue in each cell of some tiles (``docs/algorithm.md#tissue-features``).
 
     Parameters
     ----------

@@ -68,7 +68,8 @@ def classify_events(
     """Classify tiles into ``maps``, one event per batch.
 
     The last batch is padded to ``batch_size``, so every tile passes through the
-    network in the same batch shape (DESIGN section 2). Where memory does not suffice
+    network in the same batch shape
+    (``docs/architecture.md#equal-to-the-last-bit``). Where memory does not suffice
     for it, the batch is halved and a note says so.
 
     Parameters

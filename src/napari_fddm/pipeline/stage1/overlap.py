@@ -2,7 +2,7 @@
 
 With an overlap of o px, stage 1 classifies *shifted tiles*: 256 px wide, one every
 256 - o px of the analysis resolution, the first at level-0 (0, 0). FDDM has 16 px
-(ALGORITHM A.1). Their grid is global like every other, so a viewport classifies the
+(``docs/algorithm.md#overlap``). Their grid is global like every other, so a viewport classifies the
 very shifted tiles that a whole slide does. The maps keep their own grids:
 
 * a tile of the map gets the mean of the tile probabilities of all shifted tiles that

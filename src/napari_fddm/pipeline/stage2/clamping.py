@@ -65,7 +65,7 @@ class CellClamp:
         """Return stage-1 maps whose cells agree with the strokes, and around them where it fits.
 
         The refiner alone spreads nothing: its first answer is y, and around a stroke y
-        says the contrary (docs, science).
+        says the contrary (``docs/science.md#do-corrections-spread``).
         """
         if not self.labels.any():
             return maps

@@ -211,7 +211,9 @@ def build_scheduler(card: RefinerCard) -> BrownianBridgeScheduler:
 def input_scale(
     scheduler: BrownianBridgeScheduler, moments: InputMoments | None = DEFAULT_MOMENTS
 ) -> list[float]:
-    """Return 1 / sd of x_t for each timestep (ALGORITHM H.1); ones without moments.
+    """Return 1 / sd of x_t for each timestep; ones without moments.
+
+    See ``docs/algorithm.md#input-scale``.
 
     x_t = (1 - m) x_0 + m y + sqrt(d_t) ε, so its variance is
     (1 - m)² var x_0 + m² var y + 2 m (1 - m) cov(x_0, y) + d_t.

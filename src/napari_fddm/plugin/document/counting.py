@@ -1,4 +1,7 @@
-"""Keeps the class counts equal to the layer, whatever changes it (DESIGN section 6.9)."""
+"""Keeps the class counts equal to the layer, whatever changes it.
+
+Why so: ``docs/architecture.md#editing-and-the-live-rate``.
+"""
 
 from __future__ import annotations
 

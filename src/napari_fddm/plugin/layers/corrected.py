@@ -2,7 +2,8 @@
 
 It holds single-scale uint8 (multiscale labels cannot be painted), refuses values
 that are no class, and an erasing brush brings back what the model said: 0 means
-"not analyzed" here and would silently shrink the denominator (DESIGN section 6).
+"not analyzed" here and would silently shrink the denominator
+(``docs/architecture.md#editing-and-the-live-rate``).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_fddm.training.adapt.samples import PaintedSamples
 
 LEAST_SITES = 6
-"""Fewer say too little of a patient to judge whether learning helped (ALGORITHM H.11)."""
+"""Fewer say too little of a patient to judge whether learning helped (docs/adapting.md)."""
 GOOD_SITES = 12
 """Places from which it helped in nearly every simulated try (docs/adapting.md)."""
 LEAST_CLASSES = 2

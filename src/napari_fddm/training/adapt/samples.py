@@ -2,7 +2,7 @@
 
 A *site* is what a person painted in one place: strokes that are nearer to each other
 than a tile. Neighboring cells look alike, so whether a model has learned is judged on
-whole sites it has not seen (ALGORITHM H.11).
+whole sites it has not seen (``docs/algorithm.md#learning-from-strokes``).
 """
 
 from __future__ import annotations

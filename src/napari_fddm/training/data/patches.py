@@ -302,7 +302,7 @@ def _starts(length: int, edge: float) -> list[float]:
 
 
 def _keeps(value: int, pixels: Labels, settings: PatchSettings) -> bool:
-    """Say whether image and label can both be right (ALGORITHM A.1's cleaning)."""
+    """Say whether image and label can both be right (``docs/algorithm.md#loss-of-stage-1``)."""
     stained = tissue_share(pixels) >= settings.min_tissue
     return stained != (value == BACKGROUND)
 

@@ -4,7 +4,7 @@
 ``Training-Set-2``, and ``ML_Features_1144.csv`` with the columns ``image.name`` and
 ``classification`` (doi:10.7937/tcia.2019.bvhjhdas, CC BY 3.0). The table writes names
 with other blanks and hyphens than the files, so they are compared word by word;
-comparing digits alone would let two tiles collide (ALGORITHM D).
+comparing digits alone would let two tiles collide (``docs/algorithm.md#mixed-tiles``).
 """
 
 from __future__ import annotations

@@ -14,8 +14,9 @@ of a rectangle of its tiles, on the grid of bridge cells:
 ============ ======= ============================ ==========================================
 
 The maps must be out of fold: stage 1 was not trained on the slide's case, or stage 2
-learns that stage 1 is always right (ALGORITHM H.6). `RegionMeta.stage1_cases` says
-what it was trained on, and reading a dataset refuses a case that is among them.
+learns that stage 1 is always right (``docs/algorithm.md#out-of-fold-maps``).
+`RegionMeta.stage1_cases` says what it was trained on, and reading a dataset refuses
+a case that is among them.
 """
 
 from __future__ import annotations

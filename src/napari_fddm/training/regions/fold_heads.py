@@ -1,8 +1,9 @@
 """Heads of stage 1 on a frozen backbone, quickly refitted for out-of-fold maps.
 
 Stage 2 must see the errors that stage 1 makes on cases it was not trained on
-(ALGORITHM H.6). A backbone that is frozen embeds each slide once; then a linear head
-per fold takes seconds, and each slide gets the maps of the head that has not seen it.
+(``docs/algorithm.md#out-of-fold-maps``). A backbone that is frozen embeds each
+slide once; then a linear head per fold takes seconds, and each slide gets the maps of
+the head that has not seen it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Region datasets of synthetic slides: windows with stage-1 maps and their exact truth.
 
 The slides' seeds are not those that stage 1 was trained on, so the maps carry the
-errors that it makes on slides it has not seen (ALGORITHM H.6).
+errors that it makes on slides it has not seen (``docs/algorithm.md#out-of-fold-maps``).
 """
 
 from __future__ import annotations

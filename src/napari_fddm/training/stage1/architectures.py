@@ -57,7 +57,7 @@ class Architecture:
 
 
 KNOWN = {
-    # FDDM feeds whole tiles of 256 px; 224 px is the size that UNI was trained at (A.3).
+    # FDDM feeds whole tiles of 256 px; 224 px is the size that UNI was trained at.
     "uni": Architecture(
         "vit_large_patch16_224",
         {"patch_size": 16, "init_values": 1e-5, "dynamic_img_size": True},

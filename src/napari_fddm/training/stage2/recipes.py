@@ -1,6 +1,6 @@
 """How stage 2 is trained: three recipes for one network.
 
-``bridge`` is what ALGORITHM H arrives at, ``direct`` the same network as a one-step
+``bridge`` is what ``docs/algorithm.md#stage-2`` derives, ``direct`` the same network as a one-step
 refiner, which the bridge's first step has to equal, and ``fddm_paper`` the published
 objective and schedule, for comparison.
 """

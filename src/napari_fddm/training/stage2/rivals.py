@@ -1,7 +1,9 @@
 """Cheap rivals of the refiner, and the refiner itself, behind one interface.
 
 A method takes the stage-1 maps of a rectangle of tiles and returns class probabilities
-on its bridge cells. Whatever a refiner gains has to be gained over these (ALGORITHM F).
+on its bridge cells. Whatever a refiner gains has to be gained over these.
+
+See ``docs/algorithm.md#controls``.
 """
 
 from __future__ import annotations

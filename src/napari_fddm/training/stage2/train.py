@@ -1,4 +1,4 @@
-"""Training of stage 2: the bridge's denoiser on stage-1 maps (ALGORITHM B.8, H).
+"""Training of stage 2: the bridge's denoiser on stage-1 maps (``docs/algorithm.md#stage-2``).
 
 Every random number of a step is a function of the seed and the step, and a checkpoint
 holds everything else: a training that was killed ends with the weights of one that was
