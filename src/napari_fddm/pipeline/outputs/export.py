@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
-from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.interop.files import is_unfinished, storage_errors, sync_folder
 from napari_fddm.pipeline.outputs.anonymous import anonymize
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
@@ -230,7 +230,7 @@ def _copy_tree(source: Path, target: Path) -> None:
         inside = target / os.path.relpath(folder, source)
         inside.mkdir(parents=True, exist_ok=True)
         for name in names:
-            if not name.endswith(_TRANSIENT):
+            if not _is_transient(name):
                 _copy_file(source / os.path.relpath(folder, source) / name, inside / name)
 
 
@@ -248,9 +248,13 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+def _is_transient(name: str) -> bool:
+    return name.endswith(_TRANSIENT) or is_unfinished(Path(name))
+
+
 def _remove_transient(copy: Path) -> None:
     for path in copy.rglob("*"):
-        if path.name.endswith(_TRANSIENT):
+        if _is_transient(path.name) and path.is_file():
             path.unlink()
 
 
