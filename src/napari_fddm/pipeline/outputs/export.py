@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
+from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.interop.files import is_unfinished, storage_errors, sync_folder
 from napari_fddm.pipeline.outputs.anonymous import anonymize
 from napari_fddm.pipeline.store.layout import is_our_store
@@ -82,7 +82,7 @@ def export_version(
     try:
         export_store(store.path, finished, with_name=with_name, change=change)
         ngff04.write_v04(finished, converted)
-        ngff04.validate_v04(converted)
+        validation.validate_v04(converted)
         _check_vacancy(destination, overwrite=overwrite)
         _install(converted, destination)
     finally:
@@ -125,7 +125,7 @@ def export_store(
             copy.sync()
             if change is not None:
                 change(copy)
-        ome_zarr.validate(path)
+        validation.validate(path)
 
     export_copy(source, destination, complete, overwrite=overwrite)
 

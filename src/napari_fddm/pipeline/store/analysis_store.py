@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.provenance import Provenance
-from napari_fddm.interop import ngff, ome_zarr
+from napari_fddm.interop import ngff, validation
 from napari_fddm.interop.files import read_json, write_json
 from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.store import layout
@@ -331,8 +331,8 @@ class AnalysisStore:
         self._corrections.write(window, labels, layer, tool, reader)
 
     def validate(self) -> None:
-        """Check the store against the OME-Zarr 0.5 specification; see `ome_zarr.validate`."""
-        ome_zarr.validate(self.path)
+        """Check the store against the OME-Zarr 0.5 specification; see `validation.validate`."""
+        validation.validate(self.path)
 
     def export(
         self, destination: Path, *, overwrite: bool = False, with_name: bool = False
