@@ -30,6 +30,7 @@ from benchmarks.adapt_base import (
 )
 from benchmarks.adapt_strokes import simulated_strokes
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.interop.files import write_json
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.adapt.head_learning import Learned, learn_events
 from napari_fddm.training.adapt.judging import (
@@ -89,9 +90,7 @@ class Results:
 
     def add(self, key: str, row: dict) -> None:
         self.rows[key] = row
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.rows, indent=1))
-        part.replace(self.path)
+        write_json(self.path, self.rows)
 
 
 def key_of(patient: str, sites: int, options: argparse.Namespace, seed: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX
+from napari_fddm.interop.files import whole_file
 from napari_fddm.training.regions.synthetic import (
     N_CLASSES,
     SLIDE_MPP,
@@ -54,9 +55,8 @@ def load_or_make_tiles(path: Path, *, count: int, first_seed: int, analysis_mpp:
     if not path.exists():
         parts = list(_iter_tiles(count, first_seed, analysis_mpp))
         pixels, cells = (np.stack(column) for column in zip(*parts, strict=True))
-        temporary = path.with_name(f"{path.stem}.part.npz")
-        np.savez(temporary, pixels=pixels, cells=cells)
-        temporary.rename(path)
+        with whole_file(path) as part:
+            np.savez(part, pixels=pixels, cells=cells)
     with np.load(path) as stored:
         cells = stored["cells"]
         flat = cells.reshape(len(cells), -1)

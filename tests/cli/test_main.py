@@ -16,7 +16,7 @@ from napari_fddm.cli import main as main_module
 from napari_fddm.cli import run as run_module
 from napari_fddm.cli.doctor import Check
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import validation
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.synthetic.slide import SyntheticSlide
 from tests.support.commands import SLIDE, assert_one_line
@@ -283,7 +283,7 @@ def test_export_writes_a_valid_copy_and_replaces_it_only_when_told(
     code, said, _ = call("export", analyzed, "-o", old, "--version", "0.4")
     assert (code, said) == (0, f"exported as OME-Zarr 0.4 and validated: {old}\n")
     assert (old / ".zattrs").is_file()
-    ome_zarr.validate(out)
+    validation.validate(out)
     original = call("rate", analyzed, "--json")[1]
     name = json.loads(original)["slide"]
     nameless = json.loads(call("rate", out, "--json")[1])["slide"]

@@ -7,7 +7,7 @@ import pytest
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QSettings, Qt
 
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import validation
 from napari_fddm.interop.label_files import read_label_file
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.controllers import export
@@ -126,7 +126,7 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     single = place.with_name(place.name.replace(".ome.zarr", ".ozx"))
     qtbot.waitUntil(lambda: dialog.status_label.text() == f"Done: {single}", timeout=60_000)
     qtbot.mouseClick(dialog.close_button, Qt.MouseButton.LeftButton)
-    ome_zarr.validate(place)
+    validation.validate(place)
     _, labels = read_label_file(single)
     assert np.array_equal(labels["corrected"].data, layer.data)
     found = window.viewer.open(str(place), plugin="napari-fddm")

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ngff04
+from napari_fddm.interop import ngff, ngff04, validation
 from tests.interop.test_ome_zarr import build
 
 
@@ -26,7 +26,7 @@ def attributes(path, part=""):
 
 def test_values_and_layout(converted):
     path, rgb, maps = converted
-    ngff04.validate_v04(path)
+    validation.validate_v04(path)
     root = zarr.open_group(path, mode="r", zarr_format=2)
     np.testing.assert_array_equal(np.moveaxis(root["0"][...], 0, 2), rgb)
     for name, labels in maps.items():
@@ -68,7 +68,7 @@ def test_validation_names_what_is_wrong(converted, tmp_path, part, change, named
     change(values)
     (path / part / ".zattrs").write_text(json.dumps(values))
     with pytest.raises(StoreError, match=named) as caught:
-        ngff04.validate_v04(path)
+        validation.validate_v04(path)
     assert "damaged.ome.zarr" in str(caught.value)
     assert caught.value.hint
 

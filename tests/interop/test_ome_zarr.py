@@ -16,7 +16,7 @@ from ome_zarr_models.v05.image_label import ImageLabelAttrs
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role, TissueClass
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry, Window
-from napari_fddm.interop import ngff, ome_zarr
+from napari_fddm.interop import ngff, ome_zarr, validation
 from napari_fddm.interop.pyramids import mean_halved, mode_halved
 
 LABELS = MapGeometry((700, 900), 16.0, 0.25)
@@ -57,7 +57,7 @@ def edit_json(file, change):
 
 def test_p28_what_is_written_is_valid_and_comes_back(built):
     path, rgb, maps = built
-    ome_zarr.validate(path)
+    validation.validate(path)
     for name, geometry in (("patch", TILES), ("refined", LABELS)):
         data = ome_zarr.read_labels(path, name)
         assert np.array_equal(data.labels, maps[name])
@@ -151,7 +151,7 @@ def test_another_class_table_and_an_origin_come_back(path):
     geometry = MapGeometry((3, 5), 7.3, 0.2513, (12.5, -3.25))
     image = ome_zarr.create_image(path, geometry, name="x")
     ome_zarr.create_labels(image, "mine", geometry, table)
-    ome_zarr.validate(path)
+    validation.validate(path)
     data = ome_zarr.read_labels(path, "mine")
     assert (data.geometry, data.table) == (geometry, table)
 
@@ -165,7 +165,7 @@ def make_foreign(path):
 def test_without_our_block_the_place_follows_from_ngff(path):
     _, maps = build(path)
     make_foreign(path)
-    ome_zarr.validate(path)
+    validation.validate(path)
     data = ome_zarr.read_labels(path, "refined")
     assert not data.exact
     assert np.array_equal(data.labels, maps["refined"])
@@ -199,7 +199,7 @@ def test_a_foreign_map_of_another_integer_type_is_read(path, dtype):
     shutil.rmtree(folder)
     array = zarr.create_array(folder, shape=values.shape, dtype=dtype, dimension_names=("y", "x"))
     array[...] = values
-    ome_zarr.validate(path)
+    validation.validate(path)
     data = ome_zarr.read_labels(path, "patch")
     assert data.labels.dtype == np.uint8
     assert np.array_equal(data.labels, values)
@@ -208,85 +208,12 @@ def test_a_foreign_map_of_another_integer_type_is_read(path, dtype):
         ome_zarr.read_labels(path, "patch")
 
 
-def metadata_of(path, part):
-    return path / part / "zarr.json" if part else path / "zarr.json"
-
-
-def in_ome(*keys, value):
-    def change(values):
-        place = values["attributes"]["ome"]
-        for key in keys[:-1]:
-            place = place[key]
-        place[keys[-1]] = value
-
-    return change
-
-
-@pytest.mark.parametrize(
-    ("part", "change", "named"),
-    [
-        ("", in_ome("version", value="0.4"), "image"),
-        ("", in_ome("multiscales", value=[]), "image"),
-        ("", in_ome("multiscales", 0, "datasets", 0, "path", value="9"), "image"),
-        ("", in_ome("multiscales", 0, "axes", 1, "type", value="time"), "image"),
-        ("", lambda v: v["attributes"].pop("ome"), "no OME metadata"),
-        ("labels", lambda v: v["attributes"]["ome"].pop("version"), "list of labels"),
-        ("labels", in_ome("labels", value=["patch", "gone"]), "gone is listed but missing"),
-        ("labels/refined", in_ome("multiscales", 0, "datasets", value=[]), "refined"),
-        ("labels/refined", in_ome("image-label", "version", value="9"), "refined"),
-        ("labels/refined", in_ome("image-label", "colors", 0, "rgba", value=[0, 0]), "refined"),
-        (
-            "labels/refined",
-            in_ome("image-label", "colors", 0, "label-value", value=1),
-            "refined",
-        ),
-        ("labels/refined", lambda v: v["attributes"]["ome"].pop("image-label"), "refined"),
-        (
-            "labels/refined",
-            in_ome("multiscales", 0, "datasets", 0, "coordinateTransformations", 1,
-                   "translation", value=[0.0, 0.0]),
-            "two places",
-        ),
-    ],
-)  # fmt: skip
-def test_validation_names_the_path_and_the_part_that_fails(built, tmp_path, part, change, named):
-    path = tmp_path / "damaged.ome.zarr"
-    shutil.copytree(built[0], path)
-    edit_json(metadata_of(path, part), change)
-    with pytest.raises(StoreError, match=named) as caught:
-        ome_zarr.validate(path)
-    assert "damaged.ome.zarr" in str(caught.value)
-    assert caught.value.hint
-
-
-@pytest.mark.parametrize("part", ["1", "labels/refined/2", "labels/patch"])
-def test_validation_misses_no_missing_part(built, tmp_path, part):
-    path = tmp_path / "damaged.ome.zarr"
-    shutil.copytree(built[0], path)
-    shutil.rmtree(path / part)
-    with pytest.raises(StoreError, match=r"damaged\.ome\.zarr"):
-        ome_zarr.validate(path)
-
-
-def test_strangers_are_refused(tmp_path):
-    (tmp_path / "file.txt").write_text("hello")
-    (tmp_path / "junk").mkdir()
-    (tmp_path / "junk" / "zarr.json").write_text("{ not json")
-    zarr.create_group(tmp_path / "v2", zarr_format=2)
-    zarr.create_array(tmp_path / "array", shape=(3, 3), dtype="uint8")
-    zarr.create_group(tmp_path / "plain", zarr_format=3)
-    for name in ("missing", "file.txt", "junk", "v2", "array", "plain"):
-        with pytest.raises(StoreError, match=name) as caught:
-            ome_zarr.validate(tmp_path / name)
-        assert caught.value.hint
-
-
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b"])
 def test_impossible_label_names_are_refused(path, name):
     image = ome_zarr.create_image(path, LABELS, name="x")
     with pytest.raises(StoreError):
         ome_zarr.create_labels(image, name, LABELS, OSTEOSARCOMA)
-    ome_zarr.validate(path)
+    validation.validate(path)
 
 
 def test_nothing_is_overwritten(path):
@@ -296,7 +223,7 @@ def test_nothing_is_overwritten(path):
     image = ome_zarr.open_group(path, mode="r+")
     with pytest.raises(StoreError, match="exists"):
         ome_zarr.create_labels(image, "refined", LABELS, OSTEOSARCOMA)
-    ome_zarr.validate(path)
+    validation.validate(path)
 
 
 def test_a_label_map_is_listed_only_when_it_is_whole(path, monkeypatch):
@@ -309,7 +236,7 @@ def test_a_label_map_is_listed_only_when_it_is_whole(path, monkeypatch):
     monkeypatch.setattr(ome_zarr, "create_level", fail)
     with pytest.raises(StoreError, match="No space left"):
         ome_zarr.create_labels(image, "refined", LABELS, OSTEOSARCOMA)
-    ome_zarr.validate(path)
+    validation.validate(path)
 
 
 def test_windows_must_fit_their_values(path):
@@ -344,11 +271,11 @@ def test_large_images_are_sharded_and_labels_never(path):
     ome_zarr.write_image_window(image, window, rgb)
     assert (image["0"][(slice(None), *window.slices)] == 7).all()
     assert image["0"][0, 0, 0] == 255
-    ome_zarr.validate(path)
+    validation.validate(path)
 
 
 def test_an_image_without_labels_is_valid(path):
     ome_zarr.create_image(path, MapGeometry((1, 1), 16.0, 0.25), name="tiny")
-    ome_zarr.validate(path)
+    validation.validate(path)
     with pytest.raises(StoreError, match="labels/none"):
         ome_zarr.read_labels(path, "none")

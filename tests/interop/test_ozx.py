@@ -9,7 +9,7 @@ import pytest
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry, Window
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import ome_zarr, validation
 from napari_fddm.interop.ozx import read_root_attributes, write_ozx
 
 GEOMETRY = MapGeometry((600, 300), 16.0, 0.25)
@@ -28,7 +28,7 @@ def packed(tmp_path):
 
 def test_one_file_is_as_valid_and_as_readable_as_the_folder(packed):
     path, labels = packed
-    ome_zarr.validate(path)
+    validation.validate(path)
     data = ome_zarr.read_labels(path, "refined")
     assert np.array_equal(data.labels, labels)
     assert (data.geometry, data.table) == (GEOMETRY, OSTEOSARCOMA)
@@ -83,7 +83,7 @@ def test_strangers_are_refused(tmp_path, packed):
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(StoreError, match=name) as caught:
-            ome_zarr.validate(tmp_path / name)
+            validation.validate(tmp_path / name)
         assert caught.value.hint
     with zipfile.ZipFile(tmp_path / "other.ozx", "w") as archive:
         archive.writestr("zarr.json", '{"zarr_format": 3}')

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_fddm.core.cards import CARD_NAME, read_card, write_card
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.models.registry import DEFAULT_MODEL, find_model
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import check_files, load_tensors, sha256_of
@@ -55,7 +55,7 @@ def test_written_tensors_have_the_rights_of_the_users_files(tmp_path: Path):
     assert torch.equal(read["a"], whole[:2])
     assert torch.equal(read["b"], whole.reshape(2, 3).T)
     assert path.stat().st_mode == plain.stat().st_mode
-    with pytest.raises(OSError, match="missing"):
+    with pytest.raises(StoreError, match="missing"):
         save_tensors({"a": whole}, tmp_path / "missing" / "x")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["plain", "x.safetensors"]
 

@@ -7,7 +7,6 @@ results on, not for going on with an analysis.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
@@ -19,7 +18,7 @@ from napari_fddm.interop.ome_zarr import open_group
 from napari_fddm.interop.pyramids import blocks_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import zarr
@@ -59,30 +58,6 @@ def write_v04(source: Path, destination: Path) -> None:
         for name in listed:
             _copy_pyramid(open_group(source, f"labels/{name}"), parent.create_group(name))
         parent.update_attributes({"labels": list(listed)})
-
-
-def validate_v04(path: Path) -> None:
-    """Check an image and its labels against the OME-Zarr 0.4 specification.
-
-    Raises
-    ------
-    StoreError
-        Naming the path and the part that fails.
-    """
-    import zarr
-    from ome_zarr_models.v04.image import Image
-    from ome_zarr_models.v04.image_label import ImageLabel
-    from ome_zarr_models.v04.labels import Labels
-
-    with storage_errors("open", path):
-        root = zarr.open_group(path, mode="r", zarr_format=2)
-    _judge(path, "the image", lambda: Image.from_zarr(root))
-    if "labels" not in root:
-        return
-    parent: Any = root["labels"]
-    for name in parent.attrs["labels"]:
-        _judge(path, f"labels/{name}", partial(ImageLabel.from_zarr, parent[name]))
-    _judge(path, "the list of labels", lambda: Labels.from_zarr(parent))
 
 
 def is_v04_export(path: Path) -> bool:
@@ -140,14 +115,3 @@ def _attributes(ome: Mapping[str, Any], block: Any) -> dict[str, Any]:
 
 def _ome(group: Any) -> dict[str, Any]:
     return dict(group.attrs["ome"])
-
-
-def _judge(path: Path, part: str, check: Callable[[], object]) -> None:
-    try:
-        check()
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
-        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
-        raise StoreError(
-            f"{path}: {part} is not valid OME-Zarr {VERSION}: {reason[:300]}",
-            hint="Export it again.",
-        ) from error

@@ -1,8 +1,8 @@
-"""Images and label maps as OME-Zarr 0.5: create, write windows, read, validate.
+"""Images and label maps as OME-Zarr 0.5: create, write windows, read.
 
 Metadata is written directly through zarr: ome-zarr 0.18, the newest that Python
 3.11 gets, omits ``version`` under ``labels/``, which fails validation.
-ome-zarr-models judges what was written.
+What was written is checked by `napari_fddm.interop.validation`.
 
 zarr replaces one key at a time atomically and nothing more, so a group is
 complete before the group above lists it.
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.core.geometry import MapGeometry, Window
+
+
+_ROOTS = ("zarr.json", ".zgroup", ".zattrs")
 
 
 class LabelData(NamedTuple):
@@ -152,7 +155,7 @@ def create_labels(
                 },
             }
         )
-        listed = _listed(parent)
+        listed = listed_labels(parent)
         parent.update_attributes({"ome": {"version": ngff.VERSION, "labels": [*listed, name]}})
     return group
 
@@ -289,98 +292,8 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
             ) from error
 
 
-def validate(path: Path) -> None:
-    """Check an image and all its label maps against the OME-Zarr 0.5 specification.
-
-    Parameters
-    ----------
-    path : Path
-        Its folder, or its ``.ozx`` file.
-
-    Raises
-    ------
-    StoreError
-        Naming the path and the part that fails.
-    """
-    with opened(path) as store:
-        _validate(store)
-
-
-def _validate(path: Path | Store) -> None:
-    from ome_zarr_models.v05.image import Image
-
-    root = open_group(path)
-    ome = _ome_of(root, f"{path}")
-    _check_version(ome, f"{path}", "the image")
-    if "labels" in root:  # first, because the image's own check includes them less clearly
-        _validate_labels(path, open_group(path, "labels"))
-    _judge(f"{path}", "the image", lambda: Image.from_zarr(root))
-
-
-def _validate_labels(path: Path | Store, parent: zarr.Group) -> None:
-    from ome_zarr_models.v05.image_label import ImageLabel, ImageLabelAttrs
-    from ome_zarr_models.v05.labels import Labels
-
-    _check_version(_ome_of(parent, f"{path}/labels"), f"{path}", "the list of labels")
-    for name in _listed(parent):
-        if name not in parent:
-            raise StoreError(f"{path}: labels/{name} is listed but missing.", hint=_REPAIR)
-        part = f"labels/{name}"
-        group = open_group(path, part)
-        ome = _ome_of(group, f"{path}/{part}")
-        _judge(f"{path}", part, lambda group=group: ImageLabel.from_zarr(group))
-        _judge(f"{path}", part, lambda ome=ome: ImageLabelAttrs.model_validate(ome))
-        if "image-label" not in ome:
-            raise StoreError(f"{path}: {part} has no image-label metadata.", hint=_REPAIR)
-        _check_block(group, ome, f"{path}", part)
-    _judge(f"{path}", "the list of labels", lambda: Labels.from_zarr(parent))
-
-
-def _check_block(group: zarr.Group, ome: dict[str, Any], path: str, part: str) -> None:
-    block: Any = group.attrs.asdict().get(ngff.BLOCK)
-    if not block:
-        return
-    ours = ngff.geometry_of_block(block["geometry"])
-    scale, translation = ngff.placed(ome["multiscales"][0])
-    array: Any = group["0"]
-    agree = np.allclose([*scale, *translation], [*ours.scale, *ours.translate], rtol=1e-6)
-    if not agree or tuple(array.shape) != ours.shape:
-        raise StoreError(
-            f"{path}: {part} lies at two places, by its NGFF metadata and by ours.", hint=_REPAIR
-        )
-
-
-_ROOTS = ("zarr.json", ".zgroup", ".zattrs")
-_REPAIR = "The store is damaged: restore it from a backup or export it again."
-
-
-def _judge(path: str, part: str, check: Any) -> None:
-    try:
-        check()
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
-        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
-        raise StoreError(
-            f"{path}: {part} is not valid OME-Zarr {ngff.VERSION}: {reason[:300]}",
-            hint=_REPAIR,
-        ) from error
-
-
-def _ome_of(group: zarr.Group, place: str) -> dict[str, Any]:
-    ome = group.attrs.asdict().get("ome")
-    if not isinstance(ome, dict):
-        raise StoreError(f"{place} has no OME metadata.", hint="It is not an OME-Zarr 0.5.")
-    return dict(ome)
-
-
-def _check_version(ome: dict[str, Any], path: str, part: str) -> None:
-    if ome.get("version") != ngff.VERSION:
-        raise StoreError(
-            f"{path}: {part} has version {ome.get('version')!r}, not {ngff.VERSION!r}.",
-            hint="Convert it to OME-Zarr 0.5 first.",
-        )
-
-
-def _listed(parent: zarr.Group) -> list[str]:
+def listed_labels(parent: zarr.Group) -> list[str]:
+    """Return the names that the group ``labels`` of an image lists."""
     ome: Any = parent.attrs.asdict().get("ome", {})
     return [str(name) for name in ome.get("labels", [])]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_fddm.interop.files import write_atomic
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -19,16 +21,11 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
 
     Raises
     ------
-    OSError
+    StoreError
         If it cannot be written.
     """
     from safetensors.torch import save
 
-    part = path.with_name(f".{path.name}.part")
-    try:
-        # Cloned, for tensors that share memory are refused.
-        own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        part.write_bytes(save(own))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    # Cloned, for tensors that share memory are refused.
+    own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    write_atomic(path, save(own))

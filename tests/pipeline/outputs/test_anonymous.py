@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import validation
 from napari_fddm.pipeline.outputs.export import export_store, export_version
 from napari_fddm.pipeline.outputs.report import compute_store_report, store_report
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
@@ -97,7 +97,7 @@ def test_a_nameless_copy_is_valid_and_the_same_analysis(private, tmp_path):
     with AnalysisStore.open(path) as store:
         export_store(store, out)
         whole = store_report(store)
-    ome_zarr.validate(out)
+    validation.validate(out)
     with AnalysisStore.open(out) as copy:
         report = store_report(copy)
         assert np.array_equal(copy.labels("corrected"), labels)
@@ -122,7 +122,7 @@ def test_maps_of_readers_get_the_readers_numbers(private, tmp_path):
     with AnalysisStore.open(path) as store:
         export_store(store, out)
         theirs, other = store.labels("reader-Kappa_Jo"), store.labels("reader-1")
-    ome_zarr.validate(out)
+    validation.validate(out)
     with AnalysisStore.open(out) as copy:
         assert copy.corrections.layers == ["corrected", "reader-3", "reader-4"]
         assert np.array_equal(copy.labels("reader-3"), theirs)

@@ -10,7 +10,7 @@ import zarr
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import ngff04, ome_zarr
+from napari_fddm.interop import ome_zarr, validation
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline.outputs.export import export_store, export_version
 from napari_fddm.pipeline.outputs.report import read_report
@@ -34,7 +34,7 @@ def test_an_export_is_valid_complete_and_holds_unsaved_strokes(finished, destina
         store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         export_store(store, destination)
         store.corrections.append_edit(stroke(labels.copy(), Window(90, 90, 50, 60), 4))  # not in it
-    ome_zarr.validate(destination)
+    validation.validate(destination)
     assert [p.name for p in destination.parent.iterdir()] == [destination.name]
     assert not [p for p in listing(destination) if p.endswith((".lock", ".part"))]
     assert np.array_equal(stored(destination), labels)
@@ -97,7 +97,7 @@ def test_one_file_can_be_exported_and_replaced(finished, destination):
         with pytest.raises(StoreError, match="not replaced"):
             export_store(store, foreign, overwrite=True)
     assert foreign.read_text() == "precious"
-    ome_zarr.validate(target)
+    validation.validate(target)
     assert np.array_equal(ome_zarr.read_labels(target, "corrected").labels, labels)
     names = sorted(p.name for p in target.parent.iterdir())
     assert names == ["copy.ome.docx", "copy.ome.ozx", "foreign.ozx"]
@@ -200,7 +200,7 @@ def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, 
     monkeypatch.setattr(shutil, "copyfile", vanishing)
     with AnalysisStore.open(path) as store:
         export_store(store, destination)
-    ome_zarr.validate(destination)
+    validation.validate(destination)
     assert not AnalysisStore.open(destination).maps.probability_map("refined").coverage.any()
 
 
@@ -209,7 +209,7 @@ def test_version_04_is_valid_and_holds_unsaved_strokes(finished, destination):
     with AnalysisStore.open(path, "r+") as store:
         store.corrections.append_edit(stroke(labels, Window(3, 3, 50, 60), 2))
         export_version(store, destination, version="0.4")
-    ngff04.validate_v04(destination)
+    validation.validate_v04(destination)
     old = zarr.open_group(destination, mode="r", zarr_format=2)
     assert np.array_equal(old["labels/corrected/0"][...], labels)
     assert np.array_equal(old["labels/corrected/1"][...], mode_halved(labels))
@@ -257,7 +257,7 @@ def test_a_version_04_that_is_not_valid_never_arrives(finished, destination, mon
     def refuse(path: Path) -> None:
         raise StoreError(f"{path}: the image is not valid.")
 
-    monkeypatch.setattr(ngff04, "validate_v04", refuse)
+    monkeypatch.setattr(validation, "validate_v04", refuse)
     with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="not valid"):
         export_version(store, destination, version="0.4")
     assert list(destination.parent.iterdir()) == []

@@ -13,7 +13,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Provenance
-from napari_fddm.interop import ngff, ome_zarr
+from napari_fddm.interop import ngff, ome_zarr, validation
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline.outputs.export import export_store
 from napari_fddm.pipeline.store import layout
@@ -46,7 +46,7 @@ def test_a_whole_analysis_comes_back(path, rng):
         refined = random_probs(rng, 7, *GEOMETRIES.cell.shape, axis=0)
         store.maps.write_refined(WHOLE, labels, CELLS, refined)
         store.finish()
-    ome_zarr.validate(path)
+    validation.validate(path)
     with AnalysisStore.open(path) as store:
         store.validate()
         assert store.maps.complete
@@ -140,7 +140,7 @@ def test_a_write_that_fails_midway_marks_nothing_done(path, rng, monkeypatch, do
     write_tiles(store, rng, every_tile())
     assert store.maps.probability_map("patch").coverage.all()
     store.close()
-    ome_zarr.validate(path)
+    validation.validate(path)
 
 
 def test_closing_wraps_up_an_interrupted_run(path, rng):

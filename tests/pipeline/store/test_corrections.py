@@ -12,7 +12,7 @@ import zarr
 from napari_fddm.core.edits import ShadowCounter, difference
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import validation
 from napari_fddm.interop.pyramids import mode_halved
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store import eventlog
@@ -59,7 +59,7 @@ def test_edits_are_stored_replayed_and_shown_by_every_level(finished):
             store.corrections.append_edit(edit.inverted().inverted("redo"), reader="A")
         assert np.array_equal(store.labels("corrected"), labels)
         assert np.array_equal(replay(store), labels)
-    ome_zarr.validate(path)
+    validation.validate(path)
     assert np.array_equal(stored(path), labels)
     assert np.array_equal(stored(path, level=1), mode_halved(labels))
     tools = [r["edit"]["tool"] for r in AnalysisStore.open(path).log.records("edit")]
@@ -131,7 +131,7 @@ def test_the_corrected_map_always_is_automatic_plus_edits(tmp_path, seed):
         with AnalysisStore.open(path) as other:
             assert np.array_equal(other.labels("corrected"), expected)
     store.close()
-    ome_zarr.validate(path)
+    validation.validate(path)
     assert np.array_equal(stored(path), expected)
 
 
@@ -251,7 +251,7 @@ def test_further_readers_start_from_the_automatic_labels(finished):
                 store.corrections.add_reader(name)
         with pytest.raises(StoreError, match="exists"):
             store.corrections.add_reader("kim-2")
-    ome_zarr.validate(path)
+    validation.validate(path)
     with AnalysisStore.open(path) as store:
         assert store.corrections.layers == ["corrected", "reader-kim-2"]
         assert np.array_equal(store.labels("corrected"), first)

@@ -14,7 +14,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import label_files, ome_zarr
+from napari_fddm.interop import label_files, validation
 from napari_fddm.interop.label_files import Drawn, Place, read_label_file, write_label_file
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.contributions.reader import get_reader
@@ -43,7 +43,7 @@ def saved(path, *layers):
     for layer in layers:
         viewer.add_layer(layer)
     assert viewer.layers.save(str(path), plugin="napari-fddm") == [str(path)]
-    ome_zarr.validate(path)
+    validation.validate(path)
     return path
 
 
@@ -205,7 +205,7 @@ def test_a_layer_of_an_analysis_saves_all_of_it_as_shown(bench, tmp_path):
     layer.data[5:9, 5:9] = 2  # what the disk has not got
     path = tmp_path / "x.ome.zarr"
     layer.save(str(path), plugin="napari-fddm")
-    ome_zarr.validate(path)
+    validation.validate(path)
     with AnalysisStore.open(path) as copy:
         assert np.array_equal(copy.labels("corrected"), layer.data)
         assert copy.slide_info["name"] == "slide abc"

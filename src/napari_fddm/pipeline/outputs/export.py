@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ngff04, ome_zarr, ozx
+from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.interop.files import (
     is_unfinished,
     replace_folder,
@@ -86,7 +86,7 @@ def export_version(
             ngff04.write_v04(finished, converted)
         finally:
             shutil.rmtree(finished, ignore_errors=True)
-        ngff04.validate_v04(converted)
+        validation.validate_v04(converted)
 
     put_in_place(build, destination, overwrite=overwrite)
 
@@ -132,7 +132,7 @@ def export_store(
             copy.corrections.sync()
             if change is not None:
                 change(copy)
-        ome_zarr.validate(path)
+        validation.validate(path)
 
     export_copy(source, destination, complete, overwrite=overwrite)
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_fddm.core.provenance import Provenance
-from napari_fddm.interop import ngff, ome_zarr
+from napari_fddm.interop import ngff, validation
 from napari_fddm.interop.files import read_json, write_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.access import Access
@@ -198,8 +198,8 @@ class AnalysisStore:
             _LOGGER.info("%s is being edited; its editor takes over the new labels", self.path)
 
     def validate(self) -> None:
-        """Check the store against the OME-Zarr 0.5 specification; see `ome_zarr.validate`."""
-        ome_zarr.validate(self.path)
+        """Check the store against the OME-Zarr 0.5 specification; see `validation.validate`."""
+        validation.validate(self.path)
 
     def flush(self) -> None:
         """Write to the disk what is still in memory, e.g. before the store is copied."""

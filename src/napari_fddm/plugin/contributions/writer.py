@@ -89,7 +89,7 @@ def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None
 
 
 def _write_drawn(destination: Path, layers: Sequence[LayerData]) -> None:
-    from napari_fddm.interop.ome_zarr import validate
+    from napari_fddm.interop.validation import validate
     from napari_fddm.pipeline.outputs.export import put_in_place
 
     labels: dict[str, Drawn] = {}
