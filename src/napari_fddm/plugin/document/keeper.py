@@ -29,7 +29,7 @@ from napari_fddm.plugin.document.pending import (
     joined_entries,
     remove_rescue,
 )
-from napari_fddm.plugin.plumbing.lane import Lane
+from napari_fddm.plugin.plumbing.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,8 +125,8 @@ class StoreKeeper(QObject):
         self._mutex = threading.Lock()
         self._state = Keeping()
         self._begun = self._applying = False
-        self._log_lane = Lane("fddm-log", self._tick, RETRY_SECONDS)
-        self._lane = Lane("fddm-store")
+        self._log_lane = WorkerThread("fddm-log", self._tick, RETRY_SECONDS)
+        self._lane = WorkerThread("fddm-store")
 
     @property
     def state(self) -> Keeping:
