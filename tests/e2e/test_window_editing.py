@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_fddm.core.geometry import Window as Cells
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.layers.actions import Action, Tool
+from napari_fddm.plugin.state.tools import Action, Tool
 from tests.support.window import Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]

@@ -13,12 +13,12 @@ from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.panels.definition_table import BED_RATE, RATE, TITLE
 from napari_fddm.plugin.panels.necrosis import DRAW_BED
 from napari_fddm.plugin.panels.run import MapKind
 from napari_fddm.plugin.panels.widgets import NO_RESULT
+from napari_fddm.plugin.state.tools import Action, Tool
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves

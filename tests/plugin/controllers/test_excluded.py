@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers.actions import Action
+from napari_fddm.plugin.state.tools import Action
 from tests.support.controllers import refined_halves
 
 pytestmark = pytest.mark.gui

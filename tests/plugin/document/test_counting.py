@@ -14,8 +14,8 @@ from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.plugin.document.counting import LabelSync
-from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.layers.corrected import CorrectedLabels
+from napari_fddm.plugin.state.tools import Action
 
 SHAPE = (40, 50)
 POINT = st.tuples(st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1))

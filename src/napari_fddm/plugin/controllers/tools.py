@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.layers.viewport import hide_ring_box, is_active
 from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
