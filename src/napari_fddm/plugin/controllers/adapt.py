@@ -72,6 +72,7 @@ class Adapting(QObject):
         self._number = -1
         self._stage, self._unit, self._before, self._started = "", "", 0, 0.0
         self._verdict, self._base, self._adapted, self._rate = "", "", "", ""
+        session.on_close(self.close)
         link = session.connections.add
         link(session.added, self._on_session_added)
         link(session.removed, self._on_session_removed)

@@ -41,6 +41,7 @@ class Exporting(QObject):
         super().__init__(parent)
         self._session, self._panel, self._with_name = session, panel, with_name
         self.dialog: ExportDialog | None = None
+        session.on_close(self.close)
         session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
         session.connections.add(session.added, self._on_session_added)
 

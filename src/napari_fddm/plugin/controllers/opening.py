@@ -61,6 +61,7 @@ class SlideOpening(QObject):
         self._background = Background("slides", self)
         self._around: tuple[Sequence[Path], Sequence[Path]] = ([], [])
         self._earlier: StoreSummary | None = None
+        session.on_close(self.close)
         link = session.connections.add
         link(self._panel.open_file_clicked, self._on_panel_open_file_clicked)
         link(self._panel.open_folder_clicked, self._on_panel_open_folder_clicked)

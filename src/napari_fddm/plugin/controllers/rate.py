@@ -69,6 +69,7 @@ class Reporting(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
+        session.on_close(self.stop)
         self._state.definitions = own_definitions()
         panels.necrosis.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
         link = session.connections.add

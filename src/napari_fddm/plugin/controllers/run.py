@@ -120,6 +120,7 @@ class Running(QObject):
         self._started = self._stage_started = 0.0
         self._before = 0
         self._stage = ""
+        session.on_close(self.close)
         link = session.connections.add
         link(panels.run.run_clicked, self._on_run_panel_run_clicked)
         link(panels.run.cancel_clicked, self.cancel)

@@ -46,6 +46,7 @@ class Saving(QObject):
         self._session, self._panel = session, panel
         self._before: dict[Analysis, Keeping] = {}
         self._links: dict[Analysis, _Link] = {}
+        session.on_close(self.close)
         session.connections.add(session.added, self._on_session_added)
         session.connections.add(session.removed, self._on_session_removed)
         session.connections.add(session.current_changed, self._on_session_current_changed)

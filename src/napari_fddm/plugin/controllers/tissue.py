@@ -60,6 +60,7 @@ class Tissue(QObject):
         self._background = Background("tissue", self)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
+        session.on_close(self.close)
         link = session.connections.add
         link(self._row.clicked, self._on_row_clicked)
         link(self._timer.timeout, self._save)

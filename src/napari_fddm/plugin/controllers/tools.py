@@ -44,6 +44,7 @@ class Tooling(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(AUDIT_MS)
+        session.on_close(self.close)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panel.tool_clicked, self._on_panel_tool_clicked)

@@ -53,6 +53,7 @@ class TumorBed(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLED_MS)
+        session.on_close(self.settle)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panel.outline_clicked, self._on_panel_outline_clicked)
