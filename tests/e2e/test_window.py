@@ -105,7 +105,7 @@ def test_open_run_paint_undo_export_reopen(window, tmp_path, qtbot):
 
     # Export, reopen, compare.
     copy = tmp_path / "export.ome.zarr"
-    with qtbot.waitSignal(analysis.keeper.exported, timeout=60_000):
+    with qtbot.waitSignal(analysis.writer.exported, timeout=60_000):
         window.widget.controller.export(copy)
     with AnalysisStore.open(copy) as store:
         store.validate()
@@ -265,6 +265,6 @@ def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monke
     running.wait_until_idle()
     assert len(said) == 1
     assert "engine process stopped" in said[0]
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(analysis.store_path) as store:
         assert (store.labels("corrected")[[40, 41], 50] == 2).all()

@@ -119,7 +119,7 @@ class SlideOpening(QObject):
             return
         analysis = self._session.analysis_of(old)
         self._session.settling.emit()
-        if analysis is not None and not analysis.keeper.flush():
+        if analysis is not None and not analysis.writer.flush():
             slide.close()
             self._show_around()
             show_error(f"The corrections are not saved yet, so {old.name} stays. Try again.")

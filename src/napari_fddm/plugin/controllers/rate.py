@@ -102,7 +102,7 @@ class Reporting(QObject):
             self._timer.start()
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.sync.edited.connect(self._on_analysis_edited)
+        analysis.tracker.edited.connect(self._on_analysis_edited)
 
     def _on_session_current_changed(self, current: Analysis | None) -> None:
         if current is None:
@@ -192,7 +192,7 @@ class EstimateFirst:
         analysis.estimate = rate
         seen, definition = analysis.rate_seen, self._state.definition
         record = estimate_record(rate, definition=definition, rate_seen=seen)
-        analysis.keeper.record(record)
+        analysis.writer.record(record)
         self._session.report_wanted.emit()
 
     def _on_state_report_changed(self, _reports: Any) -> None:

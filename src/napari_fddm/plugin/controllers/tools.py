@@ -85,7 +85,7 @@ class Tooling(QObject):
         self._front.add(layer.action_changed, self._on_layer_changed)
         self._front.add(layer.source_changed, self._on_layer_changed)
         self._front.add(layer.events.brush_size, self._on_layer_brush_size)
-        self._front.add(analysis.sync.edited, self._on_analysis_edited)
+        self._front.add(analysis.tracker.edited, self._on_analysis_edited)
         self._on_layer_changed()
         self._on_layer_brush_size()
 
@@ -169,7 +169,7 @@ class Tooling(QObject):
 
     def _on_timer_timeout(self) -> None:
         if self._session.current is not None:
-            self._session.current.sync.audit()
+            self._session.current.tracker.audit()
 
 
 def _cell_um(layer: CorrectedLabels) -> float:

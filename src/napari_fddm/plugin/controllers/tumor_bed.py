@@ -160,7 +160,7 @@ class TumorBed(QObject):
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):
                 analysis.set_tumor_bed(drawn)
-                analysis.keeper.record(tumor_bed_record(drawn))
+                analysis.writer.record(tumor_bed_record(drawn))
         self._show()
 
     def _on_state_report_changed(self, _reports: Any) -> None:
