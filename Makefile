@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 
 # Run once more with the other Qt binding: the main job, and signals between threads.
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
-	tests/plugin/plumbing/test_background.py tests/plugin/document/test_keeper.py
+	tests/plugin/plumbing/test_background.py tests/plugin/document/test_store_writer.py
 
 .PHONY: demo test test-all lint bench bench-science docs screenshots clean system-libraries
 

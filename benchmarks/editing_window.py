@@ -31,7 +31,7 @@ from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import StoreGeometries
 from napari_fddm.plugin.document.analysis import Analysis
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import placement
 from napari_fddm.plugin.panels.widgets import percent
@@ -106,7 +106,7 @@ class Desk:
         opened = AnalysisOpened(
             str(store), geometries.tile, geometries.label, tiles, labels, labels, info, {}
         )
-        self.analysis = Analysis(viewer, Prepared.of(opened), info["name"])
+        self.analysis = Analysis(viewer, PreparedAnalysis.of(opened), info["name"])
         session.add(store, self.analysis)
         self.plain = Labels(
             labels.copy(), colormap=class_colormap(OSTEOSARCOMA), **placement(geometries.label)

@@ -11,10 +11,10 @@ from qtpy.QtCore import Qt
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels.classes import AREA, LOCK, NAME, SOLO
 from napari_fddm.plugin.panels.widgets import percent
+from napari_fddm.plugin.state.tools import Action
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.window import RUN_MS, Window
@@ -105,7 +105,7 @@ def test_open_run_paint_undo_export_reopen(window, tmp_path, qtbot):
 
     # Export, reopen, compare.
     copy = tmp_path / "export.ome.zarr"
-    with qtbot.waitSignal(analysis.keeper.exported, timeout=60_000):
+    with qtbot.waitSignal(analysis.writer.exported, timeout=60_000):
         window.widget.controller.export(copy)
     with AnalysisStore.open(copy) as store:
         store.validate()
@@ -265,6 +265,6 @@ def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monke
     running.wait_until_idle()
     assert len(said) == 1
     assert "engine process stopped" in said[0]
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(analysis.store_path) as store:
         assert (store.labels("corrected")[[40, 41], 50] == 2).all()

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QMessageBox
 
 from napari_fddm.core.geometry import Window as Cells
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.layers.actions import Action, Tool
+from napari_fddm.plugin.state.tools import Action, Tool
 from tests.support.window import Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]
@@ -37,7 +37,7 @@ class Hand(Window):
         labels = np.full(self.layer.data.shape, 2, np.uint8)
         center = self.layer.world_to_data(self.viewer.scene.camera.center[-2:])
         labels[:, : round(center[1])] = 3
-        self.analysis.sync.put_automatic(Cells(0, 0, *labels.shape), labels)
+        self.analysis.tracker.put_automatic(Cells(0, 0, *labels.shape), labels)
         self.analysis.refresh()
         self.layer.refresh()
         self.widget.controller.reporting.refresh()
@@ -173,7 +173,7 @@ def test_brush_restore_exclude_and_history(window):
     assert (layer.tool, layer.action) == (Tool.FILL, Action.RESTORE)
     window.click((-100, 50))
     assert np.array_equal(window.labels, painted)
-    assert window.analysis.keeper.flush()
+    assert window.analysis.writer.flush()
     with AnalysisStore.open(window.analysis.store_path) as store:
         changed = painted != window.automatic
         assert np.array_equal(store.labels("corrected")[changed], painted[changed])

@@ -91,7 +91,7 @@ def test_own_model_then_other_settings_with_corrections_carried_over(window, tmp
     assert np.array_equal(revised.layer.data[untouched], revised.label_map.automatic[untouched])
     assert window.rate_text == window.recounted_rate_text()
     window.screenshot("53-started-over")
-    revised.keeper.flush()
+    revised.writer.flush()
     with AnalysisStore.open(store) as opened:
         assert opened.provenance["config"]["steps"] == 2
         assert np.array_equal(opened.labels("corrected"), revised.layer.data)

@@ -89,7 +89,7 @@ def test_a_real_slide_is_run_corrected_exported_and_opened_again(window, name, t
     assert np.array_equal(layer.data, painted)
 
     copy = tmp_path / "export.ome.zarr"
-    with qtbot.waitSignal(analysis.keeper.exported, timeout=60_000):
+    with qtbot.waitSignal(analysis.writer.exported, timeout=60_000):
         window.widget.controller.export(copy)
     with AnalysisStore.open(copy) as store:
         store.validate()

@@ -11,7 +11,7 @@ import pytest
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.plugin.controllers import run as running_module
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, FakeWorker
@@ -29,7 +29,7 @@ def use_once(viewer, qtbot, store, value):
     data, options, _ = slide_layer_data(open_slide(URI), URI)
     viewer.add_image(data, **options)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
+        widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
     analysis = widget.controller.current
     analysis.layer.data_setitem((np.array([10, 11]), np.array([20, 20])), value)
     widget.panels.necrosis.export_clicked.emit()

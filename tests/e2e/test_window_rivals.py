@@ -12,8 +12,8 @@ import pytest
 
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.document import keeper
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document import store_writer
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from tests.support.leaks import leftovers
 from tests.support.stores import make
 
@@ -35,9 +35,9 @@ def test_the_second_window_is_read_only_until_the_first_closes(
         viewer = make_napari_viewer(show=True)
         _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
         with AnalysisStore.open(path) as store:
-            widget.controller.running._on_opener_opened(Prepared.of(opened_event(store)))
+            widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(store)))
         analysis, said = widget.controller.current, widget.panels.necrosis.saved_label
-        reason = f"Read-only: {keeper.BUSY}"
+        reason = f"Read-only: {store_writer.BUSY}"
         qtbot.waitUntil(lambda: said.text() == reason, timeout=30_000)
         before = analysis.layer.data.copy()
         analysis.layer.data_setitem((np.array([200]), np.array([200])), 6)
@@ -55,7 +55,7 @@ def test_the_second_window_is_read_only_until_the_first_closes(
     assert (analysis.layer.data[strokes[:, 0], strokes[:, 1]] == strokes[:, 2]).all()
     assert len(strokes) >= STROKES
     analysis.layer.data_setitem((np.array([200]), np.array([200])), 6)
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(path) as store:
         assert np.array_equal(store.labels("corrected"), analysis.layer.data)
     viewer.close()

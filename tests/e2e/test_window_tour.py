@@ -8,8 +8,8 @@ from qtpy.QtCore import QPoint, QSettings, Qt
 
 from napari_fddm.plugin.controllers import export
 from napari_fddm.plugin.controllers.saving import SAVED
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.classes import LOCK, SOLO
+from napari_fddm.plugin.state.tools import Action, Tool
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.window import RUN_MS, Window
 

@@ -17,7 +17,7 @@ from napari_fddm.pipeline.engine.messages import (
     RunFinished,
 )
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.panels.widgets import NO_RESULT
 from napari_fddm.plugin.state.window_state import RunPhase, Scope
 from tests.support.controllers import URI
@@ -130,7 +130,7 @@ def test_earlier_corrections_come_back(bench):
     bench.controller.run(Scope.SLIDE)
     bench.answer(bench.opened(corrected))
     assert np.array_equal(bench.controller.current.layer.data, corrected)
-    assert bench.controller.current.sync.edited_share == 1.0
+    assert bench.controller.current.tracker.edited_share == 1.0
 
 
 def test_a_stroke_is_logged_and_changes_the_rate(bench):
@@ -142,7 +142,7 @@ def test_a_stroke_is_logged_and_changes_the_rate(bench):
     analysis.layer.paint((50, 50), 2)
     painted = np.count_nonzero(analysis.layer.data == 2)
     assert bench.panels.necrosis.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         (edit,) = store.log.edits("corrected")
     assert edit.changed_cells == painted
@@ -176,7 +176,7 @@ def test_a_run_goes_on_in_the_store_that_is_shown(bench, qtbot):
     info = layer.metadata["napari_fddm"]["info"]
     opened = bench.opened()
     opened.slide["fingerprint"] = info.fingerprint
-    bench.controller.running._on_opener_opened(Prepared.of(opened))
+    bench.controller.running._on_opener_opened(PreparedAnalysis.of(opened))
     bench.viewer.layers.selection.active = layer
     bench.controller.run(Scope.SLIDE)
     assert bench.worker.requests[0]["store"] == str(bench.store)

@@ -19,8 +19,8 @@ from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.controllers import saving, signoff
-from napari_fddm.plugin.document import keeper
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document import store_writer
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels.dock import Panels
 from napari_fddm.plugin.state.window_state import PluginState, Scope
@@ -45,7 +45,7 @@ def told(monkeypatch, tmp_path):
             monkeypatch.setattr(module, name, messages.append)
     monkeypatch.setattr(get_settings().experimental, "async_", False)  # there is no canvas
     monkeypatch.setattr(saving, "warn", lambda _window, text: messages.append(text))
-    monkeypatch.setattr(keeper, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(store_writer, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     monkeypatch.setattr(
         "napari_fddm.plugin.controllers.run.show_error", lambda text: messages.append(text)
@@ -66,7 +66,7 @@ class Viewer:
         data, options, _ = slide_layer_data(open_slide(URI), URI)
         self.viewer.add_image(data, **options)
         with AnalysisStore.open(store) as opened:
-            self.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
+            self.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
         self.analysis.layer.set_view_slice()  # a canvas would have asked for it
 
     @property
@@ -120,7 +120,7 @@ def test_unlocking_is_logged_and_frees_the_layer(window, bench, qtbot):
     qtbot.waitUntil(lambda: window.analysis.sign_off is None, timeout=10_000)
     window.analysis.layer.data_setitem(CELLS, 4)
     assert (window.analysis.layer.data[CELLS] == 4).all()
-    assert window.analysis.keeper.flush()
+    assert window.analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         kinds = [(r["kind"], r["reader"]) for r in store.log.records()]
     assert kinds == [("sign_off", "A. Bee"), ("unlock", "C. Dee"), ("edit", "")]
@@ -169,7 +169,7 @@ def test_nobody_signs_a_rate_that_is_hidden(window, told):
 
 def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbot, told):
     window.analysis.layer.data_setitem(CELLS, 3)
-    assert window.analysis.keeper.flush()
+    assert window.analysis.writer.flush()
     second = Viewer(qtbot, bench.store)
     analysis = second.analysis
     qtbot.waitUntil(lambda: bool(analysis.layer.lock_reason), timeout=10_000)
@@ -182,7 +182,7 @@ def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbo
     window.controller.close()
     qtbot.waitUntil(lambda: not analysis.layer.lock_reason, timeout=10_000)
     assert analysis.layer.data[30, 30] == 5  # what the first did meanwhile
-    assert analysis.sync.counts[5] == 1
+    assert analysis.tracker.counts[5] == 1
     assert not analysis.layer._undo_history
     analysis.layer.data_setitem((np.array([90]), np.array([90])), 6)
     second.controller.close()
@@ -197,7 +197,7 @@ def test_what_could_not_be_saved_is_told_on_closing_and_comes_back(
 ):
     layer = window.analysis.layer
     layer.data_setitem(CELLS, 3)
-    assert window.analysis.keeper.flush()
+    assert window.analysis.writer.flush()
     painted = layer.data.copy()
     with monkeypatch.context() as patch:
         patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
@@ -212,8 +212,8 @@ def test_what_could_not_be_saved_is_told_on_closing_and_comes_back(
     qtbot.waitUntil(lambda: bool(again.analysis.layer.data[60, 70]), timeout=10_000)
     differing = np.argwhere(again.analysis.layer.data != painted)
     assert not len(differing), differing
-    assert again.analysis.sync.counts[6] == 2
-    assert again.analysis.keeper.flush()
+    assert again.analysis.tracker.counts[6] == 2
+    assert again.analysis.writer.flush()
     assert rescue.find_rescues(bench.fingerprint) == []
     again.controller.close()
     with AnalysisStore.open(bench.store) as store:
@@ -224,7 +224,7 @@ def test_outline_and_estimate_of_a_full_disk_come_back_drawn_and_counted(
     window, bench, qtbot, told, monkeypatch
 ):
     window.analysis.fingerprint = window.state.slide.fingerprint
-    assert window.analysis.keeper.flush()
+    assert window.analysis.writer.flush()
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     with monkeypatch.context() as patch:
         patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
@@ -237,8 +237,8 @@ def test_outline_and_estimate_of_a_full_disk_come_back_drawn_and_counted(
     again = Viewer(qtbot, bench.store)
     qtbot.waitUntil(lambda: again.analysis.estimate == 0.4, timeout=10_000)
     assert np.allclose(again.analysis.tumor_bed[0], corners + 0.5)
-    assert again.analysis.sync.bed_counts is not None
-    assert again.analysis.keeper.flush()
+    assert again.analysis.tracker.bed_counts is not None
+    assert again.analysis.writer.flush()
     again.controller.close()
     assert rescue.find_rescues(bench.fingerprint) == []
     with AnalysisStore.open(bench.store) as store:
@@ -257,7 +257,7 @@ def test_an_outline_of_the_first_window_stays_when_the_second_takes_over(
         ),
     )
     first = Viewer(qtbot, bench.store)
-    qtbot.waitUntil(lambda: first.analysis.keeper.flush(), timeout=10_000)
+    qtbot.waitUntil(lambda: first.analysis.writer.flush(), timeout=10_000)
     second = Viewer(qtbot, bench.store)
     qtbot.waitUntil(lambda: bool(second.analysis.layer.lock_reason), timeout=10_000)
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)

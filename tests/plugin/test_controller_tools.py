@@ -13,12 +13,12 @@ from napari_fddm.pipeline.outputs.report import opened_event, store_report
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.panels.definition_table import BED_RATE, RATE, TITLE
 from napari_fddm.plugin.panels.necrosis import DRAW_BED
 from napari_fddm.plugin.panels.run import MapKind
 from napari_fddm.plugin.panels.widgets import NO_RESULT
+from napari_fddm.plugin.state.tools import Action, Tool
 from napari_fddm.plugin.state.window_state import Scope
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
@@ -156,14 +156,14 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         assert panel.definition_table.item(0, BED_RATE).text().startswith(f"{100 * share:.1f} %")
 
     # It is in the store, comes back with it, and goes when its layer is deleted.
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         (kept,) = read_tumor_bed(store)
         assert np.allclose(kept, inner * geometry.cell, atol=0.01)
     bench.viewer.layers.remove(drawing)
     bench.controller.bed.settle()
     assert not panel.bed_label.isVisibleTo(panel.head)
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         assert read_tumor_bed(store) == ()
 
@@ -195,7 +195,7 @@ def test_the_window_says_what_the_mouse_draws_and_an_outline_can_be_removed(benc
     bench.controller.bed.settle()
     assert not panel.bed_label.isVisibleTo(panel.head)
     assert not panel.remove_button.isVisibleTo(panel)
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         assert read_tumor_bed(store) == ()
         assert store_report(store)["inside_tumor_bed"] is None
@@ -213,7 +213,7 @@ def test_an_outline_that_was_drawn_before_is_shown_again(bench):
     bench.answer(replace(event, slide={"fingerprint": fingerprint}))
     (drawing,) = [layer for layer in bench.viewer.layers if layer.name.startswith("tumor bed")]
     assert np.allclose(drawing.data[0], corners - 0.5)
-    assert bench.controller.current.sync.bed_counts.sum() > 0
+    assert bench.controller.current.tracker.bed_counts.sum() > 0
 
 
 def test_definitions_of_the_users_own_can_be_chosen(own_file, tmp_path, qtbot):
@@ -271,7 +271,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
 
     # It is kept, comes back, and a later one does not replace it.
     bench.controller.estimate._on_panel_entered(0.2)
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         assert read_estimate(store) == 0.85
         assert [r["rate_seen"] for r in store.log.records("estimate")] == [False]
@@ -295,6 +295,6 @@ def test_without_the_option_nothing_is_asked(bench):
     panel.estimate_button.click()
     analysis = bench.controller.current
     assert analysis.estimate == 0.0
-    assert analysis.keeper.flush()
+    assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         assert [r["rate_seen"] for r in store.log.records("estimate")] == [True]

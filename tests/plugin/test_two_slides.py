@@ -10,7 +10,7 @@ import pytest
 from napari_fddm.core.events import RegionRefined, TileBatch
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine.messages import RunFinished
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.state.window_state import RunPhase
 from tests.support.stores import make
 
@@ -29,7 +29,7 @@ def two(bench, tmp_path):
         coverage=0.25,
         tissue_excluded_mm2=1.5,
     )
-    bench.controller.running._on_opener_opened(Prepared.of(opened))
+    bench.controller.running._on_opener_opened(PreparedAnalysis.of(opened))
     earlier = bench.controller.current
     bench.start()
     return earlier, bench.controller.current

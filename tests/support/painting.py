@@ -17,7 +17,7 @@ from qtpy.QtCore import QTimer
 
 from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.widget import FddmWidget
 
 EVERY_MS = 15
@@ -29,7 +29,7 @@ def main(store: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
     assert isinstance(widget, FddmWidget)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(Prepared.of(opened_event(opened)))
+        widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
     analysis = widget.controller.current
     assert analysis is not None
     layer, made = analysis.layer, 0

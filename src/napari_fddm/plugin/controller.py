@@ -73,7 +73,6 @@ class Controller(QObject):
         super().__init__(parent)
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
-        self._closed = False
         settings = PluginSettings.read()
         self.model = ModelChooser(session, panels)
         self.estimate = EstimateFirst(session, panels.necrosis)
@@ -152,27 +151,8 @@ class Controller(QObject):
         self.exporting.export(destination)
 
     def close(self) -> None:
-        """Undo every connection, stop the engine, write what waits."""
-        if self._closed:
-            return
-        self._closed = True
-        self.reporting.stop()
-        self.bed.settle()
-        self.tooling.close()
-        self.tissue.close()
-        self.revising.close()
-        self.adapting.close()
-        self.swipe.close()
-        self.session.connections.close()
-        self.navigating.close()
-        self.opening.close()
-        self.properties.close()
-        self.probability.close()
-        self.running.close()
-        self.images.close()
+        """Undo every connection, end the engine, write what is not saved yet."""
         self.session.close()
-        self.exporting.close()
-        self.saving.close()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Close together with the dock widget or the whole window."""

@@ -14,7 +14,7 @@ from napari_fddm.models.registry import adapters_folder
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import read_strokes
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError
 from tests.support.models import write_tiny_model
 from tests.support.stores import every_tile, refine_all, write_tiles
@@ -128,7 +128,7 @@ def test_strokes_do_not_spread_where_the_run_starts_over(bench, panel, qtbot):
 def test_while_strokes_are_spread_the_rate_says_so(bench, panel):
     analysis = bench.controller.current
     bench.controller.run(bench_scope())
-    bench.worker.answered.emit(2, Prepared.of(replace(bench.opened(), spread=True)))
+    bench.worker.answered.emit(2, PreparedAnalysis.of(replace(bench.opened(), spread=True)))
     assert analysis.spread
     bench.worker.answered.emit(2, RunCancelled(2))
     assert "strokes were spread" in bench.panels.necrosis.detail_label.text()

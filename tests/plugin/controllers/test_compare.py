@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.panels.compare_row import Side
+from napari_fddm.plugin.state.tools import Action
 from tests.support.controllers import refined_halves
 
 pytestmark = pytest.mark.gui

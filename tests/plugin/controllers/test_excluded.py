@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers.actions import Action
+from napari_fddm.plugin.state.tools import Action
 from tests.support.controllers import refined_halves
 
 pytestmark = pytest.mark.gui
@@ -25,7 +25,7 @@ def test_marks_follow_strokes_undo_restoring_and_runs(bench):
     analysis = refined_halves(bench)
     layer = analysis.layer
     assert bench.controller.excluded.marks_of(analysis) is None
-    analysis.sync.put_automatic(Window(0, 0, 30, 30), np.zeros((30, 30), np.uint8))
+    analysis.tracker.put_automatic(Window(0, 0, 30, 30), np.zeros((30, 30), np.uint8))
     bench.viewer.layers.selection.active = layer
     layer.action = Action.EXCLUDE
     layer.brush_size = 21
@@ -37,7 +37,7 @@ def test_marks_follow_strokes_undo_restoring_and_runs(bench):
     layer.paint((60, 60), 3)
     layer.undo()
     assert np.array_equal(shown(bench), excluded(analysis))
-    analysis.sync.put_automatic(Window(35, 35, 20, 20), np.zeros((20, 20), np.uint8))
+    analysis.tracker.put_automatic(Window(35, 35, 20, 20), np.zeros((20, 20), np.uint8))
     assert np.array_equal(shown(bench), excluded(analysis))
     layer.reset()
     assert not shown(bench).any()

@@ -181,7 +181,7 @@ def test_strokes_that_cannot_be_written_in_time_keep_the_slide(bench, folder, qt
     bench.controller.run(Scope.SLIDE)
     bench.answer(bench.opened())
     bench.controller.running._end("done")
-    bench.controller.current.keeper.flush = lambda: False
+    bench.controller.current.writer.flush = lambda: False
     bench.panels.slide.on_button.click()
     qtbot.waitUntil(lambda: bool(errors))
     assert "not saved yet" in errors[0]

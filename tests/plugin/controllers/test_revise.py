@@ -158,7 +158,7 @@ def test_a_start_over_that_comes_to_nothing_shows_the_earlier_analysis(shown, sa
     assert np.array_equal(again.layer.data, painted)
     again.layer.set_view_slice()
     again.layer.data_setitem((np.array([50]), np.array([50])), 6)  # and it is kept as before
-    assert again.keeper.flush()
+    assert again.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         assert store.labels("corrected")[50, 50] == 6
 

@@ -19,7 +19,8 @@ from napari_fddm.core.tissue import MASK_UM
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
 from napari_fddm.pipeline.tissue.kept_mask import CURRENT, MASK_SUFFIX
 from napari_fddm.pipeline.tissue.user_mask import read_user_mask
-from napari_fddm.plugin.panels.tissue_row import AUTOMATIC, HIDE, SHOW
+from napari_fddm.plugin.document.tissue_mask import AUTOMATIC_TEXT
+from napari_fddm.plugin.panels.tissue_row import HIDE, SHOW
 from napari_fddm.plugin.state.window_state import Progress, Scope
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
@@ -64,7 +65,7 @@ def kept_files(tmp_path) -> list[str]:
 
 def test_the_mask_found_is_shown_over_the_slide_and_goes_again(bench, qtbot):
     image = bench.open_slide()
-    assert row(bench).label.text() == AUTOMATIC
+    assert row(bench).label.text() == AUTOMATIC_TEXT
     layer = show(bench, qtbot)
     assert row(bench).button.text() == HIDE
     assert layer.mask.any()
@@ -112,7 +113,7 @@ def test_undoing_every_stroke_is_automatic_again(bench, layer, tmp_path):
     assert CURRENT in kept_files(tmp_path)
     layer.undo()
     assert tissue_of_run(bench) == "auto"
-    assert row(bench).label.text() == AUTOMATIC
+    assert row(bench).label.text() == AUTOMATIC_TEXT
     assert CURRENT not in kept_files(tmp_path)
 
 
@@ -129,7 +130,7 @@ def test_what_was_edited_is_found_again(bench, layer, tmp_path, qtbot, how):
     (tmp_path / "second").mkdir()
     again = Bench(tmp_path / "second", qtbot)
     again.open_slide()
-    qtbot.waitUntil(lambda: row(again).label.text() != AUTOMATIC, timeout=10_000)
+    qtbot.waitUntil(lambda: row(again).label.text() != AUTOMATIC_TEXT, timeout=10_000)
     assert "edited by hand" in row(again).label.text()
     assert tissue_of_run(again) != "auto"
     assert np.array_equal(show(again, qtbot).mask, mask)
@@ -195,7 +196,7 @@ def test_going_on_restores_the_automatic_mask_and_the_edits_can_be_brought_back(
     refuse(asked, {"config": {"tissue": "auto"}, "tissue": {"method": "auto"}}).go_on_button.click()
     assert asked.worker.requests[-1]["config"]["tissue"] == "auto"
     assert np.array_equal(layer.mask, found)
-    assert row(asked).label.text() == AUTOMATIC
+    assert row(asked).label.text() == AUTOMATIC_TEXT
     layer.undo()
     assert np.array_equal(layer.mask, mask)
     assert tissue_of_run(asked) == edited

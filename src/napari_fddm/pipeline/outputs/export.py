@@ -257,7 +257,7 @@ def _raise(error: OSError) -> None:
 
 def _remove_transient(copy: Path) -> None:
     for path in copy.rglob("*"):
-        if _is_transient(path):
+        if _is_transient(path) and path.is_file():
             path.unlink()
 
 

@@ -72,6 +72,7 @@ class Adapting(QObject):
         self._number = -1
         self._stage, self._unit, self._before, self._started = "", "", 0, 0.0
         self._verdict, self._base, self._adapted, self._rate = "", "", "", ""
+        session.on_close(self.close)
         link = session.connections.add
         link(session.added, self._on_session_added)
         link(session.removed, self._on_session_removed)
@@ -176,7 +177,7 @@ class Adapting(QObject):
         return analysis
 
     def _settle(self, analysis: Analysis) -> None:
-        """Hand everything that was drawn to the keeper."""
+        """Hand everything that was drawn to the writer."""
         self._session.settling.emit()
         if analysis in self._confirming:
             self._record(analysis, self._confirming[analysis])
@@ -185,7 +186,7 @@ class Adapting(QObject):
         if analysis.locked:
             return
         for record in confirming.take():
-            analysis.keeper.record(record)
+            analysis.writer.record(record)
 
     def _show_question(self, analysis: Analysis, asked: _Asked) -> None:
         if analysis is not self._session.current:
@@ -318,10 +319,10 @@ class Adapting(QObject):
 
 def _flushed(analysis: Analysis) -> None:
     """Wait until every stroke is in the event log, which the engine reads."""
-    if not analysis.keeper.flush():
+    if not analysis.writer.flush():
         raise StoreError(
             "the strokes are not on the disk yet, where they would be read.",
-            hint=analysis.keeper.state.problem or "Try again in a moment.",
+            hint=analysis.writer.state.problem or "Try again in a moment.",
         )
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.plugin.layers.actions import Action
 from napari_fddm.plugin.layers.colors import apply_display
 from napari_fddm.plugin.state.display import ClassDisplay, Palette
+from napari_fddm.plugin.state.tools import Action
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis

@@ -47,6 +47,7 @@ class Swipe:
         self._curtain: Curtain | None = None
         self._analysis: Analysis | None = None
         self._visible: dict[Labels, bool] = {}
+        session.on_close(self.close)
         link = session.connections.add
         link(row.toggled, self._on_row_toggled)
         link(row.sides_chosen, self._on_row_sides_chosen)

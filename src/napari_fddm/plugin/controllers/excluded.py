@@ -39,7 +39,7 @@ class Excluded:
         return self._marks.get(analysis)
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.sync.touched.connect(partial(self._show, analysis))
+        analysis.tracker.touched.connect(partial(self._show, analysis))
         self._show(analysis, Window(0, 0, *analysis.geometry.shape))
 
     def _on_session_removed(self, analysis: Analysis) -> None:
@@ -49,7 +49,7 @@ class Excluded:
 
     def _show(self, analysis: Analysis, window: Window) -> None:
         marks = self._marks.get(analysis)
-        if marks is None and not analysis.sync.excluded:
+        if marks is None and not analysis.tracker.excluded:
             return
         if marks is None:
             marks, window = self._make(analysis), Window(0, 0, *analysis.geometry.shape)

@@ -21,7 +21,7 @@ FINGERPRINT_DIGITS = 12
 
 
 class Exporting(QObject):
-    """Carries wishes of dialog and panel to the keeper, and its news back.
+    """Carries wishes of dialog and panel to the writer, and its news back.
 
     Parameters
     ----------
@@ -41,6 +41,7 @@ class Exporting(QObject):
         super().__init__(parent)
         self._session, self._panel, self._with_name = session, panel, with_name
         self.dialog: ExportDialog | None = None
+        session.on_close(self.close)
         session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
         session.connections.add(session.added, self._on_session_added)
 
@@ -50,7 +51,7 @@ class Exporting(QObject):
         """Write a validated copy of the analysis in front, in the background."""
         analysis = self._session.current
         if analysis is not None:
-            analysis.keeper.export(destination, version=form.version, with_name=with_name)
+            analysis.writer.export(destination, version=form.version, with_name=with_name)
 
     def close(self) -> None:
         """Take the dialog away."""
@@ -60,8 +61,8 @@ class Exporting(QObject):
             self.dialog = None
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.keeper.exported.connect(self._on_keeper_exported)
-        analysis.keeper.failed.connect(self._on_keeper_failed)
+        analysis.writer.exported.connect(self._on_writer_exported)
+        analysis.writer.failed.connect(self._on_writer_failed)
 
     def _on_panel_export_clicked(self) -> None:
         analysis = self._session.current
@@ -84,11 +85,11 @@ class Exporting(QObject):
             self.dialog.set_busy(True)
         self.export(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
 
-    def _on_keeper_exported(self, path: str) -> None:
+    def _on_writer_exported(self, path: str) -> None:
         show_info(f"Exported {path}")
         if self.dialog is not None:
             self.dialog.set_status(f"Done: {path}")
 
-    def _on_keeper_failed(self, error: Exception) -> None:
+    def _on_writer_failed(self, error: Exception) -> None:
         if self.dialog is not None and self.dialog.progress.isVisible():
             self.dialog.set_status(str(error))

@@ -76,6 +76,7 @@ class ForeignImages(QObject):
         self._connections: dict[int, Connections] = {}
         self._threads: list[threading.Thread] = []
         self._server: tuple[PixelServer, _Known] | None = None
+        session.on_close(self.close)
         session.connections.add(self._examined, self._on_examined)
         session.connections.add(
             session.viewer.layers.events.removed, self._on_viewer_layers_removed

@@ -63,6 +63,7 @@ class Navigating(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(FOLLOW_MS)
+        session.on_close(self.close)
         link = session.connections.add
         link(self._timer.timeout, self.follow)
         link(self._view.moved, self._on_view_moved)

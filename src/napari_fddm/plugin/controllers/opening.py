@@ -61,6 +61,7 @@ class SlideOpening(QObject):
         self._background = Background("slides", self)
         self._around: tuple[Sequence[Path], Sequence[Path]] = ([], [])
         self._earlier: StoreSummary | None = None
+        session.on_close(self.close)
         link = session.connections.add
         link(self._panel.open_file_clicked, self._on_panel_open_file_clicked)
         link(self._panel.open_folder_clicked, self._on_panel_open_folder_clicked)
@@ -118,7 +119,7 @@ class SlideOpening(QObject):
             return
         analysis = self._session.analysis_of(old)
         self._session.settling.emit()
-        if analysis is not None and not analysis.keeper.flush():
+        if analysis is not None and not analysis.writer.flush():
             slide.close()
             self._show_around()
             show_error(f"The corrections are not saved yet, so {old.name} stays. Try again.")

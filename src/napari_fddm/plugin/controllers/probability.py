@@ -68,6 +68,7 @@ class Probability:
         self._background = Background("probability", parent)
         self._of: Analysis | None = None
         self._layer: Image | None = None
+        session.on_close(self.close)
         link = session.connections.add
         link(row.toggled, self._on_row_toggled)
         link(row.class_chosen, self._on_row_class_chosen)

@@ -50,6 +50,7 @@ class Properties(QObject):
         self._session, self._panel = session, panels.slide
         self._background = Background("pictures", self)
         self.dialog: PropertiesDialog | None = None
+        session.on_close(self.close)
         session.connections.add(panels.slide.properties_clicked, self.show)
 
     def show(self) -> None:

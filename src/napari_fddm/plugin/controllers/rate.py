@@ -69,6 +69,7 @@ class Reporting(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(REFRESH_MS)
+        session.on_close(self.stop)
         self._state.definitions = own_definitions()
         panels.necrosis.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
         link = session.connections.add
@@ -101,7 +102,7 @@ class Reporting(QObject):
             self._timer.start()
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.sync.edited.connect(self._on_analysis_edited)
+        analysis.tracker.edited.connect(self._on_analysis_edited)
 
     def _on_session_current_changed(self, current: Analysis | None) -> None:
         if current is None:
@@ -191,7 +192,7 @@ class EstimateFirst:
         analysis.estimate = rate
         seen, definition = analysis.rate_seen, self._state.definition
         record = estimate_record(rate, definition=definition, rate_seen=seen)
-        analysis.keeper.record(record)
+        analysis.writer.record(record)
         self._session.report_wanted.emit()
 
     def _on_state_report_changed(self, _reports: Any) -> None:

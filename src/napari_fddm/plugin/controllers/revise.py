@@ -40,6 +40,7 @@ class Revising:
         self._session, self._panels, self._running = session, panels, running
         self._tissue = tissue
         self.dialog: DifferingDialog | None = None
+        session.on_close(self.close)
         session.connections.add(running.refused, self._on_running_refused)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from napari_fddm.core.events import (
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import focus_of
 from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
 
@@ -120,6 +120,7 @@ class Running(QObject):
         self._started = self._stage_started = 0.0
         self._before = 0
         self._stage = ""
+        session.on_close(self.close)
         link = session.connections.add
         link(panels.run.run_clicked, self._on_run_panel_run_clicked)
         link(panels.run.cancel_clicked, self.cancel)
@@ -229,7 +230,7 @@ class Running(QObject):
             return
         if number != self._number:
             return  # late, of a run that is over
-        if isinstance(answer, Prepared):
+        if isinstance(answer, PreparedAnalysis):
             self._target = self._open(answer)
         elif isinstance(answer, RunEvent):
             self._take_event(answer.event)
@@ -259,7 +260,7 @@ class Running(QObject):
             self.open_store(self._reopen)
             self._reopen = None
 
-    def _on_opener_opened(self, prepared: Prepared) -> None:
+    def _on_opener_opened(self, prepared: PreparedAnalysis) -> None:
         self._open(prepared).show_finished()
         self.ready.emit()
         self._session.report_wanted.emit()
@@ -280,7 +281,7 @@ class Running(QObject):
     def _take_event(self, event: Event) -> None:
         target = self._target  # another one may be in front by now
         if isinstance(event, AnalysisOpened):
-            self._target = self._open(Prepared.of(event))
+            self._target = self._open(PreparedAnalysis.of(event))
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
             self._before = event.done
@@ -306,7 +307,7 @@ class Running(QObject):
             self._target.put_tiles_as_labels()
             self._session.report_wanted.emit()
 
-    def _open(self, prepared: Prepared) -> Analysis:
+    def _open(self, prepared: PreparedAnalysis) -> Analysis:
         event = prepared.opened
         path = Path(event.store)
         self._reopen = None
@@ -350,7 +351,7 @@ class Running(QObject):
             target.tissue_excluded_mm2 = summary["report"].get("tissue_excluded_mm2")
             target.spread = bool(summary["report"].get("spread"))
             target.stopped = False
-            target.keeper.sync()
+            target.writer.sync()
             in_front = target is self._session.current
             target.show_finished(in_front=in_front)
             if in_front:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import AnalysisOpened
     from napari_fddm.pipeline.store.rescue import Entry
     from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.keeper import Keeping
     from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document.store_writer import SaveState
     from napari_fddm.plugin.panels.necrosis import NecrosisPanel
 
 SAVED = "all strokes are on the disk"
@@ -44,8 +44,9 @@ class Saving(QObject):
     def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._panel = session, panel
-        self._before: dict[Analysis, Keeping] = {}
+        self._before: dict[Analysis, SaveState] = {}
         self._links: dict[Analysis, _Link] = {}
+        session.on_close(self.close)
         session.connections.add(session.added, self._on_session_added)
         session.connections.add(session.removed, self._on_session_removed)
         session.connections.add(session.current_changed, self._on_session_current_changed)
@@ -53,8 +54,8 @@ class Saving(QObject):
 
     def _on_session_added(self, analysis: Analysis) -> None:
         self._links[analysis] = _Link(self, analysis)
-        self._before[analysis] = analysis.keeper.state
-        analysis.keeper.begin()
+        self._before[analysis] = analysis.writer.state
+        analysis.writer.begin()
 
     def _on_session_removed(self, analysis: Analysis) -> None:
         self._before.pop(analysis, None)
@@ -68,7 +69,7 @@ class Saving(QObject):
     def _on_session_current_changed(self, _analysis: Analysis | None) -> None:
         self._show()
 
-    def take_state(self, analysis: Analysis, state: Keeping) -> None:
+    def take_state(self, analysis: Analysis, state: SaveState) -> None:
         """Show how well an analysis is kept; a problem is said once, and so is its end."""
         before = self._before.get(analysis)
         if before is None:
@@ -113,7 +114,7 @@ class Saving(QObject):
         if analysis is None:
             self._panel.set_saved("", "")
             return
-        state = analysis.keeper.state
+        state = analysis.writer.state
         if state.locked:
             self._panel.set_saved(f"Read-only: {state.locked}", state.problem, warning=True)
         elif state.problem:
@@ -139,25 +140,25 @@ def warn(window: QWidget | None, text: str) -> None:
 
 
 class _Link(QObject):
-    """The signals of one keeper, with the analysis they are about."""
+    """The signals of one writer, with the analysis they are about."""
 
     def __init__(self, saving: Saving, analysis: Analysis) -> None:
         super().__init__()
         self._saving, self._analysis = saving, analysis
-        keeper = analysis.keeper
-        keeper.changed.connect(self._on_keeper_changed)
-        keeper.failed.connect(self._on_keeper_failed)
-        keeper.reread.connect(self._on_keeper_reread)
-        keeper.rescued.connect(self._on_keeper_rescued)
+        writer = analysis.writer
+        writer.changed.connect(self._on_writer_changed)
+        writer.failed.connect(self._on_writer_failed)
+        writer.reread.connect(self._on_writer_reread)
+        writer.rescued.connect(self._on_writer_rescued)
 
-    def _on_keeper_changed(self, state: Keeping) -> None:
+    def _on_writer_changed(self, state: SaveState) -> None:
         self._saving.take_state(self._analysis, state)
 
-    def _on_keeper_failed(self, error: Exception) -> None:
+    def _on_writer_failed(self, error: Exception) -> None:
         self._saving.take_failure(self._analysis, error)
 
-    def _on_keeper_reread(self, opened: AnalysisOpened) -> None:
+    def _on_writer_reread(self, opened: AnalysisOpened) -> None:
         self._saving.take_stored(self._analysis, opened)
 
-    def _on_keeper_rescued(self, entries: Sequence[Entry], place: Path) -> None:
+    def _on_writer_rescued(self, entries: Sequence[Entry], place: Path) -> None:
         self._saving.take_rescued(self._analysis, entries, place)

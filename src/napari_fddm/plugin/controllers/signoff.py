@@ -84,7 +84,7 @@ class Signing(QObject):
             report = compute_store_report(store, definition=definition, definitions=definitions)
             self.logged.emit(analysis, sign_off(store, reader, report))
 
-        analysis.keeper.ask(job)
+        analysis.writer.ask(job)
 
     def _on_panel_unlock_confirmed(self, reader: str) -> None:
         analysis = self._session.current
@@ -96,7 +96,7 @@ class Signing(QObject):
             unlock(store, reader)
             self.logged.emit(analysis, None)
 
-        analysis.keeper.ask(job)
+        analysis.writer.ask(job)
 
     def _on_logged(self, analysis: Analysis, signed: SignOff | None) -> None:
         analysis.sign_off = signed
@@ -107,4 +107,4 @@ class Signing(QObject):
     def _show(self) -> None:
         analysis = self._session.current
         self._panel.set_sign_off(analysis.sign_off if analysis is not None else None)
-        self._panel.set_enabled(analysis is not None and not analysis.keeper.state.locked)
+        self._panel.set_enabled(analysis is not None and not analysis.writer.state.locked)

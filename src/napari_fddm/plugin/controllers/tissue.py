@@ -11,11 +11,10 @@ from qtpy.QtCore import QObject, QTimer
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.tissue.find import tissue_of_slide
-from napari_fddm.plugin.document.tissue_mask import TissueEdits
+from napari_fddm.plugin.document.tissue_mask import AUTOMATIC_TEXT, TissueEdits
 from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
-from napari_fddm.plugin.panels.tissue_row import AUTOMATIC, LOOKING
 from napari_fddm.plugin.plumbing.background import Background
 from napari_fddm.slides.opening import open_slide
 
@@ -30,6 +29,7 @@ SAVE_MS = 500
 """Strokes are on the disk within this and what the disk takes: well below two seconds."""
 RETRY_MS = 5000
 AUTO = "auto"
+LOOKING = "finding the tissue…"
 ANALYSIS_MPP = 1.0
 """The tissue does not depend on it; a tile grid needs one."""
 
@@ -60,6 +60,7 @@ class Tissue(QObject):
         self._background = Background("tissue", self)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
+        session.on_close(self.close)
         link = session.connections.add
         link(self._row.clicked, self._on_row_clicked)
         link(self._timer.timeout, self._save)
@@ -67,6 +68,7 @@ class Tissue(QObject):
         link(panels.slide.mpp_typed, self._on_panel_mpp_typed)
         link(session.viewer.layers.events.removed, self._on_viewer_layers_removed)
         link(session.settling, self._save)
+        self._show()
 
     @property
     def layer(self) -> TissueLabels | None:
@@ -95,7 +97,7 @@ class Tissue(QObject):
         if edits is None:
             return
         try:
-            edits.take_up(setting)
+            edits.restore(setting)
         except FddmError as error:
             show_error(str(error))
         self._write(edits)
@@ -123,7 +125,7 @@ class Tissue(QObject):
     def _show(self, _answer: object = None) -> None:
         edits = self._edits_of(self._state.slide)
         if edits is None:
-            self._row.set_state(AUTOMATIC, shown=False, enabled=False)
+            self._row.set_state(AUTOMATIC_TEXT, shown=False, enabled=False)
             return
         looking = edits in self._looking
         text = LOOKING if looking else edits.text

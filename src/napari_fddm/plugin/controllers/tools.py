@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer
 
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.layers.viewport import hide_ring_box, is_active
 from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
@@ -44,6 +44,7 @@ class Tooling(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(AUDIT_MS)
+        session.on_close(self.close)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panel.tool_clicked, self._on_panel_tool_clicked)
@@ -84,7 +85,7 @@ class Tooling(QObject):
         self._front.add(layer.action_changed, self._on_layer_changed)
         self._front.add(layer.source_changed, self._on_layer_changed)
         self._front.add(layer.events.brush_size, self._on_layer_brush_size)
-        self._front.add(analysis.sync.edited, self._on_analysis_edited)
+        self._front.add(analysis.tracker.edited, self._on_analysis_edited)
         self._on_layer_changed()
         self._on_layer_brush_size()
 
@@ -168,7 +169,7 @@ class Tooling(QObject):
 
     def _on_timer_timeout(self) -> None:
         if self._session.current is not None:
-            self._session.current.sync.audit()
+            self._session.current.tracker.audit()
 
 
 def _cell_um(layer: CorrectedLabels) -> float:

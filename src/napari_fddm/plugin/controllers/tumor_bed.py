@@ -53,6 +53,7 @@ class TumorBed(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(SETTLED_MS)
+        session.on_close(self.settle)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panel.outline_clicked, self._on_panel_outline_clicked)
@@ -159,7 +160,7 @@ class TumorBed(QObject):
             drawn = tuple(drawn_polygons(layer)) if layer is not None else ()
             if not _same(drawn, analysis.tumor_bed):
                 analysis.set_tumor_bed(drawn)
-                analysis.keeper.record(tumor_bed_record(drawn))
+                analysis.writer.record(tumor_bed_record(drawn))
         self._show()
 
     def _on_state_report_changed(self, _reports: Any) -> None:

@@ -15,8 +15,8 @@ from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
 from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.records import LogRecord
-from napari_fddm.plugin.document.counting import LabelSync
-from napari_fddm.plugin.document.keeper import StoreKeeper
+from napari_fddm.plugin.document.edit_tracker import EditTracker
+from napari_fddm.plugin.document.store_writer import StoreWriter
 from napari_fddm.plugin.layers.common import METADATA, automatic_layer
 from napari_fddm.plugin.layers.corrected import CorrectedLabels
 from napari_fddm.plugin.layers.slides import placement_of
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisDefinition
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.pipeline.store.rescue import Entry
-    from napari_fddm.plugin.document.prepared import Prepared
+    from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 
 
 class Analysis:
@@ -42,7 +42,7 @@ class Analysis:
     ----------
     viewer : Viewer
         Gets the layers.
-    prepared : Prepared
+    prepared : PreparedAnalysis
         What the store holds.
     slide_name : str
         Becomes part of the layers' names.
@@ -53,7 +53,7 @@ class Analysis:
     So only the corrected layer is added at once, and the two of the model by `add_next`.
     """
 
-    def __init__(self, viewer: Viewer, prepared: Prepared, slide_name: str) -> None:
+    def __init__(self, viewer: Viewer, prepared: PreparedAnalysis, slide_name: str) -> None:
         opened = prepared.opened
         place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
         self.viewer, self.place, self.slide_name = viewer, place, slide_name
@@ -78,11 +78,11 @@ class Analysis:
         self.refined_layer.visible = False
         viewer.add_layer(self.layer)
         self._to_add = [self.refined_layer, self.patch_layer]  # the last one lies lowest
-        self.sync = LabelSync(self.layer, self.label_map, len(OSTEOSARCOMA), prepared.counted)
-        self.keeper = StoreKeeper(
+        self.tracker = EditTracker(self.layer, self.label_map, len(OSTEOSARCOMA), prepared.counted)
+        self.writer = StoreWriter(
             self.store_path, fingerprint=self.fingerprint, seq=opened.last_seq
         )
-        self.sync.edited.connect(self.keeper.append)
+        self.tracker.edited.connect(self.writer.append)
         for layer in self.layers:
             layer.metadata[METADATA]["store"] = str(self.store_path)
         self._stale: set[Labels] = set()
@@ -133,7 +133,7 @@ class Analysis:
         if self.label_map.automatic.any() and not self.shows_tiles:
             return
         labels = spread_tiles(self.patch, self._tile_geometry, self.geometry)
-        self.sync.put_automatic(Window(0, 0, *labels.shape), labels)
+        self.tracker.put_automatic(Window(0, 0, *labels.shape), labels)
         self.shows_tiles = bool(labels.any())
         self._stale |= {self.refined_layer, self.layer}
 
@@ -141,9 +141,9 @@ class Analysis:
         """Take the labels of a refined region; corrected cells keep theirs."""
         if self.shows_tiles:
             whole = Window(0, 0, *self.geometry.shape)
-            self.sync.put_automatic(whole, np.zeros(self.geometry.shape, np.uint8))
+            self.tracker.put_automatic(whole, np.zeros(self.geometry.shape, np.uint8))
             self.shows_tiles = False
-        self.sync.put_automatic(event.window, event.labels)
+        self.tracker.put_automatic(event.window, event.labels)
         self._stale |= {self.refined_layer, self.layer}
 
     def refresh(self) -> None:
@@ -162,7 +162,7 @@ class Analysis:
     @property
     def excluded_mm2(self) -> float:
         """Area that the model labeled and a person excluded, mm²."""
-        return self.sync.excluded * self.geometry.cell_mm2
+        return self.tracker.excluded * self.geometry.cell_mm2
 
     def reports(
         self,
@@ -180,13 +180,13 @@ class Analysis:
         """
         mm2 = self.geometry.cell_mm2
         corrected = necrosis_report(
-            ClassAreas.from_counts(self.sync.counts, mm2),
+            ClassAreas.from_counts(self.tracker.counts, mm2),
             definition=definition,
             definitions=definitions,
             coverage=self.coverage,
-            edited=self.sync.edited_share,
+            edited=self.tracker.edited_share,
         )
-        said = ClassAreas.from_counts(self.sync.automatic_counts, mm2)
+        said = ClassAreas.from_counts(self.tracker.automatic_counts, mm2)
         basis = (said, definition, tuple(definitions), self.coverage)
         if basis != self._automatic_basis:  # it stays the same while the brush moves
             self._automatic_basis = basis
@@ -205,13 +205,13 @@ class Analysis:
         """
         self.tumor_bed = tuple(polygons)
         mask = outline_mask(polygons, self.geometry) if polygons else None
-        self.sync.set_bed(mask)
+        self.tracker.set_bed(mask)
 
     def bed_report(
         self, definition: str, definitions: Sequence[NecrosisDefinition] = ()
     ) -> NecrosisReport | None:
         """Return the report of the corrected labels inside the outline, if there is one."""
-        counts = self.sync.bed_counts
+        counts = self.tracker.bed_counts
         if counts is None:
             return None
         areas = ClassAreas.from_counts(counts, self.geometry.cell_mm2)
@@ -220,8 +220,8 @@ class Analysis:
     @property
     def locked(self) -> str:
         """Why nothing may be changed; empty if it may."""
-        if self.keeper.state.locked:
-            return self.keeper.state.locked
+        if self.writer.state.locked:
+            return self.writer.state.locked
         return f"{self.sign_off.title}; unlock it to change it" if self.sign_off else ""
 
     def update_lock(self, instead: str = "") -> None:
@@ -234,10 +234,10 @@ class Analysis:
         Strokes that were made here before its answer arrived stay on top.
         """
         labels = opened.corrected.copy()
-        unread = self.keeper.take_unread()
+        unread = self.writer.take_unread()
         for edit in unread:
             edit.apply(labels)
-        self.sync.take_stored(labels, opened.held)
+        self.tracker.take_stored(labels, opened.held)
         for edit in unread:
             edit.hold(self.label_map.held)
         self.set_tumor_bed(opened.tumor_bed)
@@ -251,12 +251,12 @@ class Analysis:
         """
         if self.locked:
             return False
-        self.sync.repeat([entry for entry in entries if isinstance(entry, Edit)])
+        self.tracker.repeat([entry for entry in entries if isinstance(entry, Edit)])
         for record in entries:
             if isinstance(record, LogRecord):
                 self._take_record(record)
-                self.keeper.record(record)
-        self.keeper.forget(place)
+                self.writer.record(record)
+        self.writer.forget(place)
         return True
 
     def _take_record(self, record: LogRecord) -> None:
@@ -283,6 +283,6 @@ class Analysis:
         str
             What could not be kept in the store; empty if all is.
         """
-        self.sync.edited.disconnect(self.keeper.append)
-        self.sync.close()
-        return self.keeper.close()
+        self.tracker.edited.disconnect(self.writer.append)
+        self.tracker.close()
+        return self.writer.close()

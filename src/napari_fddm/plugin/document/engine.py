@@ -17,7 +17,7 @@ from napari_fddm.core.errors import FddmError
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.pipeline.engine.client import EngineClient
 from napari_fddm.pipeline.engine.messages import RunEvent
-from napari_fddm.plugin.document.prepared import Prepared
+from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -69,7 +69,7 @@ class EngineWorker(QObject):
     -------
     answered : int, object
         Run number and an answer of `EngineClient.run`; an `AnalysisOpened` comes as a
-        `Prepared`, because copying and counting large maps would stop the window.
+        `PreparedAnalysis`, because copying and counting large maps would stop the window.
     failed : int, object
         Run number and the error.
     """
@@ -166,7 +166,7 @@ class EngineWorker(QObject):
 
 def _prepared(answer: object) -> object:
     event = answer.event if isinstance(answer, RunEvent) else None
-    return Prepared.of(event) if isinstance(event, AnalysisOpened) else answer
+    return PreparedAnalysis.of(event) if isinstance(event, AnalysisOpened) else answer
 
 
 class StoreOpener(QObject):
@@ -175,7 +175,7 @@ class StoreOpener(QObject):
     Signals
     -------
     opened : object
-        The store as a `Prepared`.
+        The store as a `PreparedAnalysis`.
     failed : object
         Why it cannot be read.
     """
@@ -193,6 +193,6 @@ class StoreOpener(QObject):
 
         try:
             with AnalysisStore.open(path) as store:
-                self.opened.emit(Prepared.of(opened_event(store)))
+                self.opened.emit(PreparedAnalysis.of(opened_event(store)))
         except FddmError as error:
             self.failed.emit(error)

@@ -1,7 +1,8 @@
-"""What the window's small controllers share: viewer, state, and the analyses that are shown."""
+"""What the controllers share: the viewer, the state, the open analyses, and what closing does."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -10,6 +11,7 @@ from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari.layers import Labels
@@ -20,37 +22,37 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """One widget's work: what is open and what is in front.
+    """The analyses that are open in one window, and the one in front.
 
     Parameters
     ----------
     viewer : Viewer
-        Where slides and labels are layers.
+        Shows slides and labels as layers.
     state : PluginState
-        The truth.
+        What the window shows.
 
     Attributes
     ----------
     connections : Connections
         Every connection of the window; undone when it closes.
     analyses : dict of Path to Analysis
-        Those that have layers in the viewer, by store.
+        Those that have layers in the viewer, by the path of their store.
     added : psygnal signal of Analysis
         After an analysis got its layers.
     removed : psygnal signal of Analysis
-        After its layers went, before it is closed.
-    current_changed : psygnal signal
+        After its layers were removed, before it is closed.
+    current_changed : psygnal signal of Analysis or None
         After another analysis, or none, came to the front.
     report_wanted : psygnal signal
-        Somebody changed what the shown numbers follow from.
+        Something changed that the shown numbers depend on.
     locked : psygnal signal of Analysis
-        After an analysis became read-only, or free again.
+        After an analysis became read-only or editable.
     outlined : psygnal signal of Analysis
         After an analysis got a tumor bed that was not drawn in this window.
     settling : psygnal signal
-        What was drawn shall be stored now.
+        Listeners store at once what was drawn, instead of waiting for a pause.
     unsaved : psygnal signal of str
-        An analysis was closed and could not keep something; says what and where it is.
+        A closed analysis could not be saved completely; says what is missing and where it is.
     """
 
     added = Signal(object)
@@ -67,6 +69,8 @@ class Session:
         self.connections = Connections()
         self.analyses: dict[Path, Analysis] = {}
         self._current: Analysis | None = None
+        self._closing = ExitStack()
+        self.on_close(self._close_analyses)  # registered first, so strokes are written last
 
     @property
     def current(self) -> Analysis | None:
@@ -90,20 +94,20 @@ class Session:
         return next(found, None)
 
     def store_path(self, slide: SlideInfo) -> Path:
-        """Return the store of a slide: the one that is shown, or the one it should have."""
+        """Return the store of a slide: of its analysis if that is shown, else the default path."""
         analysis = self.analysis_of(slide)
         if analysis is not None:
             return analysis.store_path
         return default_store_path(slide.local_path, slide.fingerprint)
 
     def add(self, path: Path, analysis: Analysis) -> None:
-        """Take up an analysis whose layers are in the viewer, and bring it to the front."""
+        """Add an analysis whose layers are in the viewer, and bring it to the front."""
         self.analyses[path] = analysis
         self.added.emit(analysis)
         self.current = analysis
 
     def drop_hidden(self) -> None:
-        """Let go of analyses whose layers were deleted; what waits is written."""
+        """Close analyses whose layers were deleted; pending strokes are written first."""
         for path, analysis in list(self.analyses.items()):
             if not analysis.is_shown:
                 del self.analyses[path]
@@ -112,15 +116,31 @@ class Session:
                 self.removed.emit(analysis)
                 self._close(analysis)
 
+    def on_close(self, close: Callable[[], object]) -> None:
+        """Register a function that `close` calls; the one registered last is called first.
+
+        A controller registers itself when it is made, so that it is closed before the
+        controllers that it was given.
+        """
+        self._closing.callback(close)
+
     def close(self) -> None:
-        """Undo every connection, write what waits, let go of every analysis."""
+        """End everything that the window began; later calls do nothing.
+
+        Connections go first, so that nothing arrives in a window that is being deleted.
+        Then what was registered with `on_close`: all of it is called, even if one of them
+        fails. At last the analyses are closed, and their pending strokes are written.
+        """
         self.connections.close()
-        for analysis in self.analyses.values():
+        self._closing.close()
+
+    def _close_analyses(self) -> None:
+        while self.analyses:
+            _, analysis = self.analyses.popitem()
             self._close(analysis)
-        self.analyses.clear()
         self._current = None
 
     def _close(self, analysis: Analysis) -> None:
-        said = analysis.close()
-        if said:
-            self.unsaved.emit(said)
+        not_saved = analysis.close()
+        if not_saved:
+            self.unsaved.emit(not_saved)

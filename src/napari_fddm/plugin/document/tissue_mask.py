@@ -1,4 +1,4 @@
-"""The tissue mask of one slide in memory and on the disk, whatever thread writes it."""
+"""The tissue mask of one slide: found, edited on a layer, kept on disk, given to the next run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from napari_fddm.pipeline.tissue.kept_mask import (
     write_run_mask,
 )
 from napari_fddm.pipeline.tissue.user_mask import AUTOMATIC, read_user_mask
-from napari_fddm.plugin.panels import tissue_row
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,9 +28,16 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
 
+AUTOMATIC_TEXT = "automatic"
+EDITED_TEXT = "edited by hand: +{:.2f} mm², −{:.2f} mm²"
+EARLIER_TEXT = "as in the earlier run: {}"
+
 
 class TissueEdits:
-    """What a person made of a slide's tissue mask.
+    """The tissue mask of a slide, with what a person changed.
+
+    `load` and `write` may be called in another thread; everything else belongs to the
+    main thread.
 
     Parameters
     ----------
@@ -43,13 +49,13 @@ class TissueEdits:
     Attributes
     ----------
     found : array of bool or None
-        The mask found automatically; None before somebody looked.
+        The mask found automatically; None until it was looked for.
     layer : TissueLabels or None
         Where it is edited.
     changed : bool
-        Whether the layer holds what was not taken yet.
+        Whether the layer has changes that `take` has not copied yet.
     problem : str
-        Why the disk does not have it; empty if it does.
+        Why the mask could not be written to disk; empty if it could.
     """
 
     def __init__(self, info: SlideInfo, mpp: float) -> None:
@@ -62,12 +68,12 @@ class TissueEdits:
         self._folder: Path | None = None
         self._kept: KeptMask | None = None
         self._written: KeptMask | None = None
-        self._source = ""  # setting of an earlier run, until it is edited
-        self._base: Mask | None = None  # what that gave
+        self._source = ""  # the setting of an earlier run, until the mask is edited
+        self._base: Mask | None = None  # the mask that this setting means
         self._lock = threading.Lock()
 
     def load(self) -> None:
-        """Read what was kept, once.
+        """Read the mask that was kept on disk; only the first call reads.
 
         Raises
         ------
@@ -81,7 +87,7 @@ class TissueEdits:
                 self._written, self._folder = self._kept, folder
 
     def write(self) -> None:
-        """Bring the disk up to date.
+        """Write the mask to disk if it changed; remove it there if it is no longer edited.
 
         Raises
         ------
@@ -99,21 +105,21 @@ class TissueEdits:
             self._written = kept
 
     def take(self) -> None:
-        """Take over what the layer holds."""
+        """Copy the mask from the layer, if it was changed there."""
         if not self.changed or self.layer is None or self.found is None:
             return
         self.changed = False
         mask = self.layer.mask
         before = self.mask
         if before is not None and np.array_equal(mask, before):
-            return  # it was only drawn anew
+            return  # the layer was only redrawn
         self._source, self._base = "", None
         kept = KeptMask.of(mask, self.found, self.geometry.cell_mm2)
         self._kept = kept if kept.edited else None
 
     @property
     def mask(self) -> Mask | None:
-        """What counts as tissue; None while only a run would find it."""
+        """What counts as tissue; None if it is neither edited nor found yet."""
         if self._base is not None:
             return self._base
         return self._kept.mask if self._kept is not None else self.found
@@ -137,8 +143,13 @@ class TissueEdits:
         path = write_run_mask(self._folder, self._kept, self.geometry, self.info.fingerprint)
         return str(path)
 
-    def take_up(self, setting: str) -> None:
-        """Go back to the mask of an earlier run; what was edited stays in the undo history.
+    def restore(self, setting: str) -> None:
+        """Go back to the mask of an earlier run; undo on the layer brings the edits back.
+
+        Parameters
+        ----------
+        setting : str
+            `AnalysisConfig.tissue` of that run.
 
         Raises
         ------
@@ -168,9 +179,9 @@ class TissueEdits:
 
     @property
     def text(self) -> str:
-        """What the mask is, in words."""
+        """Where the mask comes from, in words."""
         if self._kept is not None:
-            return tissue_row.EDITED.format(self._kept.added_mm2, self._kept.removed_mm2)
+            return EDITED_TEXT.format(self._kept.added_mm2, self._kept.removed_mm2)
         if self._source:
-            return tissue_row.AS_IN.format(self._source.replace("\\", "/").rsplit("/", 1)[-1])
-        return tissue_row.AUTOMATIC
+            return EARLIER_TEXT.format(self._source.replace("\\", "/").rsplit("/", 1)[-1])
+        return AUTOMATIC_TEXT

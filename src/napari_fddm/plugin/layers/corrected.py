@@ -19,7 +19,6 @@ from psygnal import Signal
 from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers.actions import TOOL_OF_MODE, Action, Tool, mode_of
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import (
     BRUSH_CELLS,
@@ -31,6 +30,8 @@ from napari_fddm.plugin.layers.common import (
 )
 from napari_fddm.plugin.layers.gestures import bind_keys, draw_lasso, draw_or_restore, pick_class
 from napari_fddm.plugin.layers.locked import LockableLabels
+from napari_fddm.plugin.layers.modes import TOOL_OF_MODE, mode_of
+from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,50 +1,90 @@
-"""What mouse and keys do on a layer of corrected labels."""
+"""Mouse gestures and keys of the layer of corrected labels."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from napari.layers.labels._labels_mouse_bindings import draw
 from napari.layers.labels._labels_utils import mouse_event_to_labels_coordinate
 from napari.utils.notifications import show_info
 
-from napari_fddm.plugin.layers.actions import Action, Tool
+from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
 
-    from napari_fddm.plugin.layers.corrected import CorrectedLabels
-
 LASSO_PX = 8
-"""A press that travels less than this on the screen is a click: a corner of a polygon."""
+"""A drag shorter than this, screen px, is a click: it adds one corner of a polygon."""
 
 
-def draw_or_restore(layer: CorrectedLabels, event: Any) -> Iterator[None]:
-    """Draw as napari does; with Ctrl or Shift held, bring the model's labels back."""
-    with _in_passing(layer, event):
+class EditableLabels(Protocol):
+    """What gestures and keys need of the layer; `CorrectedLabels` has it.
+
+    Attributes
+    ----------
+    classes : tuple of int
+        The values that may be painted.
+    stroke_action : Action or None
+        What the current stroke does instead of the layer's action.
+    selected_label : int
+        The class that is painted.
+    visible : bool
+        Whether the layer is drawn.
+    """
+
+    classes: tuple[int, ...]
+    stroke_action: Action | None
+    selected_label: int
+    visible: bool
+    _overlays: Any
+
+    def take_up(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
+        """Change the tool, the action or both."""
+        ...
+
+    def toggle(self, action: Action) -> None:
+        """Begin or end an action."""
+        ...
+
+    def paint_class(self, value: int) -> None:
+        """Select a class and paint it."""
+        ...
+
+    def get_value(self, position: Any, **view: Any) -> Any:
+        """Return the label at a position of the world."""
+        ...
+
+    def bind_key(self, key: str, action: Any, *, overwrite: bool = False) -> Any:
+        """Call a function with the layer when a key is pressed."""
+        ...
+
+
+def draw_or_restore(layer: EditableLabels, event: Any) -> Iterator[None]:
+    """Draw as napari does; with Ctrl or Shift held, restore the model's labels."""
+    with _modifiers_restore(layer, event):
         yield from draw(layer, event)
 
 
-def draw_lasso(layer: CorrectedLabels, event: Any) -> Iterator[None]:
-    """Add what the pressed mouse draws to the polygon; letting go after a drag closes it.
+def draw_lasso(layer: EditableLabels, event: Any) -> Iterator[None]:
+    """Add the path of a drag to the polygon, which closes when the mouse button is released.
 
-    napari's own overlay takes the clicks: each is a corner, a double click closes.
+    Clicks are handled by napari's polygon overlay: each adds a corner, a double click closes.
     """
     overlay = layer._overlays["polygon"]
     if event.button != 1:
         return
     start = np.asarray(event.pos)
-    with _in_passing(layer, event):
-        yield from _draw_line(layer, event, overlay, start)
+    with _modifiers_restore(layer, event):
+        yield from _draw_path(layer, event, overlay, start)
 
 
 @contextmanager
-def _in_passing(layer: CorrectedLabels, event: Any) -> Iterator[None]:
-    """Let a stroke restore that began with Ctrl or Shift held, whatever the action."""
+def _modifiers_restore(layer: EditableLabels, event: Any) -> Iterator[None]:
+    """Make one stroke restore if it began with Ctrl or Shift held, whatever the action."""
     if {"Control", "Shift"} & set(event.modifiers):
         layer.stroke_action = Action.RESTORE
     try:
@@ -53,14 +93,14 @@ def _in_passing(layer: CorrectedLabels, event: Any) -> Iterator[None]:
         layer.stroke_action = None
 
 
-def _draw_line(
-    layer: CorrectedLabels, event: Any, overlay: Any, start: npt.NDArray[np.float64]
+def _draw_path(
+    layer: EditableLabels, event: Any, overlay: Any, start: npt.NDArray[np.float64]
 ) -> Iterator[None]:
     yield
     dragged = False
     while event.type == "mouse_move":
         if dragged and not overlay.points:
-            return  # Escape
+            return  # Escape has discarded the polygon
         dragged = dragged or bool(np.linalg.norm(np.asarray(event.pos) - start) > LASSO_PX)
         place = mouse_event_to_labels_coordinate(layer, event)
         if dragged and place is not None:
@@ -70,8 +110,8 @@ def _draw_line(
         overlay.add_polygon_to_labels(layer)
 
 
-def pick_class(layer: CorrectedLabels, event: Any) -> None:
-    """Take the class under the cursor; where nothing was analyzed there is none to take."""
+def pick_class(layer: EditableLabels, event: Any) -> None:
+    """Select the class under the cursor; nothing happens where nothing was analyzed."""
     value = layer.get_value(
         event.position,
         view_direction=event.view_direction,
@@ -82,14 +122,14 @@ def pick_class(layer: CorrectedLabels, event: Any) -> None:
         layer.paint_class(int(value))
 
 
-def bind_keys(layer: CorrectedLabels) -> None:
-    """Give a layer its keys; they exist on this layer alone."""
+def bind_keys(layer: EditableLabels) -> None:
+    """Bind the keys to one layer; other layers do not have them."""
     keys = {
         "c": _toggle_visible,
         "e": _restore,
         "x": _toggle_excluding,
         "r": _toggle_relabeling,
-        "g": _use_lasso,  # napari's own key for it is 3
+        "g": _use_lasso,  # napari's key for the polygon tool is 3
         "m": _no_new_class,
         "-": _previous_class,
         "=": _next_class,
@@ -101,48 +141,48 @@ def bind_keys(layer: CorrectedLabels) -> None:
 
 
 def _class_key(value: int) -> Any:
-    def select(layer: CorrectedLabels) -> None:
+    def select(layer: EditableLabels) -> None:
         layer.paint_class(value)
 
     select.__doc__ = f"Select class {value}."
     return select
 
 
-def _toggle_visible(layer: CorrectedLabels) -> None:
+def _toggle_visible(layer: EditableLabels) -> None:
     """Show or hide the corrected labels."""
     layer.visible = not layer.visible
 
 
-def _restore(layer: CorrectedLabels) -> None:
-    """Bring the model's labels back, with the tool in hand."""
+def _restore(layer: EditableLabels) -> None:
+    """Restore the model's labels with the current tool."""
     layer.take_up(action=Action.RESTORE)
 
 
-def _toggle_excluding(layer: CorrectedLabels) -> None:
-    """Exclude cells with the tool in hand, or paint classes again."""
+def _toggle_excluding(layer: EditableLabels) -> None:
+    """Exclude cells with the current tool, or paint classes again."""
     layer.toggle(Action.EXCLUDE)
 
 
-def _toggle_relabeling(layer: CorrectedLabels) -> None:
-    """Turn one class into another, or paint classes again."""
+def _toggle_relabeling(layer: EditableLabels) -> None:
+    """Change one class to another, or paint classes again."""
     layer.toggle(Action.RELABEL)
 
 
-def _use_lasso(layer: CorrectedLabels) -> None:
+def _use_lasso(layer: EditableLabels) -> None:
     """Draw outlines: drag around, or click corners and double-click."""
     layer.take_up(tool=Tool.LASSO)
 
 
-def _no_new_class(_layer: CorrectedLabels) -> None:
+def _no_new_class(_layer: EditableLabels) -> None:
     """Say that there are no further classes."""
     show_info("The tissue classes are fixed: no new label is made.")
 
 
-def _previous_class(layer: CorrectedLabels) -> None:
-    """Select the class before, down to the first."""
+def _previous_class(layer: EditableLabels) -> None:
+    """Select the previous class, down to the first."""
     layer.selected_label = max(min(layer.classes), layer.selected_label - 1)
 
 
-def _next_class(layer: CorrectedLabels) -> None:
+def _next_class(layer: EditableLabels) -> None:
     """Select the next class, up to the last."""
     layer.selected_label = min(max(layer.classes), layer.selected_label + 1)

@@ -5,10 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
-AUTOMATIC = "automatic"
-LOOKING = "finding the tissue…"
-EDITED = "edited by hand: +{:.2f} mm², −{:.2f} mm²"
-AS_IN = "as in the earlier run: {}"
 SHOW, HIDE = "Show", "Hide"
 TIP = (
     "What the next run looks at: every tile of 256 µm that touches the mask. "
@@ -30,7 +26,7 @@ class TissueRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QLabel(AUTOMATIC)
+        self.label = QLabel()
         self.label.setObjectName("tissue")
         self.label.setWordWrap(True)
         self.label.setToolTip(TIP)

@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_fddm.plugin.layers.actions import Action, Tool
 from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

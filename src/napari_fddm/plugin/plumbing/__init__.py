@@ -1,1 +1,1 @@
-"""Threads and connections that end when the window does."""
+"""Threads and signal connections that end when the window closes."""

@@ -1,31 +1,30 @@
-"""Small jobs beside the window: done in one thread, answered on the main thread."""
+"""Runs small jobs in a thread beside the window; their results come back on the main thread."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.errors import FddmError
+from napari_fddm.plugin.plumbing.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    Job = tuple[Callable[[], Any], Callable[[Any], None], Callable[[FddmError], None] | None]
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 JOIN_SECONDS = 5.0
-"""A drive that does not answer must not keep the window from closing."""
+"""Longest wait for the thread: a drive that hangs must not keep the window from closing."""
 
 
 class Background(QObject):
-    """One thread that does one job after the other; it starts with the first.
+    """A `WorkerThread` with callbacks on the main thread; it starts with the first job.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ class Background(QObject):
     Signals
     -------
     failed : object
-        The `FddmError` of a job that nobody else wanted to hear of.
+        The `FddmError` of a job that was given no ``otherwise``.
     """
 
     failed = Signal(object)
@@ -46,14 +45,13 @@ class Background(QObject):
     def __init__(self, name: str, parent: QObject) -> None:
         super().__init__(parent)
         self._name = f"fddm-{name}"
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._thread: WorkerThread | None = None
         self._closed = threading.Event()
         self._answered.connect(self._on_answered)
 
     @property
     def closed(self) -> bool:
-        """Whether the window is going; long jobs look at it and stop."""
+        """Whether the window is closing; long jobs look at it and stop."""
         return self._closed.is_set()
 
     def do(
@@ -62,51 +60,49 @@ class Background(QObject):
         then: Callable[[T], None],
         otherwise: Callable[[FddmError], None] | None = None,
     ) -> None:
-        """Queue a job.
+        """Queue a job; does nothing after closing.
 
         Parameters
         ----------
         job : callable
             Runs in the thread; must not touch widgets or layers.
         then : callable
-            Gets the answer, on the main thread.
+            Called on the main thread with what the job returned.
         otherwise : callable, optional
-            Gets the job's error, on the main thread; by default `failed` tells it.
+            Called on the main thread with the job's error; by default `failed` is emitted.
         """
         if self.closed:
             return
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-            self._thread.start()
-        self._jobs.put((job, then, otherwise))
+            self._thread = WorkerThread(self._name)
+        self._thread.submit(partial(self._run, job, then, otherwise or self.failed.emit))
 
     def close(self) -> None:
-        """End the thread after the job it is at; answers are dropped from now on."""
+        """End the thread after the job it is at; what waits is dropped, and so are results."""
         self._closed.set()
-        self._jobs.put(None)
         if self._thread is not None:
-            self._thread.join(JOIN_SECONDS)
+            self._thread.close(JOIN_SECONDS)
 
-    def _work(self) -> None:
-        while (entry := self._jobs.get()) is not None and not self.closed:
-            job, then, otherwise = entry
-            try:
-                answer = job()
-            except FddmError as error:
-                log.info("%s: %s", self._name, error)
-                self._tell(otherwise or self._fail, error)
-            except Exception:  # a bug must not end the thread, and is told where bugs are
-                log.exception("%s hit a bug", self._name)
-            else:
-                self._tell(then, answer)
+    def _run(
+        self,
+        job: Callable[[], T],
+        then: Callable[[T], None],
+        otherwise: Callable[[FddmError], Any],
+    ) -> None:
+        if self.closed:
+            return
+        try:
+            result = job()
+        except FddmError as error:
+            log.info("%s: %s", self._name, error)
+            self._answer(otherwise, error)
+        else:
+            self._answer(then, result)
 
-    def _tell(self, listener: Callable[[Any], None], answer: object) -> None:
+    def _answer(self, callback: Callable[[Any], Any], result: object) -> None:
         if not self.closed:
-            self._answered.emit(listener, answer)
+            self._answered.emit(callback, result)
 
-    def _fail(self, error: FddmError) -> None:
-        self.failed.emit(error)
-
-    def _on_answered(self, listener: Callable[[Any], None], answer: object) -> None:
+    def _on_answered(self, callback: Callable[[Any], Any], result: object) -> None:
         if not self.closed:
-            listener(answer)
+            callback(result)

@@ -1,4 +1,4 @@
-"""Connections that are undone when the widget closes."""
+"""Connections of signals to slots that are all undone together when the window closes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class Connections:
-    """Remembers every connection it makes, whatever the kind of signal.
+    """Makes connections and undoes them on `close`.
 
-    Qt signals, psygnal signals and napari's event emitters all have ``connect``
-    and ``disconnect``; a connection that is already gone is no error.
+    Works with Qt signals, psygnal signals and napari's event emitters, which all have
+    ``connect`` and ``disconnect``. A connection that is already gone is no error.
     """
 
     def __init__(self) -> None:
@@ -22,12 +22,6 @@ class Connections:
         """Connect a signal to a slot."""
         signal.connect(slot)
         self._made.append((signal, slot))
-
-    def drop(self, signal: Any) -> None:
-        """Undo the connections of one signal."""
-        for made in [m for m in self._made if m[0] is signal]:
-            self._made.remove(made)
-            _disconnect(*made)
 
     def close(self) -> None:
         """Undo all of them, the last one first."""

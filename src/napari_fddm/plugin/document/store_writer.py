@@ -22,21 +22,21 @@ from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.records import LogRecord
-from napari_fddm.plugin.document.pending import (
+from napari_fddm.plugin.document.pending_writes import (
     Asked,
     Forgotten,
     joined_edits,
     joined_entries,
     remove_rescue,
 )
-from napari_fddm.plugin.plumbing.lane import Lane
+from napari_fddm.plugin.plumbing.worker_thread import WorkerThread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.document.pending import Item, Job
+    from napari_fddm.plugin.document.pending_writes import Item, Job
 
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ READ_ONLY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class SaveState:
     """How well an analysis is kept.
 
     Attributes
@@ -75,7 +75,7 @@ class Keeping:
     locked: str = ""
 
 
-class StoreKeeper(QObject):
+class StoreWriter(QObject):
     """Writes strokes, records and exports of one store.
 
     Parameters
@@ -91,7 +91,7 @@ class StoreKeeper(QObject):
     Signals
     -------
     changed : object
-        A new `Keeping`.
+        A new `SaveState`.
     failed : object
         The error of an export or of a job that is not tried again.
     reread : object
@@ -123,13 +123,13 @@ class StoreKeeper(QObject):
         self._items: list[Item] = []
         self._unread: list[Edit] | None = None
         self._mutex = threading.Lock()
-        self._state = Keeping()
+        self._state = SaveState()
         self._begun = self._applying = False
-        self._log_lane = Lane("fddm-log", self._tick, RETRY_SECONDS)
-        self._lane = Lane("fddm-store")
+        self._log_lane = WorkerThread("fddm-log", self._tick, RETRY_SECONDS)
+        self._lane = WorkerThread("fddm-store")
 
     @property
-    def state(self) -> Keeping:
+    def state(self) -> SaveState:
         """How well the analysis is kept now."""
         return self._state
 
@@ -229,7 +229,7 @@ class StoreKeeper(QObject):
     # In the thread of the log ---------------------------------------------------
 
     def _tick(self) -> None:
-        if self._items or self._state != Keeping():
+        if self._items or self._state != SaveState():
             self._work()
 
     def _work(self) -> None:
@@ -243,7 +243,7 @@ class StoreKeeper(QObject):
             self._drop_asked(error)
             self._say_failed(error)
         else:
-            self._say(Keeping())
+            self._say(SaveState())
 
     def _write_items(self, store: AnalysisStore) -> None:
         while True:
@@ -314,9 +314,9 @@ class StoreKeeper(QObject):
         problem = str(error) if waiting or not locked else ""
         if problem != self._state.problem:
             log.warning("%s", error)
-        self._say(Keeping(waiting, problem, locked))
+        self._say(SaveState(waiting, problem, locked))
 
-    def _say(self, state: Keeping) -> None:
+    def _say(self, state: SaveState) -> None:
         if state != self._state:
             self._state = state
             self.changed.emit(state)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.document.pending import joined_edits
-from napari_fddm.plugin.layers.actions import Action
-from tests.plugin.document.test_counting import CLASS, POINT, SHAPE, UNDOABLE, build, perform
+from napari_fddm.plugin.document.pending_writes import joined_edits
+from napari_fddm.plugin.state.tools import Action
+from tests.plugin.document.test_edit_tracker import CLASS, POINT, SHAPE, UNDOABLE, build, perform
 
 pytestmark = pytest.mark.gui
 

@@ -13,9 +13,9 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import count_labels
-from napari_fddm.plugin.document.counting import LabelSync
-from napari_fddm.plugin.layers.actions import Action
+from napari_fddm.plugin.document.edit_tracker import EditTracker
 from napari_fddm.plugin.layers.corrected import CorrectedLabels
+from napari_fddm.plugin.state.tools import Action
 
 SHAPE = (40, 50)
 POINT = st.tuples(st.integers(0, SHAPE[0] - 1), st.integers(0, SHAPE[1] - 1))
@@ -51,7 +51,7 @@ def build():
     automatic = np.random.default_rng(1).integers(0, 8, SHAPE).astype(np.uint8)
     label_map = LabelMap(automatic.copy(), automatic.copy(), MapGeometry(SHAPE, 8.0, 0.5))
     layer = CorrectedLabels(label_map, OSTEOSARCOMA, "corrected")
-    return label_map, layer, LabelSync(layer, label_map, 7)
+    return label_map, layer, EditTracker(layer, label_map, 7)
 
 
 def paint(layer, point, value, size):

@@ -8,7 +8,7 @@ import pytest
 from napari_fddm.core.edits import ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.plugin.document.keeper import StoreKeeper
+from napari_fddm.plugin.document.store_writer import StoreWriter
 from tests.support.stores import SHAPE, make
 
 pytestmark = pytest.mark.gui
@@ -46,55 +46,55 @@ def stored(path):
 
 
 def test_many_strokes_end_on_the_disk_in_order(store_path, qtbot):
-    keeper, painter = StoreKeeper(store_path), Painter()
+    writer, painter = StoreWriter(store_path), Painter()
     for i in range(60):
-        keeper.append(painter.stroke(i, 2 * i, 1 + i % 7, "erase" if i >= 40 else "paint"))
-    assert keeper.flush()
+        writer.append(painter.stroke(i, 2 * i, 1 + i % 7, "erase" if i >= 40 else "paint"))
+    assert writer.flush()
     labels, tools = stored(store_path)
     assert np.array_equal(labels, painter.labels)
     assert len(tools) <= 60
     assert tools == sorted(tools, reverse=True)
     assert set(tools) == {"paint", "erase"}
-    keeper.close()
+    writer.close()
 
 
 def test_closing_writes_what_waits(store_path, qtbot):
-    keeper, painter = StoreKeeper(store_path), Painter()
-    keeper.append(painter.stroke(5, 5, 3))
-    keeper.close()
+    writer, painter = StoreWriter(store_path), Painter()
+    writer.append(painter.stroke(5, 5, 3))
+    writer.close()
     assert np.array_equal(stored(store_path)[0], painter.labels)
 
 
 def test_strokes_wait_while_another_program_edits(store_path, qtbot):
-    keeper, painter = StoreKeeper(store_path), Painter()
+    writer, painter = StoreWriter(store_path), Painter()
     with AnalysisStore.open(store_path, "r+") as rival:
         rival.corrections.sync()
-        with qtbot.waitSignal(keeper.changed, timeout=10_000) as change:
-            keeper.append(painter.stroke(5, 5, 3))
+        with qtbot.waitSignal(writer.changed, timeout=10_000) as change:
+            writer.append(painter.stroke(5, 5, 3))
         assert "another window or program" in change.args[0].locked
         assert change.args[0].waiting == 1
-    keeper.append(painter.stroke(20, 20, 4))
-    assert keeper.flush()
+    writer.append(painter.stroke(20, 20, 4))
+    assert writer.flush()
     assert np.array_equal(stored(store_path)[0], painter.labels)
-    keeper.close()
+    writer.close()
 
 
 def test_an_export_of_nothing_is_one_error(tmp_path, qtbot):
-    keeper = StoreKeeper(tmp_path / "missing.fddm.ome.zarr")
-    with qtbot.waitSignal(keeper.failed, timeout=10_000) as failure:
-        keeper.export(tmp_path / "copy.ome.zarr")
+    writer = StoreWriter(tmp_path / "missing.fddm.ome.zarr")
+    with qtbot.waitSignal(writer.failed, timeout=10_000) as failure:
+        writer.export(tmp_path / "copy.ome.zarr")
     assert "does not exist" in str(failure.args[0])
-    keeper.close()
+    writer.close()
 
 
 def test_strokes_before_the_log_is_open_are_no_news_of_another_program(store_path, qtbot):
     with AnalysisStore.open(store_path) as store:
         seq = store.log.last_seq
-    keeper, painter = StoreKeeper(store_path, seq=seq), Painter()
-    keeper.append(painter.stroke(5, 5, 3))  # in the queue before anything was opened
-    with qtbot.assertNotEmitted(keeper.reread, wait=200):
-        assert keeper.flush()
-    keeper.close()
+    writer, painter = StoreWriter(store_path, seq=seq), Painter()
+    writer.append(painter.stroke(5, 5, 3))  # in the queue before anything was opened
+    with qtbot.assertNotEmitted(writer.reread, wait=200):
+        assert writer.flush()
+    writer.close()
 
 
 def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived(store_path, qtbot):
@@ -103,20 +103,20 @@ def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived
         seq = other.log.last_seq
         other.corrections.log_edits([rival.stroke(40, 40, 6)])
         other.corrections.apply_logged()
-    keeper = StoreKeeper(store_path, seq=seq)
+    writer = StoreWriter(store_path, seq=seq)
     news = []
-    keeper.reread.connect(lambda opened: news.append((opened, keeper.take_unread())))
+    writer.reread.connect(lambda opened: news.append((opened, writer.take_unread())))
     early, late = ours.stroke(5, 5, 3), ours.stroke(20, 20, 4)
-    keeper.append(early)
-    assert keeper.flush()  # it has met the other program's stroke; nobody has been told yet
-    keeper.append(late)
+    writer.append(early)
+    assert writer.flush()  # it has met the other program's stroke; nobody has been told yet
+    writer.append(late)
     qtbot.waitUntil(lambda: bool(news), timeout=10_000)
     ((opened, unread),) = news
     shown = opened.corrected.copy()
     for edit in unread:
         edit.apply(shown)
-    assert keeper.flush()
+    assert writer.flush()
     assert np.array_equal(shown, stored(store_path)[0])
     assert [shown[44, 44], shown[8, 8], shown[24, 24]] == [6, 3, 4]
-    assert keeper.take_unread() == []
-    keeper.close()
+    assert writer.take_unread() == []
+    writer.close()

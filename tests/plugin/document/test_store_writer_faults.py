@@ -18,9 +18,9 @@ from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signoff import sign_off
 from napari_fddm.pipeline.store.tumor_bed import polygons_of, tumor_bed_record
-from napari_fddm.plugin.document import keeper as keeper_module
-from napari_fddm.plugin.document.keeper import StoreKeeper
-from tests.plugin.document.test_keeper import Painter, stored
+from napari_fddm.plugin.document import store_writer as writer_module
+from napari_fddm.plugin.document.store_writer import StoreWriter
+from tests.plugin.document.test_store_writer import Painter, stored
 from tests.support.disks import Faults, small_disk
 from tests.support.leaks import leftovers
 from tests.support.stores import SHAPE, make
@@ -35,7 +35,7 @@ def quick(monkeypatch, tmp_path):
     """Retry soon, and rescue into a folder of the test."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    monkeypatch.setattr(keeper_module, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(writer_module, "RETRY_SECONDS", 0.1)
 
 
 class FaultyDisk:
@@ -64,18 +64,18 @@ def disk_and_store(request, tmp_path, monkeypatch):
 
 
 class Watched:
-    """A keeper, everything it says, and strokes for it."""
+    """A writer, everything it says, and strokes for it."""
 
     def __init__(self, path, **options):
-        self.keeper = StoreKeeper(path, fingerprint=FINGERPRINT, **options)
+        self.writer = StoreWriter(path, fingerprint=FINGERPRINT, **options)
         self.painter, self.states, self.failures = Painter(), [], []
-        self.keeper.changed.connect(self.states.append)
-        self.keeper.failed.connect(self.failures.append)
+        self.writer.changed.connect(self.states.append)
+        self.writer.failed.connect(self.failures.append)
         self._places = itertools.count()
 
     def paint(self, value=3, tool="paint"):
         place = next(self._places)
-        self.keeper.append(self.painter.spray(5 * place % 100, 7 * place % 100, value, tool))
+        self.writer.append(self.painter.spray(5 * place % 100, 7 * place % 100, value, tool))
 
     @property
     def problems(self):
@@ -83,25 +83,25 @@ class Watched:
 
 
 def wait_for(qtbot, watched, condition):
-    qtbot.waitUntil(lambda: bool(condition(watched.keeper.state)), timeout=10_000)
+    qtbot.waitUntil(lambda: bool(condition(watched.writer.state)), timeout=10_000)
 
 
 def test_a_full_disk_is_said_at_once_and_nothing_is_lost(disk_and_store, qtbot):
     disk, path = disk_and_store
     watched = Watched(path)
     watched.paint()
-    assert watched.keeper.flush()
+    assert watched.writer.flush()
     disk.fill()
     for i in range(6):
         watched.paint(2 + i % 3)
         wait_for(qtbot, watched, lambda state: state.problem)
-    assert "disk is full" in watched.keeper.state.problem
-    assert watched.keeper.state.waiting > 0
+    assert "disk is full" in watched.writer.state.problem
+    assert watched.writer.state.waiting > 0
     disk.free()
     wait_for(qtbot, watched, lambda state: not state.problem and not state.waiting)
-    assert watched.keeper.flush()
+    assert watched.writer.flush()
     assert np.array_equal(stored(path)[0], watched.painter.labels)
-    assert watched.keeper.close() == ""
+    assert watched.writer.close() == ""
     assert leftovers(path) == {}
 
 
@@ -109,55 +109,55 @@ def test_closing_on_a_full_disk_leaves_a_rescue_file_that_comes_back(disk_and_st
     disk, path = disk_and_store
     first = Watched(path)
     first.paint()
-    assert first.keeper.flush()
+    assert first.writer.flush()
     kept = first.painter.labels.copy()
     disk.fill()
     first.paint(5)
     first.paint(6, "erase")
-    said = first.keeper.close()
+    said = first.writer.close()
     (place,) = rescue.find_rescues(FINGERPRINT)
     assert "NOT SAVED" in said
     assert str(place) in said
     disk.free()
 
     second = Watched(path)
-    with qtbot.waitSignal(second.keeper.rescued, timeout=10_000) as found:
-        second.keeper.begin()
+    with qtbot.waitSignal(second.writer.rescued, timeout=10_000) as found:
+        second.writer.begin()
     edits, file = found.args
     assert file == place
     for edit in edits:
         edit.apply(kept)
     assert np.array_equal(kept, first.painter.labels)
-    second.keeper.close()
+    second.writer.close()
 
 
 def test_outlines_and_estimates_are_rescued_in_their_order(disk_and_store, qtbot):
     disk, path = disk_and_store
     first = Watched(path)
-    first.keeper.begin()
-    assert first.keeper.flush()
+    first.writer.begin()
+    assert first.writer.flush()
     disk.fill()
     corners = np.array([[0.0, 0.0], [0.0, 90.0], [80.0, 90.0]])
     first.paint(5)
-    first.keeper.record(tumor_bed_record([corners]))
+    first.writer.record(tumor_bed_record([corners]))
     first.paint(5)
-    first.keeper.record(estimate_record(0.4, definition="strict"))
-    first.keeper.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
-    said = first.keeper.close()
+    first.writer.record(estimate_record(0.4, definition="strict"))
+    first.writer.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    said = first.writer.close()
     assert "strokes, tumor bed, estimate" in said
     disk.free()
 
     second = Watched(path)
-    with qtbot.waitSignal(second.keeper.rescued, timeout=10_000) as found:
-        second.keeper.begin()
+    with qtbot.waitSignal(second.writer.rescued, timeout=10_000) as found:
+        second.writer.begin()
     entries, place = found.args
     kinds = ["edit" if isinstance(e, Edit) else e.kind for e in entries]
     assert kinds == ["edit", "tumor_bed", "edit", "estimate"]
     assert np.array_equal(polygons_of(entries[1].fields)[0], corners)
     for entry in entries:  # as the window does
-        second.keeper.append(entry) if isinstance(entry, Edit) else second.keeper.record(entry)
-    second.keeper.forget(place)
-    assert second.keeper.close() == ""
+        second.writer.append(entry) if isinstance(entry, Edit) else second.writer.record(entry)
+    second.writer.forget(place)
+    assert second.writer.close() == ""
     assert not place.exists()
     with AnalysisStore.open(path) as store:
         logged = [record["kind"] for record in store.log.records()]
@@ -172,14 +172,14 @@ def test_what_is_rescued_twice_lies_in_one_file(tmp_path, qtbot, monkeypatch):
     faults = Faults(monkeypatch, tmp_path, "write")
     older = rescue.write_rescue([estimate_record(0.4, definition="fddm")], FINGERPRINT, path)
     watched = Watched(path)
-    with qtbot.waitSignal(watched.keeper.rescued, timeout=10_000) as found:
-        watched.keeper.begin()
+    with qtbot.waitSignal(watched.writer.rescued, timeout=10_000) as found:
+        watched.writer.begin()
     faults.on = True
     monkeypatch.setattr(rescue, "workspace_folder", lambda: tmp_path.parent / "other" / "x")
     (record,), place = found.args
-    watched.keeper.record(record)
-    watched.keeper.forget(place)
-    watched.keeper.close()
+    watched.writer.record(record)
+    watched.writer.forget(place)
+    watched.writer.close()
     (newer,) = rescue.find_rescues(FINGERPRINT)
     assert newer != older
     assert rescue.read_rescue(newer, SHAPE) == [record]
@@ -194,10 +194,10 @@ def test_an_outline_that_was_replaced_since_does_not_come_back(tmp_path, qtbot):
     with AnalysisStore.open(path, "r+") as store:
         store.records.append(tumor_bed_record([np.ones((3, 2))]))
     watched = Watched(path)
-    with qtbot.waitSignal(watched.keeper.rescued, timeout=10_000) as found:
-        watched.keeper.begin()
+    with qtbot.waitSignal(watched.writer.rescued, timeout=10_000) as found:
+        watched.writer.begin()
     assert found.args[0] == [estimate]
-    watched.keeper.close()
+    watched.writer.close()
 
 
 def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, monkeypatch):
@@ -205,11 +205,11 @@ def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, mon
     make(path).close()
     watched = Watched(path)
     watched.paint()
-    assert watched.keeper.flush()
-    answers = keeper_module.threading.Event()
+    assert watched.writer.flush()
+    answers = writer_module.threading.Event()
     monkeypatch.setattr(Corrections, "log_edits", lambda *_, **__: answers.wait())
     watched.paint(4)
-    said = watched.keeper.close(timeout=0.3)
+    said = watched.writer.close(timeout=0.3)
     answers.set()
     assert "does not answer" in said
     assert "strokes" in said
@@ -240,14 +240,14 @@ def test_a_read_only_store_says_so_and_can_be_exported(tmp_path, qtbot):
         make(path).close()
         disk.set_read_only(True)
         watched = Watched(path)
-        watched.keeper.begin()
+        watched.writer.begin()
         wait_for(qtbot, watched, lambda state: "cannot be written" in state.locked)
         assert watched.problems == []
-        with qtbot.waitSignal(watched.keeper.exported, timeout=60_000):
-            watched.keeper.export(tmp_path / "copy.ome.zarr")
+        with qtbot.waitSignal(watched.writer.exported, timeout=60_000):
+            watched.writer.export(tmp_path / "copy.ome.zarr")
         disk.set_read_only(False)
         wait_for(qtbot, watched, lambda state: not state.locked)
-        watched.keeper.close()
+        watched.writer.close()
         assert leftovers(path) == {}
 
 
@@ -257,31 +257,31 @@ def test_a_disk_that_becomes_read_only_keeps_strokes_in_memory(tmp_path, qtbot, 
     faults = Faults(monkeypatch, tmp_path, "write", errno.EROFS)
     watched = Watched(path)
     watched.paint()
-    assert watched.keeper.flush()
+    assert watched.writer.flush()
     faults.on = True
     watched.paint(4)
     wait_for(qtbot, watched, lambda state: "ead-only" in state.problem)
-    assert not watched.keeper.state.locked
+    assert not watched.writer.state.locked
     faults.on = False
     wait_for(qtbot, watched, lambda state: not state.waiting)
-    watched.keeper.close()
+    watched.writer.close()
     assert np.array_equal(stored(path)[0], watched.painter.labels)
 
 
-def test_the_second_keeper_waits_and_then_sees_what_the_first_left(tmp_path, qtbot):
+def test_the_second_writer_waits_and_then_sees_what_the_first_left(tmp_path, qtbot):
     path = tmp_path / "s.fddm.ome.zarr"
     make(path).close()
     first, second = Watched(path), Watched(path, seq=0)
     first.paint()
-    assert first.keeper.flush()
-    second.keeper.begin()
+    assert first.writer.flush()
+    second.writer.begin()
     wait_for(qtbot, second, lambda state: "another window" in state.locked)
     first.paint(6)
-    with qtbot.waitSignal(second.keeper.reread, timeout=10_000) as seen:
-        first.keeper.close()
+    with qtbot.waitSignal(second.writer.reread, timeout=10_000) as seen:
+        first.writer.close()
     assert np.array_equal(seen.args[0].corrected, first.painter.labels)
     wait_for(qtbot, second, lambda state: not state.locked)
-    second.keeper.close()
+    second.writer.close()
     assert leftovers(path) == {}
 
 
@@ -291,23 +291,23 @@ def test_edits_made_before_the_lock_was_ours_are_told_from_the_log(tmp_path, qtb
     with AnalysisStore.open(path, "r+") as store:
         store.corrections.append_edit(Painter().stroke(3, 3, 4))
     late = Watched(path, seq=0)  # read before that edit
-    with qtbot.waitSignal(late.keeper.reread, timeout=10_000) as seen:
-        late.keeper.begin()
+    with qtbot.waitSignal(late.writer.reread, timeout=10_000) as seen:
+        late.writer.begin()
     assert seen.args[0].corrected.any()
-    late.keeper.close()
+    late.writer.close()
 
 
 def test_a_long_job_of_the_store_holds_no_stroke_back(tmp_path, qtbot):
     path = tmp_path / "s.fddm.ome.zarr"
     make(path).close()
     watched = Watched(path)
-    go_on = keeper_module.threading.Event()
-    watched.keeper._lane.submit(go_on.wait)  # an export, say
+    go_on = writer_module.threading.Event()
+    watched.writer._lane.submit(go_on.wait)  # an export, say
     watched.paint()
     wait_for(qtbot, watched, lambda _: AnalysisStore.open(path).log.last_seq == 1)
     assert np.array_equal(stored(path)[0], watched.painter.labels)
     go_on.set()
-    watched.keeper.close()
+    watched.writer.close()
 
 
 def test_an_export_holds_what_a_full_disk_did_not_take(disk_and_store, tmp_path, qtbot):
@@ -317,25 +317,25 @@ def test_an_export_holds_what_a_full_disk_did_not_take(disk_and_store, tmp_path,
     watched.paint(5)
     wait_for(qtbot, watched, lambda state: state.problem)
     copy = tmp_path / "stick" / "copy.ome.zarr"
-    with qtbot.waitSignal(watched.keeper.exported, timeout=60_000):
-        watched.keeper.export(copy)
+    with qtbot.waitSignal(watched.writer.exported, timeout=60_000):
+        watched.writer.export(copy)
     assert np.array_equal(stored(copy)[0], watched.painter.labels)
     disk.free()
-    watched.keeper.close()
+    watched.writer.close()
 
 
 def test_an_outline_is_tried_again_and_a_signature_is_not(disk_and_store, qtbot):
     disk, path = disk_and_store
     watched = Watched(path)
-    watched.keeper.begin()
-    assert watched.keeper.flush()
+    watched.writer.begin()
+    assert watched.writer.flush()
     disk.fill()
-    watched.keeper.record(LogRecord("note", {"text": "outline"}))
-    watched.keeper.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    watched.writer.record(LogRecord("note", {"text": "outline"}))
+    watched.writer.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
     qtbot.waitUntil(lambda: bool(watched.failures), timeout=10_000)
     disk.free()
     wait_for(qtbot, watched, lambda state: not state.waiting)
-    watched.keeper.close()
+    watched.writer.close()
     with AnalysisStore.open(path) as store:
         assert [record["kind"] for record in store.log.records()] == ["note"]
 
@@ -355,7 +355,7 @@ def test_a_crash_between_log_and_map_loses_nothing(tmp_path, torn):
     watched.painter = painter
     assert np.array_equal(stored(path)[0], painter.labels)
     watched.paint(6)
-    watched.keeper.close()
+    watched.writer.close()
     labels, tools = stored(path)
     assert np.array_equal(labels, painter.labels)
     assert tools == ["paint", "fill", "paint"]
@@ -367,8 +367,8 @@ def test_a_damaged_log_is_said_before_anybody_paints(tmp_path, qtbot):
     events = path / layout.OURS / layout.EVENTS
     events.write_text('{"seq":7}\n{"seq":8}\n')
     watched = Watched(path)
-    watched.keeper.begin()
+    watched.writer.begin()
     wait_for(qtbot, watched, lambda state: "damaged" in state.problem)
     events.unlink()  # somebody restores it: noticed without a stroke
     wait_for(qtbot, watched, lambda state: not state.problem)
-    watched.keeper.close()
+    watched.writer.close()

@@ -16,7 +16,7 @@ from napari_fddm.core.edits import Edit, ShadowCounter
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
-from napari_fddm.plugin.document.history import follow_model, has_steps, touched_cells
+from napari_fddm.plugin.document.undo_history import follow_model, has_steps, touched_cells
 from napari_fddm.plugin.plumbing.connections import Connections
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Counted:
         )
 
 
-class LabelSync:
+class EditTracker:
     """Counts a corrected layer and says what each edit changed.
 
     Parameters

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
-from napari_fddm.plugin.document.counting import Counted
+from napari_fddm.plugin.document.edit_tracker import Counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedAnalysis:
     """What a store holds, with all that takes the longer the larger the map is.
 
     Attributes
