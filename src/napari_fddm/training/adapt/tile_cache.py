@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TileFeatures:
+class HeadInputs:
     """What the heads see of one tile.
 
     Attributes
@@ -51,9 +51,7 @@ class TileFeatures:
     cells: npt.NDArray[np.float16]
 
     @classmethod
-    def of(
-        cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]
-    ) -> TileFeatures:
+    def of(cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]) -> HeadInputs:
         """Round what a model gave, cells in the order (d, 8, 8), to what is kept."""
         largest = float(np.finfo(np.float16).max)
         small = [np.clip(a, -largest, largest).astype(np.float16) for a in (pooled, cells_dhw)]
@@ -65,7 +63,7 @@ class TileFeatures:
         return self.pooled.nbytes + self.cells.nbytes
 
 
-class FeatureCache:
+class TileCache:
     """Features of the tiles of one slide by one backbone, in one file.
 
     A file that is damaged, or of other content than its name says, counts as empty.
@@ -84,7 +82,7 @@ class FeatureCache:
         self.path = folder / f"{key}.npz"
         self._key = key
         self._max_bytes = max_bytes
-        self._tiles: dict[Index, TileFeatures] = self._read()
+        self._tiles: dict[Index, HeadInputs] = self._read()
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -92,12 +90,12 @@ class FeatureCache:
     def __contains__(self, index: object) -> bool:
         return index in self._tiles
 
-    def __getitem__(self, index: Index) -> TileFeatures:
+    def __getitem__(self, index: Index) -> HeadInputs:
         # Asked for last: goes last, when there is no more room.
         self._tiles[index] = found = self._tiles.pop(index)
         return found
 
-    def put(self, index: Index, features: TileFeatures) -> None:
+    def put(self, index: Index, features: HeadInputs) -> None:
         """Keep the features of a tile in memory."""
         self._tiles[index] = features
 
@@ -135,7 +133,7 @@ class FeatureCache:
                 part.unlink(missing_ok=True)
                 raise
 
-    def _read(self) -> dict[Index, TileFeatures]:
+    def _read(self) -> dict[Index, HeadInputs]:
         if not self.path.exists():
             return {}
         try:
@@ -148,7 +146,7 @@ class FeatureCache:
             log.warning("%s is damaged and made again: %s", self.path, error)
             return {}
         return {
-            (int(row), int(col)): TileFeatures(p, c)
+            (int(row), int(col)): HeadInputs(p, c)
             for (row, col), p, c in zip(index, pooled, cells, strict=True)
         }
 

@@ -31,7 +31,7 @@ from napari_fddm.training.data.patches import (
     settings_record,
 )
 from napari_fddm.training.data.splits import image_key
-from napari_fddm.training.loop.progress import Progress
+from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -159,7 +159,7 @@ def build_dataset(
     folder: Path,
     settings: PatchSettings | RegionSettings,
     names: ClassNames,
-) -> Generator[Progress, None, Dataset]:
+) -> Generator[JobProgress, None, Dataset]:
     """Cut every image of a manifest whose splits are known; goes on where it was stopped.
 
     Raises
@@ -176,7 +176,7 @@ def build_dataset(
     parts = []
     for number, source in enumerate(manifest.sources, start=1):
         parts.append(_build_part(source, folder, settings, names, record))
-        yield Progress(source.name, number, len(manifest.sources))
+        yield JobProgress(source.name, number, len(manifest.sources))
     write_json(
         folder / INDEX,
         {

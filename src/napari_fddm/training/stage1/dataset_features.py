@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_fddm.models.classifier import TileFeatures
-from napari_fddm.training.loop.progress import Progress
+from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +26,7 @@ KINDS = ("pooled", "cells", "radiomics")
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureCache:
+class DatasetFeatures:
     """Features of every sample of a dataset.
 
     Attributes
@@ -79,7 +79,7 @@ def build_features(
     folder: Path,
     *,
     batch_size: int = 16,
-) -> Generator[Progress, None, FeatureCache]:
+) -> Generator[JobProgress, None, DatasetFeatures]:
     """Compute what is not on disk yet.
 
     Parameters
@@ -103,8 +103,8 @@ def build_features(
         offset += part.count
         if part.count and not feature_file(folder, part, "pooled").is_file():
             _write(_features(dataset, index, classifier, compute, batch_size), folder, part)
-        yield Progress(part.image, number, len(dataset.parts))
-    return FeatureCache(folder, dataset, bool(classifier.radiomics))
+        yield JobProgress(part.image, number, len(dataset.parts))
+    return DatasetFeatures(folder, dataset, bool(classifier.radiomics))
 
 
 def feature_file(folder: Path, part: Part, kind: str) -> Path:
