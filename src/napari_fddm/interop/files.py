@@ -1,19 +1,23 @@
-"""Files that survive a crash, and storage errors a user understands."""
+"""Write files and folders whole or not at all, and report storage errors with a hint."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
+import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+_PART = ".part"
+"""In the name of every file and folder that is not finished."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -65,6 +69,92 @@ def storage_errors(doing: str, path: Path | str, *, damaged: bool = False) -> It
         ) from error
 
 
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path whose file replaces ``path`` when the block succeeds.
+
+    Readers see the old or the new file, never a part of one. The new file is on the disk
+    (fsync) before it takes the place of the old one. It has the permissions that the
+    block's writer gives it: those of the user's umask, for ordinary writers.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write or replace; its folder must exist.
+
+    Yields
+    ------
+    Path
+        A path that does not exist yet, beside ``path`` and with the same suffixes, since
+        some writers choose the format by them. The block must create a file there.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written. After any error the old file is untouched and the
+        temporary one removed.
+    """
+    suffixes = "".join(path.suffixes)
+    part = _temporary(path, path.name.removesuffix(suffixes), suffixes)
+    with storage_errors("write", path):
+        try:
+            yield part
+            _sync_file(part)
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to report
+                part.unlink()
+            raise
+        sync_folder(path.parent)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a new temporary folder that becomes ``path`` when the block succeeds.
+
+    Everything in it is on the disk (fsync) before the folder gets its name.
+
+    Parameters
+    ----------
+    path : Path
+        The folder to create; must not exist. Missing parent folders are created.
+
+    Yields
+    ------
+    Path
+        An empty folder beside ``path``.
+
+    Raises
+    ------
+    StoreError
+        If ``path`` exists or the folder cannot be written. After any error ``path`` is
+        as it was and the temporary folder is removed.
+    """
+    part = _temporary(path, path.name)
+    with storage_errors("write", path):
+        _refuse_existing(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.mkdir()
+            yield part
+            _sync_tree(part)
+            # A rename would silently replace an empty folder.
+            _refuse_existing(path)
+            part.rename(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+        sync_folder(path.parent)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether a name is one of `whole_file` or `whole_folder` before the end.
+
+    A program that was killed leaves such files and folders; nobody needs them.
+    """
+    return path.name.startswith(".") and _PART in path.suffixes
+
+
 def write_atomic(path: Path, text: str | bytes) -> None:
     """Replace a file such that readers see the old or the new content, never a part.
 
@@ -80,18 +170,8 @@ def write_atomic(path: Path, text: str | bytes) -> None:
     StoreError
         If it cannot be written; the old file is then untouched.
     """
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
-    with storage_errors("write", path):
-        try:
-            with part.open("xb") as file:
-                file.write(text.encode() if isinstance(text, str) else text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+    with whole_file(path) as part:
+        part.write_bytes(text.encode() if isinstance(text, str) else text)
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -138,8 +218,29 @@ def sync_folder(folder: Path) -> None:
     """Make a rename in a folder durable, where the system can do that."""
     if os.name == "nt":  # Windows cannot open folders; its renames are journaled
         return
-    handle = os.open(folder, os.O_RDONLY)
+    _sync_file(folder)
+
+
+def _temporary(path: Path, name: str, suffixes: str = "") -> Path:
+    return path.with_name(f".{name}.{uuid.uuid4().hex[:8]}{_PART}{suffixes}")
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise StoreError(f"{path} exists already.", hint="Choose another name, or remove it first.")
+
+
+def _sync_file(path: Path) -> None:
+    # Windows syncs only what is open for writing; elsewhere a read-only file can be synced.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_tree(folder: Path) -> None:
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            _sync_file(Path(inside, name))
+        sync_folder(Path(inside))
