@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.interop.files import storage_errors
+from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.pipeline.store.layout import SUFFIX
 
@@ -116,22 +115,16 @@ class TileCache:
         kept.reverse()
         if not kept:
             return
-        part = self.path.with_name(f".{self.path.stem}.{uuid.uuid4().hex[:8]}.part")
         with storage_errors("write", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("xb") as file:
-                    np.savez(
-                        file,
-                        key=np.array(self._key),
-                        index=np.array(kept, np.int32),
-                        pooled=np.stack([self._tiles[i].pooled for i in kept]),
-                        cells=np.stack([self._tiles[i].cells for i in kept]),
-                    )
-                part.replace(self.path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with whole_file(self.path) as part:
+            np.savez(
+                part,
+                key=np.array(self._key),
+                index=np.array(kept, np.int32),
+                pooled=np.stack([self._tiles[i].pooled for i in kept]),
+                cells=np.stack([self._tiles[i].cells for i in kept]),
+            )
 
     def _read(self) -> dict[Index, HeadInputs]:
         if not self.path.exists():

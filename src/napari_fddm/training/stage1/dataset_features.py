@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_fddm.interop.files import whole_file
 from napari_fddm.models.classifier import TileFeatures
 from napari_fddm.training.loop.progress import JobProgress
 
@@ -140,8 +141,5 @@ def _write(made: dict[str, npt.NDArray[Any]], folder: Path, part: Part) -> None:
     """Write the pooled features last: their presence says that the others are whole."""
     for kind in reversed(KINDS):
         if kind in made:
-            target = feature_file(folder, part, kind)
-            unfinished = target.with_suffix(".part")
-            with unfinished.open("wb") as file:
-                np.save(file, made[kind])
-            unfinished.replace(target)
+            with whole_file(feature_file(folder, part, kind)) as unfinished:
+                np.save(unfinished, made[kind])
