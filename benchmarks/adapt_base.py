@@ -24,7 +24,7 @@ from napari_fddm.models.registry import bundled_folder
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.slides.opening import open_slide
 from napari_fddm.training.adapt.judging import Heads
-from napari_fddm.training.adapt.tile_cache import FeatureCache, TileFeatures, cache_key
+from napari_fddm.training.adapt.tile_cache import HeadInputs, TileCache, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
 from napari_fddm.training.data.textures import LABEL_CLASSES
 from napari_fddm.training.stage1.from_rows import drained
@@ -54,7 +54,7 @@ class Mosaic:
 
     grid: TileGrid
     truth: np.ndarray
-    features: dict[tuple[int, int], TileFeatures]
+    features: dict[tuple[int, int], HeadInputs]
 
 
 def plain_model(work: Path) -> LoadedModel:
@@ -103,7 +103,7 @@ def load_mosaic(work: Path, model: LoadedModel, patient: str) -> Mosaic:
             y, x, h, w = (tile[k] // 256 for k in ("y", "x", "h", "w"))
             truth[y : y + h, x : x + w] = OSTEOSARCOMA[LABEL_CLASSES[tile["label"]]].value
         key = cache_key({"fingerprint": slide.fingerprint, "mpp": MPP}, model.identity)
-        cache = FeatureCache(work / "features", key)
+        cache = TileCache(work / "features", key)
         index = [(int(r), int(c)) for r, c in np.argwhere(truth)]
         features = drained(feature_events(slide, grid, index, model, cache, batch_size=8))
     return Mosaic(grid, truth, features)

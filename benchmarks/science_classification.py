@@ -21,7 +21,7 @@ from napari_fddm.core.cards import CARD_NAME, read_card
 from napari_fddm.training.data.patches import PatchSettings
 from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.training_loop import LoopSettings
+from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1.from_rows import train_on_rows
 from napari_fddm.training.stage1.held_out import held_out_groups, real_rows
 from napari_fddm.training.stage1.train import Stage1Settings

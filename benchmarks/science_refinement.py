@@ -29,7 +29,7 @@ from napari_fddm.training.default import REFINER, REFINER_NETWORK
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.regions.batches import SOURCES, measured_moments
 from napari_fddm.training.stage2.model_folder import (
-    Trained,
+    TrainedRefiner,
     train_new_refiner,
     train_refiner_model,
 )
@@ -178,7 +178,7 @@ def train_on_images(
     slides: Sequence[RegionSlide],
     settings: RefinerTraining,
     model: LoadedModel,
-) -> Trained:
+) -> TrainedRefiner:
     """Train a network on regions of images."""
     classes = slides[0].coarse.classes
     moments = measured_moments(slides, settings.sources)
@@ -186,7 +186,7 @@ def train_on_images(
     folder = work / "networks" / name
     folder.mkdir(parents=True, exist_ok=True)
     denoiser, _ = train_new_refiner(card, slides, settings, model.compute, folder)
-    return Trained(card, denoiser, model.compute)
+    return TrainedRefiner(card, denoiser, model.compute)
 
 
 def image_settings_of(network: str) -> Iterator[Setting]:

@@ -11,7 +11,7 @@ from benchmarks import adapt_tiles
 
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.loop.training_loop import learning_rate_factor
+from napari_fddm.training.loop.optimizer import learning_rate_factor
 from napari_fddm.training.regions.synthetic import block_majority
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")

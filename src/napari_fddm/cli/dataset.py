@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.class_names import ClassNames
     from napari_fddm.training.data.manifest import Manifest
-    from napari_fddm.training.loop.progress import Progress
+    from napari_fddm.training.loop.progress import JobProgress
 
 app = typer.Typer(
     name="dataset", help="Build what models learn from, and count it.", no_args_is_help=True
@@ -159,13 +159,13 @@ def divide(
 
 
 def drain_progress(
-    run: Generator[Progress, None, Any], title: str, *, quiet: bool, begin: str = ""
+    run: Generator[JobProgress, None, Any], title: str, *, quiet: bool, begin: str = ""
 ) -> Any:
     """Show a generator's progress and return its result.
 
     Parameters
     ----------
-    run : generator of Progress
+    run : generator of JobProgress
         Yields once at least.
     title : str
         Of the bar.

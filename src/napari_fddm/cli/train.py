@@ -98,7 +98,7 @@ def classifier(
     from napari_fddm.training.data.augmentation import Augmentation
     from napari_fddm.training.data.datasets import INDEX, build_dataset, open_dataset
     from napari_fddm.training.data.patches import PatchSettings
-    from napari_fddm.training.loop.training_loop import LoopSettings
+    from napari_fddm.training.loop.settings import LoopSettings
     from napari_fddm.training.stage1.model_folder import backbone_note
     from napari_fddm.training.stage1.train import WORK, Stage1Settings, train_stage1
 
@@ -174,7 +174,7 @@ def segmenter(
     """Train a baseline that segments; needs the extra "baselines"."""
     from napari_fddm.training.data.augmentation import Augmentation
     from napari_fddm.training.data.datasets import open_dataset
-    from napari_fddm.training.loop.training_loop import LoopSettings
+    from napari_fddm.training.loop.settings import LoopSettings
     from napari_fddm.training.stage1.segmenter import SegmenterSettings, train_segmenter
 
     loop = LoopSettings(

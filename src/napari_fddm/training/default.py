@@ -31,7 +31,7 @@ from napari_fddm.models.bundle import load_model
 from napari_fddm.training.data.patches import PatchSettings
 from napari_fddm.training.data.stains import SEEN
 from napari_fddm.training.data.textures import read_textures
-from napari_fddm.training.loop.training_loop import LoopSettings
+from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.regions.composites import build_composites, texture_folds
 from napari_fddm.training.regions.synthetic import SLIDE_MPP, SLIDE_PX, synthetic_regions
 from napari_fddm.training.stage1.from_rows import train_on_rows

@@ -22,7 +22,7 @@ from napari_fddm.training.adapt.judging import (
 )
 from napari_fddm.training.adapt.judging import Unpainted as Places
 from napari_fddm.training.adapt.samples import PaintedSamples, Samples
-from napari_fddm.training.adapt.tile_cache import TileFeatures
+from napari_fddm.training.adapt.tile_cache import HeadInputs
 from tests.support.runs import drain
 
 WIDTH = 16
@@ -49,7 +49,7 @@ def painted(values: list[int], rng: np.random.Generator) -> tuple[PaintedSamples
     features, truth, cells = {}, {}, []
     for number, value in enumerate(values):
         index = (number * 4, 0)
-        features[index] = TileFeatures(
+        features[index] = HeadInputs(
             looks(value, 1, rng)[0], looks(value, 64, rng).reshape(8, 8, WIDTH)
         )
         truth[index] = value
@@ -67,7 +67,7 @@ def unpainted(values: list[int], features: dict, rng: np.random.Generator) -> li
     index = []
     for number, value in enumerate(values):
         place = (number, 50)
-        features[place] = TileFeatures(
+        features[place] = HeadInputs(
             looks(value, 1, rng)[0], looks(value, 64, rng).reshape(8, 8, WIDTH)
         )
         index.append(place)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_fddm.training.adapt.tile_cache import (
-    FeatureCache,
-    TileFeatures,
+    HeadInputs,
+    TileCache,
     cache_folder,
     cache_key,
 )
@@ -19,23 +19,23 @@ MODEL = {
 }
 
 
-def features(seed: int) -> TileFeatures:
+def features(seed: int) -> HeadInputs:
     rng = np.random.default_rng(seed)
     pooled, cells = rng.normal(size=24), rng.normal(size=(16, 8, 8))
-    return TileFeatures.of(pooled.astype(np.float32), cells.astype(np.float32))
+    return HeadInputs.of(pooled.astype(np.float32), cells.astype(np.float32))
 
 
 @pytest.fixture
 def cache(tmp_path):
-    cache = FeatureCache(tmp_path / "features", "key")
+    cache = TileCache(tmp_path / "features", "key")
     for number in range(6):
         cache.put((number, 2 * number), features(number))
     cache.write()
     return cache
 
 
-def again(cache: FeatureCache, key: str = "key") -> FeatureCache:
-    return FeatureCache(cache.path.parent, key)
+def again(cache: TileCache, key: str = "key") -> TileCache:
+    return TileCache(cache.path.parent, key)
 
 
 def test_what_was_written_is_read(cache):
@@ -50,7 +50,7 @@ def test_what_was_written_is_read(cache):
 
 
 def test_values_beyond_half_precision_stay_finite():
-    large = TileFeatures.of(np.full(4, 1e9, np.float32), np.full((4, 8, 8), -1e9, np.float32))
+    large = HeadInputs.of(np.full(4, 1e9, np.float32), np.full((4, 8, 8), -1e9, np.float32))
     assert np.isfinite(large.pooled).all()
     assert np.isfinite(large.cells).all()
 
@@ -87,7 +87,7 @@ def test_a_file_under_another_name_is_empty(cache):
 
 def test_no_more_than_the_bound_is_kept_and_what_was_asked_for_last_stays(cache):
     size = features(0).nbytes
-    small = FeatureCache(cache.path.parent, "key", max_bytes=3 * size)
+    small = TileCache(cache.path.parent, "key", max_bytes=3 * size)
     assert np.array_equal(small[0, 0].pooled, features(0).pooled)
     small.write()
     read = again(cache)

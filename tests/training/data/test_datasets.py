@@ -12,11 +12,11 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.slides.opening import open_slide
 from napari_fddm.training.data import datasets
 from napari_fddm.training.data.datasets import build_dataset, open_dataset
+from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.data.manifest import read_manifest
 from napari_fddm.training.data.patches import (
     PatchSettings,
     RegionSettings,
-    cell_majority,
     dominant,
     tissue_share,
 )

@@ -12,7 +12,7 @@ from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
 from napari_fddm.training.data.counts import ClassCounts
 from napari_fddm.training.data.manifest import read_manifest
-from napari_fddm.training.data.splits import leave_one_case_out, split_manifest
+from napari_fddm.training.data.splits import split_manifest
 from tests.support.training import write_rows, write_tile, write_tiles
 
 
@@ -125,14 +125,6 @@ def test_whole_cases_are_drawn_and_the_seed_decides(tmp_path):
     assert all(sides[s.case] == s.split for s in first.sources)
 
 
-def test_each_case_is_held_out_once(tmp_path):
-    manifest = read_manifest(write_tiles(tmp_path, per_class=1))
-    folds = dict(leave_one_case_out(manifest))
-    assert list(folds) == ["a", "b", "c"]
-    for case, fold in folds.items():
-        assert {s.case for s in fold.sources if s.split == "val"} == {case}
-
-
 def test_a_case_on_both_sides_is_refused(tmp_path):
     rows = ["tile,label,case,split"]
     for i, split in enumerate(("train", "val")):
@@ -198,5 +190,3 @@ def test_data_that_cannot_be_learned_from_are_refused():
         with pytest.raises(DataError, match=words):
             made.check()
     of((2, "train"), (3, "train"), (7, "val")).check(allow_missing=True)
-    with pytest.raises(DataError, match="test is empty"):
-        of((2, "train"), (3, "train")).check_split("test")

@@ -11,13 +11,13 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.synthetic.slide import texture_sheet
+from napari_fddm.training.data.majority import cell_majority, tile_majority
 from napari_fddm.training.data.stains import SHIFTED, restained
 from napari_fddm.training.data.textures import Composer, Texture, read_textures, smooth_mask
-from napari_fddm.training.regions.annotated_images import cell_truth
 from napari_fddm.training.regions.coarse import classify_window
 from napari_fddm.training.regions.composites import build_composites, texture_folds
 from napari_fddm.training.regions.files import read_regions
-from napari_fddm.training.regions.fold_heads import FoldHeads, LinearHead, tile_truth
+from napari_fddm.training.regions.fold_heads import FoldHeads, LinearHead
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_cell_truth_is_the_majority_and_unknown_where_most_is(rng):
     labels = rng.integers(0, 4, (64, 96)).astype(np.uint8)
     labels[:32, :32] = 0
     labels[:3, :32] = 2
-    found = cell_truth(labels, 3)
+    found = cell_majority(labels, 3)
     assert found[0, 0] == 0
     for row, col in ((0, 1), (1, 2), (1, 0)):
         block = labels[row * 32 : row * 32 + 32, col * 32 : col * 32 + 32]
@@ -112,7 +112,7 @@ def test_cell_truth_is_the_majority_and_unknown_where_most_is(rng):
 def test_tile_truth_counts_known_cells(rng):
     truth = rng.integers(0, 4, (16, 24)).astype(np.uint8)
     truth[:8, :8] = 0
-    found = tile_truth(truth, 3)
+    found = tile_majority(truth, 3)
     assert found[0, 0] == 0
     block = truth[8:, 16:]
     assert found[1, 2] == np.bincount(block[block > 0], minlength=4)[1:].argmax() + 1

@@ -17,7 +17,7 @@ from napari_fddm.training.data.datasets import build_dataset
 from napari_fddm.training.data.manifest import read_manifest
 from napari_fddm.training.data.patches import RegionSettings
 from napari_fddm.training.data.splits import split_manifest
-from napari_fddm.training.loop.training_loop import LoopSettings
+from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1.scores import mean_iou
 from napari_fddm.training.stage1.segmenter import SegmenterSettings, train_segmenter
 from tests.support.training import drained, tile_dataset, write_rows

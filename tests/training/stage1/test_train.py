@@ -12,7 +12,7 @@ from napari_fddm.core.errors import DataError, TrainingError, WeightsError
 from napari_fddm.models.bundle import load_model
 from napari_fddm.models.classifier import TileLogits, build_backbone
 from napari_fddm.models.weights import tensors_sha256
-from napari_fddm.training.loop.training_loop import LoopSettings
+from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1 import architectures
 from napari_fddm.training.stage1.architectures import Architecture, find_architecture, load_backbone
 from napari_fddm.training.stage1.tasks import HeadLoss

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.training.adapt.samples import PaintedSamples, Samples
-    from napari_fddm.training.adapt.tile_cache import TileFeatures
+    from napari_fddm.training.adapt.tile_cache import HeadInputs
 
     Index = tuple[int, int]
-    Features = Mapping[Index, TileFeatures]
+    Features = Mapping[Index, HeadInputs]
     from collections.abc import Collection
 
     Index = tuple[int, int]

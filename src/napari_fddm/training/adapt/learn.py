@@ -20,7 +20,7 @@ from napari_fddm.training.adapt.head_learning import learn_events
 from napari_fddm.training.adapt.judging import choose_reference, model_heads
 from napari_fddm.training.adapt.models import check_name, save_adapter
 from napari_fddm.training.adapt.samples import painted_samples
-from napari_fddm.training.adapt.tile_cache import FeatureCache, cache_folder, cache_key
+from napari_fddm.training.adapt.tile_cache import TileCache, cache_folder, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _learn_heads(
     painted = samples.touched_tiles()
     reference = choose_reference(analyzed, painted)
     about = {"fingerprint": slide.fingerprint, "mpp": grid.mpp}
-    cache = FeatureCache(cache_folder(path), cache_key(about, model.identity))
+    cache = TileCache(cache_folder(path), cache_key(about, model.identity))
     wanted = [*sorted(painted), *reference]
     stage = feature_events(slide, grid, wanted, model, cache, batch_size=batch_size)
     with closing(stage):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,8 @@ from napari_fddm.core.cards import (
     real_classes_with,
     write_card,
 )
-from napari_fddm.core.errors import StoreError, TrainingError, WeightsError
-from napari_fddm.interop.files import storage_errors
+from napari_fddm.core.errors import TrainingError, WeightsError
+from napari_fddm.interop.files import whole_folder
 from napari_fddm.models.registry import adapters_folder, bundled_models
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import find_file, sha256_of
@@ -145,22 +144,15 @@ def save_adapter(
     """
     folder = check_name(name)
     card = read_card(base_folder)
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    with storage_errors("write", folder):
-        try:
-            part.mkdir(parents=True)
-            for file in _own_files(base_folder, card):
-                if file not in files:  # the base is itself an adapted model
-                    shutil.copyfile(base_folder / file, part / file)
-            for file, tensors in files.items():
-                save_tensors(tensors, part / file)
-            write_card(
-                adapted_card(name, card, base_model, base_folder, part, about, real_classes), part
-            )
-            part.rename(folder)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
+    with whole_folder(folder) as part:
+        for file in _own_files(base_folder, card):
+            if file not in files:  # the base is itself an adapted model
+                shutil.copyfile(base_folder / file, part / file)
+        for file, tensors in files.items():
+            save_tensors(tensors, part / file)
+        write_card(
+            adapted_card(name, card, base_model, base_folder, part, about, real_classes), part
+        )
     return Adapter(name, folder, read_card(folder))
 
 
@@ -211,28 +203,19 @@ def export_adapter(adapter: Adapter, destination: Path) -> None:
     WeightsError
         If the base is gone or a file of it has changed.
     """
-    with storage_errors("write", destination):
-        if destination.exists():
-            raise StoreError(f"{destination} exists already.", hint="Choose another place.")
-        part = destination.with_name(f".{destination.name}.{uuid.uuid4().hex[:8]}.part")
-        try:
-            part.mkdir(parents=True)
-            for name, expected in adapter.card.files.items():
-                source = find_file(adapter.folder, name, adapter.card)
-                if not source.is_file() or sha256_of(source) != expected:
-                    raise WeightsError(
-                        f"{source} is missing or not the file that {adapter.name!r} was made from.",
-                        hint="Bring the base model back as it was.",
-                    )
-                shutil.copyfile(source, part / name)
-                for pattern in _BESIDE:
-                    for text in source.parent.glob(pattern):
-                        shutil.copyfile(text, part / text.name)
-            write_card(adapter.card.model_copy(update={"base": None}), part)
-            part.rename(destination)
-        except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
-            raise
+    with whole_folder(destination) as part:
+        for name, expected in adapter.card.files.items():
+            source = find_file(adapter.folder, name, adapter.card)
+            if not source.is_file() or sha256_of(source) != expected:
+                raise WeightsError(
+                    f"{source} is missing or not the file that {adapter.name!r} was made from.",
+                    hint="Bring the base model back as it was.",
+                )
+            shutil.copyfile(source, part / name)
+            for pattern in _BESIDE:
+                for text in source.parent.glob(pattern):
+                    shutil.copyfile(text, part / text.name)
+        write_card(adapter.card.model_copy(update={"base": None}), part)
 
 
 def find_adapter(name: str) -> Adapter:

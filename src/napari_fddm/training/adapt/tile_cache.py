@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import uuid
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.interop.files import storage_errors
+from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.pipeline.store.layout import SUFFIX
 
@@ -36,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TileFeatures:
+class HeadInputs:
     """What the heads see of one tile.
 
     Attributes
@@ -51,9 +50,7 @@ class TileFeatures:
     cells: npt.NDArray[np.float16]
 
     @classmethod
-    def of(
-        cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]
-    ) -> TileFeatures:
+    def of(cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]) -> HeadInputs:
         """Round what a model gave, cells in the order (d, 8, 8), to what is kept."""
         largest = float(np.finfo(np.float16).max)
         small = [np.clip(a, -largest, largest).astype(np.float16) for a in (pooled, cells_dhw)]
@@ -65,7 +62,7 @@ class TileFeatures:
         return self.pooled.nbytes + self.cells.nbytes
 
 
-class FeatureCache:
+class TileCache:
     """Features of the tiles of one slide by one backbone, in one file.
 
     A file that is damaged, or of other content than its name says, counts as empty.
@@ -84,7 +81,7 @@ class FeatureCache:
         self.path = folder / f"{key}.npz"
         self._key = key
         self._max_bytes = max_bytes
-        self._tiles: dict[Index, TileFeatures] = self._read()
+        self._tiles: dict[Index, HeadInputs] = self._read()
 
     def __len__(self) -> int:
         return len(self._tiles)
@@ -92,12 +89,12 @@ class FeatureCache:
     def __contains__(self, index: object) -> bool:
         return index in self._tiles
 
-    def __getitem__(self, index: Index) -> TileFeatures:
+    def __getitem__(self, index: Index) -> HeadInputs:
         # Asked for last: goes last, when there is no more room.
         self._tiles[index] = found = self._tiles.pop(index)
         return found
 
-    def put(self, index: Index, features: TileFeatures) -> None:
+    def put(self, index: Index, features: HeadInputs) -> None:
         """Keep the features of a tile in memory."""
         self._tiles[index] = features
 
@@ -118,24 +115,18 @@ class FeatureCache:
         kept.reverse()
         if not kept:
             return
-        part = self.path.with_name(f".{self.path.stem}.{uuid.uuid4().hex[:8]}.part")
         with storage_errors("write", self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("xb") as file:
-                    np.savez(
-                        file,
-                        key=np.array(self._key),
-                        index=np.array(kept, np.int32),
-                        pooled=np.stack([self._tiles[i].pooled for i in kept]),
-                        cells=np.stack([self._tiles[i].cells for i in kept]),
-                    )
-                part.replace(self.path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with whole_file(self.path) as part:
+            np.savez(
+                part,
+                key=np.array(self._key),
+                index=np.array(kept, np.int32),
+                pooled=np.stack([self._tiles[i].pooled for i in kept]),
+                cells=np.stack([self._tiles[i].cells for i in kept]),
+            )
 
-    def _read(self) -> dict[Index, TileFeatures]:
+    def _read(self) -> dict[Index, HeadInputs]:
         if not self.path.exists():
             return {}
         try:
@@ -148,7 +139,7 @@ class FeatureCache:
             log.warning("%s is damaged and made again: %s", self.path, error)
             return {}
         return {
-            (int(row), int(col)): TileFeatures(p, c)
+            (int(row), int(col)): HeadInputs(p, c)
             for (row, col), p, c in zip(index, pooled, cells, strict=True)
         }
 

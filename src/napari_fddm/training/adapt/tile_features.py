@@ -14,7 +14,7 @@ from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
 from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 from napari_fddm.training.adapt.events import STAGE_FEATURES
-from napari_fddm.training.adapt.tile_cache import TileFeatures
+from napari_fddm.training.adapt.tile_cache import HeadInputs
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.training.adapt.events import AdaptEvent
-    from napari_fddm.training.adapt.tile_cache import FeatureCache
+    from napari_fddm.training.adapt.tile_cache import TileCache
 
 
 def feature_events(
@@ -33,10 +33,10 @@ def feature_events(
     grid: TileGrid,
     indices: Sequence[tuple[int, int]],
     model: LoadedModel,
-    cache: FeatureCache,
+    cache: TileCache,
     *,
     batch_size: int,
-) -> Generator[AdaptEvent, None, dict[tuple[int, int], TileFeatures]]:
+) -> Generator[AdaptEvent, None, dict[tuple[int, int], HeadInputs]]:
     """Return the features of tiles by (row, column); one event per batch that is read.
 
     What was computed is in the cache also when the generator is closed early. Tiles that
@@ -53,7 +53,7 @@ def feature_events(
                 good = [(r.tile, r.pixels) for r in batch if r.pixels is not None]
                 found = _embed(model, [tile for _, tile in good], batches)
                 for (tile, _), p, c in zip(good, *found, strict=False):
-                    cache.put((tile.row, tile.col), TileFeatures.of(p, c))
+                    cache.put((tile.row, tile.col), HeadInputs.of(p, c))
                 done += len(batch)
                 yield Progressed(STAGE_FEATURES, done, len(indices))
     finally:

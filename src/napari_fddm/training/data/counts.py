@@ -87,20 +87,6 @@ class ClassCounts:
                 hint="Move a case, choose another --seed, or say --allow-missing.",
             )
 
-    def check_split(self, split: str) -> None:
-        """Refuse a split that was asked for and has nothing.
-
-        Raises
-        ------
-        DataError
-            If it is empty.
-        """
-        if not self.of_split(split).any():
-            raise DataError(
-                f"the split {split} is empty: no {self.unit} passed the filters.",
-                hint="Lower --min-labeled or --min-tissue, or choose other cases.",
-            )
-
     def to_text(self) -> str:
         """Return the table as text: a row for each class, totals on both sides."""
         head = ("class", *SPLITS, "total")

@@ -22,7 +22,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
-from napari_fddm.interop.files import write_json
+from napari_fddm.interop.files import whole_file, write_json
 from napari_fddm.training.data.counts import ClassCounts
 from napari_fddm.training.data.patches import (
     PatchSettings,
@@ -31,7 +31,7 @@ from napari_fddm.training.data.patches import (
     settings_record,
 )
 from napari_fddm.training.data.splits import image_key
-from napari_fddm.training.loop.progress import Progress
+from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -159,7 +159,7 @@ def build_dataset(
     folder: Path,
     settings: PatchSettings | RegionSettings,
     names: ClassNames,
-) -> Generator[Progress, None, Dataset]:
+) -> Generator[JobProgress, None, Dataset]:
     """Cut every image of a manifest whose splits are known; goes on where it was stopped.
 
     Raises
@@ -176,7 +176,7 @@ def build_dataset(
     parts = []
     for number, source in enumerate(manifest.sources, start=1):
         parts.append(_build_part(source, folder, settings, names, record))
-        yield Progress(source.name, number, len(manifest.sources))
+        yield JobProgress(source.name, number, len(manifest.sources))
     write_json(
         folder / INDEX,
         {
@@ -244,20 +244,16 @@ def _build_part(
 def _write_part(samples: list[Sample], folder: Path, key: str) -> None:
     """Write the pixels, then the truth, whose presence says that the part is whole."""
     if samples:
-        part = _pixel_file(folder, key).with_suffix(".part")
-        with part.open("wb") as file:
-            np.save(file, np.stack([s.pixels for s in samples]))
-        part.replace(_pixel_file(folder, key))
+        with whole_file(_pixel_file(folder, key)) as part:
+            np.save(part, np.stack([s.pixels for s in samples]))
     truth = [s.truth for s in samples]
-    part = _truth_file(folder, key).with_suffix(".part")
-    with part.open("wb") as file:
+    with whole_file(_truth_file(folder, key)) as part:
         np.savez_compressed(
-            file,
+            part,
             truth=np.stack(truth) if truth else np.zeros((0, 8, 8), np.uint8),
             values=np.array([s.value for s in samples], np.uint8),
             places=np.array([s.place for s in samples], np.float64).reshape(-1, 2),
         )
-    part.replace(_truth_file(folder, key))
 
 
 def _pixel_file(folder: Path, key: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.slides.opening import open_slide
 from napari_fddm.training.data.annotations import open_annotation
+from napari_fddm.training.data.majority import cell_majority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,15 +130,6 @@ class Sample:
     place: tuple[float, float]
 
 
-class Cut(Protocol):
-    """Settings of either kind."""
-
-    @property
-    def mpp(self) -> float:
-        """µm per pixel of a sample."""
-        ...
-
-
 def samples_of(
     source: Source, settings: PatchSettings | RegionSettings, names: ClassNames
 ) -> tuple[str, Iterator[Sample]]:
@@ -206,28 +198,6 @@ def dominant(labels: Labels, n_classes: int) -> tuple[int, float]:
     counts = np.bincount(labels.ravel(), minlength=n_classes + 1)
     labeled = int(counts[1:].sum())
     return (int(counts[1:].argmax()) + 1 if labeled else 0), labeled / labels.size
-
-
-def cell_majority(labels: Labels, n_classes: int) -> Labels:
-    """Return the dominant value of each bridge cell of a tile, 0 where half is unknown.
-
-    Parameters
-    ----------
-    labels : array of uint8, shape (256, 256)
-        Of a tile.
-    n_classes : int
-        Highest value.
-
-    Returns
-    -------
-    array of uint8, shape (8, 8)
-    """
-    step = labels.shape[0] // CELLS_PER_TILE
-    blocks = labels.reshape(CELLS_PER_TILE, step, CELLS_PER_TILE, step).transpose(0, 2, 1, 3)
-    flat = blocks.reshape(CELLS_PER_TILE, CELLS_PER_TILE, -1)
-    counts = np.stack([(flat == v).sum(axis=2) for v in range(1, n_classes + 1)], axis=2)
-    known = 2 * counts.sum(axis=2) >= step * step
-    return np.where(known, counts.argmax(axis=2) + 1, 0).astype(np.uint8)
 
 
 def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:

@@ -13,7 +13,7 @@ from napari_fddm.core.errors import DataError
 from napari_fddm.training.data.manifest import SYNTHETIC
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari_fddm.training.data.manifest import Manifest, Source
 
@@ -66,12 +66,6 @@ def split_manifest(
         )
     refuse_shared_cases(manifest)
     return manifest
-
-
-def leave_one_case_out(manifest: Manifest) -> Iterator[tuple[str, Manifest]]:
-    """Yield (case, manifest) with each case in turn held out for validation."""
-    for case in manifest.cases:
-        yield case, split_manifest(manifest, hold_out=(case,))
 
 
 def refuse_shared_cases(manifest: Manifest) -> None:

@@ -21,7 +21,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.slides.synthetic.slide import texture_sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
@@ -136,15 +136,6 @@ class Composer:
             except OSError as error:
                 raise ConfigError(f"the tile {path} cannot be read: {error}.") from error
         return self._opened[path]
-
-
-def pools(textures: list[Texture], keep: Callable[[Texture], bool]) -> dict[int, list[Texture]]:
-    """Return the textures to keep, by label value."""
-    found: dict[int, list[Texture]] = {}
-    for texture in textures:
-        if keep(texture):
-            found.setdefault(texture.value, []).append(texture)
-    return found
 
 
 def smooth_mask(

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_fddm.interop.files import whole_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def save_checkpoint(path: Path, **state: Any) -> None:
     """Write state dicts and numbers; the old checkpoint stays until the new one is whole."""
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with whole_file(path) as part:
+        torch.save(state, part)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""How far a long job has come."""
+"""How far a long job of the command line has come: an event for progress bars."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """A part of the work is done.
+class JobProgress:
+    """Some units of a job are done.
 
     Attributes
     ----------
     what : str
-        E.g. the image.
+        What was done last, e.g. the name of an image or the loss of a step.
     done, total : int
-        Units.
+        Units done so far, and units of the whole job.
     """
 
     what: str

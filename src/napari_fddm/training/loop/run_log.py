@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.interop.files import write_atomic
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -44,8 +46,5 @@ class RunLog:
     def rewind(self, step: int) -> None:
         """Forget what was logged of steps that the checkpoint does not hold."""
         kept = [r for r in self.records() if int(r.get("step", 0)) <= step]
-        part = self.path.with_suffix(".part")
-        part.write_text(
-            "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept), encoding="utf-8"
-        )
-        part.replace(self.path)
+        text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept)
+        write_atomic(self.path, text)

@@ -1,17 +1,17 @@
-"""A training loop that can be killed at any moment and ends the same.
+"""The training loop of every network: steps, validation, checkpoints and the log of a run.
 
-Everything random in a step follows from (seed, step): the order, the augmentation and
-the dropout. A checkpoint holds weights, optimizer, schedule, the best weights so far
-and the log's place, so that a resumed training takes the very steps that one without a
-break takes.
+Everything random in a step follows from the seed and the number of the step. A checkpoint
+holds everything else: weights, optimizer, the best or averaged weights so far, and the
+steps taken. So a training that was killed at any moment and started again ends with the
+weights of one that was never interrupted, on the same machine and number of threads.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -19,61 +19,28 @@ import torch
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
-from napari_fddm.training.loop.progress import Progress
+from napari_fddm.training.loop.optimizer import NotFiniteError, Optimizer
+from napari_fddm.training.loop.progress import JobProgress
+from napari_fddm.training.loop.settings import LoopOptions, LoopSettings
+from napari_fddm.training.loop.step_log import StepLog, StepResult
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from pathlib import Path
 
     from torch import nn
 
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.loop.run_log import RunLog
-
-LOG_EVERY = 10
-MAX_GRADIENT_NORM = 1.0
+    from napari_fddm.training.loop.weight_average import WeightAverage
 
 
-@dataclass(frozen=True, slots=True)
-class LoopSettings:
-    """Settings of the loop.
-
-    Attributes
-    ----------
-    steps, batch_size : int
-        Optimizer steps at most, and samples in each.
-    lr : float
-        Peak learning rate of AdamW, reached after 5 % and brought down by a cosine.
-    weight_decay : float
-        Of AdamW.
-    seed : int
-        Of order, augmentation and dropout.
-    save_every, validate_every : int
-        Steps between checkpoints and between validations.
-    patience : int
-        Validations without a better score before the training stops; 0: never.
-    """
-
-    steps: int = 500
-    batch_size: int = 32
-    lr: float = 5e-4
-    weight_decay: float = 0.01
-    seed: int = 2000
-    save_every: int = 25
-    validate_every: int = 25
-    patience: int = 8
-
-    def __post_init__(self) -> None:
-        """Refuse numbers that cannot be."""
-        for name in ("steps", "batch_size", "save_every", "validate_every"):
-            if getattr(self, name) < 1:
-                raise TrainingError(f"--{name.replace('_', '-')} must be at least 1.")
-        if not 0 < self.lr < math.inf:
-            raise TrainingError(f"--lr cannot be {self.lr}: it must be above 0.")
+_SAVED = frozenset({"step", "best_step", "best_score", "waited", "best", "seconds"})
+"""What a checkpoint keeps of `_Training`, beside weights and optimizer."""
 
 
 class Task(Protocol):
-    """What is learned."""
+    """What is trained, on what, and how it is judged."""
 
     @property
     def module(self) -> nn.Module:
@@ -81,15 +48,15 @@ class Task(Protocol):
         ...
 
     def loss(self, rng: np.random.Generator, batch_size: int) -> torch.Tensor:
-        """Return the loss of a batch that ``rng`` draws."""
+        """Return the loss of a batch that ``rng`` draws; torch's generator is seeded."""
         ...
 
     def after_step(self) -> None:
-        """Do what has to follow an optimizer step."""
+        """Do what has to follow an optimizer step, e.g. clamp parameters."""
         ...
 
     def score(self) -> float | None:
-        """Return how good the module is on validation data, higher is better."""
+        """Return the score on validation data, higher is better; None without such data."""
         ...
 
 
@@ -102,103 +69,96 @@ class LoopResult:
     steps : int
         Steps taken.
     best_step : int
-        After which the weights are that the module has now.
+        Number of steps after which the module had the weights that it has now.
     best_score : float or None
         Their score; None without validation data.
     stopped_early : bool
-        Whether patience ended it.
+        Whether it stopped because the score had not improved for too long.
+    seconds : float
+        Duration, that before an interruption included.
     """
 
     steps: int
     best_step: int
     best_score: float | None
     stopped_early: bool
+    seconds: float = field(compare=False)
 
-
-@dataclass(slots=True)
-class _State:
-    step: int = 0
-    best_step: int = 0
-    best_score: float | None = None
-    waited: int = 0
-    best: dict[str, torch.Tensor] | None = None
-    seconds: float = 0.0
+    def to_json(self) -> dict[str, Any]:
+        """Return what a model card tells: all but the duration, which the log has."""
+        values = asdict(self)
+        del values["seconds"]
+        return values
 
 
 def run_loop(
     task: Task,
     settings: LoopSettings,
     compute: ComputeDevice,
-    checkpoint: Path,
-    log: RunLog,
+    checkpoint: Path | None,
+    log: RunLog | None,
     *,
     identity: str = "",
-) -> Generator[Progress, None, LoopResult]:
-    """Train a task's module in place; goes on from the checkpoint if there is one.
+    saved_settings: Mapping[str, Any] | None = None,
+    options: LoopOptions | None = None,
+    average: WeightAverage | None = None,
+) -> Generator[JobProgress, None, LoopResult]:
+    """Train the module of a task in place, from the checkpoint if there is one.
 
     Parameters
     ----------
     task : Task
-        What is learned.
+        What is trained.
     settings : LoopSettings
-        How.
+        Steps, batch size, learning rate and so on.
     compute : ComputeDevice
-        Where, and in which precision.
-    checkpoint : Path
-        Written every few steps.
-    log : RunLog
+        Device and precision.
+    checkpoint : Path or None
+        File that is read if it exists, and written every few steps; None: no checkpoints.
+    log : RunLog or None
         Gets losses and scores.
     identity : str
-        Of data and network: a checkpoint of another one is refused.
+        Identifies data and network: a checkpoint with another one is refused.
+    saved_settings : mapping, optional
+        What a checkpoint must agree with, instead of ``settings`` and ``identity``.
+    options : LoopOptions, optional
+        What this training does differently from that of stage 1.
+    average : WeightAverage, optional
+        Gets the weights after each step; the module ends with the average.
+
+    Yields
+    ------
+    JobProgress
+        Before the first step and after each one.
 
     Raises
     ------
     TrainingError
-        If a loss or gradient is no number, or the checkpoint is of another training.
+        If a loss or gradient is not finite, or the checkpoint belongs to another training.
     """
-    module = task.module
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate_factor(step, settings.steps)
+    options = options or LoopOptions()
+    training = _Training(
+        task,
+        settings,
+        options,
+        compute,
+        checkpoint,
+        dict(saved_settings or {**asdict(settings), "identity": identity}),
+        Optimizer(task.module, settings, options, compute),
+        StepLog(log, options),
+        average,
     )
-    scaler = torch.amp.GradScaler(compute.device.type, enabled=compute.dtype is torch.float16)
-    parts = {"optimizer": optimizer, "schedule": schedule, "scaler": scaler}
-    about = {**asdict(settings), "identity": identity}
-    state = _resume(module, parts, checkpoint, about)
-    log.rewind(state.step)
-    yield Progress("training", state.step, settings.steps)
-    started = time.monotonic() - state.seconds
-    while state.step < settings.steps and not _is_patience_over(state, settings):
-        loss = _step(task, settings, compute, parameters, optimizer, scaler, state.step)
-        schedule.step()
-        task.after_step()
-        state.step += 1
-        if state.step % LOG_EVERY == 0 or state.step == settings.steps:
-            lr = float(schedule.get_last_lr()[0])
-            log.append(step=state.step, loss=round(loss, 6), lr=lr)
-        if state.step % settings.validate_every == 0 or state.step == settings.steps:
-            _validate(task, state, log)
-        state.seconds = time.monotonic() - started
-        if state.step % settings.save_every == 0 or state.step == settings.steps:
-            _save(module, parts, checkpoint, about, state)
-        yield Progress(f"loss {loss:.3f}", state.step, settings.steps)
-    stopped = state.step < settings.steps
-    _save(module, parts, checkpoint, about, state)
-    if state.best is not None:
-        module.load_state_dict(state.best, strict=False)
-    module.eval()
-    if not any(record.get("end") for record in log.records()):
-        log.append(step=state.step, seconds=round(state.seconds, 1), end=True)
-    return LoopResult(state.step, state.best_step or state.step, state.best_score, stopped)
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Return the warm-up and cosine factor of a step."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    training.resume()
+    yield training.progress("training")
+    started = time.monotonic() - training.seconds
+    while not training.is_over:
+        training.take_step()
+        training.validate_if_due()
+        training.seconds = time.monotonic() - started
+        training.log_step()
+        training.save_if_due()
+        yield training.progress(f"loss {training.loss:.4f}")
+    return training.finish()
 
 
 def trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -209,96 +169,141 @@ def trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {n: t.detach().cpu().clone() for n, t in (named | buffers).items()}
 
 
-def _step(
-    task: Task,
-    settings: LoopSettings,
-    compute: ComputeDevice,
-    parameters: list[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    step: int,
-) -> float:
-    rng = np.random.default_rng([settings.seed, step])
-    torch.manual_seed(int(rng.integers(2**62)))  # dropout
-    task.module.train()
-    with compute.autocast():
-        loss = task.loss(rng, settings.batch_size)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise _no_number("loss", step, settings)
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(loss))
-    scaler.unscale_(optimizer)
-    norm = torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT_NORM)
-    # With float16 the scaler skips such a step and scales less.
-    if not scaler.is_enabled() and not torch.isfinite(norm):
-        raise _no_number("gradient", step, settings)
-    scaler.step(optimizer)
-    scaler.update()
-    return value
+@dataclass(slots=True)
+class _Training:
+    """A training that is going on."""
 
+    task: Task
+    settings: LoopSettings
+    options: LoopOptions
+    compute: ComputeDevice
+    checkpoint: Path | None
+    saved_settings: dict[str, Any]
+    optimizer: Optimizer
+    log: StepLog
+    average: WeightAverage | None
 
-def _no_number(what: str, step: int, settings: LoopSettings) -> TrainingError:
-    return TrainingError(
-        f"the {what} of step {step + 1} is not a number, so nothing can be learned from it.",
-        hint=f"Start again with --fresh and a lower --lr (it is {settings.lr:g}); if it stays so, "
-        "look for broken images in the data.",
-    )
+    step: int = 0  # steps taken
+    best_step: int = 0
+    best_score: float | None = None
+    waited: int = 0  # validations since the best one
+    best: dict[str, torch.Tensor] | None = None
+    seconds: float = 0.0
+    loss: float = math.nan
+    gradient_norm: float = math.nan
+    score: float | None = None  # of the last step, if it was validated
 
+    @property
+    def is_over(self) -> bool:
+        patience = self.settings.patience
+        return self.step >= self.settings.steps or (bool(patience) and self.waited >= patience)
 
-def _validate(task: Task, state: _State, log: RunLog) -> None:
-    task.module.eval()
-    score = task.score()
-    if score is None:
-        return
-    better = state.best_score is None or score > state.best_score
-    state.waited = 0 if better else state.waited + 1
-    if better:
-        state.best_score, state.best_step = score, state.step
-        state.best = trained_state(task.module)
-    log.append(step=state.step, score=round(score, 6), best=better)
+    def progress(self, what: str) -> JobProgress:
+        return JobProgress(what, self.step, self.settings.steps)
 
+    def take_step(self) -> None:
+        try:
+            self.loss, self.gradient_norm = self.optimizer.step(self._batch_loss())
+        except NotFiniteError as error:
+            number = self.log.number(self.step + 1)
+            raise TrainingError(
+                f"the {error} of step {number} of {self.settings.steps} is not a finite number "
+                f"(peak learning rate {self.settings.lr:g}), so nothing can be learned from it.",
+                hint=self.options.not_finite_hint,
+            ) from error
+        self.task.after_step()
+        if self.average is not None:
+            self.average.update(self.task.module, self.step)
+        self.step += 1
 
-def _is_patience_over(state: _State, settings: LoopSettings) -> bool:
-    return bool(settings.patience) and state.waited >= settings.patience
+    def _batch_loss(self) -> torch.Tensor:
+        rng = np.random.default_rng([self.settings.seed, self.step])
+        if self.options.torch_seed == "drawn":
+            torch.manual_seed(int(rng.integers(2**62)))
+        else:
+            torch.manual_seed(self.settings.seed * 1_000_003 + self.step)
+        self.task.module.train()
+        with self.compute.autocast() if self.options.mixed_precision else nullcontext():
+            return self.task.loss(rng, self.settings.batch_size)
 
+    def validate_if_due(self) -> None:
+        """Measure the score, and remember the weights if they are the best so far."""
+        self.score = None
+        if not self._is_due(self.settings.validate_every):
+            return
+        self.task.module.eval()
+        self.score = self.task.score()
+        if self.score is None:
+            return
+        if self.best_score is None or self.score > self.best_score:
+            self.best_score, self.best_step, self.waited = self.score, self.step, 0
+            self.best = trained_state(self.task.module)
+        else:
+            self.waited += 1
 
-def _save(
-    module: nn.Module, parts: dict[str, Any], path: Path, about: dict[str, Any], state: _State
-) -> None:
-    save_checkpoint(
-        path,
-        about=about,
-        model=trained_state(module),
-        best=state.best,
-        step=state.step,
-        best_step=state.best_step,
-        best_score=state.best_score,
-        waited=state.waited,
-        seconds=state.seconds,
-        **{name: part.state_dict() for name, part in parts.items()},
-    )
-
-
-def _resume(module: nn.Module, parts: dict[str, Any], path: Path, about: dict[str, Any]) -> _State:
-    stored = load_checkpoint(path)
-    if stored is None:
-        return _State()
-    changed = [k for k, v in about.items() if stored.get("about", {}).get(k) != v]
-    if changed:
-        names = ", ".join("the data or the network" if c == "identity" else c for c in changed)
-        raise TrainingError(
-            f"{path.parent} holds a training with other settings: {names}.",
-            hint="Give the earlier ones to go on, --fresh to start over, or another --out.",
+    def log_step(self) -> None:
+        self.log.add_step(
+            StepResult(self.step, self.loss, self.gradient_norm, self.optimizer.lr, self.seconds),
+            last=self.step == self.settings.steps,
         )
-    module.load_state_dict(stored["model"], strict=False)
-    for name, part in parts.items():
-        part.load_state_dict(copy.deepcopy(stored[name]))
-    return _State(
-        stored["step"],
-        stored["best_step"],
-        stored["best_score"],
-        stored["waited"],
-        stored["best"],
-        stored.get("seconds", 0.0),
-    )
+        if self.score is not None:
+            self.log.add_score(self.step, self.score, best=self.best_step == self.step)
+
+    def save_if_due(self) -> None:
+        if self._is_due(self.settings.save_every):
+            self.save()
+
+    def _is_due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self.settings.steps
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        save_checkpoint(
+            self.checkpoint,
+            about=self.saved_settings,
+            model=trained_state(self.task.module),
+            average=None if self.average is None else self.average.state,
+            **{name: getattr(self, name) for name in _SAVED},
+            **self.optimizer.state(),
+        )
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        stored = None if self.checkpoint is None else load_checkpoint(self.checkpoint)
+        if stored is not None:
+            self._refuse_other_settings(stored)
+            self.task.module.load_state_dict(stored["model"], strict=False)
+            self.optimizer.load_state(stored)
+            if self.average is not None:
+                self.average.load(stored["average"])
+            for name in _SAVED & stored.keys():
+                setattr(self, name, stored[name])
+        self.log.rewind(self.step)
+
+    def _refuse_other_settings(self, stored: Mapping[str, Any]) -> None:
+        # Stage 2 had a loop of its own once, whose checkpoints called them "settings".
+        given = stored.get("about", stored.get("settings", {}))
+        changed = [k for k, v in self.saved_settings.items() if given.get(k) != v]
+        if changed:
+            names = ", ".join("the data or the network" if c == "identity" else c for c in changed)
+            raise TrainingError(
+                f"{self.checkpoint} belongs to a training with other settings: {names}.",
+                hint=self.options.other_settings_hint,
+            )
+
+    def finish(self) -> LoopResult:
+        """Leave the best or averaged weights in the module, and close the log."""
+        self.save()
+        final = self.best if self.average is None else self.average.state
+        if final is not None:
+            self.task.module.load_state_dict(final, strict=False)
+        self.task.module.eval()
+        self.log.add_end(self.step, self.seconds)
+        return LoopResult(
+            self.step,
+            self.best_step or self.step,
+            self.best_score,
+            self.step < self.settings.steps,
+            self.seconds,
+        )

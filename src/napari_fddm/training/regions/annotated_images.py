@@ -9,8 +9,9 @@ import numpy as np
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.resample import WHITE
-from napari_fddm.core.tiling import CELL_PX, TILE_PX, TileGrid
+from napari_fddm.core.tiling import TILE_PX, TileGrid
 from napari_fddm.slides.array import ArraySlide
+from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.regions.files import (
     RegionMeta,
     RegionSlide,
@@ -89,7 +90,7 @@ def embedded_images(
                 shifted=shifted,
             )
             meta = RegionMeta(slide=source.name, case=source.case)
-            write_region_slide(folder, RegionSlide(meta, maps, cell_truth(labels, classes)))
+            write_region_slide(folder, RegionSlide(meta, maps, cell_majority(labels, classes)))
         yield source, read_region_slide(path)
 
 
@@ -124,18 +125,6 @@ def out_of_fold(
                 slide=source.name, case=source.case, stage1=stage1, stage1_cases=cases
             )
             yield RegionSlide(meta, heads.apply(slide.coarse), slide.truth)
-
-
-def cell_truth(labels: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.uint8]:
-    """Return the most frequent label value of each cell of 32 by 32 px, shape (h, w).
-
-    0 where most of a cell is unknown; ties go to the lowest value.
-    """
-    height, width = (n // CELL_PX for n in labels.shape)
-    blocks = labels[: height * CELL_PX, : width * CELL_PX].reshape(height, CELL_PX, width, CELL_PX)
-    counts = np.stack([(blocks == v).sum(axis=(1, 3)) for v in range(classes + 1)], axis=-1)
-    found = counts[..., 1:].argmax(axis=-1) + 1
-    return np.where(counts[..., 0] * 2 > CELL_PX**2, 0, found).astype(np.uint8)
 
 
 def _on_whole_tiles(

@@ -10,7 +10,7 @@ from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TileGrid
 from napari_fddm.slides.array import ArraySlide
-from napari_fddm.training.regions.annotated_images import cell_truth
+from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.regions.coarse import classify_window
 from napari_fddm.training.regions.files import (
     RegionMeta,
@@ -125,4 +125,4 @@ def _classified(
         np.minimum(((np.arange(n * CELL_PX) + 0.5) * scale).astype(np.intp), size - 1)
         for n, size in zip(cells, truth.shape, strict=True)
     ]
-    return RegionSlide(meta, coarse, cell_truth(truth[np.ix_(*take)], len(dataset.classes)))
+    return RegionSlide(meta, coarse, cell_majority(truth[np.ix_(*take)], len(dataset.classes)))

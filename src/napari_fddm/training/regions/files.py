@@ -31,6 +31,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.interop.files import whole_file, write_atomic
 from napari_fddm.training.regions.coarse import CoarseMaps
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def write_region_set(folder: Path, about: RegionSet) -> None:
                 hint="Choose another folder.",
             )
     text = json.dumps(about.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_atomic(path, text + "\n")
 
 
 def read_region_set(folder: Path) -> RegionSet:
@@ -178,9 +179,8 @@ def write_region_slide(folder: Path, slide: RegionSlide) -> Path:
     if coarse.shifted is not None:
         arrays["shifted"] = coarse.shifted
     path = slide_path(folder, slide.meta.slide)
-    temporary = path.with_name(f".{path.stem}.part.npz")
-    np.savez_compressed(temporary, **arrays)
-    temporary.replace(path)
+    with whole_file(path) as part:
+        np.savez_compressed(part, **arrays)
     return path
 
 

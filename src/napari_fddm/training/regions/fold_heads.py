@@ -16,7 +16,7 @@ import torch
 from torch.nn import functional
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.tiling import CELLS_PER_TILE
+from napari_fddm.training.data.majority import tile_majority
 from napari_fddm.training.regions.coarse import CoarseMaps, classify_window
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class FoldHeads:
         seed: int = 0,
     ) -> FoldHeads:
         """Fit to embedded slides and their truth on cells, label values, 0 unknown."""
-        tiles = [(maps.tiles, tile_truth(truth, classes)) for maps, truth in slides]
+        tiles = [(maps.tiles, tile_majority(truth, classes)) for maps, truth in slides]
         cells = [(maps.cells, truth) for maps, truth in slides]
         return cls(*(LinearHead.fitted(*_examples(part), classes, seed) for part in (tiles, cells)))
 
@@ -160,17 +160,6 @@ class FoldHeads:
             embedded.features,
             None if shifted is None else self.tile.probabilities(shifted),
         )
-
-
-def tile_truth(truth: npt.NDArray[np.uint8], classes: int) -> npt.NDArray[np.uint8]:
-    """Return each tile's most frequent label value among its cells, 0 if none has one."""
-    height, width = (n // CELLS_PER_TILE for n in truth.shape)
-    blocks = truth.reshape(height, CELLS_PER_TILE, width, CELLS_PER_TILE)
-    counts = np.stack(
-        [(blocks == value).sum(axis=(1, 3)) for value in range(1, classes + 1)], axis=-1
-    )
-    found = counts.argmax(axis=-1) + 1
-    return np.where(counts.sum(axis=-1) > 0, found, 0).astype(np.uint8)
 
 
 def _examples(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_fddm.interop.files import whole_file
 from napari_fddm.models.classifier import TileFeatures
-from napari_fddm.training.loop.progress import Progress
+from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +27,7 @@ KINDS = ("pooled", "cells", "radiomics")
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureCache:
+class DatasetFeatures:
     """Features of every sample of a dataset.
 
     Attributes
@@ -79,7 +80,7 @@ def build_features(
     folder: Path,
     *,
     batch_size: int = 16,
-) -> Generator[Progress, None, FeatureCache]:
+) -> Generator[JobProgress, None, DatasetFeatures]:
     """Compute what is not on disk yet.
 
     Parameters
@@ -103,8 +104,8 @@ def build_features(
         offset += part.count
         if part.count and not feature_file(folder, part, "pooled").is_file():
             _write(_features(dataset, index, classifier, compute, batch_size), folder, part)
-        yield Progress(part.image, number, len(dataset.parts))
-    return FeatureCache(folder, dataset, bool(classifier.radiomics))
+        yield JobProgress(part.image, number, len(dataset.parts))
+    return DatasetFeatures(folder, dataset, bool(classifier.radiomics))
 
 
 def feature_file(folder: Path, part: Part, kind: str) -> Path:
@@ -140,8 +141,5 @@ def _write(made: dict[str, npt.NDArray[Any]], folder: Path, part: Part) -> None:
     """Write the pooled features last: their presence says that the others are whole."""
     for kind in reversed(KINDS):
         if kind in made:
-            target = feature_file(folder, part, kind)
-            unfinished = target.with_suffix(".part")
-            with unfinished.open("wb") as file:
-                np.save(file, made[kind])
-            unfinished.replace(target)
+            with whole_file(feature_file(folder, part, kind)) as unfinished:
+                np.save(unfinished, made[kind])

@@ -33,7 +33,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trained:
+class TrainedClassifier:
     """Everything a model folder is written from.
 
     Attributes
@@ -76,7 +76,9 @@ class Trained:
     random_init: bool
 
 
-def write_model(trained: Trained, record: dict[str, Any], metrics: dict[str, Any]) -> ModelCard:
+def write_model(
+    trained: TrainedClassifier, record: dict[str, Any], metrics: dict[str, Any]
+) -> ModelCard:
     """Write weights and card; the card last, because it makes the folder a model."""
     out = trained.out
     written = [HEADS_FILE]
@@ -121,21 +123,21 @@ def _copy_rest(base: LoadedModel, out: Path, written: list[str]) -> list[str]:
     return names
 
 
-def _write_backbone(trained: Trained, path: Path) -> None:
+def _write_backbone(trained: TrainedClassifier, path: Path) -> None:
     if trained.weights is not None and trained.tune != "full":
         shutil.copyfile(trained.weights, path)
         return
     save_tensors(_base_state(trained), path)
 
 
-def _base_state(trained: Trained) -> dict[str, Any]:
+def _base_state(trained: TrainedClassifier) -> dict[str, Any]:
     """Return the backbone's tensors under timm's names, without adapters."""
     state = trained.classifier.backbone.state_dict()
     return {k.replace(".base_layer.", "."): v for k, v in state.items() if ".lora_" not in k}
 
 
 def _card(
-    trained: Trained,
+    trained: TrainedClassifier,
     spec: ClassifierCard,
     files: dict[str, str],
     record: dict[str, Any],

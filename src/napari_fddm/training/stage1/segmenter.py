@@ -24,7 +24,8 @@ from napari_fddm.training.data.augmentation import Augmentation, augment
 from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
 from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
+from napari_fddm.training.loop.settings import LoopSettings
+from napari_fddm.training.loop.training_loop import run_loop
 from napari_fddm.training.stage1.model_folder import LIMITS
 from napari_fddm.training.stage1.scores import confusion, mean_iou
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
-    from napari_fddm.training.loop.progress import Progress
+    from napari_fddm.training.loop.progress import JobProgress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
 """The paper's names of its baselines."""
@@ -91,7 +92,7 @@ class RegionTask:
         )
 
     def loss(self, rng: np.random.Generator, batch_size: int) -> torch.Tensor:
-        """See `loop.Task`."""
+        """See `training_loop.Task`."""
         index = self._sampler.draw(rng, batch_size)
         pixels, truth = self._dataset.read(index), self._dataset.truth[index]
         most = truth.shape[1] - TILE_PX
@@ -137,7 +138,7 @@ class RegionTask:
 
 def train_segmenter(
     dataset: Dataset, out: Path, settings: SegmenterSettings, *, fresh: bool = False
-) -> Generator[Progress, None, ModelCard]:
+) -> Generator[JobProgress, None, ModelCard]:
     """Train a segmenter and write its folder; stopped at any moment, the same call goes on.
 
     Raises
@@ -178,7 +179,7 @@ def train_segmenter(
         "loop": asdict(settings.loop),
         "augmentation": asdict(settings.augmentation),
         "random_init": settings.random_init,
-        "result": asdict(result),
+        "result": result.to_json(),
     }
     card = _card(out, name, encoder, dataset, training, metrics)
     write_card(card, out)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_fddm.models.hierarchy import HierarchicalLoss
     from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.data.sampling import Sampler
-    from napari_fddm.training.stage1.dataset_features import FeatureCache
+    from napari_fddm.training.stage1.dataset_features import DatasetFeatures
 
     Indices = npt.NDArray[np.int64]
 
@@ -116,7 +116,7 @@ class PatchTask:
         self._val = dataset.indices("val")
 
     def loss(self, rng: np.random.Generator, batch_size: int) -> torch.Tensor:
-        """See `loop.Task`."""
+        """See `training_loop.Task`."""
         index = self._sampler.draw(rng, batch_size)
         device = self._compute.device
         pixels = torch.from_numpy(self._dataset.read(index)).to(device)
@@ -126,7 +126,7 @@ class PatchTask:
         return torch.as_tensor(self._loss(self.classifier(pixels), values, cells))
 
     def after_step(self) -> None:
-        """See `loop.Task`."""
+        """See `training_loop.Task`."""
         if self._loss.hierarchy is not None:
             self._loss.hierarchy.clamp_()
 
@@ -157,7 +157,7 @@ class FeatureTask:
         On the same device.
     dataset : Dataset
         Patches.
-    cache : FeatureCache
+    cache : DatasetFeatures
         Their features.
     sampler : Sampler
         Draws training samples.
@@ -170,7 +170,7 @@ class FeatureTask:
         classifier: TileClassifier,
         loss: HeadLoss,
         dataset: Dataset,
-        cache: FeatureCache,
+        cache: DatasetFeatures,
         sampler: Sampler,
         compute: ComputeDevice,
     ) -> None:
@@ -185,7 +185,7 @@ class FeatureTask:
         self._val = dataset.indices("val")
 
     def loss(self, rng: np.random.Generator, batch_size: int) -> torch.Tensor:
-        """See `loop.Task`."""
+        """See `training_loop.Task`."""
         index = self._sampler.draw(rng, batch_size)
         device = self._compute.device
         cells = torch.from_numpy(self._dataset.truth[index].astype(np.int64)).to(device)
@@ -193,7 +193,7 @@ class FeatureTask:
         return torch.as_tensor(self._loss(self._classify(index), values, cells))
 
     def after_step(self) -> None:
-        """See `loop.Task`."""
+        """See `training_loop.Task`."""
         if self._loss.hierarchy is not None:
             self._loss.hierarchy.clamp_()
 

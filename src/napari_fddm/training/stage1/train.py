@@ -19,7 +19,8 @@ from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.training_loop import LoopResult, LoopSettings, run_loop
+from napari_fddm.training.loop.settings import LoopSettings
+from napari_fddm.training.loop.training_loop import LoopResult, run_loop
 from napari_fddm.training.stage1.architectures import (
     classifier_card,
     find_architecture,
@@ -27,7 +28,7 @@ from napari_fddm.training.stage1.architectures import (
 )
 from napari_fddm.training.stage1.continuing import architecture_of, base_sha256, continued
 from napari_fddm.training.stage1.dataset_features import build_features
-from napari_fddm.training.stage1.model_folder import Trained, write_model
+from napari_fddm.training.stage1.model_folder import TrainedClassifier, write_model
 from napari_fddm.training.stage1.tasks import FeatureTask, HeadLoss, PatchTask
 from napari_fddm.training.stage1.validation import measure
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from napari_fddm.models.classifier import TileClassifier
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
-    from napari_fddm.training.loop.progress import Progress
+    from napari_fddm.training.loop.progress import JobProgress
     from napari_fddm.training.stage1.architectures import Architecture
 
 WORK = "work"
@@ -125,7 +126,7 @@ def train_stage1(
     *,
     fresh: bool = False,
     features: Path | None = None,
-) -> Generator[Progress, None, ModelCard]:
+) -> Generator[JobProgress, None, ModelCard]:
     """Train a classifier and write its folder; stopped at any moment, the same call goes on.
 
     Parameters
@@ -164,7 +165,7 @@ def train_stage1(
         task, settings.loop, ready.compute, checkpoint, log, identity=about
     )
     ready.classifier.eval()
-    trained = Trained(
+    trained = TrainedClassifier(
         out=out,
         architecture=ready.architecture,
         arch=settings.arch if ready.base is None else ready.base.card.classifier.backbone,
@@ -215,7 +216,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
 
 def _task(
     ready: _Prepared, dataset: Dataset, settings: Stage1Settings, kept: Path
-) -> Generator[Progress, None, PatchTask | FeatureTask]:
+) -> Generator[JobProgress, None, PatchTask | FeatureTask]:
     """Return what is learned; features of a frozen backbone are computed on the way."""
     loss = HeadLoss(ready.hierarchy)
     sampler = Sampler.over(
@@ -249,7 +250,7 @@ def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> d
         "loop": asdict(settings.loop),
         "augmentation": None if ready.tune == "frozen" else asdict(settings.augmentation),
         "device": ready.compute.title,
-        "result": asdict(result),
+        "result": result.to_json(),
         "level_weights": weights,
     }
 

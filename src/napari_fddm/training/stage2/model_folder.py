@@ -92,7 +92,7 @@ def train_refiner_model(
     denoiser, seconds = train_new_refiner(refiner, train, settings, model.compute, out)
     _copy_first_stage(model, out)
     save_tensors(denoiser.state_dict(), out / REFINER_FILE)
-    trained = Trained(refiner, denoiser, model.compute)
+    trained = TrainedRefiner(refiner, denoiser, model.compute)
     measured: dict[str, Any] = {}
     if validation:
         cases = sorted({slide.meta.case for slide in validation})
@@ -133,7 +133,7 @@ def train_new_refiner(
     return denoiser, seconds
 
 
-class Trained:
+class TrainedRefiner:
     """A network just trained, as the refiner takes it.
 
     Parameters

@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import torch
-
 from napari_fddm.core.cards import DenoiserSettings, InputMoments, RefinerCard
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.diffusion.losses import (
@@ -22,9 +20,10 @@ from napari_fddm.diffusion.losses import (
     sample_timesteps,
     uniform_timesteps,
 )
+from napari_fddm.training.loop.weight_average import WeightAverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import torch
 
     from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
 
@@ -54,7 +53,7 @@ class Recipe:
     lr : float
         (Peak) learning rate.
     weight_decay : float
-        0 is plain Adam.
+        Of AdamW; 0 is plain Adam.
     lr_schedule : {"cosine", "plateau"}
         Warm-up and cosine, or halved when the loss of the batches stops falling.
     clip : float or None
@@ -121,9 +120,9 @@ class Recipe:
             trans_weight=trans,
         )
 
-    def optimizer(self, parameters: Iterable[torch.nn.Parameter], lr: float) -> torch.optim.AdamW:
-        """Return the optimizer; without weight decay AdamW is Adam."""
-        return torch.optim.AdamW(parameters, lr=lr, weight_decay=self.weight_decay)
+    def weight_average(self, network: torch.nn.Module) -> WeightAverage:
+        """Return the average of a network's weights that the training keeps."""
+        return WeightAverage(network, decay=self.ema, every=self.ema_every, start=self.ema_from)
 
 
 RECIPES = {
