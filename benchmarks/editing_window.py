@@ -125,7 +125,7 @@ class Desk:
         self.analysis.patch_layer.visible = False
         if wanted:
             self.widget.controller.viewer.layers.selection.active = self.analysis.layer
-            self.widget.controller.reporting.update()
+            self.widget.controller.rate.update()
         QApplication.processEvents()
 
     def stroke(self) -> None:
@@ -138,7 +138,7 @@ class Desk:
                 for times, layer in pair[:: 1 if step % 2 else -1]:
                     times.add(self._move(layer, step, value))
         areas = ClassAreas.from_labels(self.analysis.layer.data, self.analysis.geometry.cell_mm2)
-        shown = self.widget.panels.necrosis.rate_label.text()
+        shown = self.widget.panels.rate.rate_label.text()
         assert shown == percent(compute_rate(areas, DEFINITIONS["fddm"]).rate)
 
     def undo(self) -> None:
@@ -181,7 +181,7 @@ def figures() -> Iterator[str]:
         viewer = napari.Viewer(show=True)
         widget = FddmWidget(viewer)
         viewer.window.add_dock_widget(widget)
-        widget.controller.worker.close()  # an engine that warms up takes the processor
+        widget.controller.run.worker.close()  # an engine that warms up takes the processor
         try:
             small, large = (Desk(widget, side, Path(name)) for side in (SMALL, LARGE))
             _rounds(small, large)

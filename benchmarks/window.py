@@ -143,7 +143,7 @@ class WindowRounds:
         self._beats.clear()
         self._timer.start(BEAT_MS)
         started = time.perf_counter()
-        controller.run(Scope.SLIDE)
+        controller.run.start(Scope.SLIDE)
         _wait(lambda: self._has_colors(controller.current))
         self.first.append(time.perf_counter() - started)
         count, begun = state.progress.done, time.perf_counter()
@@ -152,7 +152,7 @@ class WindowRounds:
         self._timer.stop()
         gaps = [b - a for a, b in itertools.pairwise(self._beats)]
         self.gaps.append(1000 * max(gaps))
-        controller.cancel()
+        controller.run.cancel()
         _wait(lambda: not state.busy)
         self.viewer.layers.clear()
         _rest(0.5)  # Mesa crashes where layers go and come without a drawing between

@@ -106,7 +106,7 @@ def test_open_run_paint_undo_export_reopen(window, tmp_path, qtbot):
     # Export, reopen, compare.
     copy = tmp_path / "export.ome.zarr"
     with qtbot.waitSignal(analysis.writer.exported, timeout=60_000):
-        window.widget.controller.export(copy)
+        window.widget.controller.export.start(copy)
     with AnalysisStore.open(copy) as store:
         store.validate()
         assert np.array_equal(store.labels("corrected"), layer.data)
@@ -192,7 +192,7 @@ def test_draw_a_region_exclude_and_protect(window, qtbot):
 def test_outline_the_tumor_bed(window, qtbot):
     window.look_at((2000.0, 2000.0), 900.0)
     window.run()
-    analysis, panel = window.analysis, window.widget.panels.necrosis
+    analysis, panel = window.analysis, window.widget.panels.rate
     everywhere = window.rate_text
     qtbot.mouseClick(panel.outline_button, Qt.MouseButton.LeftButton)
     window.drag([(-150, -120), (140, -110), (150, 120), (0, 160), (-140, 110), (-150, -110)])
@@ -231,15 +231,15 @@ def test_cancel_keeps_what_is_finished(running, qtbot):
 
 
 def test_a_second_run_is_refused_while_one_goes_on(running):
-    worker = running.widget.controller.worker
+    worker = running.widget.controller.run.worker
     number = worker._number
-    running.widget.controller.run(Scope.SLIDE)
+    running.widget.controller.run.start(Scope.SLIDE)
     assert worker._number == number
     assert not running.widget.panels.run.run_button.isEnabled()
 
 
 def test_closing_the_window_mid_run_leaves_no_process_and_no_thread(running, qtbot):
-    process = running.widget.controller.worker._client._process
+    process = running.widget.controller.run.worker._client._process
     assert process.poll() is None
     running.viewer.close()
     qtbot.waitUntil(lambda: process.poll() is not None, timeout=15_000)
@@ -261,7 +261,7 @@ def test_an_engine_that_dies_is_one_sentence_and_the_strokes_stay(running, monke
     analysis = running.analysis
     layer = analysis.layer
     layer.data_setitem((np.array([40, 41]), np.array([50, 50])), 2)
-    running.widget.controller.worker._client._process.kill()
+    running.widget.controller.run.worker._client._process.kill()
     running.wait_until_idle()
     assert len(said) == 1
     assert "engine process stopped" in said[0]

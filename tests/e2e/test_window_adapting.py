@@ -41,7 +41,7 @@ def click(window: Window, button) -> None:
 
 
 def ask(window: Window) -> str:
-    panel = window.widget.panels.adapting
+    panel = window.widget.panels.adapt
     click(window, panel.ask_button)
     window.qtbot.waitUntil(lambda: "painted" in panel.counts_label.text(), timeout=RUN_MS)
     return panel.counts_label.text()
@@ -63,7 +63,7 @@ def paint_truth(window: Window) -> np.ndarray:
 
 
 def test_few_strokes_are_refused_many_are_learned_used_and_taken_back(window, qtbot, tmp_path):
-    panels, panel = window.widget.panels, window.widget.panels.adapting
+    panels, panel = window.widget.panels, window.widget.panels.adapt
     base = window.widget.state.model_name
     here_before = "torch" in sys.modules  # `pytest_configure`: unless -m gui alone is asked for
     assert not panel.ask_button.isEnabled()
@@ -117,7 +117,7 @@ def test_few_strokes_are_refused_many_are_learned_used_and_taken_back(window, qt
 
 
 def test_learning_can_be_cancelled(window, qtbot):
-    panels, panel = window.widget.panels, window.widget.panels.adapting
+    panels, panel = window.widget.panels, window.widget.panels.adapt
     panels.run.stage_box.setCurrentIndex(panels.run.stage_box.findData("patch"))
     qtbot.waitUntil(panels.run.run_button.isEnabled, timeout=RUN_MS)
     window.run(panels.run.scope_box.findData(Scope.SLIDE.value))
@@ -134,7 +134,7 @@ def test_learning_can_be_cancelled(window, qtbot):
 
 
 def test_strokes_spread_over_the_view_and_another_run_takes_that_back(window, qtbot):
-    panels, panel = window.widget.panels, window.widget.panels.adapting
+    panels, panel = window.widget.panels, window.widget.panels.adapt
     panels.run.stage_box.setCurrentIndex(panels.run.stage_box.findData("cells"))
     qtbot.waitUntil(panels.run.run_button.isEnabled, timeout=RUN_MS)
     window.look_at((1500.0, 1500.0), VIEW_UM)
@@ -159,9 +159,9 @@ def test_strokes_spread_over_the_view_and_another_run_takes_that_back(window, qt
     assert (analysis.layer.data[painted] == new).all()
     spread = (analysis.layer.data != before) & ~painted
     assert (analysis.layer.data[spread] == new).any()
-    assert "strokes were spread" in panels.necrosis.detail_label.text()
+    assert "strokes were spread" in panels.rate.detail_label.text()
 
     window.run(viewport)
     assert np.array_equal(analysis.layer.data[~painted], before[~painted])
     assert (analysis.layer.data[painted] == new).all()
-    assert "strokes were spread" not in panels.necrosis.detail_label.text()
+    assert "strokes were spread" not in panels.rate.detail_label.text()

@@ -40,7 +40,7 @@ class Hand(Window):
         self.analysis.tracker.put_automatic(Cells(0, 0, *labels.shape), labels)
         self.analysis.refresh()
         self.layer.refresh()
-        self.widget.controller.reporting.refresh()
+        self.widget.controller.rate.refresh()
         self.viewer.layers.selection.active = self.layer
 
     @property

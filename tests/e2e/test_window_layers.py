@@ -42,7 +42,7 @@ def choose(box, side):
 
 
 def drag_line(window, dx):
-    line = window.widget.controller.swipe.curtain.line
+    line = window.widget.controller.compare.curtain.line
     start = QPoint(line.width() // 2, line.height() // 2)
     left = Qt.MouseButton.LeftButton
     window.qtbot.mousePress(line, left, pos=start)
@@ -58,7 +58,7 @@ def drag_line(window, dx):
 
 def test_line_divides_two_maps_and_leaves_everything_as_it_was(window):
     window.run()
-    analysis, row = window.analysis, window.widget.panels.classes.swipe_row
+    analysis, row = window.analysis, window.widget.panels.classes.compare_row
     layer = analysis.layer
     layer.brush_size = 40
     window.key(Qt.Key.Key_P)
@@ -86,11 +86,11 @@ def test_line_divides_two_maps_and_leaves_everything_as_it_was(window):
     both = shot(window)
     assert np.array_equal(both[:, : line - gap], refined[:, : line - gap])
     assert np.array_equal(both[:, line + gap :], corrected[:, line + gap :])
-    place = window.widget.controller.swipe.curtain.line.pos()
+    place = window.widget.controller.compare.curtain.line.pos()
     camera = window.viewer.scene.camera
     center, zoom = camera.center, camera.zoom
     window.look_at((2100.0, 2050.0), 1000.0)
-    assert window.widget.controller.swipe.curtain.line.pos() == place
+    assert window.widget.controller.compare.curtain.line.pos() == place
     camera.center, camera.zoom = center, zoom
 
     # Another map on the left; painting on the corrected one goes on.

@@ -70,7 +70,7 @@ def test_own_model_then_other_settings_with_corrections_carried_over(window, tmp
     panels.run.advanced.form["steps"].value = 2
     click(window, panels.run.run_button)
     window.wait_until_idle()
-    revising = window.widget.controller.revising
+    revising = window.widget.controller.other_settings
     qtbot.waitUntil(lambda: revising.dialog is not None, timeout=RUN_MS)
     assert "Bridge steps: 1 → 2" in revising.dialog.text.text()
     window.screenshot("52-other-settings", of=revising.dialog)

@@ -42,7 +42,7 @@ def test_open_run_paint_undo_close(tiny_model, make_napari_viewer, qtbot, tmp_pa
     assert np.array_equal(layer.data, before)
     assert window.rate_text == before_text
 
-    process = window.widget.controller.worker._client._process
+    process = window.widget.controller.run.worker._client._process
     window.viewer.close()
     del layer
     window.let_go()

@@ -90,7 +90,7 @@ def test_a_real_slide_is_run_corrected_exported_and_opened_again(window, name, t
 
     copy = tmp_path / "export.ome.zarr"
     with qtbot.waitSignal(analysis.writer.exported, timeout=60_000):
-        window.widget.controller.export(copy)
+        window.widget.controller.export.start(copy)
     with AnalysisStore.open(copy) as store:
         store.validate()
         assert np.array_equal(store.labels("corrected"), painted)

@@ -29,10 +29,10 @@ def use_once(viewer, qtbot, store, value):
     data, options, _ = slide_layer_data(open_slide(URI), URI)
     viewer.add_image(data, **options)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
+        widget.controller.run._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
     analysis = widget.controller.current
     analysis.layer.data_setitem((np.array([10, 11]), np.array([20, 20])), value)
-    widget.panels.necrosis.export_clicked.emit()
+    widget.panels.rate.export_clicked.emit()
     seen = [weakref.ref(thing) for thing in (widget, widget.controller, analysis)]
     with qtbot.waitSignal(widget.destroyed, timeout=10_000):
         dock.title.close_button.click()

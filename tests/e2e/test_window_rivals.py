@@ -35,8 +35,8 @@ def test_the_second_window_is_read_only_until_the_first_closes(
         viewer = make_napari_viewer(show=True)
         _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
         with AnalysisStore.open(path) as store:
-            widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(store)))
-        analysis, said = widget.controller.current, widget.panels.necrosis.saved_label
+            widget.controller.run._on_opener_opened(PreparedAnalysis.of(opened_event(store)))
+        analysis, said = widget.controller.current, widget.panels.rate.saved_label
         reason = f"Read-only: {store_writer.BUSY}"
         qtbot.waitUntil(lambda: said.text() == reason, timeout=30_000)
         before = analysis.layer.data.copy()

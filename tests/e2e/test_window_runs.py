@@ -137,7 +137,7 @@ def test_an_engine_killed_while_it_reads_a_layer_is_one_error_and_the_next_run_c
     click_run(window)
     wait_for_tiles(window)
     tiles = window.analysis.patch.copy()
-    window.widget.controller.worker._client._process.kill()
+    window.widget.controller.run.worker._client._process.kill()
     qtbot.waitUntil(lambda: not window.widget.state.busy, timeout=20_000)
     assert len(said) == 1
     assert "engine process stopped" in said[0]
@@ -146,7 +146,7 @@ def test_an_engine_killed_while_it_reads_a_layer_is_one_error_and_the_next_run_c
         lambda: np.count_nonzero(window.analysis.patch) > np.count_nonzero(tiles), timeout=RUN_MS
     )
     assert (window.analysis.patch[tiles > 0] == tiles[tiles > 0]).all()
-    window.widget.controller.cancel()
+    window.widget.controller.run.cancel()
     window.wait_until_idle()
     assert len(said) == 1
 
@@ -187,7 +187,7 @@ def test_two_viewers_run_and_close_and_nothing_is_left(
         click_run(window)
     for window in windows:
         wait_for_tiles(window)
-    clients = [window.widget.controller.worker._client for window in windows]
+    clients = [window.widget.controller.run.worker._client for window in windows]
     processes = [client._process for client in clients]
     assert processes[0].pid != processes[1].pid
     windows[0].viewer.close()

@@ -46,7 +46,7 @@ def window(disk, tiny_model, make_napari_viewer, qtbot):
 
 
 def type_name(window, qtbot, name):
-    panel = window.widget.panels.signing
+    panel = window.widget.panels.signoff
     qtbot.mouseClick(panel.button, Qt.MouseButton.LeftButton)
     panel.reader_edit.clear()
     qtbot.keyClicks(panel.reader_edit, name)
@@ -61,7 +61,7 @@ def said():
 
 def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_path):
     analysis, layer = window.analysis, window.analysis.layer
-    panels, label = window.widget.panels, window.widget.panels.necrosis.saved_label
+    panels, label = window.widget.panels, window.widget.panels.rate.saved_label
     layer.brush_size = 40
     window.key(Qt.Key.Key_2)
     window.key(Qt.Key.Key_P)
@@ -94,7 +94,7 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     assert np.array_equal(layer.data, signed)
     assert window.rate_text == rate == window.recounted_rate_text()
     assert "signed off by A. Bee" in said()[-1]
-    assert "signed off by A. Bee" in panels.signing.state_label.text()
+    assert "signed off by A. Bee" in panels.signoff.state_label.text()
     window.screenshot("73-signed-off")
 
     # Unlocked, with a name: it paints again.
@@ -107,8 +107,8 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     assert not np.array_equal(layer.data, signed)
 
     # Export through the dialog, then open the copy again.
-    qtbot.mouseClick(panels.necrosis.export_button, Qt.MouseButton.LeftButton)
-    dialog = window.widget.controller.exporting.dialog
+    qtbot.mouseClick(panels.rate.export_button, Qt.MouseButton.LeftButton)
+    dialog = window.widget.controller.export.dialog
     place = tmp_path / "home" / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"
     assert dialog.place_edit.text() == str(place)
     qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)

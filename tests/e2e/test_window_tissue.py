@@ -67,7 +67,7 @@ def test_what_is_erased_from_the_mask_is_left_out_and_corrections_stay(window, q
     # The window asks; the new analysis leaves the erased tiles out and has the stroke.
     click(window, panels.run.run_button)
     window.wait_until_idle()
-    revising = window.widget.controller.revising
+    revising = window.widget.controller.other_settings
     qtbot.waitUntil(lambda: revising.dialog is not None, timeout=RUN_MS)
     assert "Tissue mask: auto →" in revising.dialog.text.text()
     click(window, revising.dialog.revise_button)
@@ -86,7 +86,7 @@ def test_what_is_erased_from_the_mask_is_left_out_and_corrections_stay(window, q
     with AnalysisStore.open(now.store_path) as store:
         excluded = store.provenance["tissue_excluded_mm2"]
         assert store.provenance["tissue"]["method"] == "mask"
-    text = panels.necrosis.detail_label.text()
+    text = panels.rate.detail_label.text()
     assert f"left out by the tissue mask: {excluded:.2f} mm²" in text
     assert "edited by hand" in row.label.text()
     window.look_at(CENTER, VIEW_UM)

@@ -71,7 +71,7 @@ def test_the_tour(window, qtbot, tmp_path):
     window.screenshot("tour-02-running")
     window.wait_until_idle()
     analysis, layer = window.analysis, window.analysis.layer
-    qtbot.waitUntil(lambda: panels.necrosis.saved_label.text() == SAVED, timeout=60_000)
+    qtbot.waitUntil(lambda: panels.rate.saved_label.text() == SAVED, timeout=60_000)
     assert window.rate_text == window.recounted_rate_text()
     window.screenshot("tour-03-done")
 
@@ -127,7 +127,7 @@ def test_the_tour(window, qtbot, tmp_path):
     window.key(Qt.Key.Key_3)
     window.drag(STROKE)
     window.key(Qt.Key.Key_W)
-    assert panels.classes.swipe_row.button.isChecked()
+    assert panels.classes.compare_row.button.isChecked()
     window.screenshot("tour-08-compare")
     window.key(Qt.Key.Key_W)
     click(window, panels.classes.probability_row.button)
@@ -138,17 +138,17 @@ def test_the_tour(window, qtbot, tmp_path):
     click(window, panels.classes.probability_row.button)
 
     # 8: the tumor bed.
-    click(window, panels.necrosis.outline_button)
+    click(window, panels.rate.outline_button)
     window.drag(BED)
-    qtbot.waitUntil(lambda: panels.necrosis.bed_label.isVisible(), timeout=60_000)
+    qtbot.waitUntil(lambda: panels.rate.bed_label.isVisible(), timeout=60_000)
     assert len(analysis.tumor_bed) == 1
-    window.show(panels.signing)
+    window.show(panels.signoff)
     window.screenshot("tour-10-tumor-bed")
 
     # 10 and 11: signed, then exported and opened again.
-    click(window, panels.signing.button)
-    qtbot.keyClicks(panels.signing.reader_edit, "A. Bee")
-    qtbot.keyClick(panels.signing.reader_edit, Qt.Key.Key_Return)
+    click(window, panels.signoff.button)
+    qtbot.keyClicks(panels.signoff.reader_edit, "A. Bee")
+    qtbot.keyClick(panels.signoff.reader_edit, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: analysis.sign_off is not None, timeout=60_000)
     window.screenshot("tour-11-signed-off")
     signed = layer.data.copy()
@@ -157,8 +157,8 @@ def test_the_tour(window, qtbot, tmp_path):
     window.drag(STROKE)
     assert np.array_equal(layer.data, signed)
     window.look_at((2000.0, 2000.0), 900.0)
-    click(window, panels.necrosis.export_button)
-    dialog = controller.exporting.dialog
+    click(window, panels.rate.export_button)
+    dialog = controller.export.dialog
     place = tmp_path / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"
     assert dialog.place_edit.text() == str(place)
     dialog.place_edit.setText(f"/home/reader/{place.name}")
@@ -169,13 +169,13 @@ def test_the_tour(window, qtbot, tmp_path):
     click(window, dialog.close_button)
 
     # What else: other settings are asked about once it is unlocked; a region is drawn.
-    click(window, panels.signing.button)
-    qtbot.keyClick(panels.signing.reader_edit, Qt.Key.Key_Return)
+    click(window, panels.signoff.button)
+    qtbot.keyClick(panels.signoff.reader_edit, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: analysis.sign_off is None, timeout=60_000)
     panels.run.advanced.form["seed"].value = 1
     click(window, panels.run.run_button)
-    qtbot.waitUntil(lambda: controller.revising.dialog is not None, timeout=RUN_MS)
-    question = controller.revising.dialog
+    qtbot.waitUntil(lambda: controller.other_settings.dialog is not None, timeout=RUN_MS)
+    question = controller.other_settings.dialog
     assert "Seed: 0 → 1" in question.text.text()
     window.screenshot("tour-13-other-settings", of=question)
     click(window, question.cancel_button)

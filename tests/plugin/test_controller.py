@@ -34,7 +34,7 @@ def test_the_engine_is_warmed_when_the_widget_opens(bench):
 
 def test_without_a_slide_nothing_can_be_run(bench):
     assert not bench.panels.run.run_button.isEnabled()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert not bench.worker.requests
 
 
@@ -54,7 +54,7 @@ def test_a_run_asks_the_engine_for_what_the_panel_shows(bench):
 
 def test_a_second_run_does_not_start_while_one_goes_on(bench):
     bench.start()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert len(bench.worker.requests) == 1
 
 
@@ -72,8 +72,8 @@ def test_events_become_layers_progress_and_rate(bench):
     assert np.array_equal(analysis.layer.data[:100, :100], labels)
     report = {"report": {"coverage": 0.5}, "notes": []}
     bench.worker.answered.emit(1, RunFinished(1, report))
-    assert bench.panels.necrosis.rate_label.text() == "75.0 %"
-    assert "50%" in bench.panels.necrosis.detail_label.text()
+    assert bench.panels.rate.rate_label.text() == "75.0 %"
+    assert "50%" in bench.panels.rate.detail_label.text()
     assert not bench.state.busy
 
 
@@ -82,8 +82,8 @@ def test_a_run_stopped_before_anything_is_refined_has_the_rate_of_its_tiles(benc
     bench.answer(StageStarted("patch", 4, "tiles"))
     rows, cols = np.array([0, 1]), np.array([1, 0])
     bench.answer(TileBatch(rows, cols, np.array([2, 3], np.uint8), 2, 4))
-    analysis, necrosis = bench.controller.current, bench.panels.necrosis
-    bench.controller.reporting.refresh()
+    analysis, necrosis = bench.controller.current, bench.panels.rate
+    bench.controller.rate.refresh()
     assert necrosis.detail_label.text().startswith("running: of what is finished so far")
     assert not analysis.layer.data.any()  # the two methods are never mixed
     bench.worker.answered.emit(1, RunCancelled(1))
@@ -92,7 +92,7 @@ def test_a_run_stopped_before_anything_is_refined_has_the_rate_of_its_tiles(benc
     assert "STOPPED" in said[0]
     assert "whole tiles" in said[1]
     assert necrosis.rate_label.text() == "50.0 %"
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened())
     bench.answer(RegionRefined(Window(0, 0, 100, 100), np.full((100, 100), 3, np.uint8), 1, 1))
     bench.worker.answered.emit(2, RunFinished(2, {"report": {"coverage": 1.0}, "notes": []}))
@@ -127,7 +127,7 @@ def test_earlier_corrections_come_back(bench):
     corrected = np.zeros(GEOMETRIES.label.shape, np.uint8)
     corrected[:10, :10] = 2
     bench.open_slide()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened(corrected))
     assert np.array_equal(bench.controller.current.layer.data, corrected)
     assert bench.controller.current.tracker.edited_share == 1.0
@@ -141,7 +141,7 @@ def test_a_stroke_is_logged_and_changes_the_rate(bench):
     analysis.layer.brush_size = 21
     analysis.layer.paint((50, 50), 2)
     painted = np.count_nonzero(analysis.layer.data == 2)
-    assert bench.panels.necrosis.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
+    assert bench.panels.rate.rate_label.text() == f"{100 * (1 - painted / 10_000):.1f} %"
     assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
         (edit,) = store.log.edits("corrected")
@@ -153,7 +153,7 @@ def test_deleting_the_corrected_layer_mid_run_cancels_and_forgets(bench):
     bench.viewer.layers.remove(bench.controller.current.layer)
     assert bench.controller.current is None
     assert bench.worker.cancelled == 1
-    assert bench.panels.necrosis.rate_label.text() == NO_RESULT
+    assert bench.panels.rate.rate_label.text() == NO_RESULT
     bench.answer(TileBatch(np.array([0]), np.array([0]), np.array([2], np.uint8), 1, 4))
 
 
@@ -162,12 +162,12 @@ def test_an_analysis_that_exists_is_shown_without_a_run(bench, qtbot):
         refine_all(store, random_labels(np.random.default_rng(0)))
         store.finish()
         expected = store.labels("corrected")
-    bench.controller.open_store(bench.store)
+    bench.controller.run.open_store(bench.store)
     qtbot.waitUntil(lambda: bench.controller.current is not None, timeout=10_000)
     analysis = bench.controller.current
     assert np.array_equal(analysis.layer.data, expected)
     assert bench.viewer.layers.selection.active is analysis.layer
-    assert bench.panels.necrosis.rate_label.text().endswith("%")
+    assert bench.panels.rate.rate_label.text().endswith("%")
     assert not bench.worker.requests
 
 
@@ -176,14 +176,14 @@ def test_a_run_goes_on_in_the_store_that_is_shown(bench, qtbot):
     info = layer.metadata["napari_fddm"]["info"]
     opened = bench.opened()
     opened.slide["fingerprint"] = info.fingerprint
-    bench.controller.running._on_opener_opened(PreparedAnalysis.of(opened))
+    bench.controller.run._on_opener_opened(PreparedAnalysis.of(opened))
     bench.viewer.layers.selection.active = layer
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert bench.worker.requests[0]["store"] == str(bench.store)
 
 
 def test_what_is_no_store_is_one_message(bench, said, qtbot, tmp_path):
-    bench.controller.open_store(tmp_path / "nothing.fddm.ome.zarr")
+    bench.controller.run.open_store(tmp_path / "nothing.fddm.ome.zarr")
     qtbot.waitUntil(lambda: bool(said), timeout=10_000)
     assert "does not exist" in said[0]
 
@@ -193,10 +193,10 @@ def test_the_definition_switches_the_large_rate(bench):
     labels = np.full((100, 100), 4, np.uint8)
     labels[:50] = 2
     bench.answer(RegionRefined(Window(0, 0, 100, 100), labels, 1, 1))
-    bench.controller.reporting.refresh()
-    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
-    bench.panels.necrosis.definition_box.setCurrentIndex(1)
-    assert bench.panels.necrosis.rate_label.text() == "0.0 %"
+    bench.controller.rate.refresh()
+    assert bench.panels.rate.rate_label.text() == "50.0 %"
+    bench.panels.rate.definition_box.setCurrentIndex(1)
+    assert bench.panels.rate.rate_label.text() == "0.0 %"
 
 
 def test_a_slide_without_pixel_size_asks_for_it(bench, said, tmp_path):
@@ -206,7 +206,7 @@ def test_a_slide_without_pixel_size_asks_for_it(bench, said, tmp_path):
     bench.open_slide(str(path))
     if bench.state.slide.mpp is not None:
         pytest.fail("the test's slide has a pixel size")
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert not bench.worker.requests
     assert "µm per pixel" in said[0]
 
@@ -222,14 +222,14 @@ def test_closing_twice_is_fine_and_closes_everything(bench):
 
 def test_badge_and_disclaimer_are_always_said(bench):
     bench.start()
-    assert "never saw real tissue" in bench.panels.necrosis.badge_label.text()
-    texts = [label.text() for label in bench.panels.necrosis.head.findChildren(QLabel)]
+    assert "never saw real tissue" in bench.panels.rate.badge_label.text()
+    texts = [label.text() for label in bench.panels.rate.head.findChildren(QLabel)]
     assert any("Not a diagnosis" in text for text in texts)
 
 
 def test_the_layers_of_an_analysis_come_one_by_one_and_nobody_loses_the_brush(bench, qtbot):
     bench.open_slide()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened())
     analysis = bench.controller.current
     names = [layer.name.split(" —")[0] for layer in bench.viewer.layers]
@@ -244,7 +244,7 @@ def test_the_layers_of_an_analysis_come_one_by_one_and_nobody_loses_the_brush(be
 
 def test_layers_of_an_analysis_that_is_gone_do_not_come(bench, qtbot):
     bench.open_slide()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened())
     bench.viewer.layers.remove(bench.controller.current.layer)
     qtbot.wait(100)

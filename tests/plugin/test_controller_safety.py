@@ -66,7 +66,7 @@ class Viewer:
         data, options, _ = slide_layer_data(open_slide(URI), URI)
         self.viewer.add_image(data, **options)
         with AnalysisStore.open(store) as opened:
-            self.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
+            self.controller.run._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
         self.analysis.layer.set_view_slice()  # a canvas would have asked for it
 
     @property
@@ -82,8 +82,8 @@ def window(bench, qtbot):
 
 
 def sign(window, qtbot, reader="A. Bee"):
-    window.panels.signing.set_reader(reader)
-    window.panels.signing.sign_confirmed.emit(reader)
+    window.panels.signoff.set_reader(reader)
+    window.panels.signoff.sign_confirmed.emit(reader)
     qtbot.waitUntil(lambda: window.analysis.sign_off is not None, timeout=10_000)
 
 
@@ -108,15 +108,15 @@ def test_a_signed_analysis_takes_no_stroke_no_undo_no_run(window, bench, qtbot, 
     assert np.array_equal(layer.data, before)
     assert len(told) >= 4
     assert all("signed off by A. Bee" in text for text in told)
-    assert "signed off by A. Bee" in window.panels.signing.state_label.text()
-    assert window.panels.signing.button.text() == "Unlock…"
+    assert "signed off by A. Bee" in window.panels.signoff.state_label.text()
+    assert window.panels.signoff.button.text() == "Unlock…"
     with AnalysisStore.open(bench.store) as store:
         assert np.array_equal(store.labels("corrected"), before)
 
 
 def test_unlocking_is_logged_and_frees_the_layer(window, bench, qtbot):
     sign(window, qtbot)
-    window.panels.signing.unlock_confirmed.emit("C. Dee")
+    window.panels.signoff.unlock_confirmed.emit("C. Dee")
     qtbot.waitUntil(lambda: window.analysis.sign_off is None, timeout=10_000)
     window.analysis.layer.data_setitem(CELLS, 4)
     assert (window.analysis.layer.data[CELLS] == 4).all()
@@ -131,7 +131,7 @@ def test_the_lock_comes_back_and_changed_labels_are_told(window, bench, qtbot, t
     window.controller.close()
     again = Viewer(qtbot, bench.store)
     assert "signed off by A. Bee" in again.analysis.layer.lock_reason
-    assert "WARNING" not in again.panels.signing.state_label.text()
+    assert "WARNING" not in again.panels.signoff.state_label.text()
     labels = np.zeros(again.analysis.layer.data.shape, np.uint8)
     again.controller.close()
     changed = labels.copy()
@@ -140,20 +140,20 @@ def test_the_lock_comes_back_and_changed_labels_are_told(window, bench, qtbot, t
     with AnalysisStore.open(bench.store, "r+") as store:
         store.log.append("edit", layer="corrected", reader="", edit=edit.to_record())
     forged = Viewer(qtbot, bench.store)
-    assert "WARNING" in forged.panels.signing.state_label.text()
+    assert "WARNING" in forged.panels.signoff.state_label.text()
     assert any("not those that were signed" in text for text in told)
     forged.controller.close()
 
 
 def test_a_run_of_a_signed_slide_is_one_sentence(bench, qtbot, told):
     bench.start()
-    bench.controller.running._end("")
+    bench.controller.run._end("")
     sign_off = {"reader": "A. Bee"}
-    bench.panels.signing.sign_confirmed.emit(sign_off["reader"])
+    bench.panels.signoff.sign_confirmed.emit(sign_off["reader"])
     qtbot.waitUntil(lambda: bench.controller.current.sign_off is not None, timeout=10_000)
     bench.controller.current.fingerprint = bench.state.slide.fingerprint
     told.clear()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert len(bench.worker.requests) == 1
     assert len(told) == 1
     assert "signed off by A. Bee" in told[0]
@@ -161,7 +161,7 @@ def test_a_run_of_a_signed_slide_is_one_sentence(bench, qtbot, told):
 
 def test_nobody_signs_a_rate_that_is_hidden(window, told):
     window.state.estimate_first = True
-    window.panels.signing.sign_confirmed.emit("A. Bee")
+    window.panels.signoff.sign_confirmed.emit("A. Bee")
     assert "estimate first" in told[-1]
     assert window.analysis.sign_off is None
     assert not window.analysis.layer.lock_reason
@@ -174,8 +174,8 @@ def test_a_second_viewer_is_read_only_until_the_first_closes(window, bench, qtbo
     analysis = second.analysis
     qtbot.waitUntil(lambda: bool(analysis.layer.lock_reason), timeout=10_000)
     assert any("another window" in text for text in told)
-    assert "Read-only" in second.panels.necrosis.saved_label.text()
-    assert not second.panels.signing.button.isEnabled()
+    assert "Read-only" in second.panels.rate.saved_label.text()
+    assert not second.panels.signoff.button.isEnabled()
     analysis.layer.data_setitem((np.array([90]), np.array([90])), 6)
     assert not analysis.layer.data[90, 90]
     window.analysis.layer.data_setitem((np.array([30]), np.array([30])), 5)
@@ -203,7 +203,7 @@ def test_what_could_not_be_saved_is_told_on_closing_and_comes_back(
         patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
         layer.data_setitem((np.array([60, 61]), np.array([70, 70])), 6)
         qtbot.waitUntil(
-            lambda: "NOT SAVED" in window.panels.necrosis.saved_label.text(), timeout=10_000
+            lambda: "NOT SAVED" in window.panels.rate.saved_label.text(), timeout=10_000
         )
         painted = layer.data.copy()
         window.controller.close()
@@ -228,8 +228,8 @@ def test_outline_and_estimate_of_a_full_disk_come_back_drawn_and_counted(
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     with monkeypatch.context() as patch:
         patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
-        window.panels.necrosis.estimate_entered.emit(0.4)
-        window.panels.necrosis.outline_clicked.emit()
+        window.panels.rate.estimate_entered.emit(0.4)
+        window.panels.rate.outline_clicked.emit()
         window.viewer.layers.selection.active.add_polygons([corners])
         window.controller.close()  # before the outline has settled
     assert "estimate" in told[-1]
@@ -261,12 +261,12 @@ def test_an_outline_of_the_first_window_stays_when_the_second_takes_over(
     second = Viewer(qtbot, bench.store)
     qtbot.waitUntil(lambda: bool(second.analysis.layer.lock_reason), timeout=10_000)
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
-    first.panels.necrosis.outline_clicked.emit()
+    first.panels.rate.outline_clicked.emit()
     first.viewer.layers.selection.active.add_polygons([corners])
     first.controller.close()
     qtbot.waitUntil(lambda: bool(second.analysis.tumor_bed), timeout=10_000)
     second.viewer.layers.remove(second.analysis.patch_layer)  # anything that lets outlines settle
-    second.controller.bed.settle()
+    second.controller.tumor_bed.settle()
     assert np.allclose(second.analysis.tumor_bed[0], corners + 0.5)
     second.controller.close()
     with AnalysisStore.open(bench.store) as store:
@@ -274,7 +274,7 @@ def test_an_outline_of_the_first_window_stays_when_the_second_takes_over(
 
 
 def test_a_problem_is_said_once_and_so_is_its_end(window, qtbot, told, monkeypatch):
-    label = window.panels.necrosis.saved_label
+    label = window.panels.rate.saved_label
     with monkeypatch.context() as patch:
         patch.setattr("napari_fddm.pipeline.store.eventlog._write_at", _full)
         for i in range(5):

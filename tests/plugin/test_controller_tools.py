@@ -15,7 +15,7 @@ from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.panels.definition_table import BED_RATE, RATE, TITLE
-from napari_fddm.plugin.panels.necrosis import DRAW_BED
+from napari_fddm.plugin.panels.rate import DRAW_BED
 from napari_fddm.plugin.panels.run import MapKind
 from napari_fddm.plugin.panels.widgets import NO_RESULT
 from napari_fddm.plugin.state.tools import Action, Tool
@@ -82,11 +82,11 @@ def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
     labels = np.full(layer.data.shape, 2, np.uint8)
     labels[:, : layer.data.shape[1] // 2] = 3
     bench.answer(RegionRefined(window, labels, 1, 1))
-    bench.controller.reporting.refresh()
-    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
+    bench.controller.rate.refresh()
+    assert bench.panels.rate.rate_label.text() == "50.0 %"
     layer.action = Action.EXCLUDE
     layer.fill((0, 0), 3)
-    assert bench.panels.necrosis.rate_label.text() == "0.0 %"
+    assert bench.panels.rate.rate_label.text() == "0.0 %"
     shown = float(bench.panels.classes.rows.item(7, AREA).text())
     cells = np.count_nonzero(labels == 3)
     assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)
@@ -96,7 +96,7 @@ def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     bench.open_slide()
     chooser = bench.controller.scope
     bench.panels.run.draw_button.click()
-    bench.controller.run(bench.panels.run.scope)
+    bench.controller.run.start(bench.panels.run.scope)
     assert "Draw" in said[-1]
     layer = bench.viewer.layers.selection.active
     assert layer.mode == "add_rectangle"
@@ -112,7 +112,7 @@ def test_a_drawn_region_is_analyzed_and_its_cost_said_before(bench, said):
     assert chooser.estimate() == "6 tiles at most, up to 12 s at the last run's speed"
     kinds.setCurrentIndex(kinds.findData(MapKind.TILES.value))
     assert chooser.estimate() == "1 tile, up to 2 s at the last run's speed"
-    bench.controller.run(bench.panels.run.scope)
+    bench.controller.run.start(bench.panels.run.scope)
     assert bench.worker.requests[-1]["region"] == Region(512.0, 0.0, 512.0, 512.0)
     bench.panels.run.draw_button.click()
     assert sum(layer.name.startswith("region") for layer in bench.viewer.layers) == 1
@@ -131,7 +131,7 @@ def test_the_estimate_follows_the_scope(bench):
 def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     bench.fingerprint = open_slide(URI).fingerprint
     analysis = refined_halves(bench)
-    panel = bench.panels.necrosis
+    panel = bench.panels.rate
     assert not panel.bed_label.isVisibleTo(panel.head)
     panel.outline_button.click()
     drawing = bench.viewer.layers.selection.active
@@ -140,7 +140,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     rows, cols = geometry.shape
     inner = np.array([[2, 4], [2, cols - 4], [rows - 2, cols - 4], [rows - 2, 4]], float)
     drawing.add_polygons(inner * geometry.cell - 0.5)
-    bench.controller.bed.settle()
+    bench.controller.tumor_bed.settle()
     assert panel.rate_label.text() == "50.0 %"
     part = analysis.layer.data[2 : rows - 2, 4 : cols - 4]
     share = np.count_nonzero(part == 3) / part.size
@@ -161,7 +161,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         (kept,) = read_tumor_bed(store)
         assert np.allclose(kept, inner * geometry.cell, atol=0.01)
     bench.viewer.layers.remove(drawing)
-    bench.controller.bed.settle()
+    bench.controller.tumor_bed.settle()
     assert not panel.bed_label.isVisibleTo(panel.head)
     assert analysis.writer.flush()
     with AnalysisStore.open(bench.store) as store:
@@ -171,7 +171,7 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
 def test_the_window_says_what_the_mouse_draws_and_an_outline_can_be_removed(bench):
     bench.fingerprint = open_slide(URI).fingerprint
     analysis = refined_halves(bench)
-    panel, tools = bench.panels.necrosis, bench.panels.tools
+    panel, tools = bench.panels.rate, bench.panels.tools
     bench.viewer.layers.selection.active = analysis.layer
     tools.tool_buttons[Tool.BRUSH].click()
     assert tools.tool_buttons[Tool.BRUSH].isChecked()
@@ -183,7 +183,7 @@ def test_the_window_says_what_the_mouse_draws_and_an_outline_can_be_removed(benc
     drawing = bench.viewer.layers.selection.active
     corners = np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)
     drawing.add_polygons(corners)
-    bench.controller.bed.settle()
+    bench.controller.tumor_bed.settle()
     assert panel.remove_button.isVisibleTo(panel)
 
     panel.outline_button.click()  # enough drawn: back to the classes
@@ -192,7 +192,7 @@ def test_the_window_says_what_the_mouse_draws_and_an_outline_can_be_removed(benc
     assert tools.tool_buttons[Tool.BRUSH].isChecked()
 
     panel.remove_button.click()
-    bench.controller.bed.settle()
+    bench.controller.tumor_bed.settle()
     assert not panel.bed_label.isVisibleTo(panel.head)
     assert not panel.remove_button.isVisibleTo(panel)
     assert analysis.writer.flush()
@@ -209,7 +209,7 @@ def test_an_outline_that_was_drawn_before_is_shown_again(bench):
         store.records.append(tumor_bed_record([corners]))
         event = opened_event(store)
     bench.open_slide()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(replace(event, slide={"fingerprint": fingerprint}))
     (drawing,) = [layer for layer in bench.viewer.layers if layer.name.startswith("tumor bed")]
     assert np.allclose(drawing.data[0], corners - 0.5)
@@ -220,7 +220,7 @@ def test_definitions_of_the_users_own_can_be_chosen(own_file, tmp_path, qtbot):
     own_file.write_text(OWN)
     bench = Bench(tmp_path, qtbot)
     refined_halves(bench)
-    panel = bench.panels.necrosis
+    panel = bench.panels.rate
     assert rates_of(panel)["necrosis and hemorrhage"] == "50.0 % · II"
     panel.definition_box.setCurrentIndex(panel.definition_box.findData("with-hemorrhage"))
     assert panel.rate_label.text() == "50.0 %"
@@ -238,17 +238,17 @@ def test_a_wrong_file_of_definitions_is_said_and_the_rest_works(
     bench = Bench(tmp_path, qtbot)
     assert "XX" in said[0]
     refined_halves(bench)
-    assert bench.panels.necrosis.rate_label.text() == "50.0 %"
+    assert bench.panels.rate.rate_label.text() == "50.0 %"
     bench.controller.close()
 
 
 def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench):
     bench.fingerprint = open_slide(URI).fingerprint
-    panel = bench.panels.necrosis
+    panel = bench.panels.rate
     panel.estimate_box.setChecked(True)
     analysis = refined_halves(bench)
     analysis.set_tumor_bed([np.array([[0, 0], [0, 900], [800, 900], [800, 0]], float)])
-    bench.controller.reporting.refresh()
+    bench.controller.rate.refresh()
 
     def shown() -> str:
         labels = (panel.rate_label, panel.grade_label, panel.detail_label)
@@ -282,7 +282,7 @@ def test_my_estimate_first_hides_every_computed_number_until_it_is_entered(bench
 
 def test_without_the_option_nothing_is_asked(bench):
     refined_halves(bench)
-    panel = bench.panels.necrosis
+    panel = bench.panels.rate
     assert panel.rate_label.text() == "50.0 %"
     assert not panel.estimate_button.isVisibleTo(panel)
     panel.estimate_box.setChecked(True)

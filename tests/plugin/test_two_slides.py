@@ -29,7 +29,7 @@ def two(bench, tmp_path):
         coverage=0.25,
         tissue_excluded_mm2=1.5,
     )
-    bench.controller.running._on_opener_opened(PreparedAnalysis.of(opened))
+    bench.controller.run._on_opener_opened(PreparedAnalysis.of(opened))
     earlier = bench.controller.current
     bench.start()
     return earlier, bench.controller.current
@@ -65,11 +65,11 @@ def test_the_end_of_a_run_does_not_take_the_front(bench, two):
 def test_coverage_is_that_of_the_analysis_in_front(bench, two):
     earlier, filled = two
     filled.coverage = 0.75
-    detail = bench.panels.necrosis.detail_label
+    detail = bench.panels.rate.detail_label
     for analysis, share, left_out in ((earlier, "25%", True), (filled, "75%", False)):
         bring_to_front(bench, analysis)
         analysis.layer.data_setitem((np.array([0]), np.array([0])), 2)
-        bench.controller.reporting.refresh()
+        bench.controller.rate.refresh()
         assert f"on {share} of the slide" in detail.text()
         assert ("1.50 mm² of the slide" in detail.text()) is left_out
 

@@ -83,7 +83,7 @@ class Bench:
 
     def start(self):
         self.open_slide()
-        self.controller.run(Scope.SLIDE)
+        self.controller.run.start(Scope.SLIDE)
         self.answer(self.opened())
         while self.controller.current.add_next():  # which comes by itself, a little later
             pass
@@ -96,5 +96,5 @@ def refined_halves(bench):
     labels = np.full(shape, 2, np.uint8)
     labels[:, : shape[1] // 2] = 3
     bench.answer(RegionRefined(Window(0, 0, *shape), labels, 1, 1))
-    bench.controller.reporting.refresh()
+    bench.controller.rate.refresh()
     return bench.controller.current

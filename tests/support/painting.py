@@ -29,7 +29,7 @@ def main(store: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
     assert isinstance(widget, FddmWidget)
     with AnalysisStore.open(store) as opened:
-        widget.controller.running._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
+        widget.controller.run._on_opener_opened(PreparedAnalysis.of(opened_event(opened)))
     analysis = widget.controller.current
     assert analysis is not None
     layer, made = analysis.layer, 0

@@ -104,7 +104,7 @@ class Window:
 
     @property
     def rate_text(self) -> str:
-        return self.widget.panels.necrosis.rate_label.text()
+        return self.widget.panels.rate.rate_label.text()
 
     def recounted_rate_text(self) -> str:
         """What a full recount of the layer gives, as the label would show it."""

@@ -105,7 +105,7 @@ import napari, pathlib
 viewer = napari.Viewer()
 viewer.open_sample("napari-fddm", "synthetic")
 _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
-widget.controller.open_store(pathlib.Path({str(store)!r}))
+widget.controller.run.open_store(pathlib.Path({str(store)!r}))
 napari.run()
 """
     typer.echo("opening napari; close its window to end the demo")

@@ -8,35 +8,33 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QWidget
 
-from napari_fddm.plugin.controllers.adapt import Adapting
-from napari_fddm.plugin.controllers.classes import Appearance, Brush
-from napari_fddm.plugin.controllers.compare import Swipe, curtain_over
-from napari_fddm.plugin.controllers.excluded import Excluded
-from napari_fddm.plugin.controllers.export import Exporting
-from napari_fddm.plugin.controllers.images import ForeignImages
-from napari_fddm.plugin.controllers.model import ModelChooser
-from napari_fddm.plugin.controllers.navigator import Navigating
-from napari_fddm.plugin.controllers.opening import SlideOpening
-from napari_fddm.plugin.controllers.preferences import PluginSettings, Preferring
-from napari_fddm.plugin.controllers.probability import Probability
-from napari_fddm.plugin.controllers.properties import Properties
-from napari_fddm.plugin.controllers.rate import EstimateFirst, Reporting
-from napari_fddm.plugin.controllers.revise import Revising
-from napari_fddm.plugin.controllers.run import Running
-from napari_fddm.plugin.controllers.saving import Saving
-from napari_fddm.plugin.controllers.scope import ScopeChooser
-from napari_fddm.plugin.controllers.signoff import Signing
-from napari_fddm.plugin.controllers.tissue import Tissue
-from napari_fddm.plugin.controllers.tools import Tooling
-from napari_fddm.plugin.controllers.tumor_bed import TumorBed
+from napari_fddm.plugin.controllers.adapt import AdaptController
+from napari_fddm.plugin.controllers.classes import ClassBrushController, ClassDisplayController
+from napari_fddm.plugin.controllers.compare import CompareController, curtain_over
+from napari_fddm.plugin.controllers.excluded import ExcludedController
+from napari_fddm.plugin.controllers.export import ExportController
+from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
+from napari_fddm.plugin.controllers.model import ModelController
+from napari_fddm.plugin.controllers.navigator import NavigatorController
+from napari_fddm.plugin.controllers.other_settings import OtherSettingsController
+from napari_fddm.plugin.controllers.preferences import Preferences, PreferencesController
+from napari_fddm.plugin.controllers.probability import ProbabilityController
+from napari_fddm.plugin.controllers.properties import PropertiesController
+from napari_fddm.plugin.controllers.rate import EstimateController, RateController
+from napari_fddm.plugin.controllers.run import RunController
+from napari_fddm.plugin.controllers.saving import SavingController
+from napari_fddm.plugin.controllers.scope import ScopeController
+from napari_fddm.plugin.controllers.signoff import SignOffController
+from napari_fddm.plugin.controllers.slide import SlideController
+from napari_fddm.plugin.controllers.tissue import TissueController
+from napari_fddm.plugin.controllers.tools import ToolsController
+from napari_fddm.plugin.controllers.tumor_bed import TumorBedController
 from napari_fddm.plugin.document.session import Session
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import info_of_layer
-from napari_fddm.plugin.state.window_state import PluginState, Progress, Scope, SlideInfo
+from napari_fddm.plugin.state.window_state import PluginState, RunProgress, ShownSlide
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari.viewer import Viewer
 
     from napari_fddm.plugin.document.analysis import Analysis
@@ -73,82 +71,65 @@ class Controller(QObject):
         super().__init__(parent)
         self.viewer, self.state, self.panels = viewer, state, panels
         self.session = session = Session(viewer, state)
-        settings = PluginSettings.read()
-        self.model = ModelChooser(session, panels)
-        self.estimate = EstimateFirst(session, panels.necrosis)
-        self.reporting = Reporting(session, panels, self._hides, self)
-        self.appearance = Appearance(session, panels.classes)
-        self.scope = ScopeChooser(session, panels, self)
-        self.brush = Brush(session, panels.classes)
-        self.excluded = Excluded(session)
-        self.tooling = Tooling(session, panels.tools, self)
-        self.bed = TumorBed(session, panels.necrosis, self)
-        self.saving = Saving(session, panels.necrosis, self)
-        self.exporting = Exporting(
-            session, panels.necrosis, self, with_name=settings.export_slide_name
+        preferences = Preferences.read()
+        self.model = ModelController(session, panels)
+        self.estimate = EstimateController(session, panels.rate)
+        self.rate = RateController(session, panels, self._hides, self)
+        self.class_display = ClassDisplayController(session, panels.classes)
+        self.scope = ScopeController(session, panels, self)
+        self.class_brush = ClassBrushController(session, panels.classes)
+        self.excluded = ExcludedController(session)
+        self.tools = ToolsController(session, panels.tools, self)
+        self.tumor_bed = TumorBedController(session, panels.rate, self)
+        self.saving = SavingController(session, panels.rate, self)
+        self.export = ExportController(
+            session, panels.rate, self, with_name=preferences.export_slide_name
         )
-        self.signing = Signing(session, panels.signing, self)
-        self.images = ForeignImages(session, self)
-        self.tissue = Tissue(session, panels, self.images, self)
-        self.running = Running(
+        self.signoff = SignOffController(session, panels.signoff, self)
+        self.foreign_images = ForeignImagesController(session, self)
+        self.tissue = TissueController(session, panels, self.foreign_images, self)
+        self.run = RunController(
             session,
             panels,
             self.scope.region,
-            images=self.images,
+            images=self.foreign_images,
             tissue_of=self.tissue.setting,
             parent=self,
             worker=worker,
         )
-        self.revising = Revising(session, panels, self.running, self.tissue)
-        self.adapting = Adapting(
-            session, panels, self.running, self.model, images=self.images, parent=self
+        self.other_settings = OtherSettingsController(session, panels, self.run, self.tissue)
+        self.adapt = AdaptController(
+            session, panels, self.run, self.model, images=self.foreign_images, parent=self
         )
-        self.preferring = Preferring(session, panels, settings)
-        self.probability = Probability(session, panels.classes.probability_row, self._hides, self)
-        self.swipe = Swipe(session, panels.classes.swipe_row, partial(curtain_over, panels.classes))
+        self.preferences = PreferencesController(session, panels, preferences)
+        self.probability = ProbabilityController(
+            session, panels.classes.probability_row, self._hides, self
+        )
+        self.compare = CompareController(
+            session, panels.classes.compare_row, partial(curtain_over, panels.classes)
+        )
         link = session.connections.add
         link(state.device_changed, panels.run.set_device)
         link(state.slide_changed, self._on_state_slide_changed)
-        self.navigating = Navigating(session, panels, self.images, self)
-        self.opening = SlideOpening(session, panels, self.running, self)
-        self.properties = Properties(session, panels, self)
+        self.navigator = NavigatorController(session, panels, self.foreign_images, self)
+        self.slide = SlideController(session, panels, self.run, self)
+        self.properties = PropertiesController(session, panels, self)
         link(viewer.layers.events.removed, self._on_viewer_layers_changed)
         link(viewer.layers.events.inserted, self._on_viewer_layers_changed)
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
-        link(self.images.changed, self._on_viewer_selection_changed)
+        link(self.foreign_images.changed, self._on_viewer_selection_changed)
         self._window: QWidget | None = None
         self._orphaned = QTimer(self)
         self._orphaned.setSingleShot(True)
         link(self._orphaned.timeout, self._on_orphaned_timeout)
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
-        self.running.worker.warm_up(self.state.model_name)
+        self.run.worker.warm_up(self.state.model_name)
 
     @property
     def current(self) -> Analysis | None:
         """The analysis in front."""
         return self.session.current
-
-    @property
-    def worker(self) -> Runs:
-        """What runs analyses."""
-        return self.running.worker
-
-    def run(self, scope: Scope) -> None:
-        """Analyze the chosen slide; does nothing while a run is going on."""
-        self.running.run(scope)
-
-    def cancel(self) -> None:
-        """Stop the run after the batch it is in; finished work is kept."""
-        self.running.cancel()
-
-    def open_store(self, path: Path) -> None:
-        """Show an analysis that exists, without a run."""
-        self.running.open_store(path)
-
-    def export(self, destination: Path) -> None:
-        """Write a validated OME-Zarr of the current analysis, in the background."""
-        self.exporting.export(destination)
 
     def close(self) -> None:
         """Undo every connection, end the engine, write what is not saved yet."""
@@ -182,7 +163,7 @@ class Controller(QObject):
 
     def _on_viewer_selection_changed(self, _event: Any = None) -> None:
         layer = self.viewer.layers.selection.active
-        self.images.look_at(layer)
+        self.foreign_images.look_at(layer)
         info = info_of_layer(layer)
         for analysis in self.session.analyses.values():
             if layer in analysis.layers:
@@ -193,7 +174,7 @@ class Controller(QObject):
             info = self.state.slide if self.state.slide in known else next(reversed(known), None)
         self.state.slide = info
         if info is None:
-            self.panels.slide.set_refusal(self.images.refusal(layer))
+            self.panels.slide.set_refusal(self.foreign_images.refusal(layer))
 
     def _on_viewer_layers_changed(self, _event: Any = None) -> None:
         self.session.drop_hidden()
@@ -202,8 +183,8 @@ class Controller(QObject):
                 layer.editable = False  # a copy: its strokes would go nowhere
         self._on_viewer_selection_changed()
 
-    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+    def _on_state_slide_changed(self, slide: ShownSlide | None) -> None:
         self.panels.slide.set_slide(slide)
         self.panels.run.set_slide(slide)
         if not self.state.busy:
-            self.state.progress = Progress()
+            self.state.progress = RunProgress()

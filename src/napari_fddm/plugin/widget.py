@@ -34,8 +34,7 @@ class FddmWidget(QWidget):
         self._lay_out()
         self.state = PluginState()
         self.controller = Controller(napari_viewer, self.state, self.panels, parent=self)
-        running = self.controller.running
-        self.controller.session.connections.add(running.ready, self._on_running_ready)
+        self.controller.session.connections.add(self.controller.run.ready, self._on_run_ready)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -60,9 +59,9 @@ class FddmWidget(QWidget):
         outer.setContentsMargins(0, 0, 0, 6)
         outer.addWidget(scroll, 1)
         outer.addWidget(_line())
-        outer.addWidget(self.panels.necrosis.head)
+        outer.addWidget(self.panels.rate.head)
 
-    def _on_running_ready(self) -> None:
+    def _on_run_ready(self) -> None:
         """Bring what comes next into sight."""
         bar = self._scroll.verticalScrollBar()
         if bar is not None:

@@ -29,7 +29,7 @@ def panel(bench):
     """A finished analysis of one class, and the panel under it."""
     bench.open_slide()
     bench.fingerprint = bench.state.slide.fingerprint
-    bench.controller.run(bench_scope())
+    bench.controller.run.start(bench_scope())
     bench.answer(bench.opened())
     while bench.controller.current.add_next():
         pass
@@ -41,7 +41,7 @@ def panel(bench):
         write_tiles(store, np.random.default_rng(0), every_tile())
         refine_all(store, np.full(shape, SAID, np.uint8))
         store.finish()
-    return bench.panels.adapting
+    return bench.panels.adapt
 
 
 def bench_scope():
@@ -77,8 +77,8 @@ def learn(bench, panel, qtbot, name="mine"):
 
 
 def test_nothing_can_be_asked_without_an_analysis(bench):
-    assert not bench.panels.adapting.ask_button.isEnabled()
-    assert not bench.panels.adapting.spread_button.isEnabled()
+    assert not bench.panels.adapt.ask_button.isEnabled()
+    assert not bench.panels.adapt.spread_button.isEnabled()
 
 
 def test_strokes_are_on_the_disk_before_they_are_spread(bench, panel, qtbot):
@@ -95,7 +95,7 @@ def test_strokes_are_on_the_disk_before_they_are_spread(bench, panel, qtbot):
 
 
 def test_an_ordinary_run_does_not_spread(bench, panel):
-    bench.controller.run(bench_scope())
+    bench.controller.run.start(bench_scope())
     assert not bench.worker.requests[-1]["spread"]
 
 
@@ -120,18 +120,18 @@ def test_strokes_do_not_spread_where_the_run_starts_over(bench, panel, qtbot):
     panel.spread_button.click()
     qtbot.waitUntil(lambda: len(bench.worker.requests) == 2, timeout=10_000)
     bench.worker.answered.emit(2, RunCancelled(2))
-    bench.controller.running.run_again("revise")
+    bench.controller.run.run_again("revise")
     assert bench.worker.requests[-1]["existing"] == "revise"
     assert not bench.worker.requests[-1]["spread"]
 
 
 def test_while_strokes_are_spread_the_rate_says_so(bench, panel):
     analysis = bench.controller.current
-    bench.controller.run(bench_scope())
+    bench.controller.run.start(bench_scope())
     bench.worker.answered.emit(2, PreparedAnalysis.of(replace(bench.opened(), spread=True)))
     assert analysis.spread
     bench.worker.answered.emit(2, RunCancelled(2))
-    assert "strokes were spread" in bench.panels.necrosis.detail_label.text()
+    assert "strokes were spread" in bench.panels.rate.detail_label.text()
 
 
 def test_it_says_what_is_there_and_what_to_paint(bench, panel, qtbot):
@@ -172,7 +172,7 @@ def test_learning_asks_the_engine_and_shows_how_far_it_is(bench, panel, qtbot):
     bench.answer(Progressed("features", 10, 40))
     assert "looking at tiles: 10 of 40 tiles" in bench.state.progress.text
     assert "looking at tiles: 10 of 40 tiles" in panel.progress_label.text()  # beside the button
-    bench.controller.run(bench_scope())  # no run meanwhile
+    bench.controller.run.start(bench_scope())  # no run meanwhile
     assert len(bench.worker.requests) == 2
 
 

@@ -28,7 +28,7 @@ def curtains(bench):
         made.append(FakeCurtain())
         return made[-1]
 
-    bench.controller.swipe._new_curtain = new
+    bench.controller.compare._new_curtain = new
     return made
 
 
@@ -42,23 +42,23 @@ def choose(box, side):
 
 
 def test_nothing_to_compare_without_an_analysis(bench, curtains):
-    row = bench.panels.classes.swipe_row
+    row = bench.panels.classes.compare_row
     assert not row.button.isEnabled()
-    bench.controller.swipe.toggle()
+    bench.controller.compare.toggle()
     assert not curtains
     assert not row.button.isChecked()
 
 
 def test_without_a_canvas_the_button_does_not_stay_down(bench):
     refined_halves(bench)
-    row = bench.panels.classes.swipe_row
+    row = bench.panels.classes.compare_row
     row.button.click()
     assert not row.button.isChecked()
 
 
 def test_each_side_shows_its_map_and_the_others_are_hidden(bench, curtains):
     analysis = refined_halves(bench)
-    row, before = bench.panels.classes.swipe_row, visible(analysis)
+    row, before = bench.panels.classes.compare_row, visible(analysis)
     opacities = [layer.opacity for layer in analysis.layers]
     row.button.click()
     (curtain,) = curtains
@@ -80,46 +80,46 @@ def test_each_side_shows_its_map_and_the_others_are_hidden(bench, curtains):
 
 def test_a_run_that_ends_meanwhile_keeps_both_maps_in_sight(bench, curtains):
     analysis = refined_halves(bench)
-    choose(bench.panels.classes.swipe_row.left_box, Side.PATCH)
-    bench.controller.swipe.start()
+    choose(bench.panels.classes.compare_row.left_box, Side.PATCH)
+    bench.controller.compare.start()
     analysis.show_finished()
-    bench.controller.running._end("done")
+    bench.controller.run._end("done")
     assert visible(analysis) == [True, False, True]
     assert curtains[0].removed == 0
 
 
 def test_deleting_the_map_of_a_side_leaves_that_side_bare(bench, curtains):
     analysis = refined_halves(bench)
-    bench.controller.swipe.start()
+    bench.controller.compare.start()
     bench.viewer.layers.remove(analysis.refined_layer)
-    choose(bench.panels.classes.swipe_row.right_box, Side.PATCH)
+    choose(bench.panels.classes.compare_row.right_box, Side.PATCH)
     assert curtains[0].hung[-1][:2] == ([], [analysis.patch_layer])
-    bench.controller.swipe.stop()
+    bench.controller.compare.stop()
     assert curtains[0].removed == 1
 
 
 def test_deleting_the_corrected_map_ends_the_comparison(bench, curtains):
     analysis = refined_halves(bench)
-    bench.controller.swipe.start()
+    bench.controller.compare.start()
     bench.viewer.layers.remove(analysis.layer)
     assert curtains[0].removed == 1
-    assert not bench.panels.classes.swipe_row.button.isChecked()
-    assert not bench.panels.classes.swipe_row.button.isEnabled()
+    assert not bench.panels.classes.compare_row.button.isChecked()
+    assert not bench.panels.classes.compare_row.button.isEnabled()
 
 
 def test_there_is_no_comparison_in_3d(bench, curtains):
     refined_halves(bench)
-    bench.controller.swipe.start()
+    bench.controller.compare.start()
     bench.viewer.dims.ndisplay = 3
     assert curtains[0].removed == 1
-    bench.controller.swipe.start()
+    bench.controller.compare.start()
     assert len(curtains) == 1
 
 
 def test_closing_ends_the_comparison_and_gives_the_key_back(bench, curtains):
     analysis = refined_halves(bench)
     keys = set(analysis.layer.keymap)
-    bench.controller.swipe.start()
+    bench.controller.compare.start()
     bench.controller.close()
     assert curtains[0].removed == 1
     assert len(keys - set(analysis.layer.keymap)) == 1
@@ -127,7 +127,7 @@ def test_closing_ends_the_comparison_and_gives_the_key_back(bench, curtains):
 
 def test_the_marks_of_excluded_cells_hang_with_the_corrected_map(bench, curtains, qtbot):
     analysis = refined_halves(bench)
-    row = bench.panels.classes.swipe_row
+    row = bench.panels.classes.compare_row
     choose(row.left_box, Side.REFINED)
     choose(row.right_box, Side.CORRECTED)
     row.button.click()

@@ -141,9 +141,9 @@ def test_the_badge_names_the_classes_without_real_tissue():
 
 def test_the_badge_belongs_to_the_analysis_in_front(bench):
     bench.start()
-    assert bench.panels.necrosis.badge_label.text() == SYNTHETIC_BADGE
+    assert bench.panels.rate.badge_label.text() == SYNTHETIC_BADGE
     first = bench.controller.current
     bench.controller.session.current = None
     first.model = {"real_tissue": True}
     bench.controller.session.current = first
-    assert bench.panels.necrosis.badge_label.text() == ""
+    assert bench.panels.rate.badge_label.text() == ""

@@ -69,7 +69,7 @@ def test_a_layer_in_finer_units_changes_nothing(nav):
     nav.view.buttons[10].click()
     before = shown_region(nav.viewer, nav.viewer.layers[0])
     nav.viewer.add_points([[0.0, 0.0]], units=("nm", "nm"))
-    nav.controller.navigating.follow()
+    nav.controller.navigator.follow()
     nav.view.buttons[10].click()
     after = shown_region(nav.viewer, nav.viewer.layers[0])
     assert nav.camera.zoom == pytest.approx(1e-3)

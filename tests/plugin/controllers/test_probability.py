@@ -25,7 +25,7 @@ def analyzed(bench):
 
 @pytest.fixture
 def shown(analyzed, qtbot):
-    analyzed.controller.open_store(analyzed.store)
+    analyzed.controller.run.open_store(analyzed.store)
     qtbot.waitUntil(lambda: analyzed.controller.current is not None, timeout=10_000)
     analyzed.panels.classes.probability_row.button.click()
     qtbot.waitUntil(lambda: analyzed.controller.probability.layer is not None, timeout=10_000)
@@ -85,10 +85,10 @@ def test_it_goes_with_the_button_the_layer_the_analysis_and_my_estimate_first(sh
     assert not row.button.isChecked()
     show()
     layer = probability.layer
-    shown.panels.necrosis.estimate_box.setChecked(True)
+    shown.panels.rate.estimate_box.setChecked(True)
     assert layer not in shown.viewer.layers
     assert not row.isEnabled()
-    shown.panels.necrosis.estimate_box.setChecked(False)
+    shown.panels.rate.estimate_box.setChecked(False)
     assert row.isEnabled()
     show()
     layer = probability.layer

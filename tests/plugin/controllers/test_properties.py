@@ -21,7 +21,7 @@ def dialog(bench, tmp_path, qtbot):
         writer.write(stained(160, 200), description=words, tile=(64, 64), **plain)
         writer.write(stained(16, 20), description=words, **plain)
         writer.write(LABEL, description="Aperio\nlabel 30x40", subfiletype=1, **plain)
-    bench.controller.opening.open(path)
+    bench.controller.slide.open(path)
     qtbot.waitUntil(lambda: bench.state.slide is not None)
     bench.panels.slide.properties_button.click()
     return bench.controller.properties.dialog

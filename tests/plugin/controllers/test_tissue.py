@@ -21,7 +21,7 @@ from napari_fddm.pipeline.tissue.kept_mask import CURRENT, MASK_SUFFIX
 from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.plugin.document.tissue_mask import AUTOMATIC_TEXT
 from napari_fddm.plugin.panels.tissue_row import HIDE, SHOW
-from napari_fddm.plugin.state.window_state import Progress, Scope
+from napari_fddm.plugin.state.window_state import RunProgress, Scope
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI, Bench
@@ -53,8 +53,8 @@ def erase(layer) -> None:
 
 
 def tissue_of_run(bench) -> str:
-    bench.state.progress = Progress()
-    bench.controller.run(Scope.SLIDE)
+    bench.state.progress = RunProgress()
+    bench.controller.run.start(Scope.SLIDE)
     return bench.worker.requests[-1]["config"]["tissue"]
 
 
@@ -154,7 +154,7 @@ def test_a_full_disk_is_said_once_and_editing_goes_on(bench, layer, qtbot, monke
         qtbot.wait(300)
         assert len(said) == 1
         assert "disk is full" in said[0]
-        bench.controller.run(Scope.SLIDE)
+        bench.controller.run.start(Scope.SLIDE)
         assert bench.worker.requests == []  # not with another mask than the one that is seen
         assert not bench.state.busy
     assert Path(tissue_of_run(bench)).exists()
@@ -172,7 +172,7 @@ def asked(bench, qtbot):
     with open_slide(URI) as slide:
         bench.fingerprint = slide.fingerprint
     bench.start()
-    bench.state.progress = Progress()
+    bench.state.progress = RunProgress()
     return bench
 
 
@@ -184,7 +184,7 @@ def refuse(bench, stored):
         corrected=False,
     )
     bench.worker.failed.emit(len(bench.worker.requests), error)
-    return bench.controller.revising.dialog
+    return bench.controller.other_settings.dialog
 
 
 def test_going_on_restores_the_automatic_mask_and_the_edits_can_be_brought_back(asked, qtbot):
@@ -224,11 +224,11 @@ def test_going_on_restores_an_earlier_mask_unless_it_is_gone(asked, qtbot):
 def test_what_the_mask_left_out_stands_with_the_rate(asked):
     opened = asked.opened()
     asked.answer(replace(opened, tissue_excluded_mm2=2.5))
-    asked.controller.reporting.refresh()
-    assert "2.50 mm² of the slide" in asked.panels.necrosis.detail_label.text()
+    asked.controller.rate.refresh()
+    assert "2.50 mm² of the slide" in asked.panels.rate.detail_label.text()
     asked.answer(opened)
-    asked.controller.reporting.refresh()
-    assert "left out" not in asked.panels.necrosis.detail_label.text()
+    asked.controller.rate.refresh()
+    assert "left out" not in asked.panels.rate.detail_label.text()
 
 
 def test_a_layer_of_another_reader_gives_the_mask_of_its_slide(bench, layer, qtbot):

@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error
 
 from napari_fddm.core.errors import FddmError
 from napari_fddm.plugin.contributions.reader import read_slide, read_store
-from napari_fddm.plugin.controllers.opening import choose_files, choose_folder
+from napari_fddm.plugin.controllers.slide import choose_files, choose_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,15 +11,15 @@ from qtpy.QtCore import QObject
 from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageStarted
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
-from napari_fddm.plugin.controllers.confirmations import Confirming
+from napari_fddm.plugin.document.confirmations import Confirmations
 from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.plumbing.background import Background
-from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
+from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.controllers.images import ForeignImages
-    from napari_fddm.plugin.controllers.model import ModelChooser
-    from napari_fddm.plugin.controllers.run import Running
+    from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
+    from napari_fddm.plugin.controllers.model import ModelController
+    from napari_fddm.plugin.controllers.run import RunController
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
@@ -34,7 +34,7 @@ class _Asked:
     name: str
 
 
-class Adapting(QObject):
+class AdaptController(QObject):
     """Carries the wish to learn to the engine, and its answer back.
 
     Parameters
@@ -43,11 +43,11 @@ class Adapting(QObject):
         Its analysis in front is learned from.
     panels : Panels
         The adapt panel asks; run and slide panel know settings and a typed pixel size.
-    running : Running
+    run : RunController
         Its worker does the work; it classifies the view again afterwards.
-    chooser : ModelChooser
+    model : ModelController
         Takes up the adapted model, and its base again.
-    images : ForeignImages
+    images : ForeignImagesController
         Gives the pixels of layers that have no file of their own.
     parent : QObject
         The owner.
@@ -57,18 +57,18 @@ class Adapting(QObject):
         self,
         session: Session,
         panels: Panels,
-        running: Running,
-        chooser: ModelChooser,
+        run: RunController,
+        model: ModelController,
         *,
-        images: ForeignImages,
+        images: ForeignImagesController,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
         self._session, self._state, self._panels = session, session.state, panels
-        self._panel, self._running, self._chooser = panels.adapting, running, chooser
+        self._panel, self._run, self._model = panels.adapt, run, model
         self._images = images
         self._background = Background("adapting", self)
-        self._confirming: dict[Analysis, Confirming] = {}
+        self._confirmations: dict[Analysis, Confirmations] = {}
         self._number = -1
         self._stage, self._unit, self._before, self._started = "", "", 0, 0.0
         self._verdict, self._base, self._adapted, self._rate = "", "", "", ""
@@ -87,8 +87,8 @@ class Adapting(QObject):
         link(self._panel.cancelled, self._on_panel_cancelled)
         link(self._panel.use_clicked, self._on_panel_use_clicked)
         link(self._panel.back_clicked, self._on_panel_back_clicked)
-        link(running.worker.answered, self._on_worker_answered)
-        link(running.worker.failed, self._on_worker_failed)
+        link(run.worker.answered, self._on_worker_answered)
+        link(run.worker.failed, self._on_worker_failed)
 
     def ask(self) -> None:
         """Find out what there is to learn from, and show it."""
@@ -110,7 +110,7 @@ class Adapting(QObject):
         if analysis is None:
             return
         self._panel.set_question(None)
-        self._state.progress = Progress(RunPhase.STARTING, "starting to learn…")
+        self._state.progress = RunProgress(RunPhase.STARTING, "starting to learn…")
         self._panel.set_progress(self._state.progress.text)
         self._number = 0  # asked, not yet begun
         self._background.do(
@@ -126,16 +126,16 @@ class Adapting(QObject):
             return
         self._background.do(
             lambda: _flushed(analysis),
-            lambda _: self._running.run(Scope.VIEWPORT, spread=True),
+            lambda _: self._run.start(Scope.VIEWPORT, spread=True),
             self._show_problem,
         )
 
     def close(self) -> None:
         """Keep what was confirmed, stop listening."""
-        for analysis, confirming in self._confirming.items():
-            self._record(analysis, confirming)
-            confirming.close()
-        self._confirming.clear()
+        for analysis, confirmations in self._confirmations.items():
+            self._record(analysis, confirmations)
+            confirmations.close()
+        self._confirmations.clear()
         self._background.close()
 
     def _begin(self, analysis: Analysis, name: str, *, lora: bool) -> None:
@@ -146,7 +146,7 @@ class Adapting(QObject):
         typed = self._panels.slide.mpp if slide.mpp is None else None
         source, known = self._images.source(slide)
         self._base, self._rate = self._state.model_name, self._rate_shown()
-        self._number = self._running.worker.adapt(
+        self._number = self._run.worker.adapt(
             slide=source,
             store=str(analysis.store_path),
             name=name,
@@ -179,13 +179,13 @@ class Adapting(QObject):
     def _settle(self, analysis: Analysis) -> None:
         """Hand everything that was drawn to the writer."""
         self._session.settling.emit()
-        if analysis in self._confirming:
-            self._record(analysis, self._confirming[analysis])
+        if analysis in self._confirmations:
+            self._record(analysis, self._confirmations[analysis])
 
-    def _record(self, analysis: Analysis, confirming: Confirming) -> None:
+    def _record(self, analysis: Analysis, confirmations: Confirmations) -> None:
         if analysis.locked:
             return
-        for record in confirming.take():
+        for record in confirmations.take():
             analysis.writer.record(record)
 
     def _show_question(self, analysis: Analysis, asked: _Asked) -> None:
@@ -222,7 +222,7 @@ class Adapting(QObject):
             self._finish(answer.summary)
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
-        if number == self._number and number > 0:  # `Running` tells the user
+        if number == self._number and number > 0:  # `RunController` tells the user
             self._end("")
             self._show_verdict(str(error))
 
@@ -243,7 +243,7 @@ class Adapting(QObject):
         seconds = time.monotonic() - self._started
         title = STAGE_TITLES[self._stage]
         text = progress_text(title, done, total, self._unit, seconds, self._before)
-        self._state.progress = Progress(phase, text, done, total)
+        self._state.progress = RunProgress(phase, text, done, total)
         self._panel.set_progress(text)
 
     def _finish(self, summary: dict[str, Any]) -> None:
@@ -260,14 +260,14 @@ class Adapting(QObject):
         self._number = -1
         self._images.release()
         self._panel.set_progress(None)
-        self._state.progress = Progress(RunPhase.IDLE, text)
+        self._state.progress = RunProgress(RunPhase.IDLE, text)
 
     # Models -------------------------------------------------------------------
 
     def _take_up(self, model: str) -> None:
         """Choose a model and classify the view again; corrections are carried over."""
-        self._chooser.choose(model)
-        self._running.run(Scope.VIEWPORT, existing="revise")
+        self._model.choose(model)
+        self._run.start(Scope.VIEWPORT, existing="revise")
 
     def _on_panel_use_clicked(self) -> None:
         if self._adapted and not self._state.busy:
@@ -278,7 +278,7 @@ class Adapting(QObject):
             self._take_up(self._base)
 
     def _on_panel_cancelled(self) -> None:
-        self._running.cancel()
+        self._run.cancel()
 
     def _on_panel_dismissed(self) -> None:
         self._panel.set_question(None)
@@ -290,13 +290,13 @@ class Adapting(QObject):
     # Session ------------------------------------------------------------------
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        self._confirming[analysis] = Confirming(analysis)
+        self._confirmations[analysis] = Confirmations(analysis)
 
     def _on_session_removed(self, analysis: Analysis) -> None:
-        confirming = self._confirming.pop(analysis, None)
-        if confirming is not None:
-            self._record(analysis, confirming)
-            confirming.close()
+        confirmations = self._confirmations.pop(analysis, None)
+        if confirmations is not None:
+            self._record(analysis, confirmations)
+            confirmations.close()
 
     def _on_session_current_changed(self, _analysis: Analysis | None) -> None:
         self._panel.set_question(None)
@@ -305,7 +305,7 @@ class Adapting(QObject):
     def _on_session_locked(self, _analysis: Analysis) -> None:
         self._show_possible()
 
-    def _on_state_progress_changed(self, _progress: Progress) -> None:
+    def _on_state_progress_changed(self, _progress: RunProgress) -> None:
         self._show_possible()
 
     def _show_possible(self) -> None:

@@ -13,21 +13,21 @@ from napari_fddm.plugin.state.tools import Action
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.classes import ClassPanel
+    from napari_fddm.plugin.panels.classes import ClassesPanel
 
 
-class Brush:
+class ClassBrushController:
     """Keeps the class in the brush, excluding and locks the same in panel and layers.
 
     Parameters
     ----------
     session : Session
         Its analysis in front is painted; its state holds the locks.
-    panel : ClassPanel
+    panel : ClassesPanel
         Asks for changes and shows them.
     """
 
-    def __init__(self, session: Session, panel: ClassPanel) -> None:
+    def __init__(self, session: Session, panel: ClassesPanel) -> None:
         self._session, self._state, self._panel = session, session.state, panel
         link = session.connections.add
         link(panel.class_clicked, self._on_panel_class_clicked)
@@ -86,18 +86,18 @@ class Brush:
             analysis.layer.protected = locked
 
 
-class Appearance:
+class ClassDisplayController:
     """Keeps panel, state and layers at the same `ClassDisplay`.
 
     Parameters
     ----------
     session : Session
         Its state holds the display; its label layers are drawn so.
-    panel : ClassPanel
+    panel : ClassesPanel
         Asks for changes and shows them.
     """
 
-    def __init__(self, session: Session, panel: ClassPanel) -> None:
+    def __init__(self, session: Session, panel: ClassesPanel) -> None:
         self._session, self._state, self._panel = session, session.state, panel
         link = session.connections.add
         link(panel.eye_clicked, self._on_panel_eye_clicked)

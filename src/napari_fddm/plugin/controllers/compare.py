@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.compare_row import SwipeRow
+    from napari_fddm.plugin.panels.compare_row import CompareRow
 
 KEY = "w"
 """Free on labels layers in napari 0.9."""
 
 
-class Swipe:
+class CompareController:
     """Shows one map left and another right of a line, for the analysis in front.
 
     Layers keep their opacity; which are visible is remembered and put back when the
@@ -34,14 +34,14 @@ class Swipe:
     ----------
     session : Session
         Its analysis in front is compared.
-    row : SwipeRow
+    row : CompareRow
         Asks.
     new_curtain : callable
         Returns a `Curtain` over the viewer's canvas, or None where there is no canvas.
     """
 
     def __init__(
-        self, session: Session, row: SwipeRow, new_curtain: Callable[[], Curtain | None]
+        self, session: Session, row: CompareRow, new_curtain: Callable[[], Curtain | None]
     ) -> None:
         self._session, self._row, self._new_curtain = session, row, new_curtain
         self._curtain: Curtain | None = None

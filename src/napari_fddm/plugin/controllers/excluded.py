@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
 
 
-class Excluded:
+class ExcludedController:
     """Keeps the marks of every analysis the same as its labels.
 
     Parameters

@@ -14,20 +14,20 @@ from napari_fddm.plugin.dialogs.export import ExportDialog, ExportFormat
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
+    from napari_fddm.plugin.panels.rate import RatePanel
 
 FINGERPRINT_DIGITS = 12
 """Enough of a fingerprint to tell the slides of a study apart."""
 
 
-class Exporting(QObject):
+class ExportController(QObject):
     """Carries wishes of dialog and panel to the writer, and its news back.
 
     Parameters
     ----------
     session : Session
         Its analysis in front is exported.
-    panel : NecrosisPanel
+    panel : RatePanel
         Has the button.
     parent : QObject
         The owner.
@@ -36,7 +36,7 @@ class Exporting(QObject):
     """
 
     def __init__(
-        self, session: Session, panel: NecrosisPanel, parent: QObject, *, with_name: bool = False
+        self, session: Session, panel: RatePanel, parent: QObject, *, with_name: bool = False
     ) -> None:
         super().__init__(parent)
         self._session, self._panel, self._with_name = session, panel, with_name
@@ -45,7 +45,7 @@ class Exporting(QObject):
         session.connections.add(panel.export_clicked, self._on_panel_export_clicked)
         session.connections.add(session.added, self._on_session_added)
 
-    def export(
+    def start(
         self, destination: Path, form: ExportFormat = ExportFormat.V05, *, with_name: bool = False
     ) -> None:
         """Write a validated copy of the analysis in front, in the background."""
@@ -83,7 +83,7 @@ class Exporting(QObject):
     def _on_dialog_export_wanted(self, place: str, form: str, with_name: bool) -> None:
         if self.dialog is not None:
             self.dialog.set_busy(True)
-        self.export(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
+        self.start(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
 
     def _on_writer_exported(self, path: str) -> None:
         show_info(f"Exported {path}")

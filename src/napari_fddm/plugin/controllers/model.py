@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline.run import model_cards
-from napari_fddm.plugin.panels.model import CardDialog
+from napari_fddm.plugin.panels.model import ModelCardDialog
 from napari_fddm.plugin.panels.run import MapKind
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ ON_THE_HUB = (
 )
 
 
-class ModelChooser:
+class ModelController:
     """Keeps the model panel and the model of the next run the same.
 
     Parameters
@@ -96,7 +96,7 @@ class ModelChooser:
     def _on_panel_card_clicked(self) -> None:
         card = self._state.card
         if card is not None:
-            CardDialog(card.title, whole_text(card), self._panel).open()
+            ModelCardDialog(card.title, whole_text(card), self._panel).open()
 
 
 def in_words(card: ModelCard) -> str:

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.core.protocols import RgbImage, Slide
-    from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 OBJECTIVE_UM = 10.0
 """µm per pixel at 1×: scanners make 0.25 µm with an objective of 40×, 0.5 µm with 20×."""
@@ -36,7 +36,7 @@ FOLLOW_MS = 30
 """The frame follows the camera at most this often."""
 
 
-class Navigating(QObject):
+class NavigatorController(QObject):
     """Connects the navigator with the camera and the slide in front.
 
     Parameters
@@ -45,14 +45,14 @@ class Navigating(QObject):
         Its viewer's camera is shown and moved.
     panels : Panels
         The navigator; the slide panel knows a typed pixel size and shows warnings.
-    images : ForeignImages
+    images : ForeignImagesController
         Have the slides behind the layers of other readers.
     parent : QObject
         The owner.
     """
 
     def __init__(
-        self, session: Session, panels: Panels, images: ForeignImages, parent: QObject
+        self, session: Session, panels: Panels, images: ForeignImagesController, parent: QObject
     ) -> None:
         super().__init__(parent)
         self._images = images
@@ -105,10 +105,10 @@ class Navigating(QObject):
         """Screen pixels along a canvas pixel."""
         return float(self._view.devicePixelRatioF())
 
-    def _mpp(self, slide: SlideInfo) -> float | None:
+    def _mpp(self, slide: ShownSlide) -> float | None:
         return slide.mpp or self._slide_panel.mpp
 
-    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+    def _on_state_slide_changed(self, slide: ShownSlide | None) -> None:
         self._view.set_slide(slide.shape if slide is not None else None)
         self.follow()
         self._on_anything_changed()  # the camera may not have come yet

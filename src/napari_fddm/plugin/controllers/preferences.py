@@ -23,7 +23,7 @@ PLUGIN, SECTION = "napari-fddm", "window"
 
 
 @dataclass(frozen=True, slots=True)
-class PluginSettings:
+class Preferences:
     """What a user prefers; the names are those of ``configurations`` in napari.yaml.
 
     Attributes
@@ -81,7 +81,7 @@ def _known() -> Any:
     return model(config_path=own and Path(own).parent / f"{PLUGIN}.yaml")
 
 
-class Preferring:
+class PreferencesController:
     """Applies settings once, and the brush size to every analysis that opens.
 
     Parameters
@@ -90,19 +90,19 @@ class Preferring:
         Its state and its new analyses get the settings.
     panels : Panels
         Show them.
-    settings : PluginSettings
+    settings : Preferences
         What the user prefers.
     """
 
-    def __init__(self, session: Session, panels: Panels, settings: PluginSettings) -> None:
+    def __init__(self, session: Session, panels: Panels, settings: Preferences) -> None:
         self._settings = settings
         session.connections.add(session.added, self._on_session_added)
         state = session.state
         state.display = replace(state.display, palette=settings.palette, outline=settings.outlines)
-        panels.necrosis.estimate_box.setChecked(settings.estimate_first)
-        index = panels.necrosis.definition_box.findData(settings.definition)
+        panels.rate.estimate_box.setChecked(settings.estimate_first)
+        index = panels.rate.definition_box.findData(settings.definition)
         if index >= 0:  # a definition of the user's own may be gone
-            panels.necrosis.definition_box.setCurrentIndex(index)
+            panels.rate.definition_box.setCurrentIndex(index)
         panels.run.set_config({"label_mpp": settings.label_mpp})
 
     def _on_session_added(self, analysis: Analysis) -> None:

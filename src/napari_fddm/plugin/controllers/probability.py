@@ -46,7 +46,7 @@ class _Found:
     stage: str
 
 
-class Probability:
+class ProbabilityController:
     """Shows the probability of a class of the analysis in front.
 
     Parameters

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
     Rows = list[tuple[str, str]]
 
@@ -32,7 +32,7 @@ OBJECTIVES = (
 """Where scanners write the power of their objective."""
 
 
-class Properties(QObject):
+class PropertiesController(QObject):
     """Opens the dialog and has pictures read when they are asked for.
 
     Parameters
@@ -102,7 +102,7 @@ class Properties(QObject):
             self.dialog.close()
 
 
-def slide_rows(info: SlideInfo, slide: Slide) -> Rows:
+def slide_rows(info: ShownSlide, slide: Slide) -> Rows:
     """Return what is known of a slide in any format: size, levels, pixel size, reader."""
     rows = _rows_of_info(info)
     for level in slide.levels:
@@ -117,7 +117,7 @@ def slide_rows(info: SlideInfo, slide: Slide) -> Rows:
     return rows
 
 
-def _rows_of_info(info: SlideInfo) -> Rows:
+def _rows_of_info(info: ShownSlide) -> Rows:
     height, width = info.shape
     size = f"{width} × {height} px"
     if info.mpp is None:

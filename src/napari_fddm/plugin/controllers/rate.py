@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
+    from napari_fddm.plugin.panels.rate import RatePanel
 
 REFRESH_MS = 200
 """Layers and numbers are redrawn at most five times a second while a run goes on."""
@@ -45,7 +45,7 @@ def badge_of(model: Mapping[str, Any]) -> str:
     return " ".join(lines)
 
 
-class Reporting(QObject):
+class RateController(QObject):
     """Keeps rate, areas and badge the same as the labels.
 
     Parameters
@@ -71,10 +71,10 @@ class Reporting(QObject):
         self._timer.setInterval(REFRESH_MS)
         session.on_close(self.stop)
         self._state.definitions = own_definitions()
-        panels.necrosis.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
+        panels.rate.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
         link = session.connections.add
         link(self._timer.timeout, self.refresh)
-        link(panels.necrosis.definition_chosen, self._on_definition_chosen)
+        link(panels.rate.definition_chosen, self._on_definition_chosen)
         link(self._state.report_changed, self._on_state_report_changed)
         link(self._state.progress_changed, self._on_state_progress_changed)
         link(session.added, self._on_session_added)
@@ -108,7 +108,7 @@ class Reporting(QObject):
         if current is None:
             self._state.report = (None, None)
         else:
-            self._panels.necrosis.set_badge(badge_of(current.model))
+            self._panels.rate.set_badge(badge_of(current.model))
             self._schedule()
 
     def _on_state_progress_changed(self, _progress: Any) -> None:
@@ -125,11 +125,9 @@ class Reporting(QObject):
     def _on_state_report_changed(self, reports: Any) -> None:
         current = self._session.current
         corrected, automatic = (None, None) if self._hides() else reports
-        self._panels.necrosis.set_left_out(
-            current.tissue_excluded_mm2 if current is not None else None
-        )
-        self._panels.necrosis.set_caution(self._caution(current))
-        self._panels.necrosis.set_reports(corrected, automatic)
+        self._panels.rate.set_left_out(current.tissue_excluded_mm2 if current is not None else None)
+        self._panels.rate.set_caution(self._caution(current))
+        self._panels.rate.set_reports(corrected, automatic)
         if current is not None and corrected is not None:
             current.rate_seen |= corrected.main.rate is not None
         excluded = current.excluded_mm2 if current is not None else 0.0
@@ -139,7 +137,7 @@ class Reporting(QObject):
             return
         if self._state.busy or not corrected.areas.analyzed_mm2:
             started = current is not None and bool(current.patch.any())
-            self._panels.necrosis.set_unrefined(started=started)
+            self._panels.rate.set_unrefined(started=started)
 
     def _caution(self, current: Analysis | None) -> str:
         """Say why the numbers are not yet those of a finished analysis."""
@@ -157,18 +155,18 @@ class Reporting(QObject):
         return "\n".join(lines)
 
 
-class EstimateFirst:
+class EstimateController:
     """Asks for the reader's estimate and says whether the computed rate may be shown.
 
     Parameters
     ----------
     session : Session
         Its state holds whether estimates are wanted.
-    panel : NecrosisPanel
+    panel : RatePanel
         Asks.
     """
 
-    def __init__(self, session: Session, panel: NecrosisPanel) -> None:
+    def __init__(self, session: Session, panel: RatePanel) -> None:
         self._session, self._state, self._panel = session, session.state, panel
         link = session.connections.add
         link(panel.estimate_first_toggled, self._on_panel_toggled)

@@ -24,7 +24,7 @@ from napari_fddm.plugin.document.analysis import Analysis
 from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import focus_of
-from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, progress_text
+from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
     from napari_fddm.pipeline.engine.messages import Existing
-    from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 BETWEEN_MS = 10
 """Between two layers that are added, so that drawing and clicks have their turn. Qt makes
@@ -48,7 +48,7 @@ class _Request:
 
     Attributes
     ----------
-    slide : SlideInfo
+    slide : ShownSlide
         What to analyze.
     store : Path
         Where its store lies.
@@ -60,14 +60,14 @@ class _Request:
         Whether strokes hold fast and spread.
     """
 
-    slide: SlideInfo
+    slide: ShownSlide
     store: Path
     mpp: float | None
     region: Region | None
     spread: bool = False
 
 
-class Running(QObject):
+class RunController(QObject):
     """Starts and stops runs; their results become analyses of the session.
 
     Parameters
@@ -78,7 +78,7 @@ class Running(QObject):
         The run panel asks; the slide panel knows a typed pixel size.
     region_of : callable
         Returns the part of a slide that a `Scope` means; raises ConfigError.
-    images : ForeignImages
+    images : ForeignImagesController
         Gives the pixels of layers that have no file of their own.
     tissue_of : callable
         Returns a slide's setting `AnalysisConfig.tissue`; raises StoreError.
@@ -100,10 +100,10 @@ class Running(QObject):
         self,
         session: Session,
         panels: Panels,
-        region_of: Callable[[SlideInfo, Scope], Region | None],
+        region_of: Callable[[ShownSlide, Scope], Region | None],
         *,
-        images: ForeignImages,
-        tissue_of: Callable[[SlideInfo], str],
+        images: ForeignImagesController,
+        tissue_of: Callable[[ShownSlide], str],
         parent: QObject,
         worker: Runs | None = None,
     ) -> None:
@@ -132,7 +132,7 @@ class Running(QObject):
         link(session.removed, self._on_session_removed)
         link(images.lost, self._on_images_lost)
 
-    def run(self, scope: Scope, existing: Existing = "resume", *, spread: bool = False) -> None:
+    def start(self, scope: Scope, existing: Existing = "resume", *, spread: bool = False) -> None:
         """Analyze the chosen slide; does nothing while a run is going on.
 
         Parameters
@@ -180,9 +180,9 @@ class Running(QObject):
             self._session.settling.emit()  # an outline that was just drawn is carried over, too
             self._session.analyses[store].remove_layers()
             self._reopen = store
-        self._start(existing)
+        self._send(existing)
 
-    def _start(self, existing: Existing = "resume") -> None:
+    def _send(self, existing: Existing = "resume") -> None:
         request, self._target = self._request, None
         if request is None:
             return
@@ -192,7 +192,7 @@ class Running(QObject):
             show_error(str(error))
             return
         self._started = time.monotonic()
-        self._state.progress = Progress(RunPhase.STARTING, "starting the engine…")
+        self._state.progress = RunProgress(RunPhase.STARTING, "starting the engine…")
         self._stage = self._panels.run.config["stage"]
         source, known = self._images.source(request.slide)
         self._number = self.worker.start(
@@ -210,7 +210,7 @@ class Running(QObject):
     def cancel(self) -> None:
         """Stop the run after the batch it is in; finished work is kept."""
         if self._state.busy:
-            self._state.progress = Progress(RunPhase.CANCELLING, "stopping…")
+            self._state.progress = RunProgress(RunPhase.CANCELLING, "stopping…")
             self.worker.cancel()
 
     def open_store(self, path: Path) -> None:
@@ -340,7 +340,7 @@ class Running(QObject):
         phase = self._state.progress.phase
         if phase is not RunPhase.CANCELLING:
             phase = RunPhase.RUNNING
-        self._state.progress = Progress(phase, text, done, total)
+        self._state.progress = RunProgress(phase, text, done, total)
 
     def _finish(self, summary: dict[str, Any]) -> None:
         for note in summary.get("notes", []):
@@ -361,10 +361,10 @@ class Running(QObject):
     def _end(self, text: str) -> None:
         self._number = -1
         self._images.release()
-        self._state.progress = Progress(RunPhase.IDLE, text)
+        self._state.progress = RunProgress(RunPhase.IDLE, text)
         if self._target is not None:
             self._target.refresh()
         self._session.report_wanted.emit()
 
     def _on_run_panel_run_clicked(self, scope: str) -> None:
-        self.run(Scope(scope))
+        self.start(Scope(scope))

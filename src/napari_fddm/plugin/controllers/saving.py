@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.document.store_writer import SaveState
-    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
+    from napari_fddm.plugin.panels.rate import RatePanel
 
 SAVED = "all strokes are on the disk"
 NOT_SAVED = "NOT SAVED: {}, retrying…"
@@ -28,20 +28,20 @@ NOT_SAVED = "NOT SAVED: {}, retrying…"
 log = logging.getLogger(__name__)
 
 
-class Saving(QObject):
+class SavingController(QObject):
     """Carries news of the stores to the necrosis panel and the layers.
 
     Parameters
     ----------
     session : Session
         Its analyses are kept by their stores.
-    panel : NecrosisPanel
+    panel : RatePanel
         Shows the news.
     parent : QObject
         The owner.
     """
 
-    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
+    def __init__(self, session: Session, panel: RatePanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._panel = session, panel
         self._before: dict[Analysis, SaveState] = {}
@@ -142,7 +142,7 @@ def warn(window: QWidget | None, text: str) -> None:
 class _Link(QObject):
     """The signals of one writer, with the analysis they are about."""
 
-    def __init__(self, saving: Saving, analysis: Analysis) -> None:
+    def __init__(self, saving: SavingController, analysis: Analysis) -> None:
         super().__init__()
         self._saving, self._analysis = saving, analysis
         writer = analysis.writer

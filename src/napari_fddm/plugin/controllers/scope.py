@@ -19,7 +19,7 @@ from napari_fddm.plugin.state.window_state import Scope, duration_text
 if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 ROLE = "region to analyze"
 COLOR = "#00b8ff"
@@ -27,7 +27,7 @@ SETTLED_MS = 300
 """The estimate is made anew when the view has stood still for this long."""
 
 
-class ScopeChooser(QObject):
+class ScopeController(QObject):
     """Turns the chosen scope into a region and says beforehand how many tiles that is.
 
     Parameters
@@ -59,7 +59,7 @@ class ScopeChooser(QObject):
         for event in (camera.center, camera.zoom):
             link(event, self._on_anything_changed)
 
-    def region(self, slide: SlideInfo, scope: Scope) -> Region | None:
+    def region(self, slide: ShownSlide, scope: Scope) -> Region | None:
         """Return the part of a slide that a scope means, level-0 px; None for all of it.
 
         Raises
@@ -96,7 +96,7 @@ class ScopeChooser(QObject):
         layer.mode = "add_rectangle"
         self._viewer.layers.selection.active = layer
 
-    def _drawn(self, slide: SlideInfo) -> Region | None:
+    def _drawn(self, slide: ShownSlide) -> Region | None:
         """Return the box around the selected shapes, or the last one; cut to the slide."""
         layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
         if layer is None or not layer.nshapes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _READER = "reader"
 
 
-class Signing(QObject):
+class SignOffController(QObject):
     """Keeps sign-off panel, locks and event logs together.
 
     Parameters

@@ -20,10 +20,10 @@ from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.plugin.controllers.images import ForeignImages
+    from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 SAVE_MS = 500
 """Strokes are on the disk within this and what the disk takes: well below two seconds."""
@@ -34,7 +34,7 @@ ANALYSIS_MPP = 1.0
 """The tissue does not depend on it; a tile grid needs one."""
 
 
-class Tissue(QObject):
+class TissueController(QObject):
     """Lets a person edit what the next run looks at.
 
     Parameters
@@ -43,14 +43,14 @@ class Tissue(QObject):
         Its slide in front is the one whose mask is edited.
     panels : Panels
         The run panel has the row, the slide panel knows a typed pixel size.
-    images : ForeignImages
+    images : ForeignImagesController
         Gives the pixels of layers that have no file of their own.
     parent : QObject
         The owner.
     """
 
     def __init__(
-        self, session: Session, panels: Panels, images: ForeignImages, parent: QObject
+        self, session: Session, panels: Panels, images: ForeignImagesController, parent: QObject
     ) -> None:
         super().__init__(parent)
         self._session, self._state, self._viewer = session, session.state, session.viewer
@@ -76,7 +76,7 @@ class Tissue(QObject):
         edits = self._edits_of(self._state.slide)
         return edits.layer if edits is not None else None
 
-    def setting(self, slide: SlideInfo) -> str:
+    def setting(self, slide: ShownSlide) -> str:
         """Return what a run of a slide has for `AnalysisConfig.tissue`.
 
         Raises
@@ -113,7 +113,7 @@ class Tissue(QObject):
             except FddmError as error:
                 self._session.unsaved.emit(f"The tissue mask of {edits.info.name}: {error}")
 
-    def _edits_of(self, slide: SlideInfo | None) -> TissueEdits | None:
+    def _edits_of(self, slide: ShownSlide | None) -> TissueEdits | None:
         mpp = (slide.mpp or self._panels.slide.mpp) if slide is not None else None
         if slide is None or mpp is None:
             return None
@@ -131,7 +131,7 @@ class Tissue(QObject):
         text = LOOKING if looking else edits.text
         self._row.set_state(text, shown=edits.layer is not None, enabled=not looking)
 
-    def _on_state_slide_changed(self, _slide: SlideInfo | None) -> None:
+    def _on_state_slide_changed(self, _slide: ShownSlide | None) -> None:
         self._show()
         edits = self._edits_of(self._state.slide)
         if edits is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.layers.corrected import CorrectedLabels
-    from napari_fddm.plugin.panels.tools import ToolPanel
+    from napari_fddm.plugin.panels.tools import ToolsPanel
 
 SLIDER_CELLS = 500
 """napari's own slider ends at 40 cells unless a larger brush was seen; 2 mm in steps of 4 µm."""
@@ -22,20 +22,20 @@ AUDIT_MS = 500
 """When the hand has rested for this long, what other code wrote unannounced is looked for."""
 
 
-class Tooling(QObject):
+class ToolsController(QObject):
     """Carries tools, actions and the brush's size between panel and layer.
 
     Parameters
     ----------
     session : Session
         Its analysis in front is edited.
-    panel : ToolPanel
+    panel : ToolsPanel
         Asks for changes and shows them.
     parent : QObject
         The owner.
     """
 
-    def __init__(self, session: Session, panel: ToolPanel, parent: QObject) -> None:
+    def __init__(self, session: Session, panel: ToolsPanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._panel = session, panel
         self._front = Connections()

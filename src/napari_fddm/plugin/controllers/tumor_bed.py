@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.outlines import Polygon
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.necrosis import NecrosisPanel
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.panels.rate import RatePanel
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 ROLE = "tumor bed"
 COLOR = "#ff3df0"
@@ -33,20 +33,20 @@ SETTLED_MS = 300
 """An outline is counted and stored when it has not changed for this long."""
 
 
-class TumorBed(QObject):
+class TumorBedController(QObject):
     """Keeps the drawn outline, the analysis in front and the panel together.
 
     Parameters
     ----------
     session : Session
         Its analyses are counted inside their outlines.
-    panel : NecrosisPanel
+    panel : RatePanel
         Asks for an outline and shows the rate inside it.
     parent : QObject
         The owner.
     """
 
-    def __init__(self, session: Session, panel: NecrosisPanel, parent: QObject) -> None:
+    def __init__(self, session: Session, panel: RatePanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._state, self._panel = session, session.state, panel
         self._viewer = session.viewer
@@ -94,7 +94,7 @@ class TumorBed(QObject):
             self._timer.stop()
             self._on_timer_timeout()
 
-    def _slide_of(self, analysis: Analysis) -> SlideInfo | None:
+    def _slide_of(self, analysis: Analysis) -> ShownSlide | None:
         slide = self._state.slide
         return slide if slide and slide.fingerprint == analysis.fingerprint else None
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 
-class DifferingDialog(QDialog):
+class OtherSettingsDialog(QDialog):
     """Says what differs and offers what can be done; does not block the window.
 
     Signals

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.state.window_state import PluginState, SlideInfo
+    from napari_fddm.plugin.state.window_state import PluginState, ShownSlide
 
 
 class Session:
@@ -88,12 +88,12 @@ class Session:
         """The label layers of every analysis."""
         return [layer for analysis in self.analyses.values() for layer in analysis.layers]
 
-    def analysis_of(self, slide: SlideInfo) -> Analysis | None:
+    def analysis_of(self, slide: ShownSlide) -> Analysis | None:
         """Return the analysis of a slide that is shown, if there is one."""
         found = (a for a in self.analyses.values() if a.fingerprint == slide.fingerprint)
         return next(found, None)
 
-    def store_path(self, slide: SlideInfo) -> Path:
+    def store_path(self, slide: ShownSlide) -> Path:
         """Return the store of a slide: of its analysis if that is shown, else the default path."""
         analysis = self.analysis_of(slide)
         if analysis is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.plugin.layers.tissue import TissueLabels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
     Mask = npt.NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ class TissueEdits:
 
     Parameters
     ----------
-    info : SlideInfo
+    info : ShownSlide
         The slide.
     mpp : float
         µm per level-0 px.
@@ -58,7 +58,7 @@ class TissueEdits:
         Why the mask could not be written to disk; empty if it could.
     """
 
-    def __init__(self, info: SlideInfo, mpp: float) -> None:
+    def __init__(self, info: ShownSlide, mpp: float) -> None:
         self.info, self.mpp = info, mpp
         self.geometry = MapGeometry.covering(info.shape, MASK_UM / mpp, mpp)
         self.found: Mask | None = None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fddm.core.outlines import Polygon
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 LINE_SHARE = 1 / 700
 """Width of a line, share of the slide's longer side."""
@@ -38,7 +38,7 @@ def find_drawing(layers: Iterable[Layer], role: str, fingerprint: str) -> Shapes
 
 
 def new_drawing(
-    role: str, slide: SlideInfo, color: str, polygons: Sequence[Polygon] = ()
+    role: str, slide: ShownSlide, color: str, polygons: Sequence[Polygon] = ()
 ) -> Shapes:
     """Return a layer for outlines that lies over a slide.
 
@@ -46,7 +46,7 @@ def new_drawing(
     ----------
     role : str
         What the outlines are; also the layer's name.
-    slide : SlideInfo
+    slide : ShownSlide
         Where it lies.
     color : str
         Of the lines.
@@ -105,5 +105,5 @@ def _polygon(data: Any, kind: str) -> Polygon | None:
     return np.asarray(center + np.cos(turn) * half_a + np.sin(turn) * half_b)
 
 
-def _placement(slide: SlideInfo) -> dict[str, Any]:
+def _placement(slide: ShownSlide) -> dict[str, Any]:
     return (slide.placement or Placement.of_slide(slide.mpp)).options

@@ -9,7 +9,7 @@ from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.viewport import shown_region
 from napari_fddm.plugin.state.placement import Placement
-from napari_fddm.plugin.state.window_state import SlideInfo
+from napari_fddm.plugin.state.window_state import ShownSlide
 from napari_fddm.slides.opening import local_place
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 LayerData = tuple[Any, dict[str, Any], str]
 
 
-def slide_info(slide: Slide, uri: str) -> SlideInfo:
+def slide_info(slide: Slide, uri: str) -> ShownSlide:
     """Collect what the plugin needs to know of an open slide."""
     path = local_place(uri) if uri else None
-    return SlideInfo(
+    return ShownSlide(
         name=slide.name,
         uri=uri,
         path=str(path.resolve()) if path else None,
@@ -53,11 +53,11 @@ def slide_layer_data(slide: Slide, uri: str) -> LayerData:
     return slide.as_dask(), options, "image"
 
 
-def info_of_layer(layer: Layer | None) -> SlideInfo | None:
+def info_of_layer(layer: Layer | None) -> ShownSlide | None:
     """Return the slide behind a layer, or None."""
     block = layer.metadata.get(METADATA, {}) if layer is not None else {}
     info = block.get("info")
-    return info if isinstance(info, SlideInfo) else None
+    return info if isinstance(info, ShownSlide) else None
 
 
 def slide_of_layer(layer: Layer | None) -> Slide | None:
@@ -66,12 +66,12 @@ def slide_of_layer(layer: Layer | None) -> Slide | None:
     return slide if isinstance(slide, Slide) else None
 
 
-def layer_of(layers: Iterable[Layer], slide: SlideInfo) -> Image | None:
+def layer_of(layers: Iterable[Layer], slide: ShownSlide) -> Image | None:
     """Return the layer that shows a slide, or None."""
     return next((layer for layer in layers if info_of_layer(layer) == slide), None)
 
 
-def viewport_of(viewer: ViewerModel, slide: SlideInfo) -> Region | None:
+def viewport_of(viewer: ViewerModel, slide: ShownSlide) -> Region | None:
     """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer.
 
     From the camera: what napari keeps as a layer's corners is all of it where the image has
@@ -83,7 +83,7 @@ def viewport_of(viewer: ViewerModel, slide: SlideInfo) -> Region | None:
     return shown_region(viewer, layer).intersection(Region(0, 0, *slide.shape))
 
 
-def focus_of(viewer: ViewerModel, slide: SlideInfo) -> YX | None:
+def focus_of(viewer: ViewerModel, slide: ShownSlide) -> YX | None:
     """Return the middle of what the canvas shows of a slide, level-0 px; None if it shows none."""
     shown = viewport_of(viewer, slide)
     if shown is None or shown.is_empty:

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_fddm.core.class_guide import CLASS_GUIDE
 from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.panels import icons
-from napari_fddm.plugin.panels.compare_row import SwipeRow
+from napari_fddm.plugin.panels.compare_row import CompareRow
 from napari_fddm.plugin.panels.probability_row import ProbabilityRow
 from napari_fddm.plugin.panels.widgets import narrow
 from napari_fddm.plugin.state.display import PALETTE_TITLES, ClassDisplay
@@ -37,7 +37,7 @@ EYE, SOLO, LOCK, KEY, NAME, AREA, SHARE = range(len(COLUMNS))
 ROW_PX = 24
 
 
-class ClassPanel(QWidget):
+class ClassesPanel(QWidget):
     """A row per class; clicking its name takes it into the brush.
 
     Signals
@@ -85,7 +85,7 @@ class ClassPanel(QWidget):
         self.guide_button = QPushButton("Class guide")
         self.guide_button.setToolTip("What belongs to which class, and where that is written.")
         self._guide: ClassGuide | None = None
-        self.swipe_row = SwipeRow()
+        self.compare_row = CompareRow()
         self.probability_row = ProbabilityRow(table)
         self._lay_out()
         self.set_display(ClassDisplay())
@@ -138,7 +138,7 @@ class ClassPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.rows)
         layout.addLayout(options)
-        layout.addWidget(self.swipe_row)
+        layout.addWidget(self.compare_row)
         layout.addWidget(self.probability_row)
 
     def set_areas(self, areas: ClassAreas | None, excluded_mm2: float = 0.0) -> None:

@@ -20,7 +20,7 @@ class Side(StrEnum):
 MIN_LETTERS = 7
 
 
-class SwipeRow(QWidget):
+class CompareRow(QWidget):
     """Two maps and a button.
 
     Signals

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.plugin.panels.adapt import AdaptPanel
-from napari_fddm.plugin.panels.classes import ClassPanel
+from napari_fddm.plugin.panels.classes import ClassesPanel
 from napari_fddm.plugin.panels.model import ModelPanel
-from napari_fddm.plugin.panels.navigator import Navigator
-from napari_fddm.plugin.panels.necrosis import NecrosisPanel
+from napari_fddm.plugin.panels.navigator import NavigatorPanel
+from napari_fddm.plugin.panels.rate import RatePanel
 from napari_fddm.plugin.panels.run import RunPanel
 from napari_fddm.plugin.panels.signoff import SignOffPanel
 from napari_fddm.plugin.panels.slide import SlidePanel
-from napari_fddm.plugin.panels.tools import ToolPanel
+from napari_fddm.plugin.panels.tools import ToolsPanel
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -28,47 +28,47 @@ class Panels:
     ----------
     slide : SlidePanel
         What is looked at.
-    navigator : Navigator
+    navigator : NavigatorPanel
         Where on it one is, and how near.
     model : ModelPanel
         Which networks look at it.
     run : RunPanel
         What shall be analyzed, and how far that is.
-    tools : ToolPanel
+    tools : ToolsPanel
         What the hand does.
-    classes : ClassPanel
+    classes : ClassesPanel
         What the brush paints and how the classes look.
-    adapting : AdaptPanel
+    adapt : AdaptPanel
         What the model may learn from that.
-    necrosis : NecrosisPanel
+    rate : RatePanel
         The rate.
-    signing : SignOffPanel
+    signoff : SignOffPanel
         Who stands for it.
     """
 
     slide: SlidePanel
-    navigator: Navigator
+    navigator: NavigatorPanel
     model: ModelPanel
     run: RunPanel
-    tools: ToolPanel
-    classes: ClassPanel
-    adapting: AdaptPanel
-    necrosis: NecrosisPanel
-    signing: SignOffPanel
+    tools: ToolsPanel
+    classes: ClassesPanel
+    adapt: AdaptPanel
+    rate: RatePanel
+    signoff: SignOffPanel
 
     @classmethod
     def build(cls, parent: QWidget | None = None) -> Panels:
         """Make all of them."""
         return cls(
             slide=SlidePanel(parent),
-            navigator=Navigator(parent),
+            navigator=NavigatorPanel(parent),
             model=ModelPanel(parent),
             run=RunPanel(parent),
-            tools=ToolPanel(OSTEOSARCOMA, parent),
-            classes=ClassPanel(OSTEOSARCOMA, parent),
-            adapting=AdaptPanel(parent),
-            necrosis=NecrosisPanel(parent),
-            signing=SignOffPanel(parent),
+            tools=ToolsPanel(OSTEOSARCOMA, parent),
+            classes=ClassesPanel(OSTEOSARCOMA, parent),
+            adapt=AdaptPanel(parent),
+            rate=RatePanel(parent),
+            signoff=SignOffPanel(parent),
         )
 
     def sections(self) -> dict[str, tuple[QWidget, ...]]:
@@ -76,6 +76,6 @@ class Panels:
         return {
             "Slide": (self.slide, self.navigator),
             "Analyze": (self.model, self.run),
-            "Correct": (self.tools, self.classes, self.adapting),
-            "Result": (self.necrosis, self.signing),
+            "Correct": (self.tools, self.classes, self.adapt),
+            "Result": (self.rate, self.signoff),
         }

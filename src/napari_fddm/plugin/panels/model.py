@@ -115,7 +115,7 @@ class ModelPanel(QWidget):
             self.model_chosen.emit(model)
 
 
-class CardDialog(QDialog):
+class ModelCardDialog(QDialog):
     """A whole model card, to read and to copy from."""
 
     def __init__(self, title: str, text: str, parent: QWidget | None = None) -> None:

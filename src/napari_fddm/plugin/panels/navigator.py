@@ -148,7 +148,7 @@ class Minimap(QWidget):
         return QRectF(left, top, width * scale, height * scale), scale
 
 
-class Navigator(QWidget):
+class NavigatorPanel(QWidget):
     """Minimap, magnification buttons and read-out.
 
     Signals

@@ -24,7 +24,7 @@ from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.settings_form import map_size_text
 from napari_fddm.plugin.panels.tissue_row import TissueRow
 from napari_fddm.plugin.panels.widgets import narrow
-from napari_fddm.plugin.state.window_state import Progress, RunPhase, Scope, SlideInfo
+from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, ShownSlide
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ class RunPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._has_slide, self._can_refine = False, True
-        self._slide: SlideInfo | None = None
+        self._slide: ShownSlide | None = None
         self.scope_box = narrow(QComboBox())
         for scope, title in SCOPES.items():
             self.scope_box.addItem(title, scope.value)
@@ -128,7 +128,7 @@ class RunPanel(QWidget):
         self.advanced.label_mpp_changed.connect(self._on_advanced_label_mpp_changed)
         self.cancel_button.clicked.connect(self.cancel_clicked)
         self.set_slide(None)
-        self.set_progress(Progress())
+        self.set_progress(RunProgress())
 
     def _lay_out(self) -> None:
         form = QFormLayout()
@@ -216,7 +216,7 @@ class RunPanel(QWidget):
         """Offer the devices that this computer has."""
         self.advanced.set_devices(present)
 
-    def set_slide(self, info: SlideInfo | None) -> None:
+    def set_slide(self, info: ShownSlide | None) -> None:
         """Without a slide nothing can be run."""
         self._has_slide = info is not None
         self._slide = info
@@ -228,7 +228,7 @@ class RunPanel(QWidget):
         """Say how much a run would look at."""
         self.estimate_label.setText(text)
 
-    def set_progress(self, progress: Progress) -> None:
+    def set_progress(self, progress: RunProgress) -> None:
         """Show how far the run is."""
         busy = progress.phase is not RunPhase.IDLE
         self.cancel_button.setEnabled(progress.phase in (RunPhase.STARTING, RunPhase.RUNNING))

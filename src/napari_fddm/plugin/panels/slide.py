@@ -20,7 +20,7 @@ from superqt import QElidingLabel
 from napari_fddm.core.geometry import Mpp
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 NO_SLIDE = "none: Open… below, or drop one here"
 BACK, ON = -1, 1
@@ -119,7 +119,7 @@ class SlidePanel(QWidget):
         """What is told about the slide's file."""
         return tuple(self._warnings)
 
-    def set_slide(self, info: SlideInfo | None) -> None:
+    def set_slide(self, info: ShownSlide | None) -> None:
         """Show a slide."""
         self.slide_label.setText(info.name if info else NO_SLIDE)
         place = (info.uri or "the pixels of this layer") if info else ""

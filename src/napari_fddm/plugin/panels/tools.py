@@ -63,7 +63,7 @@ LARGEST_UM = 20_000.0
 """Twenty millimeters, about a cassette's width."""
 
 
-class ToolPanel(QWidget):
+class ToolsPanel(QWidget):
     """A row of tools, a row of what they do, and the brush's size.
 
     Signals

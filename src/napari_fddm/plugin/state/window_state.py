@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SlideInfo:
+class ShownSlide:
     """A slide that is open in the viewer.
 
     Attributes
@@ -86,7 +86,7 @@ class SlideInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """How far a run is.
 
     Attributes
@@ -160,8 +160,8 @@ class PluginState:
     model_changed = Signal(str)
 
     def __init__(self) -> None:
-        self._slide: SlideInfo | None = None
-        self._progress = Progress()
+        self._slide: ShownSlide | None = None
+        self._progress = RunProgress()
         self._report: tuple[NecrosisReport | None, NecrosisReport | None] = (None, None)
         self._device = ""
         self._display = ClassDisplay()
@@ -179,23 +179,23 @@ class PluginState:
         return self.estimate_first and estimate is None
 
     @property
-    def slide(self) -> SlideInfo | None:
+    def slide(self) -> ShownSlide | None:
         """The slide that a run would analyze."""
         return self._slide
 
     @slide.setter
-    def slide(self, value: SlideInfo | None) -> None:
+    def slide(self, value: ShownSlide | None) -> None:
         if value != self._slide:
             self._slide = value
             self.slide_changed.emit(value)
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> RunProgress:
         """How far the run is."""
         return self._progress
 
     @progress.setter
-    def progress(self, value: Progress) -> None:
+    def progress(self, value: RunProgress) -> None:
         if value != self._progress:
             self._progress = value
             self.progress_changed.emit(value)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.pipeline.run.model_cards import find_stored
 from napari_fddm.pipeline.tissue.kept_mask import earlier_mask
-from napari_fddm.plugin.dialogs.other_settings import DifferingDialog
+from napari_fddm.plugin.dialogs.other_settings import OtherSettingsDialog
 from napari_fddm.plugin.panels.settings_form import TITLES
 
 if TYPE_CHECKING:
     from napari_fddm.core.errors import SettingsDifferError
-    from napari_fddm.plugin.controllers.run import Running
-    from napari_fddm.plugin.controllers.tissue import Tissue
+    from napari_fddm.plugin.controllers.run import RunController
+    from napari_fddm.plugin.controllers.tissue import TissueController
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
 
@@ -21,7 +21,7 @@ SET_ASIDE = "Start over with the new settings, without my corrections"
 START_OVER = "Start over with the new settings"
 
 
-class Revising:
+class OtherSettingsController:
     """Asks the user, then runs again as they chose.
 
     Parameters
@@ -30,30 +30,32 @@ class Revising:
         Its state knows the slide.
     panels : Panels
         The run panel shows the earlier settings again when they are taken up.
-    running : Running
+    run : RunController
         Refuses, and runs.
-    tissue : Tissue
+    tissue : TissueController
         Takes up the earlier tissue mask.
     """
 
-    def __init__(self, session: Session, panels: Panels, running: Running, tissue: Tissue) -> None:
-        self._session, self._panels, self._running = session, panels, running
+    def __init__(
+        self, session: Session, panels: Panels, run: RunController, tissue: TissueController
+    ) -> None:
+        self._session, self._panels, self._run = session, panels, run
         self._tissue = tissue
-        self.dialog: DifferingDialog | None = None
+        self.dialog: OtherSettingsDialog | None = None
         session.on_close(self.close)
-        session.connections.add(running.refused, self._on_running_refused)
+        session.connections.add(run.refused, self._on_run_refused)
 
     def close(self) -> None:
         """Close the question, if it is still open."""
         if self.dialog is not None:
             self.dialog.reject()
 
-    def _on_running_refused(self, error: SettingsDifferError) -> None:
+    def _on_run_refused(self, error: SettingsDifferError) -> None:
         carries = error.corrected and error.corrections_fit
         start_over = (CARRY if carries else SET_ASIDE) if error.corrected else START_OVER
         model = find_stored(error.stored.get("model", {}))
         tissue = earlier_mask(error.stored)
-        dialog = DifferingDialog(
+        dialog = OtherSettingsDialog(
             "\n".join(f"• {change.in_words(_title)}" for change in error.changes),
             start_over,
             _fate(error),
@@ -68,7 +70,7 @@ class Revising:
 
     def _start_over(self, error: SettingsDifferError) -> None:
         fits = not error.corrected or error.corrections_fit
-        self._running.run_again("revise" if fits else "fresh")
+        self._run.run_again("revise" if fits else "fresh")
 
     def _go_on(self, error: SettingsDifferError, model: str | None, tissue: str | None) -> None:
         if model is not None:
@@ -76,7 +78,7 @@ class Revising:
         self._panels.run.set_config(error.stored.get("config", {}))
         if tissue is not None and _changed(error, "tissue"):
             self._tissue.take_up(tissue)
-        self._running.run_again("resume")
+        self._run.run_again("resume")
 
     def _forget(self) -> None:
         self.dialog = None

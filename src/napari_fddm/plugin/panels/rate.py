@@ -37,7 +37,7 @@ WARNING_STYLE = "color: #ff6b5e; font-weight: bold;"
 """Readable on napari's dark and light themes."""
 
 
-class NecrosisPanel(QWidget):
+class RatePanel(QWidget):
     """Shows the live necrosis rate.
 
     Signals

@@ -20,7 +20,7 @@ BLOCK = 256
 """Edge of the blocks in which confirmed cells are kept, label cells."""
 
 
-class Confirming:
+class Confirmations:
     """Listens to one analysis; `take` gives what goes into its event log.
 
     Parameters

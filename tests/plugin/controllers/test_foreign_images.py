@@ -33,7 +33,7 @@ def add(bench, qtbot):
 
     def add(data, **options):
         layer = bench.viewer.add_image(data, **options)
-        known = bench.controller.images._known[id(layer)]
+        known = bench.controller.foreign_images._known[id(layer)]
         qtbot.waitUntil(lambda: known.found is not None or bool(known.refusal), timeout=20_000)
         return layer
 
@@ -41,7 +41,7 @@ def add(bench, qtbot):
 
 
 def run(bench):
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     return bench.worker.requests[-1]
 
 
@@ -89,7 +89,7 @@ def test_units_of_length_become_micrometers(bench, add, scale, unit, mpp):
 def test_without_a_unit_the_panel_asks(bench, add, said):
     add(picture())
     assert bench.state.slide.mpp is None
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert "does not say how large its pixels are" in said[0]
     bench.panels.slide.mpp_box.setValue(0.25)
     assert run(bench)["mpp"] == 0.25
@@ -117,7 +117,7 @@ def test_what_does_not_lie_straight_is_refused(bench, add, options, reason):
     assert not bench.panels.run.run_button.isEnabled()
     if "rotate" in options:
         layer.rotate = 0.0
-        assert bench.controller.images.refusal(layer) == ""
+        assert bench.controller.foreign_images.refusal(layer) == ""
 
 
 def test_gray_float_and_stacks_are_refused_in_words(bench, add):

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.controllers.confirmations import BLOCK, Confirming
+from napari_fddm.plugin.document.confirmations import BLOCK, Confirmations
 
 SHAPE = (2 * BLOCK + 37, 3 * BLOCK - 11)
 
@@ -33,7 +33,7 @@ def test_noted_is_what_was_painted_where_model_and_map_still_say_so(seed):
     maps = SimpleNamespace(automatic=automatic, labels=automatic.copy())
     layer, geometry = Layer(), SimpleNamespace(shape=SHAPE)
     analysis = SimpleNamespace(layer=layer, label_map=maps, geometry=geometry)
-    confirming = Confirming(analysis)
+    confirming = Confirmations(analysis)
     expected = np.zeros(SHAPE, np.uint8)
     for _ in range(12):
         height, width = rng.integers(1, 500, 2)

@@ -12,7 +12,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.plugin.controllers.opening import FILTER
+from napari_fddm.plugin.controllers.slide import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.slides import stained, write_svs
@@ -36,12 +36,12 @@ def folder(tmp_path):
 def errors(monkeypatch):
     said = []
     for name in ("show_error", "show_info"):
-        monkeypatch.setattr(f"napari_fddm.plugin.controllers.opening.{name}", said.append)
+        monkeypatch.setattr(f"napari_fddm.plugin.controllers.slide.{name}", said.append)
     return said
 
 
 def open_file(bench, path, qtbot):
-    bench.controller.opening.open(path)
+    bench.controller.slide.open(path)
     qtbot.waitUntil(lambda: bench.state.slide is not None and bench.state.slide.name == path.name)
     return bench.state.slide
 
@@ -54,14 +54,14 @@ def go(bench, button, name, qtbot):
 
 def test_a_slide_is_opened_in_a_thread(bench, folder, qtbot, monkeypatch):
     threads = []
-    from napari_fddm.plugin.controllers import opening
+    from napari_fddm.plugin.controllers import slide as slide_controller
 
     def spy(path, **options):
         threads.append(threading.current_thread().name)
         return original(path, **options)
 
-    original = opening.open_slide
-    monkeypatch.setattr(opening, "open_slide", spy)
+    original = slide_controller.open_slide
+    monkeypatch.setattr(slide_controller, "open_slide", spy)
     open_file(bench, folder / "2.svs", qtbot)
     assert threads == ["fddm-slides"]
     (layer,) = bench.viewer.layers
@@ -86,7 +86,7 @@ def test_the_dialog_offers_every_format_and_opens_what_is_chosen(bench, folder, 
 def test_a_file_that_is_no_slide_is_one_sentence(bench, tmp_path, qtbot, errors):
     path = tmp_path / "notes.svs"
     path.write_text("a text")
-    bench.controller.opening.open(path)
+    bench.controller.slide.open(path)
     qtbot.waitUntil(lambda: bool(errors))
     assert "text file" in errors[0]
     assert not bench.viewer.layers
@@ -140,10 +140,10 @@ def test_a_slide_without_a_folder_has_no_next_one(bench):
 def test_while_a_run_goes_on_the_slide_stays(bench, folder, qtbot):
     open_file(bench, folder / "1.svs", qtbot)
     qtbot.waitUntil(bench.panels.slide.on_button.isEnabled)
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     assert not bench.panels.slide.on_button.isEnabled()
     assert "run" in bench.panels.slide.on_button.toolTip()
-    bench.controller.opening.step(1)
+    bench.controller.slide.step(1)
     qtbot.wait(50)
     assert bench.state.slide.name == "1.svs"
 
@@ -152,15 +152,15 @@ def test_the_analysis_goes_with_its_slide_and_no_stroke_is_lost(bench, folder, q
     slide = open_file(bench, folder / "1.svs", qtbot)
     qtbot.waitUntil(bench.panels.slide.on_button.isEnabled)
     bench.fingerprint = slide.fingerprint
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened())
     shape = bench.controller.current.layer.data.shape
     bench.answer(RegionRefined(Window(0, 0, *shape), np.full(shape, 3, np.uint8), 1, 1))
-    bench.controller.running._end("done")
+    bench.controller.run._end("done")
     bench.controller.current.layer.data_setitem((np.array([4, 5]), np.array([6, 6])), 2)
     other = bench.viewer.add_points([[0.0, 0.0]], name="mine")
     bench.viewer.add_layer(new_drawing("region to analyze", slide, "red"))
-    bench.panels.necrosis.outline_clicked.emit()
+    bench.panels.rate.outline_clicked.emit()
     corners = np.array([[20.0, 20.0], [20.0, 90.0], [80.0, 90.0]])
     bench.viewer.layers[-1].add_polygons(corners)
     bench.viewer.layers.selection.active = bench.viewer.layers[0]
@@ -178,9 +178,9 @@ def test_strokes_that_cannot_be_written_in_time_keep_the_slide(bench, folder, qt
     slide = open_file(bench, folder / "1.svs", qtbot)
     qtbot.waitUntil(bench.panels.slide.on_button.isEnabled)
     bench.fingerprint = slide.fingerprint
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bench.answer(bench.opened())
-    bench.controller.running._end("done")
+    bench.controller.run._end("done")
     bench.controller.current.writer.flush = lambda: False
     bench.panels.slide.on_button.click()
     qtbot.waitUntil(lambda: bool(errors))

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.outputs.summary import StoreSummary
-    from napari_fddm.plugin.controllers.run import Running
+    from napari_fddm.plugin.controllers.run import RunController
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
 
 FILTER = "Slides ({});;All files (*)".format(
     " ".join(f"*{suffix} *{suffix.upper()}" for suffix in SLIDE_SUFFIXES)
@@ -39,7 +39,7 @@ FILTER = "Slides ({});;All files (*)".format(
 FOLDER_TITLE = "Open an OME-Zarr, or a folder with one DICOM slide"
 
 
-class SlideOpening(QObject):
+class SlideController(QObject):
     """Opens slides and says what lies around the one in front.
 
     Parameters
@@ -48,16 +48,18 @@ class SlideOpening(QObject):
         Its viewer gets the slides.
     panels : Panels
         The slide panel asks.
-    running : Running
+    run : RunController
         Shows an analysis without a run.
     parent : QObject
         The owner.
     """
 
-    def __init__(self, session: Session, panels: Panels, running: Running, parent: QObject) -> None:
+    def __init__(
+        self, session: Session, panels: Panels, run: RunController, parent: QObject
+    ) -> None:
         super().__init__(parent)
         self._session, self._viewer, self._state = session, session.viewer, session.state
-        self._panel, self._running = panels.slide, running
+        self._panel, self._run = panels.slide, run
         self._background = Background("slides", self)
         self._around: tuple[Sequence[Path], Sequence[Path]] = ([], [])
         self._earlier: StoreSummary | None = None
@@ -76,7 +78,7 @@ class SlideOpening(QObject):
     def open(self, path: Path) -> None:
         """Open a slide beside what is shown, or an analysis without a run."""
         if is_store(path):
-            self._running.open_store(path)
+            self._run.open_store(path)
             return
         self._background.do(lambda: _opened(path), self._add)
 
@@ -110,7 +112,7 @@ class SlideOpening(QObject):
         self._viewer.reset_view(layers=[layer])
         return layer
 
-    def _replace(self, old: SlideInfo, found: tuple[Slide, str, Sequence[str]]) -> None:
+    def _replace(self, old: ShownSlide, found: tuple[Slide, str, Sequence[str]]) -> None:
         slide, uri, skipped = found
         layer = layer_of(self._viewer.layers, old)
         if self._state.slide != old or self._state.busy or layer is None:
@@ -153,7 +155,7 @@ class SlideOpening(QObject):
             back, on = (paths[0].name if paths else None for paths in self._around)
             self._panel.set_neighbors(back, on)
 
-    def _look_around(self, slide: SlideInfo) -> None:
+    def _look_around(self, slide: ShownSlide) -> None:
         path = slide.local_path
         if path is not None:
             self._background.do(
@@ -168,17 +170,17 @@ class SlideOpening(QObject):
 
     # Answers ------------------------------------------------------------------
 
-    def _on_around(self, slide: SlideInfo, found: tuple[list[Path], list[Path]]) -> None:
+    def _on_around(self, slide: ShownSlide, found: tuple[list[Path], list[Path]]) -> None:
         if slide == self._state.slide:
             self._around = found
             self._show_around()
 
-    def _on_earlier(self, slide: SlideInfo, found: StoreSummary | None) -> None:
+    def _on_earlier(self, slide: ShownSlide, found: StoreSummary | None) -> None:
         if slide == self._state.slide and self._session.analysis_of(slide) is None:
             self._earlier = found
             self._panel.set_earlier(found.text if found is not None else "")
 
-    def _on_earlier_failed(self, slide: SlideInfo, error: FddmError) -> None:
+    def _on_earlier_failed(self, slide: ShownSlide, error: FddmError) -> None:
         if slide == self._state.slide:
             self._panel.add_warning(f"this slide's analysis cannot be read: {error}")
 
@@ -212,9 +214,9 @@ class SlideOpening(QObject):
 
     def _on_panel_earlier_clicked(self) -> None:
         if self._earlier is not None:
-            self._running.open_store(self._earlier.path)
+            self._run.open_store(self._earlier.path)
 
-    def _on_state_slide_changed(self, slide: SlideInfo | None) -> None:
+    def _on_state_slide_changed(self, slide: ShownSlide | None) -> None:
         self._around, self._earlier = ([], []), None
         if slide is not None:
             self._look_around(slide)

@@ -15,8 +15,8 @@ from napari_fddm.pipeline.outputs.report import opened_event
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_corrections
 from napari_fddm.pipeline.store.replacing import replace_store
-from napari_fddm.plugin.controllers.revise import CARRY, SET_ASIDE, START_OVER
-from napari_fddm.plugin.state.window_state import Progress, Scope, progress_text
+from napari_fddm.plugin.controllers.other_settings import CARRY, SET_ASIDE, START_OVER
+from napari_fddm.plugin.state.window_state import RunProgress, Scope, progress_text
 from napari_fddm.slides.opening import open_slide
 from tests.support.controllers import URI
 from tests.support.leaks import leftovers
@@ -35,7 +35,7 @@ def refuse(bench, *changes: Change, corrected: bool = True, model: dict | None =
         corrected=corrected,
     )
     bench.worker.failed.emit(len(bench.worker.requests), error)
-    return bench.controller.revising.dialog
+    return bench.controller.other_settings.dialog
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def asked(bench):
     bench.fingerprint = slide.fingerprint  # the analysis is that of the slide
     slide.close()
     bench.start()
-    bench.state.progress = Progress()
+    bench.state.progress = RunProgress()
     bench.panels.run.advanced.form["steps"].value = 3
     return bench
 
@@ -61,7 +61,7 @@ def test_the_question_names_what_differs_in_the_windows_words(asked):
 
 def test_starting_over_lets_go_of_the_store_and_repeats_the_request(asked):
     first = asked.controller.current
-    asked.controller.run(Scope.SLIDE)
+    asked.controller.run.start(Scope.SLIDE)
     refuse(asked).revise_button.click()
     again, before = asked.worker.requests[-1], asked.worker.requests[-2]
     assert (again["existing"], before["existing"]) == ("revise", "resume")
@@ -107,7 +107,7 @@ def shown(asked, said):
     """The bench with an analysis that is kept on the disk, and a question about it."""
     analysis = asked.controller.current
     analysis.layer.set_view_slice()  # a canvas would have asked for it
-    asked.controller.run(Scope.SLIDE)
+    asked.controller.run.start(Scope.SLIDE)
     return asked, analysis
 
 
@@ -150,7 +150,7 @@ def test_a_start_over_that_comes_to_nothing_shows_the_earlier_analysis(shown, sa
         bench.worker.failed.emit(number, StoreError("the disk is full."))
         assert said == ["the disk is full."]
     else:
-        bench.controller.cancel()
+        bench.controller.run.cancel()
         bench.worker.answered.emit(number, RunCancelled(number))
     qtbot.waitUntil(lambda: bench.controller.current is not None, timeout=10_000)
     again = bench.controller.current
@@ -217,6 +217,6 @@ def test_speed_and_time_left_are_said_when_they_are_known():
 
 def test_the_bar_runs_freely_until_the_amount_is_known(bench):
     bench.open_slide()
-    bench.controller.run(Scope.SLIDE)
+    bench.controller.run.start(Scope.SLIDE)
     bar = bench.panels.run.progress_bar
     assert (bar.minimum(), bar.maximum()) == (0, 0)

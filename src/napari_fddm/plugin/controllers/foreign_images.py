@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.state.window_state import SlideInfo
+    from napari_fddm.plugin.state.window_state import ShownSlide
     from napari_fddm.slides.base import PyramidSlide
     from napari_fddm.slides.pixel_server import PixelServer
     from napari_fddm.slides.served import PixelSource
@@ -47,7 +47,7 @@ class _Known:
     refusal: str = ""
 
 
-class ForeignImages(QObject):
+class ForeignImagesController(QObject):
     """Keeps the slides behind image layers that our reader did not make.
 
     Parameters
@@ -110,7 +110,7 @@ class ForeignImages(QObject):
         known = self._known.get(id(bare(layer)))
         return known.refusal if known is not None else ""
 
-    def source(self, info: SlideInfo) -> tuple[str | PixelSource, float | None]:
+    def source(self, info: ShownSlide) -> tuple[str | PixelSource, float | None]:
         """Return what the engine opens a slide from, and the pixel size to tell it.
 
         Pixels of a layer are served until `release`.
@@ -125,7 +125,7 @@ class ForeignImages(QObject):
         self._server = (server, served)
         return server.source(info.mpp, info.mpp_source), None
 
-    def pixels_of(self, info: SlideInfo) -> PyramidSlide | None:
+    def pixels_of(self, info: ShownSlide) -> PyramidSlide | None:
         """Return the open slide over a layer's own arrays; None where a file has the pixels.
 
         It does not know the size of its pixels.
@@ -214,7 +214,7 @@ class ForeignImages(QObject):
         known.layer.metadata.pop(METADATA, None)
 
 
-def _serves(known: _Known, info: SlideInfo) -> bool:
+def _serves(known: _Known, info: ShownSlide) -> bool:
     found = known.found
     return (
         found is not None and found.slide is not None and found.info.fingerprint == info.fingerprint
@@ -262,13 +262,13 @@ class Found:
 
     Attributes
     ----------
-    info : SlideInfo
+    info : ShownSlide
         As far as it does not depend on where the layer lies.
     slide : PyramidSlide or None
         Over the layer's own arrays; None where the engine opens the file.
     """
 
-    info: SlideInfo
+    info: ShownSlide
     slide: PyramidSlide | None = None
 
 
@@ -301,7 +301,7 @@ def examine(image: LayerImage) -> Found:
     return Found(replace(slide_info(slide, ""), warnings=()), slide)
 
 
-def placed(info: SlideInfo, placement: Placement) -> SlideInfo:
+def placed(info: ShownSlide, placement: Placement) -> ShownSlide:
     """Return what is known of a slide whose layer lies there.
 
     A file that says its pixel size is believed before the layer; where the two differ,
@@ -322,12 +322,12 @@ def placed(info: SlideInfo, placement: Placement) -> SlideInfo:
     return info
 
 
-def engine_mpp(info: SlideInfo) -> float | None:
+def engine_mpp(info: ShownSlide) -> float | None:
     """Return the pixel size that only the layer knows and the engine must be told."""
     return info.mpp if info.mpp_source == SOURCE else None
 
 
-def _by_path(image: LayerImage) -> SlideInfo | None:
+def _by_path(image: LayerImage) -> ShownSlide | None:
     """Return what a layer's file says, if that can be opened and is the same picture."""
     from napari_fddm.slides.base import PyramidSlide
 
