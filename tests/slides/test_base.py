@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -8,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_fddm.core.errors import ConfigError, MppError, SlideError
+from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.core.protocols import Slide
 from napari_fddm.core.resample import area_average_edges
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
 from tests.support.slides import binned, noise, slow_average, stained
@@ -40,10 +38,6 @@ class MemorySlide(PyramidSlide):
 def pyramid(height: int = 200, width: int = 160) -> MemorySlide:
     full = stained(height, width)
     return MemorySlide([full, binned(full, 2), binned(full, 8)])
-
-
-def test_is_a_slide() -> None:
-    assert isinstance(pyramid(), Slide)
 
 
 def test_level_zero_comes_back_unchanged() -> None:
@@ -171,36 +165,12 @@ def test_shape_is_rounded_and_at_least_one(height: float, mpp: float) -> None:
     assert image.shape[0] == max(1, round(height / (mpp / MPP)))
 
 
-def test_empty_region_gives_one_pixel() -> None:
-    assert pyramid().read_region(Region(3, 3, 0, 0), 1.0).shape == (1, 1, 3)
-
-
 def test_unknown_mpp_is_refused_but_scaled_reading_works() -> None:
     slide = MemorySlide([noise(20, 20)], mpp=None)
     with pytest.raises(MppError, match="memory") as caught:
         slide.read_region(slide.extent, 1.0)
     assert "mpp" in caught.value.hint
     assert slide.read_scaled(slide.extent, 2.0).shape == (10, 10, 3)
-
-
-@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan"), float("inf")])
-def test_impossible_resolution_is_refused(bad: float) -> None:
-    with pytest.raises(MppError):
-        pyramid().read_region(Region(0, 0, 8, 8), bad)
-    with pytest.raises(ConfigError):
-        pyramid().read_scaled(Region(0, 0, 8, 8), bad)
-
-
-def test_closed_slide_says_so() -> None:
-    with pyramid() as slide:
-        lazy = slide.as_dask()[0]
-    with pytest.raises(SlideError, match="closed"):
-        slide.read_region(Region(0, 0, 8, 8), 1.0)
-    with pytest.raises(SlideError, match="closed"):
-        slide.read_level(0, 0, 0, 8, 8)
-    with pytest.raises(SlideError, match="closed"):
-        lazy[:8, :8].compute()
-    slide.close()
 
 
 @pytest.mark.parametrize(("tile", "chunk"), [(64, 512), (240, 720), (256, 512), (1024, 1024)])
@@ -224,13 +194,3 @@ def test_read_level_pads_with_white() -> None:
     expected = np.full((10, 20, 3), 255, np.uint8)
     expected[5:, :10] = image[:5, 20:]
     np.testing.assert_array_equal(found, expected)
-
-
-def test_threads_see_the_same_pixels() -> None:
-    slide = pyramid(400, 400)
-    regions = [Region(y, x, 60, 60) for y in range(0, 400, 37) for x in range(0, 400, 41)]
-    expected = [slide.read_region(r, 1.3) for r in regions]
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda r: slide.read_region(r, 1.3), regions))
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)

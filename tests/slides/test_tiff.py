@@ -284,37 +284,6 @@ def test_threads_read_the_same_pixels(tmp_path: Path, monkeypatch: pytest.Monkey
             np.testing.assert_array_equal(found, IMAGE[y : y + 30, x : x + 40])
 
 
-def test_reading_while_another_thread_closes_is_an_error_or_right(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", [IMAGE], tile=16)
-    slide = TiffSlide(path)
-
-    def read(_: int) -> bool:
-        try:
-            np.testing.assert_array_equal(whole(slide), IMAGE)
-        except SlideError:
-            return False
-        return True
-
-    with ThreadPoolExecutor(4) as pool:
-        results = pool.map(read, range(20))
-        slide.close()
-        assert set(results) <= {True, False}
-    with pytest.raises(SlideError, match="closed"):
-        whole(slide)
-
-
-def test_answers_may_be_written_to(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "a.tif", [IMAGE], mpp=0.5)
-    with TiffSlide(path) as slide:
-        for _ in range(2):
-            found = slide.read_region(slide.extent, 0.5)
-            np.testing.assert_array_equal(found, IMAGE)
-            found[:] = 0
-            inner = slide.read_level(0, 0, 0, 20, 20)
-            np.testing.assert_array_equal(inner, IMAGE[:20, :20])
-            inner[:] = 0
-
-
 def test_cache_keeps_to_its_bytes() -> None:
     cache = TileCache(1000)
     tile = np.zeros((10, 10, 3), np.uint8)  # 300 bytes

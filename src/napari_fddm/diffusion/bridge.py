@@ -261,9 +261,7 @@ class BrownianBridgeScheduler:
         source: torch.Tensor,
         timesteps: torch.Tensor | int,
     ) -> torch.Tensor:
-        """Turn the network's output into its estimate of x_0.
-
-        See ``docs/algorithm.md#prediction-types``.
+        """Turn the network's output into its estimate of x_0 (docs/algorithm.md#prediction-types).
 
         All are (b, c, h, w); ``timesteps`` is (b,) or one for all.
 

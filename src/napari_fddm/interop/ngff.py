@@ -22,7 +22,7 @@ VERSION = "0.5"
 BLOCK = "napari_fddm"
 """Key of our own attributes, beside ``ome``."""
 
-_MICROMETERS = {
+UM_PER_UNIT = {
     "angstrom": 1e-4,
     "nanometer": 1e-3,
     "micrometer": 1.0,
@@ -30,6 +30,7 @@ _MICROMETERS = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
+"""Micrometers in each unit of length that NGFF names."""
 _SPACE = [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
 _RGB_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 
@@ -242,7 +243,7 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     try:
         names = [axis["name"] for axis in entry["axes"]]
         where = names.index("y"), names.index("x")
-        units = [_MICROMETERS[entry["axes"][k].get("unit", "micrometer")] for k in where]
+        units = [UM_PER_UNIT[entry["axes"][k].get("unit", "micrometer")] for k in where]
         steps = [*entry["datasets"][0]["coordinateTransformations"]]
         steps += entry.get("coordinateTransformations") or []
         scale, translation = [1.0, 1.0], [0.0, 0.0]

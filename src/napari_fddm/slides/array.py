@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import PyramidSlide, SlideInfo
+from napari_fddm.slides.base import PyramidSlide, SlideInfo, closed_error
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
 from napari_fddm.slides.planes import dressed, guess_axes, refuse_other_than_image
 from napari_fddm.slides.scales import level_scales
@@ -86,13 +86,14 @@ class ArraySlide(PyramidSlide):
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         arrays = self._arrays
         if not arrays:
-            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+            raise closed_error(self.name)
         try:
             window = np.asarray(arrays[level][y : y + height, x : x + width])
         except Exception as error:  # each codec and each network library has errors of its own
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise SlideError(
-                f"{self.name} cannot be read at level {level}, row {y}, column {x}: {reason}."
+                f"{self.name} cannot be read at level {level}, row {y}, column {x}: {reason}.",
+                hint="Its data is damaged or out of reach: check the disk and the network.",
             ) from error
         return _to_rgb(window)
 

@@ -39,6 +39,9 @@ DASK_CHUNK = 512
 FINER_TOLERANCE = 1.001
 """A level counts as fine enough up to this factor: downsamples are rarely exact."""
 
+COPY_AGAIN = "The file is damaged; copy it again from the scanner."
+"""Hint of an error about a damaged file."""
+
 _MOST_PER_PIXEL = 512
 """Beyond this many source pixels a side per output pixel, averaging takes two steps."""
 
@@ -193,7 +196,10 @@ class PyramidSlide(WithExtras):
                 hint="Give the micrometers per pixel (mpp) by hand.",
             )
         if not (math.isfinite(mpp) and mpp > 0):
-            raise MppError(f"{self.name} cannot be read at {mpp} µm per pixel.")
+            raise MppError(
+                f"{self.name} cannot be read at {mpp} µm per pixel.",
+                hint="Ask for a number above 0.",
+            )
         return self.read_scaled(region, mpp / self.mpp.value)
 
     def read_scaled(self, region: Region, downsample: float) -> RgbImage:
@@ -219,7 +225,10 @@ class PyramidSlide(WithExtras):
             If pixels cannot be decoded or the slide was closed.
         """
         if not (math.isfinite(downsample) and downsample > 0):
-            raise ConfigError(f"{self.name} cannot be read at a downsample of {downsample}.")
+            raise ConfigError(
+                f"{self.name} cannot be read at a downsample of {downsample}.",
+                hint="Ask for a number above 0.",
+            )
         self._refuse_if_closed()
         shape = (
             max(1, round(region.height / downsample)),
@@ -335,7 +344,7 @@ class PyramidSlide(WithExtras):
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+            raise closed_error(self.name)
 
     @abstractmethod
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
@@ -343,6 +352,11 @@ class PyramidSlide(WithExtras):
 
         The answer belongs to the caller, who may write to it.
         """
+
+
+def closed_error(name: str) -> SlideError:
+    """Return the error of reading from a slide that was closed."""
+    return SlideError(f"{name} was closed and cannot be read.", hint="Open it again.")
 
 
 class _LevelArray:

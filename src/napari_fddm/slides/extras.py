@@ -86,4 +86,8 @@ class WithExtras(ABC):
         SlideError
             If there is no such image or it cannot be decoded.
         """
-        raise SlideError(f"{self.name} holds no {name} image.")
+        known = ", ".join(self.associated)
+        raise SlideError(
+            f"{self.name} holds no {name} image.",
+            hint=f"It holds {known}." if known else "It holds no image beside the slide.",
+        )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, SlideError
+from napari_fddm.interop.ngff import UM_PER_UNIT
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
 from napari_fddm.slides.remote import url_errors, url_name, url_store
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
     from zarr.abc.store import Store
 
-_UM_PER_UNIT = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
 VERSIONS = ("0.4", "0.5")
 _NETWORK = ("aiohttp", "botocore", "s3fs", "gcsfs", "adlfs")
 """Packages whose errors are about the way to a file, not about the file."""
@@ -181,7 +174,7 @@ def _claim(multiscale: Mapping[str, Any]) -> MppClaim | None:
         *multiscale.get("coordinateTransformations", ()),
     ]
     for number, axis in enumerate(multiscale["axes"]):
-        um = _UM_PER_UNIT.get(axis.get("unit", ""))
+        um = UM_PER_UNIT.get(axis.get("unit", ""))
         if axis["name"] not in ("y", "x"):
             continue
         if um is None:

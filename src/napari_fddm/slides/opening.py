@@ -161,7 +161,9 @@ def _split_spec(path: str | Path) -> tuple[Path | str, float | None]:
     try:
         return _place(found["path"]), float(found["mpp"])
     except ValueError as error:
-        raise MppError(f"{found['mpp']!r} is no pixel size.") from error
+        raise MppError(
+            f"{found['mpp']!r} is no pixel size.", hint="Write for instance slide.svs?mpp=0.25."
+        ) from error
 
 
 def _place(path: str | Path) -> Path | str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo, closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
@@ -111,14 +111,14 @@ class OpenSlideSlide(PyramidSlide):
         except OpenSlideError as error:
             self._replace(handle)
             raise SlideError(
-                f"the {name} image of {self.name} cannot be decoded: {error}."
+                f"the {name} image of {self.name} cannot be decoded: {error}.", hint=COPY_AGAIN
             ) from error
         return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         handle = self._handle
         if handle is None:
-            raise SlideError(f"{self.name} was closed and cannot be read.", hint="Open it again.")
+            raise closed_error(self.name)
         from openslide import OpenSlideError
 
         scale = self._downsamples[level]
@@ -129,7 +129,7 @@ class OpenSlideSlide(PyramidSlide):
             self._replace(handle)
             raise SlideError(
                 f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: {error}.",
-                hint="The file is damaged; copy it again from the scanner.",
+                hint=COPY_AGAIN,
             ) from error
         # openslide-python has undone the premultiplication of the C library.
         return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)

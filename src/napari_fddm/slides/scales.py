@@ -53,9 +53,12 @@ def level_scales(shapes: Sequence[Shape], *, binned: bool = False) -> tuple[Scal
         If there is no level, one has no pixels, or one is larger than the first.
     """
     if not shapes or min(min(s) for s in shapes) < 1:
-        raise SlideError("the slide has no pixels.")
+        raise SlideError("the slide has no pixels.", hint="Export or copy it again.")
     if any(k > n for s in shapes for k, n in zip(s, shapes[0], strict=True)):
-        raise SlideError(f"the slide's levels are not ordered by size: {list(shapes)}.")
+        raise SlideError(
+            f"the slide's levels are not ordered by size: {list(shapes)}.",
+            hint="Give the finest level first.",
+        )
     return tuple(_from_sizes(shapes[0], s, binned=binned) for s in shapes)
 
 

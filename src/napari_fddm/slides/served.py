@@ -6,6 +6,7 @@ a dask or zarr layer would have to be computed as a whole first.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client
@@ -107,8 +108,18 @@ class ServedSlide(PyramidSlide):
     def close(self) -> None:
         """Leave the server."""
         super().close()
-        while not self._idle.empty():
-            self._idle.get().close()
+        self._close_idle()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def _give_back(self, connection: Connection) -> None:
+        """Keep a connection for the next read; a slide closed meanwhile keeps none."""
+        self._idle.put(connection)
+        if self._closed:
+            self._close_idle()
 
     def _connect(self) -> tuple[Connection, Greeting]:
         source = self._source
@@ -134,9 +145,9 @@ class ServedSlide(PyramidSlide):
             connection.close()
             raise
         except FddmError:
-            self._idle.put(connection)
+            self._give_back(connection)
             raise
-        self._idle.put(connection)
+        self._give_back(connection)
         return image
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo, closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import resolve_mpp
 from napari_fddm.slides.tiff_extras import read_image
@@ -118,7 +117,7 @@ class TiffSlide(PyramidSlide):
     def _read_bytes(self, offset: int, count: int) -> bytes:
         with self._file_lock:
             if self._file.closed:
-                raise SlideError(f"{self.name} was closed and cannot be read.")
+                raise closed_error(self.name)
             self._file.seek(offset)
             return self._file.read(count)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.base import COPY_AGAIN
 from napari_fddm.slides.mpp import aperio_fields
 
 if TYPE_CHECKING:
@@ -87,9 +88,15 @@ def read_image(path: Path, number: int, name: str) -> RgbImage:
             inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     except Exception as error:  # each codec has errors of its own
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise SlideError(f"the {name} image of {path.name} cannot be decoded: {reason}.") from error
+        raise SlideError(
+            f"the {name} image of {path.name} cannot be decoded: {reason}.",
+            hint=COPY_AGAIN,
+        ) from error
     if image.ndim == 2:
         image = np.repeat((255 - image if inverted else image)[..., None], 3, axis=2)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise SlideError(f"the {name} image of {path.name} is no 8-bit picture.")
+        raise SlideError(
+            f"the {name} image of {path.name} is no 8-bit picture.",
+            hint="The slide itself can be used without it.",
+        )
     return np.ascontiguousarray(image)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.base import COPY_AGAIN
 from napari_fddm.slides.codestream import jpeg2000_damage, jpeg_damage
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class TiffLevel:
         return SlideError(
             f"tile (row {row}, column {col}) of the {cols}×{rows} px level of {self._name} "
             f"cannot be decoded: {reason}.",
-            hint="The file is damaged; copy it again from the scanner.",
+            hint=COPY_AGAIN,
         )
 
     def _to_rgb(self, samples: Samples) -> RgbImage:
@@ -232,7 +233,7 @@ def _segments(pages: Sequence[Any], tiles: int, name: str) -> tuple[Segment, ...
     if not segments or len(segments) % tiles:
         raise SlideError(
             f"{name} lists {len(segments)} tiles where a multiple of {tiles} is needed.",
-            hint="The file is damaged; copy it again from the scanner.",
+            hint=COPY_AGAIN,
         )
     return segments
 

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.core.errors import ConfigError, MppError, SlideError
+from napari_fddm.core.errors import ConfigError, MppError
 from napari_fddm.core.geometry import LevelInfo, MapGeometry, Mpp, Region
+from napari_fddm.slides.base import closed_error
 from napari_fddm.slides.extras import WithExtras
 from napari_fddm.slides.synthetic.layout import TissueLayout
 from napari_fddm.slides.synthetic.noise import SampleGrid, subseed
@@ -312,7 +313,7 @@ class SyntheticSlide(WithExtras):
 
     def _require_open(self) -> None:
         if self._closed:
-            raise SlideError(f"{self._name} was closed.", hint="Open the slide again.")
+            raise closed_error(self._name)
 
     def _plan(self, region: Region, mpp: float) -> tuple[_Reading, _Reading]:
         self._require_open()
