@@ -30,7 +30,7 @@ from benchmarks.adapt_base import (
 )
 from benchmarks.adapt_strokes import simulated_strokes
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.interop.files import write_json
+from napari_fddm.core.files import write_json
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.adapt.head_learning import Learned, learn_events
 from napari_fddm.training.adapt.judging import (

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_fddm.core.files import whole_file
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX
-from napari_fddm.interop.files import whole_file
 from napari_fddm.training.regions.synthetic import (
     N_CLASSES,
     SLIDE_MPP,

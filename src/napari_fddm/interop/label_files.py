@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import storage_errors
 from napari_fddm.interop.levels import CHUNK
 from napari_fddm.interop.ome_zarr import open_group
 from napari_fddm.interop.ozx import opened

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop.files import storage_errors
 from napari_fddm.interop.pyramids import (
     blocks_of,
     coarser_window,

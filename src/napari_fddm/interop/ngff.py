@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role, TissueClass
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.core.units import UM_PER_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,16 +22,6 @@ if TYPE_CHECKING:
 VERSION = "0.5"
 BLOCK = "napari_fddm"
 """Key of our own attributes, beside ``ome``."""
-
-UM_PER_UNIT = {
-    "angstrom": 1e-4,
-    "nanometer": 1e-3,
-    "micrometer": 1.0,
-    "millimeter": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
-}
-"""Micrometers in each unit of length that NGFF names."""
 _SPACE = [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
 _RGB_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors
 from napari_fddm.interop import ngff
-from napari_fddm.interop.files import storage_errors
 from napari_fddm.interop.levels import create_level, rebuild_levels, write_window
 from napari_fddm.interop.ozx import opened
 

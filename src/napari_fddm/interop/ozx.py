@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import storage_errors
+from napari_fddm.core.files import storage_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors
 from napari_fddm.interop import ngff, ngff04
-from napari_fddm.interop.files import storage_errors
 from napari_fddm.interop.ome_zarr import listed_labels, open_group
 from napari_fddm.interop.ozx import opened
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fddm.interop.files import write_atomic
+from napari_fddm.core.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

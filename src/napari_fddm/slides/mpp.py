@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp
+from napari_fddm.core.units import UM_PER_SYMBOL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,9 +34,6 @@ OBJECTIVE_MPP = 10.0
 
 UNKNOWN = Mpp(None, "unknown")
 
-_UM_PER_UNIT = {
-    "m": 1e6, "cm": 1e4, "mm": 1e3, "µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "å": 1e-4,
-}  # fmt: skip
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
 _PRINT_RESOLUTIONS = frozenset({1.0, 72.0, 96.0, 150.0, 300.0, 600.0})
 
@@ -242,7 +240,7 @@ def aperio_fields(description: str) -> dict[str, str]:
 def _ome_um(attributes: Mapping[str, str], axis: str) -> float | None:
     size = _number(attributes.get(f"PhysicalSize{axis}"))
     unit = html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "µm")).strip().lower()
-    scale = _UM_PER_UNIT.get(unit)
+    scale = UM_PER_SYMBOL.get(unit)
     return None if size is None or scale is None else size * scale
 
 

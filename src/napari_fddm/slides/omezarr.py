@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.interop.ngff import UM_PER_UNIT
+from napari_fddm.core.units import UM_PER_UNIT
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
 from napari_fddm.slides.remote import url_errors, url_name, url_store

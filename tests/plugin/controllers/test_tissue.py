@@ -147,7 +147,7 @@ def test_a_full_disk_is_said_once_and_editing_goes_on(bench, layer, qtbot, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as disk:
-        disk.setattr("napari_fddm.interop.files.os.fsync", full)
+        disk.setattr("napari_fddm.core.files.os.fsync", full)
         erase(layer)
         qtbot.waitUntil(lambda: bool(said), timeout=10_000)
         erase(layer)

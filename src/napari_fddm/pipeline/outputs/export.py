@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop import ngff, ngff04, ozx, validation
-from napari_fddm.interop.files import (
+from napari_fddm.core.files import (
     is_unfinished,
     replace_folder,
     storage_errors,
     sync_folder,
     temporary_beside,
 )
+from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.pipeline.outputs.anonymous import anonymize
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import is_our_store

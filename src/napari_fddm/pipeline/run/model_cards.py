@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_fddm.core.cards import ModelCard, read_card
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.interop.files import write_json
+from napari_fddm.core.files import write_json
 from napari_fddm.models.hub import PREFIX, HubSource
 from napari_fddm.models.registry import bundled_models, find_model
 from napari_fddm.models.weights import find_file

@@ -12,9 +12,9 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
+from napari_fddm.core.files import read_json, write_json
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, validation
-from napari_fddm.interop.files import read_json, write_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.access import Access
 from napari_fddm.pipeline.store.corrections import Corrections

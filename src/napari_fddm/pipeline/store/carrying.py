@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors, sync_folder
 from napari_fddm.core.provenance import mask_identity
-from napari_fddm.interop.files import storage_errors, sync_folder
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.replacing import kept_beside

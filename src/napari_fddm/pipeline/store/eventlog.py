@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import storage_errors, sync_folder
+from napari_fddm.core.files import storage_errors, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

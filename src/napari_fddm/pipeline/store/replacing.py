@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import (
+from napari_fddm.core.files import (
     read_json,
     replace_folder,
     storage_errors,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import storage_errors, whole_file
+from napari_fddm.core.files import storage_errors, whole_file
 from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.eventlog import now
 from napari_fddm.pipeline.store.layout import workspace_folder

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.interop.files import storage_errors, sync_folder, write_atomic
+from napari_fddm.core.files import storage_errors, sync_folder, write_atomic
 from napari_fddm.pipeline.store.layout import SUFFIX, default_store_path
 from napari_fddm.pipeline.tissue.user_mask import CELL, UserMask, read_user_mask
 

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.edits import Edit, combined
-from napari_fddm.interop.files import storage_errors
+from napari_fddm.core.files import storage_errors
 from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from napari_fddm.core.cards import (
     write_card,
 )
 from napari_fddm.core.errors import TrainingError, WeightsError
-from napari_fddm.interop.files import whole_folder
+from napari_fddm.core.files import whole_folder
 from napari_fddm.models.registry import adapters_folder, bundled_models
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import find_file, sha256_of

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.files import storage_errors, whole_file
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
-from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.pipeline.store.layout import SUFFIX
 

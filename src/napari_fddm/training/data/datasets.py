@@ -22,7 +22,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
-from napari_fddm.interop.files import whole_file, write_json
+from napari_fddm.core.files import whole_file, write_json
 from napari_fddm.training.data.counts import ClassCounts
 from napari_fddm.training.data.patches import (
     PatchSettings,

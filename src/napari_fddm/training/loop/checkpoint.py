@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_fddm.interop.files import whole_file
+from napari_fddm.core.files import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.interop.files import write_atomic
+from napari_fddm.core.files import write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -31,7 +31,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.interop.files import whole_file, write_atomic
+from napari_fddm.core.files import whole_file, write_atomic
 from napari_fddm.training.regions.coarse import CoarseMaps
 
 if TYPE_CHECKING:

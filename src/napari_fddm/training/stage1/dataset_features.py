@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fddm.interop.files import whole_file
+from napari_fddm.core.files import whole_file
 from napari_fddm.models.classifier import TileFeatures
 from napari_fddm.training.loop.progress import JobProgress
 

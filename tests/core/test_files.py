@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.interop.files import (
+from napari_fddm.core.files import (
     is_unfinished,
     read_json,
     storage_errors,
