@@ -101,7 +101,7 @@ def test_corrections_are_learned_from_and_models_are_not(tmp_path):
         said = stores.random_labels(rng)
         path = tmp_path / "s.fddm.ome.zarr"
         with stores.make(path, slide_info=info) as store:
-            stores.maps.write_tiles(store, rng, stores.every_tile())
+            stores.write_tiles(store, rng, stores.every_tile())
             stores.refine_all(store, said)
         with pytest.raises(DataError, match="no corrections"):
             open_annotation(str(path), slide, NAMES)
