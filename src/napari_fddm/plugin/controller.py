@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.engine import Runs
+    from napari_fddm.plugin.document.engine import Engine
     from napari_fddm.plugin.panels.dock import Panels
 
 
@@ -57,7 +57,7 @@ class Controller(QObject):
         The views.
     parent : QWidget
         The dock widget; when it goes, everything is closed.
-    worker : Runs
+    worker : Engine
         Runs analyses; an `EngineWorker` by default.
     """
 
@@ -68,7 +68,7 @@ class Controller(QObject):
         panels: Panels,
         *,
         parent: QWidget,
-        worker: Runs | None = None,
+        worker: Engine | None = None,
     ) -> None:
         super().__init__(parent)
         self.viewer, self.state, self.panels = viewer, state, panels
@@ -130,7 +130,7 @@ class Controller(QObject):
         return self.session.current
 
     @property
-    def worker(self) -> Runs:
+    def worker(self) -> Engine:
         """What runs analyses."""
         return self.running.worker
 
