@@ -84,11 +84,6 @@ class EngineWorker(QObject):
         self._cancel = threading.Event()
         self._number = 0
 
-    @property
-    def busy(self) -> bool:
-        """Whether the thread is running."""
-        return self._thread is not None and self._thread.is_alive()
-
     def warm_up(self, model: str) -> None:
         """Start the engine, so that the first run does not wait for imports and the model."""
         self._spawn(0, lambda: self._warm_up(model))
