@@ -183,7 +183,7 @@ class EditTracker:
         self._finish_edit(self._counter.update_all(self.layer.data, tool))
 
     def _on_layer_stepped(self, atoms: Sequence[Any]) -> None:
-        """Let later runs change cells again that undo or redo brought back to the model's label."""
+        """Let runs change cells again that undo or redo brought back to the model's label."""
         y, x = touched_cells(atoms)
         labels = self.label_map
         returned = labels.held[y, x] & (labels.labels[y, x] == labels.automatic[y, x])
