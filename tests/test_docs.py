@@ -109,21 +109,21 @@ def test_the_tables_of_tools_and_actions_are_the_panel_s():
 
 def test_the_gestures_do_what_the_table_says(layer):
     shown = {(gesture, tool): does for gesture, tool, does in rows("keys.md", "mouse")}
-    layer.take_up(tool=Tool.BRUSH, action=Action.EXCLUDE)
+    layer.activate(tool=Tool.BRUSH, action=Action.EXCLUDE)
     assert shown["left-drag", "Brush"].startswith("the action")
     assert drag(layer).tolist() == [0]
     assert shown["Ctrl-drag, Shift-drag", "any"].startswith("restores")
     assert drag(layer, "Control").tolist() == [3]
     assert drag(layer).tolist() == [0]
     assert drag(layer, "Shift").tolist() == [3]
-    layer.take_up(tool=Tool.FILL, action=Action.EXCLUDE)
+    layer.activate(tool=Tool.FILL, action=Action.EXCLUDE)
     assert drag(layer).tolist() == [0]
     assert drag(layer, "Shift").tolist() == [3]
-    layer.take_up(tool=Tool.LASSO, action=Action.EXCLUDE)
+    layer.activate(tool=Tool.LASSO, action=Action.EXCLUDE)
     assert shown["left-drag", "Lasso"].startswith("the action inside")
     assert drag(layer).tolist() == [0]
     assert drag(layer, "Control").tolist() == [3]
-    layer.take_up(tool=Tool.BRUSH)
+    layer.activate(tool=Tool.BRUSH)
     assert shown["right-click, then move around", "Brush"].startswith("draws")
     assert layer._overlays["brush_stroke"].enabled
 

@@ -1,4 +1,4 @@
-"""Puts the window's small controllers together; follows the viewer and closes with it."""
+"""The window's controller: makes the small controllers, follows the viewer, closes with it."""
 
 from __future__ import annotations
 
@@ -38,24 +38,27 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.engine import Runs
+    from napari_fddm.plugin.document.engine import Engine
     from napari_fddm.plugin.panels.dock import Panels
 
 
 class Controller(QObject):
-    """Connects viewer, state, views and workers.
+    """Connects viewer, state, panels and engine.
+
+    Controllers are closed in the reverse order of their making, see `Session.on_close`: one
+    that is given another is made after it, and closed before it.
 
     Parameters
     ----------
     viewer : Viewer
-        Where slides and labels are layers.
+        Shows slides and labels as layers.
     state : PluginState
-        The truth.
+        What the window shows.
     panels : Panels
-        The views.
+        The widgets.
     parent : QWidget
-        The dock widget; when it goes, everything is closed.
-    worker : Runs
+        The dock widget; when it is closed or deleted, so is everything else.
+    worker : Engine
         Runs analyses; an `EngineWorker` by default.
     """
 
@@ -66,7 +69,7 @@ class Controller(QObject):
         panels: Panels,
         *,
         parent: QWidget,
-        worker: Runs | None = None,
+        worker: Engine | None = None,
     ) -> None:
         super().__init__(parent)
         self.viewer, self.state, self.panels = viewer, state, panels
@@ -136,7 +139,7 @@ class Controller(QObject):
         self.session.close()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Close together with the dock widget or the whole window."""
+        """Close together with the dock widget or with napari's window."""
         kind = event.type() if event is not None else None
         if kind == QEvent.Type.Show and self._window is None:
             window = self.panels.run.window()
@@ -148,11 +151,11 @@ class Controller(QObject):
         ):
             self.close()
         if kind == QEvent.Type.ParentChange and watched is self.parent():
-            self._orphaned.start()  # it may only be moving to another dock
+            self._orphaned.start()  # it may be moving to another dock
         return False
 
     def _on_orphaned_timeout(self) -> None:
-        """Go when the dock was closed: napari takes the widget out and forgets it."""
+        """Close if the dock was closed: napari then only removes the widget from its parent."""
         widget = self.parent()
         if isinstance(widget, QWidget) and widget.parentWidget() is None:
             self.close()
@@ -180,7 +183,7 @@ class Controller(QObject):
         self.session.drop_hidden()
         for layer in self.viewer.layers:
             if layer.metadata.get(METADATA, {}).get("role") == "stored":
-                layer.editable = False  # a copy: its strokes would go nowhere
+                layer.editable = False  # a copy, whose strokes would not be stored
         self._on_viewer_selection_changed()
 
     def _on_state_slide_changed(self, slide: ShownSlide | None) -> None:

@@ -13,7 +13,7 @@ class FakeCurtain:
     def __init__(self):
         self.hung, self.removed = [], 0
 
-    def hang(self, left, right, titles):
+    def clip(self, left, right, titles):
         self.hung.append((list(left), list(right), titles))
 
     def remove(self):

@@ -105,7 +105,7 @@ def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived
         other.corrections.apply_logged()
     writer = StoreWriter(store_path, seq=seq)
     news = []
-    writer.reread.connect(lambda opened: news.append((opened, writer.take_unread())))
+    writer.reread.connect(lambda opened: news.append((opened, writer.take_edits_since_reread())))
     early, late = ours.stroke(5, 5, 3), ours.stroke(20, 20, 4)
     writer.append(early)
     assert writer.flush()  # it has met the other program's stroke; nobody has been told yet
@@ -118,5 +118,5 @@ def test_what_another_program_left_comes_with_the_strokes_made_before_it_arrived
     assert writer.flush()
     assert np.array_equal(shown, stored(store_path)[0])
     assert [shown[44, 44], shown[8, 8], shown[24, 24]] == [6, 3, 4]
-    assert writer.take_unread() == []
+    assert writer.take_edits_since_reread() == []
     writer.close()

@@ -142,7 +142,7 @@ def test_outlines_and_estimates_are_rescued_in_their_order(disk_and_store, qtbot
     first.writer.record(tumor_bed_record([corners]))
     first.paint(5)
     first.writer.record(estimate_record(0.4, definition="strict"))
-    first.writer.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    first.writer.run_when_logged(lambda store: sign_off(store, "AB", compute_store_report(store)))
     said = first.writer.close()
     assert "strokes, tumor bed, estimate" in said
     disk.free()
@@ -156,7 +156,7 @@ def test_outlines_and_estimates_are_rescued_in_their_order(disk_and_store, qtbot
     assert np.array_equal(polygons_of(entries[1].fields)[0], corners)
     for entry in entries:  # as the window does
         second.writer.append(entry) if isinstance(entry, Edit) else second.writer.record(entry)
-    second.writer.forget(place)
+    second.writer.remove_rescue(place)
     assert second.writer.close() == ""
     assert not place.exists()
     with AnalysisStore.open(path) as store:
@@ -178,7 +178,7 @@ def test_what_is_rescued_twice_lies_in_one_file(tmp_path, qtbot, monkeypatch):
     monkeypatch.setattr(rescue, "workspace_folder", lambda: tmp_path.parent / "other" / "x")
     (record,), place = found.args
     watched.writer.record(record)
-    watched.writer.forget(place)
+    watched.writer.remove_rescue(place)
     watched.writer.close()
     (newer,) = rescue.find_rescues(FINGERPRINT)
     assert newer != older
@@ -302,7 +302,7 @@ def test_a_long_job_of_the_store_holds_no_stroke_back(tmp_path, qtbot):
     make(path).close()
     watched = Watched(path)
     go_on = writer_module.threading.Event()
-    watched.writer._lane.submit(go_on.wait)  # an export, say
+    watched.writer._store_thread.submit(go_on.wait)  # an export, say
     watched.paint()
     wait_for(qtbot, watched, lambda _: AnalysisStore.open(path).log.last_seq == 1)
     assert np.array_equal(stored(path)[0], watched.painter.labels)
@@ -331,7 +331,7 @@ def test_an_outline_is_tried_again_and_a_signature_is_not(disk_and_store, qtbot)
     assert watched.writer.flush()
     disk.fill()
     watched.writer.record(LogRecord("note", {"text": "outline"}))
-    watched.writer.ask(lambda store: sign_off(store, "AB", compute_store_report(store)))
+    watched.writer.run_when_logged(lambda store: sign_off(store, "AB", compute_store_report(store)))
     qtbot.waitUntil(lambda: bool(watched.failures), timeout=10_000)
     disk.free()
     wait_for(qtbot, watched, lambda state: not state.waiting)

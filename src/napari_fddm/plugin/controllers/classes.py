@@ -73,7 +73,7 @@ class ClassBrushController:
         self.show()  # the click has marked the row, but the brush stays as it was
 
     def _take_up(self, analysis: Analysis) -> None:
-        analysis.layer.take_up()
+        analysis.layer.activate()
         self._session.viewer.layers.selection.active = analysis.layer
         self.show()
 

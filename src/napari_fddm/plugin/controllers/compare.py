@@ -110,7 +110,7 @@ class CompareController:
             self._visible.setdefault(layer, layer.visible)
             layer.visible = layer in left or layer in right
         titles = [side.value for side in self._row.sides]
-        self._curtain.hang(left, right, (titles[0], titles[1]))
+        self._curtain.clip(left, right, (titles[0], titles[1]))
 
     def _layers(self, side: Side) -> list[Layer]:
         """Return the layer of a side; none for the bare slide or if it was deleted."""

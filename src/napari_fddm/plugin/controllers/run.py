@@ -21,8 +21,9 @@ from napari_fddm.core.events import (
 )
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
 from napari_fddm.plugin.document.analysis import Analysis
-from napari_fddm.plugin.document.engine import EngineWorker, Runs, StoreOpener
+from napari_fddm.plugin.document.engine import Engine, EngineWorker
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
+from napari_fddm.plugin.document.store_opener import StoreOpener
 from napari_fddm.plugin.layers.slides import focus_of
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
@@ -84,7 +85,7 @@ class RunController(QObject):
         Returns a slide's setting `AnalysisConfig.tissue`; raises StoreError.
     parent : QObject
         The owner.
-    worker : Runs
+    worker : Engine
         Runs analyses; an `EngineWorker` by default.
 
     Signals
@@ -105,13 +106,13 @@ class RunController(QObject):
         images: ForeignImagesController,
         tissue_of: Callable[[ShownSlide], str],
         parent: QObject,
-        worker: Runs | None = None,
+        worker: Engine | None = None,
     ) -> None:
         super().__init__(parent)
         self._images = images
         self._session, self._state, self._panels = session, session.state, panels
         self._region_of, self._tissue_of = region_of, tissue_of
-        self.worker: Runs = worker if worker is not None else EngineWorker(self)
+        self.worker: Engine = worker if worker is not None else EngineWorker(self)
         self._opener = StoreOpener(self)
         self._number = -1
         self._request: _Request | None = None

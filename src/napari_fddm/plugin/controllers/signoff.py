@@ -84,7 +84,7 @@ class SignOffController(QObject):
             report = compute_store_report(store, definition=definition, definitions=definitions)
             self.logged.emit(analysis, sign_off(store, reader, report))
 
-        analysis.writer.ask(job)
+        analysis.writer.run_when_logged(job)
 
     def _on_panel_unlock_confirmed(self, reader: str) -> None:
         analysis = self._session.current
@@ -96,7 +96,7 @@ class SignOffController(QObject):
             unlock(store, reader)
             self.logged.emit(analysis, None)
 
-        analysis.writer.ask(job)
+        analysis.writer.run_when_logged(job)
 
     def _on_logged(self, analysis: Analysis, signed: SignOff | None) -> None:
         analysis.sign_off = signed

@@ -144,7 +144,7 @@ class ToolsController(QObject):
     def _take_up(self, tool: Tool | None = None, action: Action | None = None) -> None:
         layer = self._layer
         if layer is not None:
-            layer.take_up(tool=tool, action=action)
+            layer.activate(tool=tool, action=action)
             self._session.viewer.layers.selection.active = layer
         self._on_layer_changed()  # a click on the marked button has changed nothing
 

@@ -1,1 +1,1 @@
-"""An analysis that is open in the window: its layers, strokes, counts and engine."""
+"""Open analyses: their labels, strokes and counts, their store, the engine, and the session."""

@@ -1,4 +1,4 @@
-"""One analysis in the viewer: its layers, its label map, its store."""
+"""One open analysis: its layers in the viewer, its label map, its store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class Analysis:
-    """Layers and data of one store.
+    """The layers and the labels of one store.
 
     Parameters
     ----------
@@ -45,11 +45,34 @@ class Analysis:
     prepared : PreparedAnalysis
         What the store holds.
     slide_name : str
-        Becomes part of the layers' names.
+        Part of the layers' names.
+
+    Attributes
+    ----------
+    layer, patch_layer, refined_layer : Labels
+        The corrected labels, and the model's: per tile, and refined.
+    tracker : EditTracker
+        Finds edits of the corrected labels and counts classes.
+    writer : StoreWriter
+        Writes edits and records to the store.
+    tumor_bed : tuple of Polygon
+        The outline of the tumor bed; empty if there is none.
+    estimate : float or None
+        The reader's own necrosis rate, in [0, 1].
+    sign_off : SignOff or None
+        The sign-off that is valid now.
+    rate_seen : bool
+        Whether the computed rate was shown in this window.
+    model, coverage, tissue_excluded_mm2, spread
+        Of the last run, as in `AnalysisOpened`.
+    shows_tiles : bool
+        Whether the labels are the tiles' classes, because nothing is refined.
+    stopped : bool
+        Whether a run in this window was stopped.
 
     Notes
     -----
-    A layer takes napari as long to add as an eye needs to see that a window stands still.
+    napari takes so long to add a layer that three at once would visibly freeze the window.
     So only the corrected layer is added at once, and the two of the model by `add_next`.
     """
 
@@ -96,7 +119,7 @@ class Analysis:
         self.coverage = opened.coverage
         self.tissue_excluded_mm2 = opened.tissue_excluded_mm2
         self.shows_tiles = not opened.refined and bool(opened.patch.any())
-        self.stopped = False  # of a run in this window
+        self.stopped = False
         self.spread = opened.spread
 
     @property
@@ -110,25 +133,25 @@ class Analysis:
         return self.layer in self.viewer.layers
 
     def add_next(self) -> bool:
-        """Add one of the layers that are still missing; False if there is none."""
+        """Add one of the layers that are not in the viewer yet; False if there is none."""
         if not self._to_add or not self.is_shown:
             return False
         layer, layers = self._to_add.pop(), self.viewer.layers
         active = layers.selection.active
         layers.insert(layers.index(self.layer), layer)
-        layers.selection.active = active  # a stroke may be going on
+        layers.selection.active = active  # somebody may be drawing on it
         return True
 
     def put_tiles(self, batch: TileBatch) -> None:
-        """Take the labels of a batch of tiles."""
+        """Show the labels of a batch of tiles."""
         self.patch[batch.rows, batch.cols] = batch.labels
         self._stale.add(self.patch_layer)
 
     def put_tiles_as_labels(self) -> None:
-        """Take the tiles' classes for the labels, unless something is refined.
+        """Use the tiles' classes as labels, unless a region is refined.
 
         The store does the same (`pipeline.store.maps`): a run that stops after the tiles
-        has a rate, of the tiles; the two methods are never mixed.
+        has a rate, that of the tiles. Tiles and refined regions are never mixed.
         """
         if self.label_map.automatic.any() and not self.shows_tiles:
             return
@@ -138,7 +161,7 @@ class Analysis:
         self._stale |= {self.refined_layer, self.layer}
 
     def put_region(self, event: RegionRefined) -> None:
-        """Take the labels of a refined region; corrected cells keep theirs."""
+        """Show the labels of a refined region; corrected cells keep theirs."""
         if self.shows_tiles:
             whole = Window(0, 0, *self.geometry.shape)
             self.tracker.put_automatic(whole, np.zeros(self.geometry.shape, np.uint8))
@@ -154,14 +177,14 @@ class Analysis:
         self._stale.clear()
 
     def show_finished(self, *, in_front: bool = True) -> None:
-        """Leave the corrected classes visible, in front if wanted, and ready for the brush."""
+        """Show the corrected classes after a run; ``in_front`` selects their layer."""
         self.patch_layer.visible = False
         if self.is_shown and in_front:
             self.viewer.layers.selection.active = self.layer
 
     @property
     def excluded_mm2(self) -> float:
-        """Area that the model labeled and a person excluded, mm²."""
+        """Area of the cells that the model labeled and a person excluded, mm²."""
         return self.tracker.excluded * self.geometry.cell_mm2
 
     def reports(
@@ -174,9 +197,9 @@ class Analysis:
         Parameters
         ----------
         definition : str
-            The one shown large.
+            Name of the definition of the main rate.
         definitions : sequence of NecrosisDefinition
-            The user's own.
+            The user's own definitions.
         """
         mm2 = self.geometry.cell_mm2
         corrected = necrosis_report(
@@ -186,17 +209,17 @@ class Analysis:
             coverage=self.coverage,
             edited=self.tracker.edited_share,
         )
-        said = ClassAreas.from_counts(self.tracker.automatic_counts, mm2)
-        basis = (said, definition, tuple(definitions), self.coverage)
-        if basis != self._automatic_basis:  # it stays the same while the brush moves
+        automatic = ClassAreas.from_counts(self.tracker.automatic_counts, mm2)
+        basis = (automatic, definition, tuple(definitions), self.coverage)
+        if basis != self._automatic_basis:  # strokes do not change it
             self._automatic_basis = basis
             self._automatic_report = necrosis_report(
-                said, definition=definition, definitions=definitions, coverage=self.coverage
+                automatic, definition=definition, definitions=definitions, coverage=self.coverage
             )
         return corrected, self._automatic_report
 
     def set_tumor_bed(self, polygons: Sequence[Polygon]) -> None:
-        """Count inside an outline as well; without polygons no longer.
+        """Count inside an outline as well, or without polygons no longer.
 
         Parameters
         ----------
@@ -219,35 +242,35 @@ class Analysis:
 
     @property
     def locked(self) -> str:
-        """Why nothing may be changed; empty if it may."""
+        """Why the analysis may not be changed; empty if it may."""
         if self.writer.state.locked:
             return self.writer.state.locked
         return f"{self.sign_off.title}; unlock it to change it" if self.sign_off else ""
 
     def update_lock(self, instead: str = "") -> None:
-        """Lock or unlock the corrected layer as things stand now, or for another reason."""
+        """Lock or unlock the corrected layer; ``instead`` locks it for another reason."""
         self.layer.lock_reason = instead or self.locked
 
     def take_stored(self, opened: AnalysisOpened) -> None:
-        """Take what another program made of the analysis meanwhile.
+        """Show what another program has stored meanwhile.
 
-        Strokes that were made here before its answer arrived stay on top.
+        Strokes that were made here before ``opened`` arrived are applied on top.
         """
         labels = opened.corrected.copy()
-        unread = self.writer.take_unread()
-        for edit in unread:
+        newer = self.writer.take_edits_since_reread()
+        for edit in newer:
             edit.apply(labels)
         self.tracker.take_stored(labels, opened.held)
-        for edit in unread:
+        for edit in newer:
             edit.hold(self.label_map.held)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()
 
     def take_rescued(self, entries: Sequence[Entry], place: Path) -> bool:
-        """Repeat what a window could not save; False while the analysis is locked.
+        """Apply what an earlier window could not save; False while the analysis is locked.
 
-        It goes the way of everything new; the file goes when all of it is in the log.
+        It is logged like new strokes; the rescue file is removed when all of it is in the log.
         """
         if self.locked:
             return False
@@ -256,7 +279,7 @@ class Analysis:
             if isinstance(record, LogRecord):
                 self._take_record(record)
                 self.writer.record(record)
-        self.writer.forget(place)
+        self.writer.remove_rescue(place)
         return True
 
     def _take_record(self, record: LogRecord) -> None:
@@ -266,22 +289,22 @@ class Analysis:
             self.estimate = float(record.fields["rate"])
 
     def remove_layers(self) -> None:
-        """Take its layers out of the viewer; the session then closes it.
+        """Remove its layers from the viewer; the session then closes it.
 
-        The brush is laid away first: napari would go on drawing its outline, for a layer
-        that is gone, and under software OpenGL that ends the process when the next
-        layer comes.
+        The brush is deactivated first. Otherwise napari goes on drawing its outline for a
+        removed layer, and with software OpenGL the process crashes when the next layer is
+        added.
         """
         self.layer.mode = "pan_zoom"
         remove_layers(self.viewer, self.layers)
 
     def close(self) -> str:
-        """Write what waits and let go of layer and store.
+        """Write what is pending, disconnect from the layer, close the store.
 
         Returns
         -------
         str
-            What could not be kept in the store; empty if all is.
+            What could not be written to the store; empty if everything is.
         """
         self.tracker.edited.disconnect(self.writer.append)
         self.tracker.close()

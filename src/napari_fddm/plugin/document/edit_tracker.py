@@ -1,21 +1,22 @@
-"""Keeps the class counts equal to the layer, whatever changes it.
+"""Turns every change of the corrected labels into an `Edit` and updates the class counts.
 
-Why so: ``docs/architecture.md#editing-and-the-live-rate``.
+It works whatever makes the change: a tool, undo, redo or other code.
+Why: ``docs/architecture.md#editing-and-the-live-rate``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
 from napari_fddm.core.cells import ChangedCells
-from napari_fddm.core.edits import Edit, ShadowCounter
+from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
+from napari_fddm.plugin.document.label_counts import EditedCells, LabelCounts
 from napari_fddm.plugin.document.undo_history import follow_model, has_steps, touched_cells
 from napari_fddm.plugin.plumbing.connections import Connections
 
@@ -28,84 +29,26 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.layers.corrected import CorrectedLabels
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """How labels differ from the model's.
-
-    Attributes
-    ----------
-    edited : int
-        Cells that differ.
-    excluded : int
-        Those of them that are 0 now.
-    """
-
-    edited: int
-    excluded: int
-
-    @classmethod
-    def of(cls, labels: npt.NDArray[np.uint8], automatic: npt.NDArray[np.uint8]) -> Tally:
-        """Compare two maps of the same shape."""
-        different = labels != automatic
-        return cls(
-            int(np.count_nonzero(different)), int(np.count_nonzero(different & (labels == 0)))
-        )
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(self.edited + other.edited, self.excluded + other.excluded)
-
-    def __sub__(self, other: Tally) -> Tally:
-        return Tally(self.edited - other.edited, self.excluded - other.excluded)
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The counts of a label map before anybody edits it here.
-
-    Attributes
-    ----------
-    counter : ShadowCounter
-        Of the labels.
-    automatic : array of int64, shape (n_classes + 1,)
-        Cells by what the model said.
-    tally : Tally
-        How the labels differ from that.
-    """
-
-    counter: ShadowCounter
-    automatic: npt.NDArray[np.int64]
-    tally: Tally
-
-    @classmethod
-    def of(cls, label_map: LabelMap, n_classes: int) -> Self:
-        """Count a whole map."""
-        return cls(
-            ShadowCounter(label_map.labels, n_classes),
-            count_labels(label_map.automatic, n_classes),
-            Tally.of(label_map.labels, label_map.automatic),
-        )
-
-
 class EditTracker:
-    """Counts a corrected layer and says what each edit changed.
+    """Finds what changes in the corrected layer, and counts the classes.
 
     Parameters
     ----------
     layer : CorrectedLabels
-        The layer. Edits made by its tools, undo, redo and by code that calls ``refresh``
-        are seen at once; what other code writes into the array without a word is seen by
-        `audit`, and by whatever happens next at that place or everywhere.
+        The layer. Changes by its tools, by undo and redo and by code that calls ``refresh``
+        are found at once; those by code that writes into the array and calls nothing are
+        found by `audit`, or together with the next change of these cells.
     label_map : LabelMap
         What the layer shows.
     n_classes : int
         Highest label value.
-    counted : Counted, optional
-        The counts of the map as it is now, where another thread has made them.
+    counted : LabelCounts, optional
+        The counts of the map as it is now, if another thread has made them already.
 
     Attributes
     ----------
     edited : psygnal signal of Edit
-        After each change a person (or another plugin) made.
+        After each change by a person or another plugin.
     touched : psygnal signal of Window
         After the labels inside a window changed, by a person or by the model.
     """
@@ -118,13 +61,13 @@ class EditTracker:
         layer: CorrectedLabels,
         label_map: LabelMap,
         n_classes: int,
-        counted: Counted | None = None,
+        counted: LabelCounts | None = None,
     ) -> None:
         self.layer = layer
         self.label_map = label_map
         self._n_classes = n_classes
-        counted = counted or Counted.of(label_map, n_classes)
-        self._counter, self._tally = counted.counter, counted.tally
+        counted = counted or LabelCounts.of(label_map, n_classes)
+        self._counter, self._edited = counted.counter, counted.edited_cells
         self._automatic_counts = counted.automatic.copy()
         self._bed: InsideCounter | None = None
         self._connections = Connections()
@@ -139,19 +82,19 @@ class EditTracker:
 
     @property
     def automatic_counts(self) -> npt.NDArray[np.int64]:
-        """Cells by what the model said, int64 of shape (n_classes + 1,)."""
+        """Cells by the model's label, int64 of shape (n_classes + 1,)."""
         return self._automatic_counts.copy()
 
     @property
     def edited_share(self) -> float:
-        """Share of the cells that the model or a person labeled and that differ, in [0, 1]."""
-        labeled = int(self.counts[1:].sum()) + self._tally.excluded
-        return self._tally.edited / max(1, labeled)
+        """Share of edited cells among those that the model or a person labeled, in [0, 1]."""
+        labeled = int(self.counts[1:].sum()) + self._edited.excluded
+        return self._edited.edited / max(1, labeled)
 
     @property
     def excluded(self) -> int:
         """Number of cells that the model labeled and a person excluded."""
-        return self._tally.excluded
+        return self._edited.excluded
 
     @property
     def bed_counts(self) -> npt.NDArray[np.int64] | None:
@@ -159,62 +102,75 @@ class EditTracker:
         return self._bed.counts if self._bed is not None else None
 
     def set_bed(self, mask: npt.NDArray[np.bool_] | None) -> None:
-        """Count inside a mask of the map as well, or no longer (None)."""
+        """Count inside the tumor bed as well, or no longer (None).
+
+        Parameters
+        ----------
+        mask : array of bool, shape of the map, or None
+            True inside.
+        """
         if mask is None and self._bed is None:
             return
-        self.audit()  # else what nobody has seen yet would be counted twice
+        self.audit()  # or a change that was not found yet would be counted twice
         labels = self.label_map.labels
         self._bed = InsideCounter(labels, mask, self._n_classes) if mask is not None else None
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
-        """Take new labels of the model without calling it an edit."""
-        self._look(window, "write")  # what nobody has seen yet is an edit, not the model's
-        before, counted = self._tally_of(window), self._count_automatic(window)
+        """Write new labels of the model, which are no edit.
+
+        Parameters
+        ----------
+        window : Window
+            Where they lie.
+        labels : array of uint8, shape of the window
+        """
+        self._find_edit(window, "write")  # what other code wrote there before is an edit
+        edited, counted = self._edited_of(window), self._count_automatic(window)
         if self._bed is not None:
             self._bed.add(-self._bed.counted(self.label_map.labels, window))
-        said = self.label_map.automatic[window.slices].copy() if has_steps(self.layer) else None
+        before = self.label_map.automatic[window.slices].copy() if has_steps(self.layer) else None
         self.label_map.put_automatic(window, labels)
-        if said is not None:
-            follow_model(self.layer, window, said, labels)
+        if before is not None:
+            follow_model(self.layer, window, before, labels)
         if self._bed is not None:
             self._bed.add(self._bed.counted(self.label_map.labels, window))
         self._automatic_counts += self._count_automatic(window) - counted
         self._counter.update(self.label_map.labels, window)
-        self._tally += self._tally_of(window) - before
+        self._edited += self._edited_of(window) - edited
         self.touched.emit(window)
 
     def audit(self) -> None:
-        """Take over what other code wrote into the array without calling ``refresh``."""
-        self._take(self._counter.update_all(self.layer.data, "write"))
+        """Find what other code wrote into the array without calling ``refresh``."""
+        self._finish_edit(self._counter.update_all(self.layer.data, "write"))
 
     def take_stored(
         self, labels: npt.NDArray[np.uint8], held: npt.NDArray[np.bool_] | None = None
     ) -> None:
-        """Take the labels that another program left, without calling it an edit.
+        """Show the labels that another program has stored, which is no edit.
 
         Parameters
         ----------
         labels : array of uint8, shape of the map
         held : array of bool, shape of the map, optional
-            Cells that people gave a value of their own; by default those that differ
-            from the model's.
+            Cells whose value a person chose; by default those that differ from the
+            model's.
         """
         self.label_map.labels[...] = labels
         self.label_map.held[...] = labels != self.label_map.automatic if held is None else held
         change = self._counter.update_all(self.label_map.labels)
         if change is not None and self._bed is not None:
             self._bed.apply(change)
-        self._tally = Tally.of(self.label_map.labels, self.label_map.automatic)
-        self.layer.forget_history()  # its steps start from labels that are gone
+        self._edited = EditedCells.of(self.label_map.labels, self.label_map.automatic)
+        self.layer.forget_history()  # its steps lead to labels that were replaced
         self.layer.refresh()
         if change is not None:
             self.touched.emit(change.window)
 
     def repeat(self, edits: Sequence[Edit]) -> None:
-        """Make edits again that were made before, as if by hand."""
+        """Make edits again, e.g. rescued ones, as if by hand."""
         for edit in edits:
             edit.apply(self.label_map.labels)
-        self._take(self._counter.update_all(self.label_map.labels, "rescue"))
+        self._finish_edit(self._counter.update_all(self.label_map.labels, "rescue"))
         self.layer.refresh()
 
     def close(self) -> None:
@@ -222,19 +178,19 @@ class EditTracker:
         self._connections.close()
 
     def _on_layer_cells_written(self, window: Window) -> None:
-        self._look(window, self.layer.doing)
+        self._find_edit(window, self.layer.doing)
 
     def _on_layer_rewritten(self, tool: str) -> None:
-        self._take(self._counter.update_all(self.layer.data, tool))
+        self._finish_edit(self._counter.update_all(self.layer.data, tool))
 
     def _on_layer_stepped(self, atoms: Sequence[Any]) -> None:
-        """Give cells back to the model whose undo led to what it says by now anyway."""
+        """Let runs change cells again that undo or redo brought back to the model's label."""
         y, x = touched_cells(atoms)
         labels = self.label_map
-        mine = labels.held[y, x] & (labels.labels[y, x] == labels.automatic[y, x])
-        if not mine.any():
+        returned = labels.held[y, x] & (labels.labels[y, x] == labels.automatic[y, x])
+        if not returned.any():
             return
-        y, x = y[mine], x[mine]
+        y, x = y[returned], x[returned]
         top, left = int(y.min()), int(x.min())
         mask = np.zeros((int(y.max()) - top + 1, int(x.max()) - left + 1), np.bool_)
         mask[y - top, x - left] = True
@@ -245,23 +201,25 @@ class EditTracker:
         edit.hold(labels.held)
         self.edited.emit(edit)
 
-    def _look(self, window: Window, tool: str) -> None:
-        self._take(self._counter.update(self.layer.data, window, tool))
+    def _find_edit(self, window: Window, tool: str) -> None:
+        self._finish_edit(self._counter.update(self.layer.data, window, tool))
 
-    def _tally_of(self, window: Window) -> Tally:
+    def _edited_of(self, window: Window) -> EditedCells:
         part = window.slices
-        return Tally.of(self.label_map.labels[part], self.label_map.automatic[part])
+        return EditedCells.of(self.label_map.labels[part], self.label_map.automatic[part])
 
     def _count_automatic(self, window: Window) -> npt.NDArray[np.int64]:
         return count_labels(self.label_map.automatic[window.slices], self._n_classes)
 
-    def _take(self, edit: Edit | None) -> None:
+    def _finish_edit(self, edit: Edit | None) -> None:
         if edit is None:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
         edit = edit.following(automatic)
         edit.hold(self.label_map.held)
-        self._tally += Tally.of(edit.after, automatic) - Tally.of(edit.before, automatic)
+        self._edited += EditedCells.of(edit.after, automatic) - EditedCells.of(
+            edit.before, automatic
+        )
         if self._bed is not None:
             self._bed.apply(edit)
         self.edited.emit(edit)

@@ -1,7 +1,7 @@
-"""The threads beside the window that supervise the engine and open stores.
+"""The thread of the window that supervises the engine process.
 
-They hand their answers to the main thread through Qt signals; the engine's is joined
-when the widget closes.
+It passes the engine's answers to the main thread as Qt signals, and is joined when the
+window closes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from pathlib import Path
 
     from napari_fddm.pipeline.engine.client import Answer
 
@@ -30,46 +29,47 @@ if TYPE_CHECKING:
 
 JOIN_SECONDS = 5.0
 ENGINE = "napari_fddm.training.engine"
-"""What the engine process runs: analyses, and learning from corrections."""
+"""Module that the engine process runs: it analyzes slides and learns from corrections."""
 LATE_IMPORTS = ("pandas", "skimage.color.colorconv")
-"""What napari imports with the first labels layer; there it would stop the window."""
+"""What napari imports with the first labels layer; they are imported in this thread before,
+because in the main thread the window would stand still."""
 
 
-class Runs(Protocol):
-    """What a controller needs of an engine worker; tests give a mock."""
+class Engine(Protocol):
+    """What controllers need of an `EngineWorker`; tests give a mock."""
 
     answered: Any
     failed: Any
 
     def warm_up(self, model: str) -> None:
-        """Make ready for the first run, which probably uses this model."""
+        """Start the engine and load the model that the first run will probably use."""
         ...
 
     def start(self, **request: Any) -> int:
-        """Start a run and return its number."""
+        """Start a run; return its number."""
         ...
 
     def adapt(self, **request: Any) -> int:
-        """Let a model learn from corrections and return the number of that."""
+        """Start learning from corrections; return the number of that run."""
         ...
 
     def cancel(self) -> None:
-        """Stop the run soon."""
+        """Ask the run to stop."""
         ...
 
     def close(self) -> None:
-        """Stop everything."""
+        """End the engine."""
         ...
 
 
 class EngineWorker(QObject):
-    """Runs one analysis at a time in the engine process.
+    """Starts the engine process, asks it for one run at a time, passes its answers on.
 
     Signals
     -------
     answered : int, object
-        Run number and an answer of `EngineClient.run`; an `AnalysisOpened` comes as a
-        `PreparedAnalysis`, because copying and counting large maps would stop the window.
+        Run number and an answer of `EngineClient.run`; instead of an `AnalysisOpened` a
+        `PreparedAnalysis`, because copying and counting large maps takes long.
     failed : int, object
         Run number and the error.
     """
@@ -84,13 +84,8 @@ class EngineWorker(QObject):
         self._cancel = threading.Event()
         self._number = 0
 
-    @property
-    def busy(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread is not None and self._thread.is_alive()
-
     def warm_up(self, model: str) -> None:
-        """Start the engine so that the first run need wait for no imports and no model."""
+        """Start the engine, so that the first run does not wait for imports and the model."""
         self._spawn(0, lambda: self._warm_up(model))
 
     def start(self, **request: Any) -> int:
@@ -98,7 +93,7 @@ class EngineWorker(QObject):
         return self._begin(lambda: self._client.run(**request))
 
     def adapt(self, **request: Any) -> int:
-        """Let a model learn; arguments as `EngineClient.adapt`. Returns its number."""
+        """Start learning; arguments as `EngineClient.adapt`. Returns its number."""
         return self._begin(lambda: self._client.adapt(**request))
 
     def _begin(self, ask: Callable[[], Answers]) -> int:
@@ -110,11 +105,11 @@ class EngineWorker(QObject):
         return number
 
     def cancel(self) -> None:
-        """Ask the run to stop after the batch it is in."""
+        """Ask the run to stop after the current batch."""
         self._cancel.set()
 
     def close(self) -> None:
-        """Stop everything: signals first, so that nothing arrives in a dead window."""
+        """End the engine; signals are blocked first, so that none reaches a deleted window."""
         self.blockSignals(True)
         self._cancel.set()
         self._client.close()
@@ -122,8 +117,8 @@ class EngineWorker(QObject):
             self._thread.join(JOIN_SECONDS)
 
     def _wait_for_warm_up(self) -> None:
-        # The engine's answers are read by one thread; the warm-up ends at once when
-        # it sees the cancel flag, and the run goes on waiting for the engine itself.
+        # Only one thread may read the engine's answers. The warm-up ends as soon as it
+        # sees the cancel flag; the run then waits for the engine itself.
         if self._thread is not None:
             self._cancel.set()
             self._thread.join(JOIN_SECONDS)
@@ -151,13 +146,13 @@ class EngineWorker(QObject):
 
     def _run(self, number: int, ask: Callable[[], Answers]) -> None:
         with closing(ask()) as answers:
-            asked = False
+            cancel_sent = False
             answer = next(answers, None)
             while True:
                 if answer is not None:
                     self.answered.emit(number, _prepared(answer))
-                stop = self._cancel.is_set() and not asked
-                asked |= stop
+                stop = self._cancel.is_set() and not cancel_sent
+                cancel_sent |= stop
                 try:
                     answer = answers.send(stop)
                 except StopIteration:
@@ -167,32 +162,3 @@ class EngineWorker(QObject):
 def _prepared(answer: object) -> object:
     event = answer.event if isinstance(answer, RunEvent) else None
     return PreparedAnalysis.of(event) if isinstance(event, AnalysisOpened) else answer
-
-
-class StoreOpener(QObject):
-    """Reads a store in a thread, so that the window need not wait for it.
-
-    Signals
-    -------
-    opened : object
-        The store as a `PreparedAnalysis`.
-    failed : object
-        Why it cannot be read.
-    """
-
-    opened = Signal(object)
-    failed = Signal(object)
-
-    def open(self, path: Path) -> None:
-        """Read a store; the answer comes as a signal."""
-        threading.Thread(target=self._read, args=(path,), name="fddm-opener", daemon=True).start()
-
-    def _read(self, path: Path) -> None:
-        from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-
-        try:
-            with AnalysisStore.open(path) as store:
-                self.opened.emit(PreparedAnalysis.of(opened_event(store)))
-        except FddmError as error:
-            self.failed.emit(error)

@@ -1,4 +1,4 @@
-"""What waits for the event log, in the order in which a person made it."""
+"""What waits to be written to the store, in the order in which a person made it."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A job that needs the store as it is then, so it is done once or refused."""
+class StoreJob:
+    """A function that writes to the store itself; it is called once, and not again if it fails."""
 
     run: Job
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """A rescue file that goes once everything before is in the log."""
+class RescueRemoval:
+    """A rescue file that is removed once everything before is in the log."""
 
-    place: Path
+    path: Path
 
 
-Item = Edit | LogRecord | Asked | Forgotten
+Item = Edit | LogRecord | StoreJob | RescueRemoval
 
 
 def joined_entries(items: Iterable[Item]) -> list[Entry]:
-    """Return edits and records in their order, neighboring edits of one tool as one."""
+    """Return edits and records in their order; successive edits of one tool become one."""
     joined: list[Entry] = []
     edits: list[Edit] = []
     for item in items:
@@ -51,12 +51,12 @@ def joined_entries(items: Iterable[Item]) -> list[Entry]:
 
 
 def joined_edits(edits: Sequence[Edit]) -> list[Edit]:
-    """Return one edit for each run of edits with the same tool."""
+    """Return one edit for each group of successive edits with the same tool."""
     groups = (combined(list(group)) for _, group in groupby(edits, key=lambda edit: edit.tool))
     return [edit for edit in groups if edit is not None]
 
 
-def remove_rescue(place: Path) -> None:
+def remove_rescue(path: Path) -> None:
     """Remove a rescue file.
 
     Raises
@@ -64,5 +64,5 @@ def remove_rescue(place: Path) -> None:
     StoreError
         If that is not allowed.
     """
-    with storage_errors("remove", place):
-        place.unlink(missing_ok=True)
+    with storage_errors("remove", path):
+        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""An analysis made ready for the window, in another thread: its maps copied and counted."""
+"""Prepares a stored analysis for the window in another thread: copies its maps, counts cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
-from napari_fddm.plugin.document.edit_tracker import Counted
+from napari_fddm.plugin.document.label_counts import LabelCounts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedAnalysis:
-    """What a store holds, with all that takes the longer the larger the map is.
+    """What a store holds, and everything made of it that takes long for a large map.
 
     Attributes
     ----------
     opened : AnalysisOpened
         What the store holds.
     patch : array of uint8, shape of the tile grid
-        Class per tile, to be written.
+        Class per tile; a run writes into it.
     label_map : LabelMap
-        To be edited.
-    counted : Counted
-        Its counts.
+        The labels, to be edited.
+    counted : LabelCounts
+        The counts of the label map.
     """
 
     opened: AnalysisOpened
     patch: npt.NDArray[np.uint8]
     label_map: LabelMap
-    counted: Counted
+    counted: LabelCounts
 
     @classmethod
     def of(cls, opened: AnalysisOpened) -> Self:
-        """Copy and count: about 10 ns per cell, so not for the main thread."""
+        """Copy and count, which takes about 10 ns per cell: not for the main thread."""
         held = opened.held
         label_map = LabelMap(
             opened.corrected.copy(),
@@ -47,5 +47,5 @@ class PreparedAnalysis:
             opened.label_geometry,
             held.copy() if held is not None else opened.corrected != opened.automatic,
         )
-        counted = Counted.of(label_map, len(OSTEOSARCOMA))
+        counted = LabelCounts.of(label_map, len(OSTEOSARCOMA))
         return cls(opened, opened.patch.copy(), label_map, counted)

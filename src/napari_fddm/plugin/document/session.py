@@ -1,4 +1,4 @@
-"""What the controllers share: the viewer, the state, the open analyses, and what closing does."""
+"""What all controllers share: viewer, state, open analyses, and closing everything in order."""
 
 from __future__ import annotations
 

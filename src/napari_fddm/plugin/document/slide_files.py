@@ -1,4 +1,4 @@
-"""Which files and folders are slides, told without opening them, and who is next to whom."""
+"""Tells which files and folders are slides, without opening them, and finds a slide's neighbors."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SLIDE_SUFFIXES = (
     ".svs", ".tif", ".tiff", ".ndpi", ".scn", ".bif", ".dcm", ".dicom", ".mrxs", ".vms", ".vmu",
 )  # fmt: skip
 SMALL_FILE = 256 * 1024
-"""A TIFF below this is no slide; it is left to napari's own reader."""
+"""Bytes. A smaller TIFF is no slide; napari's own reader opens it."""
 
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _TIFF_SUFFIXES = SLIDE_SUFFIXES[:6]
 _DICOM_SUFFIXES = (".dcm", ".dicom", "")
-_MOST_LOOKED_AT = 64
-"""Files of a folder that are looked at for a DICOM slide; a series begins with its files."""
+_MAX_DICOM_FILES = 64
+"""So many files of a folder are examined, at most, to find a DICOM slide."""
 
 
 def is_slide_file(path: Path) -> bool:
-    """Return whether a file may be a slide, by its name, its size and its first bytes."""
+    """Return whether a file may be a slide, judged by its name, size and first bytes."""
     suffix = path.suffix.lower()
     if suffix not in SLIDE_SUFFIXES or not path.is_file():
         return False
@@ -41,12 +41,12 @@ def is_slide_file(path: Path) -> bool:
 
 
 def is_slide_folder(path: Path) -> bool:
-    """Return whether a folder is an OME-Zarr image or holds a DICOM slide; never a store."""
+    """Return whether a folder is an OME-Zarr image or holds a DICOM slide; a store is not one."""
     return path.is_dir() and not is_store(path) and (is_omezarr(path) or has_dicom_slide(path))
 
 
 def is_slide(path: Path) -> bool:
-    """Return whether a file or folder may be a slide; an unreadable one is none."""
+    """Return whether a file or folder may be a slide; False if it cannot be read."""
     try:
         return is_slide_folder(path) if path.is_dir() else is_slide_file(path)
     except (OSError, FddmError):
@@ -54,12 +54,12 @@ def is_slide(path: Path) -> bool:
 
 
 def is_store(path: Path) -> bool:
-    """Return whether a folder is an analysis, or the export of one."""
+    """Return whether a folder is the store of an analysis, or an export of one."""
     return (path / OURS).is_dir()
 
 
 def is_omezarr(path: Path) -> bool:
-    """Return whether a folder holds an OME-Zarr image, by its attributes."""
+    """Return whether a folder holds an OME-Zarr image, judged by its attributes."""
     for marker in ("zarr.json", ".zattrs"):
         if (path / marker).is_file():
             found = read_json(path / marker)
@@ -70,13 +70,13 @@ def is_omezarr(path: Path) -> bool:
 
 
 def has_dicom_slide(path: Path) -> bool:
-    """Return whether a folder holds a DICOM slide, by the first files."""
+    """Return whether a folder holds a DICOM slide, judged by its first files."""
     files = (p for p in sorted(path.iterdir()) if p.suffix.lower() in _DICOM_SUFFIXES)
-    return any(is_dicom_slide(p) for _, p in zip(range(_MOST_LOOKED_AT), files, strict=False))
+    return any(is_dicom_slide(p) for _, p in zip(range(_MAX_DICOM_FILES), files, strict=False))
 
 
 def is_dicom_slide(path: Path) -> bool:
-    """Return whether a file is one of a DICOM whole-slide image."""
+    """Return whether a file is part of a DICOM whole-slide image."""
     from napari_fddm.slides.openslide import detect_vendor
 
     if not path.is_file() or _head(path)[128:132] != b"DICM":
@@ -84,11 +84,11 @@ def is_dicom_slide(path: Path) -> bool:
     try:
         return detect_vendor(path) == "dicom"
     except SlideError:
-        return False  # without OpenSlide nobody here reads DICOM
+        return False  # only OpenSlide can read DICOM here
 
 
 def neighbors(path: Path) -> tuple[list[Path], list[Path]]:
-    """Return the slides before and after this one in its folder, the nearest first.
+    """Return the slides before and after this one in its folder, nearest first.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def neighbors(path: Path) -> tuple[list[Path], list[Path]]:
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Return a key that sorts numbers within names by their value, then plainly."""
+    """Return a sort key that compares numbers in names by value, and equal names as text."""
     return [*_parts(path.name), (2, 0, path.name)]
 
 

@@ -1,10 +1,10 @@
-"""Keeps what a person did to an analysis: in order, on the disk, within two seconds.
+"""Writes strokes and records of one analysis to its store: where a stroke becomes a log record.
 
-Two threads share the open store. One writes the event log and waits for nothing else,
-so that neither a label map that is derived again nor an export holds a stroke back;
-the other does all that takes long. What cannot be written stays in memory, is tried
-again every few seconds and, when the window closes before it worked, goes into a file
-of its own (`pipeline.store.rescue`).
+Every stroke is on disk, in order, within two seconds. Two threads share the open store.
+One writes the event log and does nothing else, so that neither deriving the label map
+again nor an export delays a stroke; the other does everything that takes long. What
+cannot be written stays in memory and is tried again every few seconds. If it still is
+not written when the window closes, it goes into a rescue file (`pipeline.store.rescue`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from napari_fddm.core.errors import FddmError, StoreError
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.document.pending_writes import (
-    Asked,
-    Forgotten,
+    RescueRemoval,
+    StoreJob,
     joined_edits,
     joined_entries,
     remove_rescue,
@@ -42,12 +42,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
-"""What failed is tried again this often: free space is noticed within two seconds."""
+"""Time between two attempts to write: free disk space is noticed within two seconds."""
 FLUSH_SECONDS = 5.0
 """A closing window waits this long for the event log, then writes a rescue file."""
 STORE_SECONDS = 60.0
-"""And this long for label maps and exports; the maps follow from the log in any case."""
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""A closing window waits this long for label maps and exports. Maps that are not written by
+then are derived from the log when the store is opened again."""
+_NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 BUSY = "another window or program is editing this analysis; it can be edited here when that closes"
 READ_ONLY = (
@@ -58,16 +59,16 @@ READ_ONLY = (
 
 @dataclass(frozen=True, slots=True)
 class SaveState:
-    """How well an analysis is kept.
+    """Whether everything a person did to an analysis is on disk.
 
     Attributes
     ----------
     waiting : int
-        Edits and records that are in memory only.
+        Number of edits and records that are in memory only.
     problem : str
         Why they cannot be written; empty while they can.
     locked : str
-        Why nothing may be changed here; empty if it may.
+        Why the analysis may not be changed in this window; empty if it may.
     """
 
     waiting: int = 0
@@ -76,17 +77,17 @@ class SaveState:
 
 
 class StoreWriter(QObject):
-    """Writes strokes, records and exports of one store.
+    """Writes strokes, records and exports of one store, in threads of its own.
 
     Parameters
     ----------
     path : Path
         The store.
     fingerprint : str
-        Of the slide; edits that were rescued for it are found. Empty looks for none.
+        Of the slide; rescue files of this slide are looked for. Empty looks for none.
     seq : int or None
-        Number of the newest record of the log that the caller knows of. If there are
-        others when editing begins, `reread` tells.
+        Number of the newest log record that the caller has read. If the log has newer ones
+        when editing begins, `reread` is emitted.
 
     Signals
     -------
@@ -95,9 +96,10 @@ class StoreWriter(QObject):
     failed : object
         The error of an export or of a job that is not tried again.
     reread : object
-        An `AnalysisOpened`: another program had changed the store.
+        An `AnalysisOpened`, because another program has changed the store.
     rescued : object, object
-        Edits and records of an earlier window, and their file, to `forget`.
+        Edits and records of an earlier window that are in a rescue file, and that file, to
+        be given to `remove_rescue`.
     exported : str
         Where a copy was written.
     """
@@ -121,54 +123,54 @@ class StoreWriter(QObject):
         self._fingerprint, self._seq = fingerprint, seq
         self._store: AnalysisStore | None = None
         self._items: list[Item] = []
-        self._unread: list[Edit] | None = None
+        self._since_reread: list[Edit] | None = None
         self._mutex = threading.Lock()
         self._state = SaveState()
-        self._begun = self._applying = False
-        self._log_lane = WorkerThread("fddm-log", self._tick, RETRY_SECONDS)
-        self._lane = WorkerThread("fddm-store")
+        self._caught_up = self._applying = False
+        self._log_thread = WorkerThread("fddm-log", self._retry, RETRY_SECONDS)
+        self._store_thread = WorkerThread("fddm-store")
 
     @property
     def state(self) -> SaveState:
-        """How well the analysis is kept now."""
+        """Whether everything is on disk now, and whether the analysis may be changed."""
         return self._state
 
-    def take_unread(self) -> list[Edit]:
-        """Hand over, once, the edits that the answer of `reread` does not hold.
+    def take_edits_since_reread(self) -> list[Edit]:
+        """Hand over, once, the edits that the `AnalysisOpened` of `reread` does not contain.
 
-        They were made before it arrived, and are logged or wait for it.
+        They were made before it arrived, and are logged or waiting to be logged.
         """
         with self._mutex:
-            edits, self._unread = self._unread or [], None
+            edits, self._since_reread = self._since_reread or [], None
         return edits
 
     def begin(self) -> None:
-        """Take the editor's lock, or find out why not."""
-        self._log_lane.submit(self._work)
+        """Acquire the editor's lock, or report in `state` why that is not possible."""
+        self._log_thread.submit(self._write_pending)
 
     def append(self, edit: Edit) -> None:
         """Log an edit, and write it into the corrected map a little later."""
         self._put(edit)
 
     def record(self, record: LogRecord) -> None:
-        """Log something else, e.g. an outline; tried until the disk takes it."""
+        """Log something else, e.g. an outline; tried until it is on disk."""
         self._put(record)
 
-    def ask(self, job: Job) -> None:
-        """Let a job log something once everything before is logged; `failed` if not."""
-        self._put(Asked(job))
+    def run_when_logged(self, job: Job) -> None:
+        """Run a job that logs something, once everything before is logged; `failed` if not."""
+        self._put(StoreJob(job))
 
-    def forget(self, place: Path) -> None:
+    def remove_rescue(self, path: Path) -> None:
         """Remove a rescue file once everything before is logged."""
-        self._put(Forgotten(place))
+        self._put(RescueRemoval(path))
 
     def sync(self) -> None:
-        """Bring the stored corrected map onto the labels of a run that has ended."""
-        if not self._state.locked:  # else the program that edits it does so
+        """Update the stored corrected map with the labels of a run that has ended."""
+        if not self._state.locked:  # the program that holds the lock updates it otherwise
             self._submit(lambda: self._open().corrections.sync())
 
     def export(self, destination: Path, *, version: str = "0.5", with_name: bool = False) -> None:
-        """Write a validated copy, with the edits that the store itself could not take yet."""
+        """Write a validated copy, with the edits that could not be written to the store yet."""
 
         def work() -> None:
             from napari_fddm.pipeline.outputs.export import export_version
@@ -185,7 +187,7 @@ class StoreWriter(QObject):
                         copy.records.append(entry)
                 copy.corrections.apply_logged()
 
-            # Opened for reading: that works in a folder that cannot be written, too.
+            # Opened for reading, which works in a read-only folder, too.
             with AnalysisStore.open(self.path) as store:
                 export_version(
                     store,
@@ -196,54 +198,54 @@ class StoreWriter(QObject):
                 )
             self.exported.emit(str(destination))
 
-        self._log_lane.submit(lambda: self._submit(work))
+        self._log_thread.submit(lambda: self._submit(work))
 
     def flush(self, timeout: float = FLUSH_SECONDS) -> bool:
-        """Wait until everything so far is in log and map; False if it is not by then."""
-        self._log_lane.submit(self._work)
-        if not self._log_lane.flush(timeout) or self._items:
+        """Wait until everything so far is in log and map; False if it is not in time."""
+        self._log_thread.submit(self._write_pending)
+        if not self._log_thread.flush(timeout) or self._items:
             return False
-        return self._lane.flush(timeout)
+        return self._store_thread.flush(timeout)
 
     def close(self, timeout: float = FLUSH_SECONDS) -> str:
-        """Write what waits, close the store, end the threads.
+        """Write what is pending, close the store, end the threads.
 
         Returns
         -------
         str
-            What is not in the store, and where it is instead; empty if all is.
+            What is not in the store, and where it is instead; empty if everything is.
         """
-        self._log_lane.submit(self._work)
-        in_time = self._log_lane.flush(timeout)
+        self._log_thread.submit(self._write_pending)
+        in_time = self._log_thread.flush(timeout)
         with self._mutex:
-            left = list(self._items)
-        said = self._rescue(left) if left else ""
+            unwritten = list(self._items)
+        message = self._rescue(unwritten) if unwritten else ""
         if in_time:
-            self._log_lane.close()
-            self._lane.submit(self._close_store)
-        else:  # the disk hangs: do not hang with it
-            self._log_lane.close(0.0)
-        self._lane.close(STORE_SECONDS if in_time else 0.0)
-        return said
+            self._log_thread.close()
+            self._store_thread.submit(self._close_store)
+        else:  # the disk hangs, and the window must close all the same
+            self._log_thread.close(0.0)
+        self._store_thread.close(STORE_SECONDS if in_time else 0.0)
+        return message
 
-    # In the thread of the log ---------------------------------------------------
+    # In the log thread ----------------------------------------------------------
 
-    def _tick(self) -> None:
+    def _retry(self) -> None:
         if self._items or self._state != SaveState():
-            self._work()
+            self._write_pending()
 
-    def _work(self) -> None:
+    def _write_pending(self) -> None:
         try:
             store = self._open()
             store.log.acquire()
             store.log.flush()
-            self._meet(store)  # first: our own strokes are no news of others
+            self._catch_up(store)  # first, or our own strokes would count as changes by others
             self._write_items(store)
         except FddmError as error:
-            self._drop_asked(error)
-            self._say_failed(error)
+            self._drop_jobs(error)
+            self._set_failed(error)
         else:
-            self._say(SaveState())
+            self._set_state(SaveState())
 
     def _write_items(self, store: AnalysisStore) -> None:
         while True:
@@ -253,7 +255,7 @@ class StoreWriter(QObject):
                 return
             first = items[0]
             if not isinstance(first, Edit):
-                self._do(first, store)
+                self._write_one(first, store)
                 continue
             edits = [
                 e for e in takewhile(lambda i: isinstance(i, Edit), items) if isinstance(e, Edit)
@@ -262,20 +264,20 @@ class StoreWriter(QObject):
             try:
                 store.corrections.log_edits(joined)
             except FddmError:
-                self._replace_first(len(edits), joined)  # one of each tool, to save memory
+                self._replace_first(len(edits), joined)  # joined by tool, to save memory
                 raise
             self._replace_first(len(edits), ())
             self._apply_logged(store)
-            self._say(replace(self._state, waiting=len(self._items)))
+            self._set_state(replace(self._state, waiting=len(self._items)))
 
-    def _do(self, item: LogRecord | Asked | Forgotten, store: AnalysisStore) -> None:
+    def _write_one(self, item: LogRecord | StoreJob | RescueRemoval, store: AnalysisStore) -> None:
         try:
             if isinstance(item, LogRecord):
                 store.records.append(item)
-            elif isinstance(item, Asked):
+            elif isinstance(item, StoreJob):
                 item.run(store)
             else:
-                remove_rescue(item.place)
+                remove_rescue(item.path)
         except FddmError as error:
             if isinstance(item, LogRecord) and isinstance(error.__cause__, OSError):
                 raise
@@ -284,9 +286,9 @@ class StoreWriter(QObject):
         else:
             self._replace_first(1, ())
 
-    def _meet(self, store: AnalysisStore) -> None:
-        """Once: look for what others did to the store, and for rescued edits."""
-        if self._begun:
+    def _catch_up(self, store: AnalysisStore) -> None:
+        """Look, the first time only, for changes by other programs and for rescue files."""
+        if self._caught_up:
             return
         from napari_fddm.pipeline.outputs.report import opened_event
         from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, without_outdated
@@ -294,9 +296,9 @@ class StoreWriter(QObject):
         if self._state.locked or self._seq not in (None, store.log.last_seq):
             opened = opened_event(store)
             with self._mutex:
-                self._unread = [item for item in self._items if isinstance(item, Edit)]
+                self._since_reread = [item for item in self._items if isinstance(item, Edit)]
             self.reread.emit(opened)
-        self._begun = True
+        self._caught_up = True
         for path in find_rescues(self._fingerprint) if self._fingerprint else ():
             try:
                 entries = read_rescue(path, store.geometries.label.shape)
@@ -304,35 +306,35 @@ class StoreWriter(QObject):
             except StoreError as error:
                 self.failed.emit(error)
 
-    def _say_failed(self, error: FddmError) -> None:
+    def _set_failed(self, error: FddmError) -> None:
         locked = ""
-        if not self._begun and isinstance(error, StoreBusyError):
+        if not self._caught_up and isinstance(error, StoreBusyError):
             locked = BUSY
-        elif not self._begun and getattr(error.__cause__, "errno", None) in _FORBIDDEN:
+        elif not self._caught_up and getattr(error.__cause__, "errno", None) in _NO_PERMISSION:
             locked = READ_ONLY
         waiting = len(self._items)
         problem = str(error) if waiting or not locked else ""
         if problem != self._state.problem:
             log.warning("%s", error)
-        self._say(SaveState(waiting, problem, locked))
+        self._set_state(SaveState(waiting, problem, locked))
 
-    def _say(self, state: SaveState) -> None:
+    def _set_state(self, state: SaveState) -> None:
         if state != self._state:
             self._state = state
             self.changed.emit(state)
 
-    def _drop_asked(self, error: FddmError) -> None:
+    def _drop_jobs(self, error: FddmError) -> None:
         with self._mutex:
-            asked = [i for i in self._items if isinstance(i, Asked)]
-            self._items = [i for i in self._items if i not in asked]
-        for _ in asked:
+            jobs = [i for i in self._items if isinstance(i, StoreJob)]
+            self._items = [i for i in self._items if i not in jobs]
+        for _ in jobs:
             self.failed.emit(error)
 
-    def _replace_first(self, count: int, others: Sequence[Edit]) -> None:
+    def _replace_first(self, count: int, edits: Sequence[Edit]) -> None:
         with self._mutex:
-            self._items[:count] = others
+            self._items[:count] = edits
 
-    # In the thread of the store -------------------------------------------------
+    # In the store thread --------------------------------------------------------
 
     def _submit(self, work: Callable[[], object], *, quiet: bool = False) -> None:
         def guarded() -> None:
@@ -340,16 +342,19 @@ class StoreWriter(QObject):
                 work()
             except FddmError as error:
                 log.warning("%s", error)
-                if not quiet:  # else the log has it, and the map is derived again later
+                if not quiet:
                     self.failed.emit(error)
 
-        self._lane.submit(guarded)
+        self._store_thread.submit(guarded)
 
     def _apply_logged(self, store: AnalysisStore) -> None:
-        """Let the maps follow the log; what waits for that already takes newer edits along."""
+        """Write logged edits into the maps; one job that is queued covers all edits until it runs.
+
+        An error is only logged: the log has the edits, and the maps are derived from it again.
+        """
 
         def apply() -> None:
-            self._applying = False  # first: what is logged from now on needs a turn of its own
+            self._applying = False  # first: edits that are logged from now on need another job
             store.corrections.apply_logged()
 
         if not self._applying:
@@ -362,7 +367,7 @@ class StoreWriter(QObject):
         store, self._store = self._store, None
         try:
             store.close()
-        except FddmError as error:  # the log has everything; the map is derived again
+        except FddmError as error:  # the log has everything; the map is derived from it again
             log.warning("%s", error)
 
     # In any thread --------------------------------------------------------------
@@ -370,9 +375,9 @@ class StoreWriter(QObject):
     def _put(self, item: Item) -> None:
         with self._mutex:
             self._items.append(item)
-            if self._unread is not None and isinstance(item, Edit):
-                self._unread.append(item)
-        self._log_lane.submit(self._work)
+            if self._since_reread is not None and isinstance(item, Edit):
+                self._since_reread.append(item)
+        self._log_thread.submit(self._write_pending)
 
     def _open(self) -> AnalysisStore:
         from napari_fddm.pipeline.store.analysis_store import AnalysisStore
@@ -382,24 +387,24 @@ class StoreWriter(QObject):
                 self._store = AnalysisStore.open(self.path, "r+")
             return self._store
 
-    def _rescue(self, left: Sequence[Item]) -> str:
+    def _rescue(self, unwritten: Sequence[Item]) -> str:
+        """Write what is pending into a rescue file; return what was lost and kept, in words."""
         from napari_fddm.pipeline.store.rescue import describe_entries, write_rescue
 
-        entries = joined_entries(left)
-        asked = sum(isinstance(item, Asked) for item in left)
-        said = [f"NOT SAVED in {self.path}: {self._state.problem or 'the disk does not answer.'}"]
+        entries = joined_entries(unwritten)
+        lines = [f"NOT SAVED in {self.path}: {self._state.problem or 'the disk does not answer.'}"]
         try:
             if entries:
                 place = write_rescue(entries, self._fingerprint, self.path)
-                said.append(
+                lines.append(
                     f"Kept in {place}: {describe_entries(entries)}. "
                     "They come back when the slide is opened again."
                 )
-            for item in left:
-                if isinstance(item, Forgotten):  # what came from it is in the new file
-                    remove_rescue(item.place)
+            for item in unwritten:
+                if isinstance(item, RescueRemoval):  # its contents are in the new file
+                    remove_rescue(item.path)
         except StoreError as error:
-            said.append(str(error))
-        if asked:
-            said.append("It is not signed off and not unlocked: that was asked for too late.")
-        return " ".join(said)
+            lines.append(str(error))
+        if any(isinstance(item, StoreJob) for item in unwritten):
+            lines.append("It is not signed off and not unlocked: that was asked for too late.")
+        return " ".join(lines)

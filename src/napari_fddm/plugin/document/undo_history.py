@@ -1,4 +1,8 @@
-"""Undo and redo across a run: what was the model's label stays the model's."""
+"""Rewrites napari's undo steps when a run changes the model's labels.
+
+Undoing a stroke must bring back the label that the model gives now, not the one that it gave
+when the stroke was made.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def follow_model(layer: Labels, window: Window, before: Values, after: Values) -> None:
-    """Let steps that lead back to the model's old labels lead to its new ones.
+    """Replace the model's old labels in undo and redo steps with its new ones.
 
-    A stroke over cells that no model had looked at remembers 0 for them. When a run labels
-    them later, undo must give the model's label: 0 would mean that they are excluded.
+    The undo step of a stroke over cells that were not analyzed holds 0 for them. When a run
+    labels them later, undo must give the model's label: 0 would mean that they are excluded.
 
     Parameters
     ----------
@@ -32,7 +36,7 @@ def follow_model(layer: Labels, window: Window, before: Values, after: Values) -
     window : Window
         Cells with new labels of the model.
     before, after : array of uint8, shape of the window
-        What the model said and says.
+        The model's labels before and after the run.
     """
     steps = chain(layer._undo_history, layer._redo_history, [layer._staged_history])
     for atom in chain.from_iterable(steps):
@@ -45,7 +49,7 @@ def follow_model(layer: Labels, window: Window, before: Values, after: Values) -
 
 
 def touched_cells(atoms: Iterable[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return rows and columns of every cell that a step of undo or redo has written."""
+    """Return rows and columns of every cell that an undo or redo step has written."""
     rows, cols = [], []
     for atom in atoms:
         if isinstance(atom, _MaskedPaintAtom):
@@ -61,7 +65,7 @@ def touched_cells(atoms: Iterable[Any]) -> tuple[npt.NDArray[np.intp], npt.NDArr
 
 
 def has_steps(layer: Labels) -> bool:
-    """Return whether anything can be undone or redone."""
+    """Return whether a layer has undo or redo steps."""
     return bool(layer._undo_history or layer._redo_history or layer._staged_history)
 
 
@@ -87,12 +91,12 @@ def _cells_in_box(atom: _MaskedPaintAtom) -> tuple[Any, Any]:
 
 
 def _follow_at(places: Any, values: Any, window: Window, before: Values, after: Values) -> None:
-    """Change remembered values; a single one is a class that was painted, which stays."""
+    """Replace values of a step in place; a scalar is the class that was painted, which stays."""
     if not isinstance(values, np.ndarray) or values.ndim == 0:
         return
     y, x = np.broadcast_arrays(*(np.asarray(n) for n in places[-2:]))
     y, x = y - window.y, x - window.x
     inside = (y >= 0) & (y < window.height) & (x >= 0) & (x < window.width)
     y, x = y[inside], x[inside]
-    kept = values[inside]
-    values[inside] = np.where(kept == before[y, x], after[y, x], kept)
+    old = values[inside]
+    values[inside] = np.where(old == before[y, x], after[y, x], old)

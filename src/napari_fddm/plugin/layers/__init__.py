@@ -1,1 +1,1 @@
-"""What lies on the canvas: label layers, tools, outlines, slides."""
+"""The napari layers of an analysis, and what mouse, keys and camera do with them."""

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable, TissueClass
 
 GLASS_ALPHA = 0.25
+"""Opacity of the background class, which should hide nothing."""
 OUTLINE_CELLS = 1
-"""Width of outlines, cells of the map: the tissue inside stays free to judge."""
+"""Width of outlines, cells of the map; the tissue inside them stays visible."""
 
 
 def class_colormap(table: ClassTable, display: ClassDisplay | None = None) -> DirectLabelColormap:
@@ -28,7 +29,7 @@ def class_colormap(table: ClassTable, display: ClassDisplay | None = None) -> Di
     table : ClassTable
         The classes.
     display : ClassDisplay, optional
-        What is drawn; everything in safe colors by default.
+        How classes are drawn; by default all of them, in color-blind safe colors.
     """
     display = display or ClassDisplay()
     clear = np.zeros(4, np.float32)
@@ -41,11 +42,11 @@ def class_colormap(table: ClassTable, display: ClassDisplay | None = None) -> Di
 
 
 def is_glass(tissue: TissueClass) -> bool:
-    """Say whether a class is the empty background, which should hide nothing."""
+    """Return whether a class is the empty background of the slide."""
     return tissue.short == "BG" and tissue.role is Role.OUTSIDE
 
 
 def apply_display(layer: Labels, table: ClassTable, display: ClassDisplay) -> None:
-    """Draw a layer as told; its data stay untouched."""
+    """Set how a layer is drawn; its data are not changed."""
     layer.colormap = class_colormap(table, display)
     layer.contour = OUTLINE_CELLS if display.outline else 0

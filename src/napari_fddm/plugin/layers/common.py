@@ -1,4 +1,4 @@
-"""What every label layer of the window shares: how it is marked, where it lies, how it looks."""
+"""What the label layers share: their metadata, their place over the slide, their looks."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
 
 METADATA = "napari_fddm"
-"""Key of our block in ``layer.metadata``; layers are never looked up by name."""
+"""Key of the plugin's dict in ``layer.metadata``; layers are never looked up by name."""
 EXCLUDED_ROLE = "excluded"
-"""Of the layer that hatches what a person excluded."""
+"""Role, in the metadata, of the layer that hatches excluded cells."""
 OPACITY = 0.5
 BRUSH_CELLS = 15
+"""Diameter of the brush on a new layer, cells of the map."""
 TOOL_MARKS = ("polygon", "brush_stroke")
-"""napari's names of what it draws for tools."""
+"""napari's names of the overlays that its tools draw."""
 
 
 def placement(geometry: MapGeometry, place: Placement | None = None) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def automatic_layer(
     name: str,
     place: Placement | None = None,
 ) -> Labels:
-    """Return a layer of what the model says; the brush cannot change it."""
+    """Return a layer of the model's labels, which tools cannot change."""
     layer = Labels(
         labels,
         name=name,
@@ -61,9 +62,9 @@ def automatic_layer(
 
 
 def hide_tool_marks(layer: Labels) -> None:
-    """Let napari not build the pictures of a layer's tools yet, or never.
+    """Keep napari from building the overlays of a layer's tools before a tool is used.
 
-    They take as long as the rest of the layer, and a run adds three layers at once.
+    They take as long as the rest of the layer, and an analysis has three layers.
     """
     for mark in TOOL_MARKS:
         layer._overlays[mark].visible = False

@@ -1,9 +1,9 @@
-"""The layers of an analysis; the editable one is a napari Labels layer with manners.
+"""The layer on which labels are corrected: painting, restoring, excluding and relabeling.
 
-It holds single-scale uint8 (multiscale labels cannot be painted), refuses values
-that are no class, and an erasing brush brings back what the model said: 0 means
-"not analyzed" here and would silently shrink the denominator
-(``docs/architecture.md#editing-and-the-live-rate``).
+It is a napari Labels layer that accepts only the values of classes. Its data are
+single-scale uint8, because napari cannot paint multiscale labels. Erasing restores the
+model's labels instead of writing 0, because 0 means "not analyzed" here and would
+silently shrink the denominator of the rate (``docs/architecture.md#editing-and-the-live-rate``).
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state.placement import Placement
 
 _AUTOMATIC = -1
-"""Stands for "what the model said" on its way through napari's tools."""
+"""Passed through napari's tools instead of a label: "the model's label of each cell"."""
 
 
 class CorrectedLabels(LockableLabels):
-    """The label map that a pathologist corrects.
+    """The labels that a pathologist corrects.
 
     Parameters
     ----------
@@ -64,17 +64,19 @@ class CorrectedLabels(LockableLabels):
     classes : tuple of int
         The values that may be painted.
     protected : frozenset of int
-        Classes whose cells no hand tool changes: brush, fill, lasso, whatever they do.
+        Classes whose cells no tool changes: neither brush nor fill nor lasso, by no action.
     stroke_action : Action or None
         What the stroke that is being drawn does instead of `action`.
     action_changed, source_changed : psygnal signals of Action, int
         After `action` or `relabel_source` was set to another value.
     cells_written : psygnal signal of Window
-        After cells were written inside a window, also while the layer is hidden.
-    stepped : psygnal signal of object (after undo or redo: napari's record of the step)
+        After a tool wrote cells inside a window, also while the layer is hidden.
+    stepped : psygnal signal of object
+        After undo or redo; gives napari's record of the step.
     rewritten : psygnal signal of str
-        Anything may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (other
-        code called ``refresh``). Also while the layer is hidden: then napari says nothing.
+        Any cell may have changed, by "undo", "redo", "abort" (of a stroke) or "write" (other
+        code called ``refresh``). Also emitted while the layer is hidden, when napari emits
+        nothing.
     """
 
     stepped = Signal(object)
@@ -116,9 +118,9 @@ class CorrectedLabels(LockableLabels):
 
     @property
     def data(self) -> npt.NDArray[np.uint8]:
-        """Label values, uint8 of shape (H, W). Other values are written into the same array.
+        """Label values, uint8 of shape (H, W); assigning copies values into the same array.
 
-        Code that writes into it must call ``refresh``: numpy says nothing.
+        Code that writes into the array must call ``refresh``, or the change is found late.
         """
         return np.asarray(self._data)
 
@@ -140,8 +142,8 @@ class CorrectedLabels(LockableLabels):
     def action(self) -> Action:
         """What a tool does to the cells it touches.
 
-        What is excluded (a fold, pen, bone dust, a section that is there twice) is
-        "not analyzed" and leaves every sum at once; restoring brings it back.
+        Excluded cells (a fold, pen, bone dust, a second section of the same tissue) become
+        "not analyzed" and count in no sum any more; restoring brings them back.
         """
         return self._action
 
@@ -150,16 +152,16 @@ class CorrectedLabels(LockableLabels):
         if self.tool is None:
             self._set_action(value)
         else:
-            self.take_up(action=value)
+            self.activate(action=value)
 
     @property
     def tool(self) -> Tool | None:
-        """What is in the hand; None while the mouse moves the view."""
+        """The active tool; None while the mouse moves the view."""
         return TOOL_OF_MODE.get(self._mode)
 
     @property
     def relabel_source(self) -> int:
-        """The class that relabeling changes; 0: any."""
+        """The class that relabeling changes; 0 stands for any class."""
         return self._relabel_source
 
     @relabel_source.setter
@@ -171,25 +173,33 @@ class CorrectedLabels(LockableLabels):
 
     @property
     def doing(self) -> str:
-        """The name of what changes the labels now, for the event log."""
+        """What changes the labels now, as the event log names it."""
         if self._doing is not None:
             return self._doing
         action = self.stroke_action or self.action
         return str(self.mode) if action is Action.PAINT else str(action)
 
-    def take_up(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
-        """Take a tool, an action or both; what is not named stays, a brush if there is none."""
+    def activate(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
+        """Activate a tool, an action or both.
+
+        Parameters
+        ----------
+        tool : Tool, optional
+            By default the active tool stays; the brush if there is none.
+        action : Action, optional
+            By default the action stays.
+        """
         wanted = action or self.action
         self.mode = mode_of(tool or self.tool or Tool.BRUSH, wanted)
         self._set_action(wanted)  # after the mode, which sets one of its own
 
     def toggle(self, action: Action) -> None:
-        """Begin or end an action; a brush is laid away for relabeling, which needs a patch."""
+        """Begin or end an action; relabeling replaces the brush by the fill tool."""
         if self.action is action:
             self.action = Action.PAINT
             return
-        patch = action is Action.RELABEL and self.tool in (None, Tool.BRUSH)
-        self.take_up(tool=Tool.FILL if patch else None, action=action)
+        fill = action is Action.RELABEL and self.tool in (None, Tool.BRUSH)
+        self.activate(tool=Tool.FILL if fill else None, action=action)
 
     def paint_class(self, value: int) -> None:
         """Select a class and paint it, or relabel into it; ends excluding and restoring."""
@@ -199,13 +209,13 @@ class CorrectedLabels(LockableLabels):
 
     @property
     def selected_label(self) -> int:
-        """The class in the brush. 0 is not one: what erases is an action."""
+        """The class that is painted. It is never 0: erasing is an action."""
         return int(self._selected_label)
 
     @selected_label.setter
     def selected_label(self, value: int) -> None:
         if value not in self.classes:
-            self.events.selected_label()  # napari's box shows what is selected again
+            self.events.selected_label()  # so that napari's spin box shows the valid class again
             raise self._no_class(value)
         changed = value != self.selected_label
         Labels.selected_label.fset(self, value)
@@ -213,23 +223,23 @@ class CorrectedLabels(LockableLabels):
             self.action = Action.PAINT
 
     def swap_selected_and_background_labels(self) -> None:
-        """Restore, or paint the class again: what napari does with its background label."""
+        """Begin or end restoring; napari calls this to switch to its background label."""
         self.toggle(Action.RESTORE)
 
     def paint(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
-        """Touch a disk of the brush's size; label 0 restores the automatic labels."""
-        super().paint(coord, self._meant(new_label), refresh)
+        """Write a disk of the brush's size; label 0 restores the automatic labels."""
+        super().paint(coord, self._label_to_write(new_label), refresh)
 
     def paint_polygon(self, points: Any, new_label: int) -> None:
-        """Touch a polygon; label 0 restores the automatic labels within it."""
-        super().paint_polygon(points, self._meant(new_label))
+        """Write inside a polygon; label 0 restores the automatic labels there."""
+        super().paint_polygon(points, self._label_to_write(new_label))
 
     def fill(self, coord: Sequence[float], new_label: int, refresh: bool = True) -> None:
-        """Touch the connected patch under a point; label 0 restores the automatic labels."""
-        super().fill(coord, self._meant(new_label), refresh)
+        """Write the connected area under a point; label 0 restores the automatic labels."""
+        super().fill(coord, self._label_to_write(new_label), refresh)
 
     def reset(self) -> None:
-        """Bring the model's labels back everywhere but in locked classes, undoably."""
+        """Restore the model's labels everywhere except in protected classes; can be undone."""
         self._doing = "reset"
         try:
             everywhere = tuple(slice(0, n) for n in self.data.shape)
@@ -238,14 +248,14 @@ class CorrectedLabels(LockableLabels):
             self._doing = None
 
     def refresh(self, event: Any = None, **parts: Any) -> None:
-        """Say that anything may have changed, then draw."""
+        """Emit `rewritten`, then draw."""
         if parts.get("data_displayed", True):
-            # First: drawing the whole map takes longer than counting.
+            # Emitted first, because drawing the whole map takes longer than counting.
             self.rewritten.emit(self._doing or "write")
         super().refresh(event, **parts)
 
-    def _meant(self, label: int) -> int:
-        """Return the label that napari's tools write for one that was asked for."""
+    def _label_to_write(self, label: int) -> int:
+        """Return the label that napari's tools shall write, by the action."""
         self._validate_label_in_range(label)
         action = self.stroke_action or self.action
         if label == NOT_ANALYZED or action is Action.RESTORE:
@@ -253,7 +263,7 @@ class CorrectedLabels(LockableLabels):
         return NOT_ANALYZED if action is Action.EXCLUDE else label
 
     def _free(self, values: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.bool_]:
-        """Return which values a tool may change."""
+        """Return where a tool may change cells, by their present values."""
         free = np.ones(256, np.bool_)
         if self.action is Action.RELABEL and label != _AUTOMATIC:
             free[:] = self.relabel_source == NOT_ANALYZED
@@ -270,7 +280,7 @@ class CorrectedLabels(LockableLabels):
         refresh: bool = True,
         region_data: npt.NDArray[np.uint8] | None = None,
     ) -> None:
-        # Brush, fill, polygon and the right-drag lasso of napari all come through here.
+        # napari calls this for brush, fill, polygon and the lasso drawn with the right button.
         if new_label == _AUTOMATIC:
             self._restore(slice_key, mask, refresh)
             return
@@ -283,19 +293,19 @@ class CorrectedLabels(LockableLabels):
     def _restore(
         self, slice_key: tuple[slice, ...], mask: npt.NDArray[np.bool_], refresh: bool
     ) -> None:
-        """Write the automatic labels where the mask of a region is set, undoably."""
-        now, said = self.data[slice_key], self._label_map.automatic[slice_key]
-        changed = mask & (now != said)
+        """Write the automatic labels inside a mask of a region, as a step that can be undone."""
+        now, automatic = self.data[slice_key], self._label_map.automatic[slice_key]
+        changed = mask & (now != automatic)
         if self.protected:
             changed &= self._free(now, _AUTOMATIC)
-        rows, cols = (n.astype(np.int32) for n in np.nonzero(changed))  # kept for undo
+        rows, cols = (n.astype(np.int32) for n in np.nonzero(changed))  # small: undo keeps them
         if rows.size:
             y, x = (part.start for part in slice_key)
-            self.data_setitem((rows + y, cols + x), said[changed], refresh)
+            self.data_setitem((rows + y, cols + x), automatic[changed], refresh)
 
     def _mode_setter_helper(self, mode_in: Mode | str) -> Any:
         mode = super()._mode_setter_helper(mode_in)
-        if mode != self._mode:  # napari has the right-drag lasso for painting alone
+        if mode != self._mode:  # napari enables the right-button lasso for painting only
             self._overlays["brush_stroke"].enabled = TOOL_OF_MODE.get(mode) is Tool.BRUSH
             for mark in TOOL_MARKS:
                 self._overlays[mark].visible |= self._overlays[mark].enabled
@@ -345,5 +355,4 @@ class CorrectedLabels(LockableLabels):
 
     @property
     def _type_string(self) -> str:
-        # napari derives it from the class name, and saving then writes nothing.
-        return "labels"
+        return "labels"  # napari derives it from the class name, and saving would write nothing

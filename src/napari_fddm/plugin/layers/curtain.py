@@ -1,9 +1,8 @@
-"""A line over the canvas with one map on each side: the curtain that a reader draws aside.
+"""Compares two maps with a line to drag over the canvas: one map left of it, one right.
 
-Layers are cut in the window's pixels, not in the slide's, so that the line stands still
-while the slide is moved and zoomed below it and nothing has to follow. napari's own
-clipping planes do not reach images and labels in 2D (tried): the cut is a vispy filter
-on the layer's node.
+Layers are clipped in canvas pixels, not in the slide's, so that the line stays where it is
+while the slide is moved and zoomed below it. The clipping is a vispy filter on the layer's
+node, because napari's own clipping planes have no effect on images and labels in 2D.
 """
 
 from __future__ import annotations
@@ -23,17 +22,18 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent, QPaintEvent
 
 GRAB_PX = 13
-"""Width that takes the mouse: a line alone is too thin to catch."""
+"""Width in which the mouse catches the line, which alone is too thin."""
 LINE_PX = 3
 EDGE_PX = 2
-"""Dark margin on either side, so that the line is seen on glass as well."""
+"""Width of the dark margin on either side, which makes the line visible on glass as well."""
 TITLE_GAP_PX = 10
+"""Distance of the titles from the line and from the upper edge."""
 FAR = 1e6
-"""Beyond every canvas, px."""
+"""A coordinate beyond every canvas, px."""
 
 
 class Curtain(QObject):
-    """A draggable vertical line; layers left and right of it.
+    """A vertical line to drag, with clipped layers left and right of it.
 
     Parameters
     ----------
@@ -43,14 +43,14 @@ class Curtain(QObject):
     Attributes
     ----------
     share : float
-        Where the line is, share of the canvas's width.
+        Position of the line, as a share of the canvas's width.
     """
 
     def __init__(self, canvas: Any) -> None:
         super().__init__()
         self._canvas = canvas
         self._native: QWidget = canvas.native
-        self._hung: list[tuple[Any, Clipper]] = []
+        self._clipped: list[tuple[Any, Clipper]] = []
         self._left, self._right = Clipper(), Clipper()
         self.share = 0.5
         self._titles = (_title(self._native), _title(self._native))
@@ -60,23 +60,23 @@ class Curtain(QObject):
         self._place()
         self.line.show()
 
-    def hang(self, left: Sequence[Layer], right: Sequence[Layer], titles: tuple[str, str]) -> None:
-        """Draw some layers left of the line only, and others right of it only.
+    def clip(self, left: Sequence[Layer], right: Sequence[Layer], titles: tuple[str, str]) -> None:
+        """Draw some layers only left of the line, and others only right of it.
 
         Parameters
         ----------
         left, right : sequence of Layer
-            A layer in both is drawn whole, as is one in neither.
+            A layer that is in both, or in neither, is drawn whole.
         titles : tuple of str
-            What stands left and right of the line.
+            The texts left and right of the line.
         """
-        self._take_down()
-        for layers, other, cut in ((left, right, self._left), (right, left, self._right)):
+        self._detach()
+        for layers, other, clipper in ((left, right, self._left), (right, left, self._right)):
             for layer in layers:
                 visual = self._canvas.layer_to_visual.get(layer)
                 if visual is not None and layer not in other:
-                    visual.node.attach(cut)
-                    self._hung.append((visual.node, cut))
+                    visual.node.attach(clipper)
+                    self._clipped.append((visual.node, clipper))
         for label, text in zip(self._titles, titles, strict=True):
             label.setText(text)
             label.adjustSize()
@@ -84,8 +84,8 @@ class Curtain(QObject):
         self._place()
 
     def remove(self) -> None:
-        """Take the line away and draw every layer whole again."""
-        self._take_down()
+        """Remove the line and draw every layer whole again."""
+        self._detach()
         if isalive(self._native):
             self._native.removeEventFilter(self)
             for widget in (self.line, *self._titles):
@@ -93,16 +93,16 @@ class Curtain(QObject):
                 widget.deleteLater()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Keep the line's share of the width when the canvas changes its size."""
+        """Keep the line at its share of the width when the canvas is resized."""
         if watched is self._native and event is not None and event.type() == QEvent.Type.Resize:
             self._place()
         return False
 
-    def _take_down(self) -> None:
-        for node, cut in self._hung:
-            node.detach(cut)
+    def _detach(self) -> None:
+        for node, clipper in self._clipped:
+            node.detach(clipper)
             node.update()
-        self._hung.clear()
+        self._clipped.clear()
 
     def _place(self) -> None:
         width, height = self._native.width(), self._native.height()
@@ -115,7 +115,7 @@ class Curtain(QObject):
         pixel = x * self._native.devicePixelRatioF()  # of the frame buffer
         self._left.bounds = (pixel - FAR, -FAR, FAR, 2 * FAR)
         self._right.bounds = (pixel, -FAR, FAR, 2 * FAR)
-        for node, _ in self._hung:
+        for node, _ in self._clipped:
             node.update()
 
     def _on_line_moved(self, x: float) -> None:
@@ -124,7 +124,7 @@ class Curtain(QObject):
 
 
 class _Line(QWidget):
-    """What the mouse drags; says where to, in px of the canvas."""
+    """The line that the mouse drags; `moved` gives its new x in canvas px."""
 
     moved = Signal(float)
 
@@ -142,7 +142,7 @@ class _Line(QWidget):
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Keep the press: below the line nothing must be painted."""
+        """Accept the press, so that nothing is painted below the line."""
         if event is not None:
             event.accept()
 
@@ -153,7 +153,7 @@ class _Line(QWidget):
             event.accept()
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        """End here what began here."""
+        """Accept the release, as the press."""
         if event is not None:
             event.accept()
 

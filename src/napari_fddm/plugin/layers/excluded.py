@@ -1,4 +1,4 @@
-"""The hatching over cells that a reader excluded."""
+"""The layer that hatches excluded cells."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state.placement import Placement
 
 HATCH_CELLS, LINE_CELLS = 8, 2
-"""Lines of 8 µm every 32 µm on the 4 µm grid: three quarters of the tissue stay free."""
+"""Distance and width of the lines, cells: 32 and 8 µm on the 4 µm grid, so that three quarters
+of the tissue stay visible."""
 GROUND, LINE = 1, 2
 COLORS: dict[int | None, Any] = {GROUND: (0.5, 0.5, 0.5, 0.25), LINE: (0.12, 0.12, 0.12, 0.8)}
 
 
 class ExcludedMarks(Labels):
-    """Hatched where cells are excluded; nobody paints it.
+    """A layer that is hatched where cells are excluded; it cannot be painted.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class ExcludedMarks(Labels):
     name : str
         Shown in the layer list.
     store : str
-        The analysis.
+        Path of the analysis' store.
     place : Placement, optional
         Where the slide lies.
     """
@@ -43,7 +44,7 @@ class ExcludedMarks(Labels):
         clear = (0.0, 0.0, 0.0, 0.0)
         colors: dict[int | None, Any] = {None: clear, 0: clear, **COLORS}
         super().__init__(
-            np.zeros(geometry.shape, np.uint8),  # takes no memory before it is written
+            np.zeros(geometry.shape, np.uint8),  # the system gives memory on writing
             name=name,
             colormap=DirectLabelColormap(color_dict=colors),
             metadata={METADATA: {"role": EXCLUDED_ROLE, "store": store}},
@@ -55,10 +56,18 @@ class ExcludedMarks(Labels):
 
     @property
     def _type_string(self) -> str:
-        return "labels"
+        return "labels"  # as in `CorrectedLabels`
 
     def put(self, window: Window, excluded: npt.NDArray[np.bool_]) -> None:
-        """Show which cells of a window are excluded, shape of the window."""
+        """Show which cells are excluded.
+
+        Parameters
+        ----------
+        window : Window
+            Where.
+        excluded : array of bool, shape of the window
+            True where a cell is excluded.
+        """
         rows = np.arange(window.y, window.y + window.height)[:, None]
         cols = np.arange(window.x, window.x + window.width)
         hatch = np.where((rows + cols) % HATCH_CELLS < LINE_CELLS, LINE, GROUND)

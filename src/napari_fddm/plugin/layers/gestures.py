@@ -42,8 +42,8 @@ class EditableLabels(Protocol):
     visible: bool
     _overlays: Any
 
-    def take_up(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
-        """Change the tool, the action or both."""
+    def activate(self, *, tool: Tool | None = None, action: Action | None = None) -> None:
+        """Activate a tool, an action or both."""
         ...
 
     def toggle(self, action: Action) -> None:
@@ -155,7 +155,7 @@ def _toggle_visible(layer: EditableLabels) -> None:
 
 def _restore(layer: EditableLabels) -> None:
     """Restore the model's labels with the current tool."""
-    layer.take_up(action=Action.RESTORE)
+    layer.activate(action=Action.RESTORE)
 
 
 def _toggle_excluding(layer: EditableLabels) -> None:
@@ -170,7 +170,7 @@ def _toggle_relabeling(layer: EditableLabels) -> None:
 
 def _use_lasso(layer: EditableLabels) -> None:
     """Draw outlines: drag around, or click corners and double-click."""
-    layer.take_up(tool=Tool.LASSO)
+    layer.activate(tool=Tool.LASSO)
 
 
 def _no_new_class(_layer: EditableLabels) -> None:

@@ -1,4 +1,4 @@
-"""A Labels layer that can be locked: after a sign-off, or while another window edits."""
+"""A Labels layer that can be locked, after a sign-off or while another window edits."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ HARMLESS_MODES = ("pan_zoom", "transform", "pick")
 
 
 class LockableLabels(Labels):
-    """Refuses every tool, undo and script while there is a reason to.
+    """Refuses changes by tools, undo and scripts while it has a `lock_reason`.
 
     napari's ``editable`` alone stops neither keys nor code.
 
     Attributes
     ----------
     refused : psygnal signal of str
-        Somebody tried to change the locked layer; gives the reason.
+        Somebody tried to change the locked layer; gives the reason of the lock.
     repainted : psygnal signal of Window, array of bool, int
-        A tool is painting a class; where inside the window cells have it already. No
-        edit comes of that, but a person says that it is right.
+        A tool paints a class; gives the window, the cells in it that have this class
+        already, and the class. That is no edit, but a person confirms their class.
     """
 
     refused = Signal(str)
@@ -40,7 +40,7 @@ class LockableLabels(Labels):
 
     @property
     def lock_reason(self) -> str:
-        """Why no tool, undo or key may change the labels; empty if they may."""
+        """Why the labels may not be changed; empty if they may."""
         return self._lock_reason
 
     @lock_reason.setter
@@ -49,22 +49,22 @@ class LockableLabels(Labels):
         self._reset_editable()
 
     def forget_history(self) -> None:
-        """Leave nothing to undo."""
+        """Remove all undo and redo steps."""
         self._reset_history()
 
     def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
-        """Write cells, undoably; tools that restore and scripts do it through here."""
+        """Write cells as a step that can be undone; restoring and scripts use this."""
         if not self._refuses():
             super().data_setitem(indices, value, refresh)
 
     def _refuses(self) -> bool:
-        """Return whether the layer is locked, and say so."""
+        """Return whether the layer is locked; emit `refused` if it is."""
         if self._lock_reason:
             self.refused.emit(self._lock_reason)
         return bool(self._lock_reason)
 
     def _reset_editable(self) -> None:
-        self.editable = not self._lock_reason  # napari asks again whenever the data is replaced
+        self.editable = not self._lock_reason  # napari calls this when the data is replaced
 
     def _mode_setter_helper(self, mode_in: Any) -> Any:
         if str(mode_in) not in HARMLESS_MODES:

@@ -1,4 +1,4 @@
-"""Layers that people draw outlines on, and what they drew, in level-0 pixels."""
+"""Shapes layers for outlines over a slide; reads and writes their polygons in level-0 pixels."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 LINE_SHARE = 1 / 700
-"""Width of a line, share of the slide's longer side."""
+"""Width of the lines, as a share of the slide's longer side."""
 ELLIPSE_CORNERS = 64
+"""An ellipse becomes a polygon with this many corners."""
 _HALF_PIXEL = 0.5
-"""napari's coordinates are those of pixel centers, ours of pixel edges."""
+"""The first pixel's center is at 0 in napari; its edge is at 0 in ours."""
 
 
 def find_drawing(layers: Iterable[Layer], role: str, fingerprint: str) -> Shapes | None:
-    """Return the layer of this role for a slide, if it is there."""
+    """Return the outline layer of a role for a slide, or None."""
     for layer in layers:
         block = layer.metadata.get(METADATA, {})
         if isinstance(layer, Shapes) and (block.get("role"), block.get("of")) == (
@@ -45,13 +46,13 @@ def new_drawing(
     Parameters
     ----------
     role : str
-        What the outlines are; also the layer's name.
+        What the outlines are, e.g. "tumor bed"; also part of the layer's name.
     slide : ShownSlide
-        Where it lies.
+        The slide, which says where the layer lies.
     color : str
-        Of the lines.
+        Color of the lines.
     polygons : sequence of array of float, shape (corners, 2)
-        What is on it already, (y, x) in level-0 px, edge coordinates.
+        Outlines that are there already, (y, x) in level-0 px, edge coordinates.
     """
     width = max(slide.shape) * LINE_SHARE
     layer = Shapes(
@@ -72,7 +73,7 @@ def new_drawing(
 
 
 def show_outline(layer: Shapes, polygons: Sequence[Polygon]) -> None:
-    """Put other outlines in the place of what is drawn; (y, x) in level-0 px, edges."""
+    """Replace what is drawn by other outlines, (y, x) in level-0 px, edge coordinates."""
     layer.data = []
     if polygons:
         layer.add_polygons([polygon - _HALF_PIXEL for polygon in polygons])
@@ -84,9 +85,9 @@ def drawn_polygons(layer: Shapes, only: Iterable[int] | None = None) -> list[Pol
     Parameters
     ----------
     layer : Shapes
-        Rectangles, polygons and ellipses count; lines and paths enclose nothing.
+        Its rectangles, polygons and ellipses are returned; lines and paths are not closed.
     only : iterable of int, optional
-        Indices of the shapes that are wanted; all by default.
+        Indices of shapes; all by default.
     """
     wanted = range(layer.nshapes) if only is None else sorted(only)
     found = (_polygon(layer.data[i], layer.shape_type[i]) for i in wanted)
@@ -99,7 +100,7 @@ def _polygon(data: Any, kind: str) -> Polygon | None:
         return None
     if kind != "ellipse":
         return corners
-    center = corners.mean(axis=0)  # of the box around it
+    center = corners.mean(axis=0)  # of the bounding box
     half_a, half_b = (corners[1] - corners[0]) / 2, (corners[3] - corners[0]) / 2
     turn = np.linspace(0, 2 * np.pi, ELLIPSE_CORNERS, endpoint=False)[:, None]
     return np.asarray(center + np.cos(turn) * half_a + np.sin(turn) * half_b)

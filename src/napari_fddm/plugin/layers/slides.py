@@ -1,4 +1,4 @@
-"""Slides as napari layers: how they are built, found again, and what part is shown."""
+"""Slides as napari layers: makes a slide's layer, finds a layer's slide, finds what is shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def slide_info(slide: Slide, uri: str) -> ShownSlide:
-    """Collect what the plugin needs to know of an open slide."""
+    """Return what the plugin needs to know of an open slide."""
     path = local_place(uri) if uri else None
     return ShownSlide(
         name=slide.name,
@@ -39,7 +39,7 @@ def slide_info(slide: Slide, uri: str) -> ShownSlide:
 
 
 def slide_layer_data(slide: Slide, uri: str) -> LayerData:
-    """Return a napari layer tuple: lazy pyramid in µm, with our block in its metadata."""
+    """Return a napari layer tuple: the lazy pyramid in µm, with our dict in its metadata."""
     info = slide_info(slide, uri)
     options: dict[str, Any] = {
         "name": slide.name,
@@ -61,7 +61,7 @@ def info_of_layer(layer: Layer | None) -> ShownSlide | None:
 
 
 def slide_of_layer(layer: Layer | None) -> Slide | None:
-    """Return the open slide behind a layer, or None, also for layers from elsewhere."""
+    """Return the open slide behind a layer; None if it is no slide or another reader made it."""
     slide = layer.metadata.get(METADATA, {}).get("slide") if layer is not None else None
     return slide if isinstance(slide, Slide) else None
 
@@ -72,10 +72,10 @@ def layer_of(layers: Iterable[Layer], slide: ShownSlide) -> Image | None:
 
 
 def viewport_of(viewer: ViewerModel, slide: ShownSlide) -> Region | None:
-    """Return the part of a slide that the canvas shows, level-0 px; None if it is no layer.
+    """Return the part of a slide that the canvas shows, level-0 px; None without a layer.
 
-    From the camera: what napari keeps as a layer's corners is all of it where the image has
-    one level.
+    It is computed from the camera, because napari's ``corner_pixels`` are those of the whole
+    image if it has a single level.
     """
     layer = layer_of(viewer.layers, slide)
     if layer is None:
@@ -84,7 +84,7 @@ def viewport_of(viewer: ViewerModel, slide: ShownSlide) -> Region | None:
 
 
 def focus_of(viewer: ViewerModel, slide: ShownSlide) -> YX | None:
-    """Return the middle of what the canvas shows of a slide, level-0 px; None if it shows none."""
+    """Return the center of what the canvas shows of a slide, level-0 px; None if nothing."""
     shown = viewport_of(viewer, slide)
     if shown is None or shown.is_empty:
         return None
@@ -92,7 +92,7 @@ def focus_of(viewer: ViewerModel, slide: ShownSlide) -> YX | None:
 
 
 def placement_of(layers: Iterable[Layer], fingerprint: str) -> Placement | None:
-    """Return where the slide of a fingerprint lies; None if it is no layer."""
+    """Return where the slide with a fingerprint lies; None if it has no layer."""
     for layer in layers:
         info = info_of_layer(layer)
         if info is not None and info.fingerprint == fingerprint:

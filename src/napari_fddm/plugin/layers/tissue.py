@@ -1,4 +1,4 @@
-"""The layer on which a tissue mask is edited: 1 is tissue, 0 is not, nothing else fits."""
+"""The layer on which a tissue mask is edited: 1 is tissue, 0 is not."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 ROLE = "tissue"
 TISSUE = 1
 COLOR = (0.25, 0.85, 0.85, 1.0)
-"""Far from every stain and every class; the layer's opacity keeps the cells visible."""
+"""Unlike every stain and every class; the layer's opacity keeps the cells visible."""
 OPACITY = 0.3
 BRUSH_CELLS = 20
-"""320 µm: a little more than a tile, which is what a run leaves out or looks at."""
+"""Diameter of the brush: 320 µm, a little more than a tile, which is the unit of a run."""
 
 
 class TissueLabels(Labels):
-    """A mask on the tissue grid; erasing takes tissue away.
+    """A tissue mask that can be painted; erasing removes tissue.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class TissueLabels(Labels):
 
     @property
     def data(self) -> npt.NDArray[np.uint8]:
-        """0 or 1, uint8 of shape (H, W). Other values are written into the same array."""
+        """0 or 1, uint8 of shape (H, W); assigning copies values into the same array."""
         return np.asarray(self._data)
 
     @data.setter
@@ -89,23 +89,23 @@ class TissueLabels(Labels):
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """A copy, True on tissue."""
+        """A copy of the mask, True on tissue."""
         return np.asarray(self.data != 0)
 
     def put(self, mask: npt.NDArray[np.bool_]) -> None:
-        """Write a whole mask, undoably."""
+        """Write a whole mask, as a step that can be undone."""
         rows, cols = np.nonzero(mask != self.mask)
         if rows.size:
             self.data_setitem((rows, cols), mask[rows, cols].astype(np.uint8))
 
     def data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
-        """Write cells, undoably."""
+        """Write cells as a step that can be undone; refuses values other than 0 and 1."""
         for label in np.unique(value):
             self._validate_label_in_range(int(label))
         super().data_setitem(indices, value, refresh)
 
     def refresh(self, event: Any = None, **parts: Any) -> None:
-        """Say that anything may have changed, then draw."""
+        """Draw, then emit `touched`."""
         super().refresh(event, **parts)
         if parts.get("data_displayed", True):
             self.touched.emit()
@@ -113,7 +113,7 @@ class TissueLabels(Labels):
     def _paint_region_with_mask(
         self, slice_key: Any, mask: Any, new_label: int, *args: Any, **kwargs: Any
     ) -> None:
-        # Brush, fill and polygon come through here.
+        # napari calls this for brush, fill and polygon.
         self._validate_label_in_range(new_label)
         super()._paint_region_with_mask(slice_key, mask, new_label, *args, **kwargs)
 
@@ -129,4 +129,4 @@ class TissueLabels(Labels):
 
     @property
     def _type_string(self) -> str:
-        return "labels"  # napari would derive it from the class name, and saving fails then
+        return "labels"  # napari derives it from the class name, and saving would fail

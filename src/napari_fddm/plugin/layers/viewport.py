@@ -1,8 +1,7 @@
-"""What the canvas shows of a slide, and moving there: canvas, world and level-0 pixels.
+"""Converts between the camera and level-0 pixels: what the canvas shows, and moving it.
 
-napari's camera speaks of world units per canvas pixel, a slide of level-0 pixels.
-Canvas pixels are logical ones: on a screen with a device pixel ratio of 2 each is
-2 × 2 screen pixels.
+napari's camera uses world units per canvas pixel; slides use level-0 pixels. Canvas pixels
+are logical ones: on a screen with a device pixel ratio of 2 each has 2 × 2 screen pixels.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 _HALF_PIXEL = 0.5
-"""napari's coordinates are those of pixel centers, ours of pixel edges."""
+"""The first pixel's center is at 0 in napari; its edge is at 0 in ours."""
 
 
 def bare(thing: Any) -> Any:
-    """Return a layer or viewer itself: napari gives plugins wrappers, a new one at each access."""
+    """Return a layer or viewer without the wrapper that napari makes for plugins at each access."""
     return getattr(thing, "__wrapped__", thing)
 
 
 def is_active(viewer: ViewerModel, layer: Layer) -> bool:
-    """Return whether a layer is the one in front."""
+    """Return whether a layer is the active one."""
     return bare(viewer.layers.selection.active) is bare(layer)
 
 
 def world_per_pixel(viewer: ViewerModel, layer: Image) -> float:
     """Return the length of a level-0 pixel in world units.
 
-    These are the layer's own, unless another layer made napari choose finer ones.
+    World units are the layer's own, unless another layer made napari choose finer ones.
     """
     size = abs(float(layer.scale[-1]))
     units = viewer.layers.extent.units
@@ -46,12 +45,12 @@ def world_per_pixel(viewer: ViewerModel, layer: Image) -> float:
 
 
 def pixels_per_canvas_pixel(viewer: ViewerModel, layer: Image) -> float:
-    """Return how many level-0 pixels a canvas pixel is wide."""
+    """Return the width of a canvas pixel in level-0 pixels."""
     return 1.0 / (float(viewer.scene.camera.zoom) * world_per_pixel(viewer, layer))
 
 
 def shown_region(viewer: ViewerModel, layer: Image) -> Region:
-    """Return what the canvas shows, level-0 px; it may reach beyond the slide."""
+    """Return what the canvas shows, level-0 px; it may extend beyond the slide."""
     scale = pixels_per_canvas_pixel(viewer, layer)
     height, width = (float(n) * scale for n in viewer.canvas.viewbox_size(viewer.layers))
     size = world_per_pixel(viewer, layer)
@@ -65,7 +64,7 @@ def shown_region(viewer: ViewerModel, layer: Image) -> Region:
 
 
 def center_on(viewer: ViewerModel, layer: Image, y: float, x: float) -> None:
-    """Move the middle of the canvas to a place, level-0 px (edge coordinates)."""
+    """Center the canvas on a point, level-0 px (edge coordinates)."""
     size = world_per_pixel(viewer, layer)
     place = [
         (n - _HALF_PIXEL) * size + float(start) * size / abs(float(step))
@@ -76,12 +75,12 @@ def center_on(viewer: ViewerModel, layer: Image, y: float, x: float) -> None:
 
 
 def zoom_to(viewer: ViewerModel, layer: Image, pixels: float) -> None:
-    """Let a canvas pixel be so many level-0 pixels wide; the center stays."""
+    """Zoom until a canvas pixel is ``pixels`` level-0 pixels wide; the center stays."""
     viewer.scene.camera.zoom = 1.0 / (pixels * world_per_pixel(viewer, layer))
 
 
 def remove_layers(viewer: Viewer, layers: Iterable[Layer]) -> None:
-    """Take layers out of the viewer, as far as they are there; the canvas is drawn between."""
+    """Remove those layers that are in the viewer, and draw the canvas after each."""
     for layer in layers:
         if layer in viewer.layers:
             viewer.layers.remove(layer)
@@ -89,22 +88,23 @@ def remove_layers(viewer: Viewer, layers: Iterable[Layer]) -> None:
 
 
 def draw_now(viewer: Viewer | ViewerModel) -> None:
-    """Draw the canvas before anything else happens to its layers.
+    """Draw the canvas now.
 
-    Mesa's software OpenGL crashes where several layers with textures go, or some go and
-    others come, between two drawings (napari 0.9.2, Mesa 22.3: also without this plugin).
+    Mesa's software OpenGL crashes if several layers with textures are removed, or some
+    removed and others added, between two drawings (napari 0.9.2, Mesa 22.3; also without
+    this plugin).
     """
-    # What a plugin is given is a wrapper that warns of private names.
+    # `bare`, because the wrapper warns about private names.
     window = getattr(bare(viewer), "window", None)
     if window is not None:
         window._qt_viewer.canvas.native.repaint()
 
 
 def hide_ring_box(viewer: Viewer | ViewerModel) -> None:
-    """Leave the box behind napari's brush ring undrawn.
+    """Keep napari from drawing the box behind its brush circle.
 
     In napari 0.9.2 it stays on the canvas as a black square after the first stroke, and
-    Mesa's software OpenGL crashes drawing it once the layers are gone.
+    Mesa's software OpenGL crashes when it is drawn after the layers were removed.
     """
     ring = getattr(bare(viewer).canvas.overlays, "_brush_circle", None)
     if ring is not None:
