@@ -41,8 +41,8 @@ class Clamp(NamedTuple):
         return torch.where(self.known, self.original.to(values.dtype), values)
 
 
-class Denoiser(Protocol):
-    """A network, or anything else that can be called like one."""
+class DenoiserFunction(Protocol):
+    """A denoiser as the sampler calls it: a network, or any function with its arguments."""
 
     def __call__(
         self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor, /
@@ -52,7 +52,7 @@ class Denoiser(Protocol):
 
 
 def sample_bridge(
-    denoiser: Denoiser,
+    denoiser: DenoiserFunction,
     scheduler: BrownianBridgeScheduler,
     source_bchw: torch.Tensor,
     condition_bchw: torch.Tensor,
@@ -69,7 +69,7 @@ def sample_bridge(
 
     Parameters
     ----------
-    denoiser : Denoiser
+    denoiser : DenoiserFunction
         The network, in evaluation mode and on the device of the source.
     scheduler : BrownianBridgeScheduler
         The bridge; its timesteps are set here.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import secrets
 import subprocess
@@ -37,9 +38,12 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from multiprocessing.connection import Connection
 
+    from napari_fddm.core.errors import FddmError
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.pipeline.engine.messages import Existing, Reply, Request
     from napari_fddm.slides.served import PixelSource
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 JOIN_SECONDS = 5.0
@@ -155,7 +159,7 @@ class EngineClient:
         while self.ready is None:
             reply = self._receive()
             if isinstance(reply, RunFailed):
-                raise reply.error
+                raise error_of(reply)
             if isinstance(reply, EngineReady):
                 self.ready = reply
         return self.ready
@@ -234,7 +238,7 @@ class EngineClient:
                     continue  # a late answer of a run that was given up
                 if isinstance(reply, RunFailed):
                     finished = True
-                    raise reply.error
+                    raise error_of(reply)
                 finished = isinstance(reply, RunFinished | AdaptFinished | RunCancelled)
                 if (yield reply):
                     self._send(CancelRequest(request.run_id))
@@ -257,7 +261,7 @@ class EngineClient:
         while self.ready is None:
             reply = self._receive_now()
             if isinstance(reply, RunFailed):
-                raise reply.error
+                raise error_of(reply)
             if isinstance(reply, EngineReady):
                 self.ready = reply
             yield reply if isinstance(reply, EngineReady) else None
@@ -324,3 +328,10 @@ class EngineClient:
         if self._log is not None:
             self._log.close()
         self._process, self._connection, self._log, self.ready = None, None, None, None
+
+
+def error_of(reply: RunFailed) -> FddmError:
+    """Return the error to raise for a run that failed; a bug's traceback goes to the log."""
+    if reply.traceback:
+        log.error("the engine process hit a bug:\n%s", reply.traceback)
+    return reply.error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from napari_fddm.core.errors import FddmError
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.slides.served import PixelSource
 
@@ -191,15 +192,15 @@ class RunFailed:
     ----------
     run_id : int
         Which; -1 when the engine itself could not start.
-    error : Exception
-        One of ours, or an EngineError that wraps another.
-    details : str
-        The traceback, for a bug report.
+    error : FddmError
+        What was raised; an EngineError if it was not one of napari-fddm's errors.
+    traceback : str
+        Where in the engine it happened, for a bug report; empty for errors raised on purpose.
     """
 
     run_id: int
-    error: Exception
-    details: str = ""
+    error: FddmError
+    traceback: str = ""
 
 
 Reply = EngineReady | RunEvent | RunFinished | AdaptFinished | RunCancelled | RunFailed

@@ -104,7 +104,7 @@ def sum_over(places: Iterable[tuple[int, int]], per_tile: npt.NDArray[np.float64
     return float(sum(per_tile[place] for place in places))
 
 
-def refusal(
+def unreadable_error(
     found: UnreadableTiles,
     looked_at: npt.NDArray[np.bool_],
     tissue_mm2: npt.NDArray[np.float64],
@@ -138,7 +138,7 @@ def refusal(
     )
 
 
-def account(
+def compute_areas(
     tissue: TissueMask,
     grid: TileGrid,
     unreadable: Unreadable,
