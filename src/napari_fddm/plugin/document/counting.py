@@ -239,7 +239,7 @@ class LabelSync:
         values = labels.labels[window.slices][mask]
         cells = ChangedCells.of_mask(mask, window, labels.geometry.shape)
         edit = Edit(self.layer.doing, cells, values, values.copy()).following(values)
-        edit.hold(labels.held)
+        edit.update_held(labels.held)
         self.edited.emit(edit)
 
     def _look(self, window: Window, tool: str) -> None:
@@ -257,7 +257,7 @@ class LabelSync:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
         edit = edit.following(automatic)
-        edit.hold(self.label_map.held)
+        edit.update_held(self.label_map.held)
         self._tally += Tally.of(edit.after, automatic) - Tally.of(edit.before, automatic)
         if self._bed is not None:
             self._bed.apply(edit)
