@@ -1,8 +1,8 @@
 """FDDM's blank filter: tiles without any edge are taken for background (ALGORITHM A.1).
 
-It is off unless asked for. Glass costs the network a little time and is one of its
-classes anyway; but a tile of pale, homogeneous necrosis has no edges either, and a
-filter that calls it background takes it out of the tumor bed without a trace.
+It is off by default. Glass costs the network little time and is one of its classes
+anyway; but a tile of pale, homogeneous necrosis has no edges either, and a filter that
+takes it for background removes it from the tumor bed unnoticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def blank_tiles(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Say which tiles have no edges.
+    """Return which tiles have no edges.
 
     Parameters
     ----------
