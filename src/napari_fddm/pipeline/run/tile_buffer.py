@@ -33,9 +33,7 @@ class TileBuffer:
         self._store = store
         self._maps = maps
         self._waiting: list[tuple[int, int]] = []
-        self._written_at = (
-            -math.inf
-        )  # the first batch is written at once, so that a full disk is noticed early
+        self._written_at = -math.inf  # the first batch shows at once whether the disk is full
 
     def add(self, batch: TileBatch) -> None:
         """Add the tiles of a batch; writes if the last write is long enough ago.
