@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry, Window
-    from napari_fddm.core.provenance import Provenance
 
 
 TISSUE_FEATURES = 6
@@ -33,14 +32,11 @@ class ProbabilityMap:
         Cells that were analyzed; elsewhere ``probs`` means nothing.
     geometry : MapGeometry
         Where the grid lies.
-    provenance : Provenance or None
-        What made it.
     """
 
     probs: npt.NDArray[np.floating]
     coverage: npt.NDArray[np.bool_]
     geometry: MapGeometry
-    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit the geometry."""

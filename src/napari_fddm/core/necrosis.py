@@ -376,7 +376,7 @@ def _areas_of_map(labels: npt.NDArray[np.uint8], mpp: float | None) -> ClassArea
 
 
 def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
-    """Add up the areas of several slides, e.g. of a case: each mm² counts alike (C.3).
+    """Add up the areas of several slides, e.g. of a case: each mm² counts alike.
 
     Raises
     ------
@@ -397,7 +397,7 @@ def pool_areas(slides: Sequence[ClassAreas]) -> ClassAreas:
 
 
 def mean_rate(slides: Sequence[ClassAreas], definition: NecrosisDefinition) -> float | None:
-    """Average the rates of slides, each slide counting alike, as the paper does (C.1).
+    """Average the rates of slides, each slide counting alike, as the paper does.
 
     Slides without a rate are left out; None if no slide has one.
     """

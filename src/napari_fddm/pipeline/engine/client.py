@@ -189,9 +189,6 @@ class EngineClient:
         FddmError
             What the run raised, or EngineError if the process died.
         """
-        self.start()
-        if self.ready is None:
-            yield from self.until_ready()
         request = RunRequest(
             next(self._ids),
             slide,
@@ -221,16 +218,16 @@ class EngineClient:
 
         The last answer is `AdaptFinished` or `RunCancelled`.
         """
-        self.start()
-        if self.ready is None:
-            yield from self.until_ready()
         request = AdaptRequest(
             next(self._ids), slide, mpp, model, dict(config or {}), store, name, lora
         )
         return (yield from self._answers(request))
 
     def _answers(self, request: RunRequest | AdaptRequest) -> Generator[Answer | None, bool | None]:
-        """Send a request and yield its answers."""
+        """Send a request, as soon as the engine is ready, and yield its answers."""
+        self.start()
+        if self.ready is None:
+            yield from self.until_ready()
         self._send(request)
         finished = False
         try:
