@@ -18,7 +18,7 @@ from napari_fddm.diffusion.bridge import BridgeStepOutput, BrownianBridgeSchedul
 from napari_fddm.diffusion.losses import refinement_loss
 from napari_fddm.diffusion.noise import cell_noise
 from napari_fddm.diffusion.sampling import (
-    Denoiser,
+    DenoiserFunction,
     project_to_probabilities,
     region_noise,
     sample_bridge,
@@ -53,7 +53,7 @@ def denoise(sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tenso
 
 def refine(
     *,
-    denoiser: Denoiser = denoise,
+    denoiser: DenoiserFunction = denoise,
     source: torch.Tensor = SOURCE,
     condition: torch.Tensor = CONDITION,
     windows: list[Window] | None = None,

@@ -1,4 +1,7 @@
-"""What a model says of itself: its card, readable without torch."""
+"""Model cards: what a model is, how its networks are built, what it was trained on.
+
+A card is read without torch.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ class DenoiserSettings(BaseModel):
     layers : int
         Residual blocks per resolution.
     residual : bool
-        Whether the output is added to log y, so that a network that says nothing
-        returns y; for logits alone.
+        Whether the output is added to log y, so that a network whose output is zero
+        returns y; only where the output is logits.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +51,7 @@ class DenoiserSettings(BaseModel):
 
 
 ATTENTION_LINEARS = r"(.*\.)?blocks\.\d+\.attn\.(qkv|proj)"
-"""Every attention projection. A *string* is matched whole by peft; the list
+"""Every attention projection. peft matches a *string* against the whole name; the list
 ``["qkv", "proj"]`` would also catch the convolution ``patch_embed.proj``."""
 
 
@@ -85,7 +88,7 @@ class ClassifierCard(BaseModel):
         ``hf:owner/name[@revision]`` of a backbone that each user fetches with their
         own access; None where the folder holds it.
     backbone_sha256 : str or None
-        `tensors_sha256` of that backbone: other weights would fit and mean nothing.
+        `tensors_sha256` of that backbone: other weights would load, and give wrong results.
     input_px : int
         Edge to which a tile is resized.
     mean, std : tuple of float
@@ -96,7 +99,7 @@ class ClassifierCard(BaseModel):
         An architecture of segmentation-models-pytorch around the backbone, which then
         names its encoder; None for a classifier of tiles.
     tree : tuple of str or None
-        Classes that the tile's head tells apart question by question
+        Classes that the tile's head tells apart in a sequence of yes-no decisions
         (`models.hierarchy`); None for a flat head.
     radiomics : tuple of str
         Sets of features (`models.radiomics`) that a gate fuses with the image's; empty:
@@ -176,7 +179,7 @@ class RefinerCard(BaseModel):
 
 
 class BaseReference(BaseModel):
-    """The model that another one was adapted from: it holds the files that did not change.
+    """The model that another one was adapted from, which holds the unchanged files.
 
     Attributes
     ----------
@@ -217,8 +220,8 @@ class ModelCard(BaseModel):
     real_classes : tuple of str or None
         Which were; None where that is not known class by class.
     base : BaseReference or None
-        Where files that ``files`` names and the folder lacks are taken from; None where
-        the folder is whole.
+        Where files are taken from that ``files`` lists and the folder lacks; None where
+        the folder is complete.
     training, metrics : dict
         Settings of the training and what it measured, with the command.
     """
@@ -246,7 +249,7 @@ class ModelCard(BaseModel):
     def shows_tiles(self) -> bool:
         """Whether a run shows whole tiles unless told otherwise.
 
-        Radiomics tell tiles and no cells: without a refiner a map of cells leaves them out.
+        Radiomics describe tiles, not cells: without a refiner a map of cells ignores them.
         """
         return self.refiner is None and bool(self.classifier.radiomics)
 
@@ -269,7 +272,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises
     ------
     WeightsError
-        If the folder holds no card or the card is not one.
+        If the folder holds no card, or not a valid one.
     """
     path = folder / CARD_NAME
     try:
@@ -312,7 +315,7 @@ def unseen_classes(model: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def real_classes_with(card: ModelCard, more: Collection[str]) -> tuple[str, ...] | None:
-    """Return a model's real classes after learning some more; None where they were not known."""
+    """Return a model's real classes after learning more of them; None where they are unknown."""
     if card.real_classes is None and card.real_tissue:
         return None
     seen = {*(card.real_classes or ()), *more}

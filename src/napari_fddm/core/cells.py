@@ -1,4 +1,4 @@
-"""Which cells of a label map changed: a mask or runs, each made when somebody needs it."""
+"""The changed cells of a label map, as a mask or as runs along rows; where two maps differ."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     Mask = npt.NDArray[np.bool_]
     Runs = npt.NDArray[np.int64]
-    import numpy.typing as npt
-
     Labels = npt.NDArray[np.uint8]
 
 _COMPARE_BLOCK = 1 << 18
@@ -27,9 +25,9 @@ _STRIP = 256
 class ChangedCells:
     """Some cells inside a window of a map, at least one.
 
-    A mask of the window is what a stroke gives and what counting needs, at once. Runs along
-    rows take little memory and go to the disk: they are made when they are first asked for,
-    by the thread that writes, and the mask is let go then.
+    A stroke gives a mask of the window, and counting needs one at once. Runs along rows take
+    little memory and are what is written to disk: they are computed on first use, usually by
+    the thread that writes, and then replace the mask.
 
     Parameters
     ----------
@@ -40,9 +38,9 @@ class ChangedCells:
     count : int
         Number of cells.
     mask : array of bool, shape of the window, optional
-        Is sealed.
+        Becomes read-only.
     runs : tuple of two arrays of int64, shape (runs,), optional
-        `starts` and `lengths`; are sealed. One of mask and runs is needed.
+        `starts` and `lengths`; become read-only. One of mask and runs is needed.
 
     Attributes
     ----------
@@ -101,7 +99,7 @@ class ChangedCells:
         return mask if mask is not None else self._mask_of_runs()
 
     def _as_runs(self) -> tuple[Runs, Runs]:
-        # In this order: another thread may be at it, and lets go of the mask last.
+        # Read in this order: another thread sets the runs before it drops the mask.
         mask, runs = self._mask, self._runs
         if runs is None:
             runs = _runs_of(cast("Mask", mask), self.window, self.shape[1])

@@ -1,4 +1,4 @@
-"""What belongs to which class, in words, with the source of each statement.
+"""Guide to the classes: what each looks like, what it is mistaken for, and the sources.
 
 The classes and their part in the rate are those of FDDM. Where pathologists count
 otherwise, the guide says so instead of deciding.
@@ -36,7 +36,7 @@ class GuideEntry:
 
     @property
     def text(self) -> str:
-        """All of it in a paragraph."""
+        """Description and pitfalls as one paragraph."""
         return f"{self.what} {self.beware}"
 
 

@@ -1,4 +1,4 @@
-"""What people call the seven classes: names in tables and annotations, mapped once.
+"""Names of the tissue classes as people write them in tables and annotations.
 
 Nothing is guessed: a name that is not listed here or given by the user is an error.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MixedPolicy(StrEnum):
-    """What becomes of tiles that hold viable and non-viable tumor.
+    """How to label tiles that hold both viable and non-viable tumor.
 
     TCIA counts its 53 such tiles as viable, other users of the data as non-viable, and
     others leave them out: so the choice is the user's (``docs/algorithm.md#mixed-tiles``).
@@ -55,7 +55,7 @@ ALIASES = {
     "normal": "NT",
 }
 LEAVE_OUT = "-"
-"""Instead of a class: what has this name is not learned from."""
+"""Stands instead of a class: what has this name is left out of the training data."""
 MIXED = {"viable non viable", "viable nonviable", "mixed"}
 """TCIA's fourth label, ``viable: non-viable``."""
 
@@ -74,9 +74,9 @@ class ClassNames:
     table : ClassTable
         The classes.
     own : mapping of str to str
-        The user's names → abbreviations; they come first.
+        The user's names → abbreviations; they take precedence.
     mixed : MixedPolicy
-        What becomes of the mixed label.
+        How the mixed label is read.
     """
 
     table: ClassTable = OSTEOSARCOMA
@@ -92,7 +92,7 @@ class ClassNames:
         Raises
         ------
         DataError
-            If a pair is none, or the class or the policy is unknown.
+            If a pair is malformed, or the class or the policy is unknown.
         """
         own = {}
         for pair in pairs:

@@ -1,4 +1,4 @@
-"""The seven tissue classes: values, names, roles and colors, in this one place.
+"""The seven tissue classes: label values, names, roles and colors (the palette), in one place.
 
 Label value 0 means "not analyzed" and is not a class. The
 network's channel of a class is its label value minus one.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NOT_ANALYZED = 0
-"""Label value of a cell that no model looked at; it enters no sum."""
+"""Label value of a cell that was not analyzed; it enters no sum."""
 
 RGB = tuple[int, int, int]
 
@@ -150,14 +150,14 @@ BACKGROUND_CHANNEL = OSTEOSARCOMA["BG"].channel
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColorImport:
-    """What became of a color image.
+    """Labels that were read from a color image.
 
     Attributes
     ----------
     labels : array of uint8, shape (H, W)
         Class values; 0 where the color belongs to no class.
     unknown : dict of RGB to int
-        Colors that belong to no class, and how many pixels have them, most
+        Colors that belong to no class, with the number of their pixels, most
         frequent first.
     """
 
@@ -186,15 +186,15 @@ def labels_from_rgb(
     table : ClassTable
         The classes.
     paper : bool
-        Whether the image has the paper's colors or those of the screen.
+        Whether the image has the paper's colors; else those of the screen.
     tolerance : int
-        0: exact. Else a color is the nearest class of which each channel is less
-        than this away; the first of equally near ones.
+        0: exact. Else a color belongs to the nearest class whose channels all differ by
+        less than this; the first of equally near ones.
 
     Raises
     ------
     ConfigError
-        If it is no RGB image.
+        If it is not an RGB image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ConfigError(f"expected RGB of uint8 (H, W, 3), got {image.dtype} {image.shape}.")

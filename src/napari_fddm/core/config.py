@@ -1,4 +1,4 @@
-"""Settings of a run: one frozen model, each field with the reason for its value."""
+"""Settings of an analysis, each with the reason for its default, and their validation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AnalysisConfig(BaseModel):
     Attributes
     ----------
     stage : StageName
-        "patch" stops after tile classification; "refined" has a class per bridge cell.
+        "patch" stops after tile classification; "refined" gives each bridge cell a class.
     label_mpp : float
         Grid of the label map, µm per cell. 4 µm keeps a 25 mm slide at 39 MB
         and is an eighth of a bridge cell.
@@ -55,7 +55,7 @@ class AnalysisConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Each description says what is allowed: it completes a refusal's "… must be".
+    # Each description says what is allowed: it completes an error message's "it must be …".
     stage: StageName = Field(default=StageName.REFINED, description="patch or refined")
     label_mpp: float = Field(default=4.0, ge=1.0, le=16.0, description="a number from 1 to 16")
     steps: int = Field(default=1, ge=0, le=1000, description="a whole number from 0 to 1000")

@@ -1,4 +1,4 @@
-"""Necrosis definitions of the user's own, read from a TOML or JSON file.
+"""The user's own necrosis definitions, read from a TOML or JSON file.
 
 One table for each, named as ``--definition`` calls it::
 
@@ -7,10 +7,10 @@ One table for each, named as ``--definition`` calls it::
     numerator = ["NC", "HC"]
     denominator = ["VT", "NC", "HC"]
     cutoffs = [0.5, 0.9]        # lower ends of Huvos grade II and III
-    epsilon = 0.001             # grade IV wants the viable share at or below this
+    epsilon = 0.001             # grade IV needs a viable share at or below this
     source = "our protocol, 2024"
 
-``cutoffs`` and ``epsilon`` may be left away, all else is needed.
+``cutoffs`` and ``epsilon`` may be left out, everything else is needed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFINITIONS_FILE = "definitions.toml"
 
 
 def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse what is no class of the tumor bed, and the same class twice."""
+    """Refuse names that are not classes of the tumor bed, and the same class twice."""
     bed = [c.short for c in OSTEOSARCOMA.tumor_bed]
     stray = [short for short in shorts if short not in bed]
     if stray:
@@ -93,7 +93,7 @@ def _tables(path: Path) -> dict[str, Any]:
     except ValueError as error:
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         raise ConfigError(
-            f"the definitions {path} are not {kind}: {error}.", hint="Mend the file."
+            f"the definitions {path} are not {kind}: {error}.", hint="Correct the file."
         ) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold one table for each definition.")
@@ -103,7 +103,7 @@ def _tables(path: Path) -> dict[str, Any]:
 def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
     where = f"{path}, definition {name!r}"
     if name in DEFINITIONS:
-        raise ConfigError(f"{where}: this name is ours.", hint="Choose another name.")
+        raise ConfigError(f"{where}: this name is built in.", hint="Choose another name.")
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{where}: this cannot be a name.",
@@ -124,7 +124,7 @@ def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
 
 
 def user_definitions_path() -> Path:
-    """Return where the user's own necrosis definitions lie, whether or not they do."""
+    """Return the path of the user's own necrosis definitions; there may be no file."""
     from platformdirs import user_config_dir
 
     return Path(user_config_dir("napari-fddm", appauthor=False)) / DEFINITIONS_FILE
@@ -136,7 +136,7 @@ def find_definitions(path: Path | None) -> tuple[NecrosisDefinition, ...]:
     Parameters
     ----------
     path : Path or None
-        A file given for this time only; it then stands instead of the user's own.
+        A file to read instead of the user's own.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a pathologist changed: edits, and counts that follow them.
+"""Edits of a label map: what a stroke changed, its record for the event log, live class counts.
 
 An `Edit` holds only the cells that changed, so a brush stroke of some thousand
 cells costs some kilobytes whatever the size of the map. `ShadowCounter` finds
@@ -43,9 +43,9 @@ class Edit:
     before, after : array of uint8, shape (changed cells,)
         Values, row by row.
     follows : array of bool, shape (changed cells,), or None
-        Cells that were brought back to what the model says; None: none of them. When the
-        model's labels change later, these change with them: what was undone over cells that
-        no model had looked at must not become an exclusion.
+        Cells that were restored to the model's label; None: none of them. When the model's
+        labels change later, these cells change with them: a stroke that is undone over cells
+        not analyzed yet must not leave them excluded.
     """
 
     tool: str
@@ -63,7 +63,9 @@ class Edit:
                 "it does not hold one old and one new value per cell, in uint8."
             )
         if self.follows is not None and self.follows.shape != self.after.shape:
-            raise ConfigError(f"an edit by {self.tool!r} does not say of each cell if it follows.")
+            raise ConfigError(
+                f"an edit by {self.tool!r} must say of each cell whether it follows the model."
+            )
         for array in (self.before, self.after, self.follows):
             if array is not None:
                 array.flags.writeable = False
@@ -109,18 +111,24 @@ class Edit:
         return self.follows
 
     def following(self, automatic: Labels) -> Edit:
-        """Return the edit with the cells marked that now have the model's label.
+        """Return the edit with those cells marked as following whose new label is the model's.
 
         Parameters
         ----------
         automatic : array of uint8, shape (changed cells,)
-            What the model says of each.
+            The model's label of each.
         """
         follows = self.after == automatic
         return replace(self, follows=follows if follows.any() else None)
 
-    def hold(self, held: npt.NDArray[np.bool_]) -> None:
-        """Note in a map, in place, whether its cells have a value of a person's own now."""
+    def update_held(self, held: npt.NDArray[np.bool_]) -> None:
+        """Mark in a map, in place, which of the changed cells a person decided.
+
+        Parameters
+        ----------
+        held : array of bool, shape (H, W)
+            `LabelMap.held`: changed cells become True, or False if they follow the model.
+        """
         held[self.window.slices][self.mask()] = ~self.following_cells
 
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -128,7 +136,7 @@ class Edit:
         return self.cells.mask()
 
     def inverted(self, tool: str = "undo") -> Edit:
-        """Return the edit that takes this one back."""
+        """Return the edit that undoes this one."""
         return Edit(tool, self.cells, self.after, self.before)
 
     def apply(self, labels: Labels, automatic: Labels | None = None) -> None:
@@ -139,7 +147,7 @@ class Edit:
         labels : array of uint8, shape (H, W)
             The map.
         automatic : array of uint8, shape (H, W), optional
-            What the model says today: cells that follow it get its label.
+            The model's current labels: cells that follow the model get these.
 
         Raises
         ------
@@ -149,12 +157,12 @@ class Edit:
         _check_map(labels, self.shape)
         values = self.after
         if self.follows is not None and automatic is not None:
-            today = automatic[self.window.slices][self.mask()]
-            values = np.where(self.follows, today, self.after)
+            current = automatic[self.window.slices][self.mask()]
+            values = np.where(self.follows, current, self.after)
         labels[self.window.slices][self.mask()] = values
 
     def to_record(self) -> dict[str, Any]:
-        """Return plain JSON values; runs and values are deflated and in base64."""
+        """Return plain JSON values; runs and values are compressed (zlib) and in base64."""
         record = {
             "tool": self.tool,
             "shape": list(self.shape),
@@ -171,7 +179,7 @@ class Edit:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Edit:
-        """Read what `to_record` wrote; further keys are left alone.
+        """Read what `to_record` wrote; further keys are ignored.
 
         Raises
         ------
@@ -218,13 +226,13 @@ def difference(old: Labels, new: Labels, window: Window, tool: str = "paint") ->
     old, new : array of uint8, shape (H, W)
         The map before and after.
     window : Window
-        Where to look; may hang over the border.
+        Where to look; may reach beyond the border.
     tool : str
         What made the change.
     """
     _check_map(new, (old.shape[0], old.shape[1]))
     window = window.clipped((old.shape[0], old.shape[1]))
-    # A copy is read row by row once; the steps that follow then stay in the cache.
+    # Copied once, so that the steps that follow work on contiguous memory, in the cache.
     before, after = (np.ascontiguousarray(a[window.slices]) for a in (old, new))
     return edit_of_window(before, after, window, (old.shape[0], old.shape[1]), tool)
 
@@ -256,9 +264,9 @@ def edit_of_window(
 
 
 def combined(edits: Sequence[Edit]) -> Edit | None:
-    """Return one edit that does what several do one after the other; None if there are none.
+    """Return one edit with the effect of several in a row; None if there are none.
 
-    It is called after the last one's tool.
+    It has the tool of the last one. Edits that wait for the disk are written so, together.
     """
     whole = bounding([edit.window for edit in edits])
     if whole is None:
@@ -274,7 +282,7 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
         after[part][changed] = edit.after
         follows[part][changed] = edit.following_cells
         touched[part] |= changed
-    # Also where the value is what it was: whose it is, a person's or the model's, may differ.
+    # Cells whose value is the old one again stay in: a person may have decided it now.
     kept = follows[touched]
     return Edit(
         edits[-1].tool,
@@ -286,7 +294,7 @@ def combined(edits: Sequence[Edit]) -> Edit | None:
 
 
 class ShadowCounter:
-    """Class counts of a label map that somebody else changes in place.
+    """Class counts of a label map that other code changes in place.
 
     Parameters
     ----------
@@ -313,14 +321,14 @@ class ShadowCounter:
         return (self._shadow.shape[0], self._shadow.shape[1])
 
     def update(self, labels: Labels, window: Window, tool: str = "paint") -> Edit | None:
-        """Take over what changed inside a window.
+        """Find what changed inside a window, and update the counts.
 
         Parameters
         ----------
         labels : array of uint8, shape (H, W)
             The map as it is now.
         window : Window
-            Where something may have changed; may hang over the border.
+            Where something may have changed; may reach beyond the border.
         tool : str
             What made the change.
 
@@ -345,7 +353,7 @@ class ShadowCounter:
         return edit
 
     def update_all(self, labels: Labels, tool: str = "paint") -> Edit | None:
-        """Take over every change of the map, as `update` does for a window."""
+        """Find every change of the map, as `update` does for a window."""
         _check_map(labels, self.shape)
         window = changed_window(self._shadow, labels)
         return None if window.is_empty else self.update(labels, window, tool)

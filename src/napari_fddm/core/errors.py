@@ -1,4 +1,4 @@
-"""The errors users meet. Each says what, where and, in its hint, what to do."""
+"""The exceptions of napari-fddm: each says what went wrong, where and, as a hint, what to do."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class SlideError(FddmError):
 
 
 class MppError(FddmError):
-    """The pixel size of a slide is missing or not believable."""
+    """The pixel size of a slide is missing or implausible."""
 
 
 class WeightsError(FddmError):
-    """A model's files are missing, damaged or do not fit."""
+    """A model's files are missing, damaged or do not fit the model."""
 
 
 class StoreError(FddmError):
@@ -62,7 +62,7 @@ class SettingsDifferError(StoreError):
     stored : dict
         The provenance of the stored analysis.
     corrected : bool
-        Whether a person's work is in it.
+        Whether it holds corrections of a person.
     """
 
     def __init__(
@@ -104,15 +104,15 @@ def _rebuild_differing(
 
 
 class ConfigError(FddmError):
-    """A setting has a value it cannot have."""
+    """A setting has a value that is not allowed."""
 
 
 class DataError(FddmError):
-    """A manifest, an annotation or a set of training data is not as it must be."""
+    """A manifest, an annotation or a set of training data is invalid."""
 
 
 class TrainingError(FddmError):
-    """A training cannot begin or go on."""
+    """A training run cannot start or continue."""
 
 
 class EngineError(FddmError):
@@ -120,4 +120,4 @@ class EngineError(FddmError):
 
 
 class PixelsGoneError(FddmError):
-    """The window no longer gives the pixels of a layer: nothing more can be read."""
+    """The window no longer serves the pixels of a layer, so nothing more can be read."""

@@ -1,4 +1,4 @@
-"""What a running analysis says. The command line, the plugin and tests drain the same."""
+"""Events and result of an analysis: command line, plugin and tests consume the same ones."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ STAGE_TITLES = {
     "judge": "judging on held-out sites",
     "learn": "learning",
 }
-"""What a user reads of each stage."""
+"""Names of the stages in texts for users."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOpened:
-    """The store is open; what it holds from earlier runs.
+    """The store is open: what it holds from earlier runs.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class AnalysisOpened:
     patch : array of uint8, shape of the tile grid
         Class per tile, 0 where not analyzed.
     automatic : array of uint8, shape of the label grid
-        What the model said so far.
+        The model's labels so far.
     corrected : array of uint8, shape of the label grid
-        The same with every edit.
+        The same with all corrections.
     slide : dict
         name, fingerprint, mpp … of the slide.
     model : dict
@@ -63,7 +63,7 @@ class AnalysisOpened:
     tissue_excluded_mm2 : float or None
         Area of the slide in tiles that the tissue mask left out; None before a run ended.
     held : array of bool, shape of the label grid, or None
-        Cells that people gave a value of their own; None if nobody did.
+        Cells that people decided (`LabelMap.held`); None if there are none.
     spread : bool
         Whether strokes were spread into the automatic labels.
     """
@@ -101,7 +101,7 @@ class StageStarted:
     unit : str
         "tiles" or "regions".
     done : int
-        Units that earlier runs have done already; they are part of the total.
+        Units that earlier runs finished; they are part of the total.
     """
 
     stage: str
@@ -153,7 +153,7 @@ class RegionRefined:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Some more of a stage is done that has no other event.
+    """Progress in a stage that has no event of its own.
 
     Attributes
     ----------

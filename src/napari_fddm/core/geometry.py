@@ -1,6 +1,6 @@
-"""Places on a slide. Everything is (y, x) and measured in level-0 pixels.
+"""Geometry of a slide: regions in level-0 pixels, map grids on them, windows of map cells.
 
-Level-0 coordinates are *edge* coordinates: pixel 0 spans [0, 1). napari and
+Everything is (y, x). Level-0 coordinates are *edge* coordinates: pixel 0 spans [0, 1). napari and
 OME-Zarr place a pixel by its *center*, so the center of level-0 pixel ``i`` lies
 at ``i * mpp`` micrometers; `MapGeometry` makes the half-pixel shift in one place.
 """
@@ -99,11 +99,11 @@ class Mpp:
     Attributes
     ----------
     value : float or None
-        Micrometers per level-0 pixel; None when nothing says it.
+        Micrometers per level-0 pixel; None when unknown.
     source : str
         "vendor", "ome", "tiff-resolution", "objective-power", "user" …
     reason : str
-        Why there is no value although the file says one; not part of equality.
+        Why the value in the file is not used, where there is one; not part of equality.
     """
 
     value: float | None

@@ -1,4 +1,4 @@
-"""Maps that flow through a run: probabilities (frozen) and labels (edited)."""
+"""Maps of a slide: class probabilities (frozen) and the label map that people correct."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry, Window
-    from napari_fddm.core.provenance import Provenance
 
 
 TISSUE_FEATURES = 6
@@ -30,17 +29,14 @@ class ProbabilityMap:
     probs : array of float16 or float32, shape (classes, H, W)
         Channel c belongs to label value c + 1.
     coverage : array of bool, shape (H, W)
-        Where a model looked; elsewhere ``probs`` means nothing.
+        Cells that were analyzed; elsewhere ``probs`` means nothing.
     geometry : MapGeometry
         Where the grid lies.
-    provenance : Provenance or None
-        What made it.
     """
 
     probs: npt.NDArray[np.floating]
     coverage: npt.NDArray[np.bool_]
     geometry: MapGeometry
-    provenance: Provenance | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit the geometry."""
@@ -69,12 +65,12 @@ class LabelMap:
     labels : array of uint8, shape (H, W)
         Current values, 0 = not analyzed; changed in place by the editor.
     automatic : array of uint8, shape (H, W)
-        What the model said, read-only.
+        The model's labels, read-only.
     geometry : MapGeometry
         Where the map lies.
     held : array of bool, shape (H, W)
-        Cells that a person gave a value of their own: they keep it whatever the model
-        says later, also if it once said the same. By default those that differ.
+        Cells that a person decided: they keep their value whatever the model's label becomes,
+        also where both once agreed. By default those that differ from the model.
     """
 
     labels: npt.NDArray[np.uint8]
@@ -99,14 +95,14 @@ class LabelMap:
         return np.asarray(self.labels != self.automatic)
 
     def put_automatic(self, window: Window, labels: npt.NDArray[np.uint8]) -> None:
-        """Take new labels of the model; cells that a person changed keep their value.
+        """Replace labels of the model; cells that a person decided keep their value.
 
         Parameters
         ----------
         window : Window
             Cells, inside the map.
         labels : array of uint8, shape of the window
-            What the model says now.
+            The model's new labels.
         """
         rows, cols = window.slices
         untouched = ~self.held[rows, cols]

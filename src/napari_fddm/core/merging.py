@@ -1,4 +1,4 @@
-"""Overlapping windows of class probabilities become one map; a map becomes labels.
+"""Merge overlapping regions of class probabilities into one map, and turn it into labels.
 
 Windows are placed on the cell grid by whole cells and are never resized: shrinking
 a region and pasting it at the old stride, as the published code does, shifts its far
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     WindowFunction = Callable[[int], npt.NDArray[np.float64]]
 
 _BAND_VALUES = 1_000_000
+"""Values of a class that are interpolated at once, which bounds the memory."""
 _PLACES_PER_CELL = 2**20
+"""Positions between two cells are rounded to this fraction of a cell."""
 
 
 def hann_window(n: int) -> npt.NDArray[np.float64]:
@@ -59,8 +61,8 @@ class MergedCells:
 class CellAccumulator:
     """Weighted mean of overlapping windows on the cell grid.
 
-    Sums are float64, so a constant field stays constant and the order of adding is
-    lost in the rounding to float32; for equality to the last bit add in one order.
+    Sums are float64, so that a constant field stays constant and the order of adding is
+    nearly always lost in the rounding to float32. Equality to the last bit needs the same order.
 
     Parameters
     ----------
@@ -86,7 +88,7 @@ class CellAccumulator:
         self._weights = np.zeros(shape[1:], dtype=np.float64)
 
     def add(self, probs_chw: Floats, y: int, x: int) -> None:
-        """Add a region's probabilities; what hangs over the map's borders is dropped.
+        """Add a region's probabilities; cells beyond the map's borders are dropped.
 
         Parameters
         ----------
@@ -151,7 +153,7 @@ def labels_from_cells(
 
     The probabilities are interpolated bilinearly between cell centers and held
     constant beyond the outermost ones. A label depends on its global place alone:
-    the labels of a window are those of the whole map, cut out, even if only the
+    the labels of a window equal that part of the whole map's labels, even if only the
     cells around the window are passed (one more on each side).
 
     Parameters
@@ -163,8 +165,8 @@ def labels_from_cells(
     window : Window
         Label cells wanted.
     coverage : array of bool, shape (H, W), optional
-        Cells that have probabilities. Others take no part, and labels whose center
-        lies in one are 0, "not analyzed".
+        Cells that have probabilities. Others are left out of the interpolation, and labels
+        whose center lies in one are 0, "not analyzed".
 
     Returns
     -------
@@ -198,7 +200,7 @@ def labels_from_cells(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Interpolation:
-    """For label cells along one axis: two neighboring cells and the place between them."""
+    """Along one axis, the two cells around each label cell and the weight between them."""
 
     lower: npt.NDArray[np.intp]
     upper: npt.NDArray[np.intp]
@@ -226,7 +228,7 @@ class _Interpolation:
 
     @property
     def extent(self) -> int:
-        """Number of cells from the first to the last that take part."""
+        """Number of cells from the first to the last that are used."""
         return int(self.upper[-1]) - int(self.lower[0]) + 1
 
     def part(self, rows: slice) -> _Interpolation:
@@ -241,7 +243,7 @@ def _likeliest(
     rows: _Interpolation,
     cols: _Interpolation,
 ) -> npt.NDArray[np.uint8]:
-    """Interpolate one class at a time and keep the best, so memory is a few planes."""
+    """Return the likeliest class; one class at a time, so that memory is a few planes."""
     shape = (rows.lower.size, cols.lower.size)
     best = np.full(shape, -np.inf, dtype=np.float32)
     label = np.full(shape, NOT_ANALYZED, dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""The necrosis rate: named definitions, areas, Huvos grade and the reason when there is none.
+"""The necrosis rate: definitions, class areas, Huvos cut-offs and grade, slides of a case pooled.
 
 Sources: the paper's rate (FDDM section 3.1.2, ``docs/algorithm.md#necrosis-rate``),
 what we do about empty and tiny tumor beds (``docs/algorithm.md#no-rate``), and why
@@ -26,7 +26,7 @@ MIN_BED_MM2 = 0.01
 MAX_NON_TUMOR = 0.99
 """With this share of non-tumor among tissue the rate is not applicable."""
 _COUNT_BLOCK = 1 << 20
-"""Cells counted at once: `bincount` widens its input eight times."""
+"""Cells counted at once, so that a block stays in the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class NecrosisDefinition:
     cutoffs : tuple of float
         Lower ends of Huvos grade II and III.
     epsilon : float
-        Grade IV wants the viable share at or below this: exactly 100 % is out
-        of a pixel model's reach.
+        Grade IV needs a viable share at or below this: a model that labels pixels
+        never finds exactly 100 %.
     """
 
     name: str
@@ -140,7 +140,7 @@ class ClassAreas:
     table: ClassTable = OSTEOSARCOMA
 
     def __post_init__(self) -> None:
-        """Refuse counts that do not fit the table and areas that are no area."""
+        """Refuse counts that do not fit the table and cells without an area."""
         if len(self.counts) != len(self.table) + 1 or min(self.counts) < 0:
             raise ConfigError(
                 f"areas need {len(self.table) + 1} counts of 0 or more, got {self.counts}."
@@ -201,7 +201,7 @@ def count_labels(values: npt.NDArray[np.uint8], n_classes: int) -> npt.NDArray[n
     counts = np.zeros(n_classes + 1, np.int64)
     flat = values.reshape(-1)
     for start in range(0, flat.size, _COUNT_BLOCK):
-        block = flat[start : start + _COUNT_BLOCK]  # stays in the cache for the few passes
+        block = flat[start : start + _COUNT_BLOCK]
         counts += [np.count_nonzero(block == value) for value in range(n_classes + 1)]
     if counts.sum() != flat.size:
         strange = np.unique(flat[flat > n_classes]).tolist()
@@ -256,7 +256,10 @@ class RateResult:
 def compute_rate(
     areas: ClassAreas, definition: NecrosisDefinition, *, min_bed_mm2: float = MIN_BED_MM2
 ) -> RateResult:
-    """Apply a definition to areas (``docs/algorithm.md#necrosis-rate``)."""
+    """Apply a definition to areas; where there is no rate, say why.
+
+    See ``docs/algorithm.md#necrosis-rate``.
+    """
     numerator, denominator = areas.mm2(*definition.numerator), areas.mm2(*definition.denominator)
     reason = _why_no_rate(areas, definition, denominator, min_bed_mm2)
     if reason:
@@ -293,7 +296,7 @@ class NecrosisReport:
     areas : ClassAreas
         Cells and mm² per class.
     results : tuple of RateResult
-        One for each definition; the first is the one shown large.
+        One for each definition; the first is the main one, shown in large type.
     coverage : float or None
         Share of the slide's tissue that was analyzed, in [0, 1].
     edited : float
@@ -307,7 +310,7 @@ class NecrosisReport:
 
     @property
     def main(self) -> RateResult:
-        """The result shown large."""
+        """The result of the chosen definition, shown in large type."""
         return self.results[0]
 
     def to_json(self) -> dict[str, Any]:
@@ -342,16 +345,16 @@ def necrosis_report(
     mpp : float
         Micrometers per cell of a label map; needed with one, and only with one.
     definition : str
-        The one to show large.
+        The one that comes first, the main result.
     definitions : sequence of NecrosisDefinition
-        The user's own, shown beside ours.
+        The user's own, beside the built-in ones.
     coverage, edited : float
         As in `NecrosisReport`.
 
     Raises
     ------
     ConfigError
-        If the definition is unknown, or the labels are no label map.
+        If the definition is unknown, or the labels are not a label map.
     """
     areas = labels if isinstance(labels, ClassAreas) else _areas_of_map(labels, mpp)
     chosen = find_definition(definition, definitions)

@@ -1,4 +1,4 @@
-"""Outlines on a slide as masks, and class counts inside a mask that follow every edit."""
+"""Outlines (polygons) on a slide as masks, and live class counts inside a mask."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def outline_mask(polygons: Sequence[Polygon], geometry: MapGeometry) -> npt.NDAr
     Raises
     ------
     ConfigError
-        If a polygon has fewer than three corners or one that is no number.
+        If a polygon has fewer than three corners or a corner that is not finite.
     """
     mask = np.zeros(geometry.shape, bool)
     for polygon in polygons:
@@ -103,12 +103,12 @@ class InsideCounter:
         return self._counts.copy()
 
     def counted(self, labels: npt.NDArray[np.uint8], window: Window) -> npt.NDArray[np.int64]:
-        """Count a window of a map anew, inside the mask."""
+        """Count a window of a map inside the mask; the stored counts do not change."""
         part = window.slices
         return count_labels(labels[part][self._mask[part]], self._n_classes)
 
     def apply(self, edit: Edit) -> None:
-        """Follow an edit; costs what the edit covers."""
+        """Update the counts for an edit; the time depends on the edit's window alone."""
         inside = self._mask[edit.window.slices][edit.mask()]
         self.add(
             count_labels(edit.after[inside], self._n_classes)
@@ -116,5 +116,5 @@ class InsideCounter:
         )
 
     def add(self, difference: npt.NDArray[np.int64]) -> None:
-        """Follow a change whose difference in counts is known."""
+        """Update the counts by a known difference."""
         self._counts += difference

@@ -1,4 +1,4 @@
-"""What the layers above expect of a slide, whatever file it comes from."""
+"""The `Slide` protocol: what every slide offers, whatever file format it comes from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Slide(Protocol):
     Attributes
     ----------
     name : str
-        What to call it in messages and reports; no path.
+        Name for messages and reports; not a path.
     backend : str
         "tiff", "openslide", "synthetic" …
     levels : sequence of LevelInfo
@@ -97,7 +97,7 @@ class Slide(Protocol):
         region : Region
             Level-0 px; parts outside the slide come back white.
         mpp : float
-            Micrometers per pixel of the answer.
+            Micrometers per pixel of the result.
 
         Returns
         -------

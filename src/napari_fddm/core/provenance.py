@@ -1,4 +1,4 @@
-"""What made a result: enough to make it again."""
+"""Provenance of a result: what it was made from, and how two runs differ."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 REFINER_FILE = "refiner.safetensors"
-"""The weights that stage 1 does not use."""
+"""Weights of stage 2: stage 1 does not depend on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that decides a result and differs from what is stored.
+    """A difference from a stored run that changes the result.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Change:
     new: str
 
     def in_words(self, name: Callable[[str], str]) -> str:
-        """Say it in one line; ``name`` turns a setting into what its user calls it."""
+        """Describe it in one line; ``name`` returns the name that users know a setting by."""
         if self.what == "slide":
             return f"the slide is another one or its content changed: {self.old} → {self.new}"
         if self.what == "weights":
@@ -79,7 +79,7 @@ class Provenance:
         return asdict(self)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
-        """Say, in a user's words, what decides the result and differs from a stored provenance.
+        """Describe to a user what differs from a stored provenance and changes the result.
 
         Settings are named as the command line names them, the stored value first.
         Device, threads, batch size and versions change results only within a
@@ -88,7 +88,7 @@ class Provenance:
         return [change.in_words(option_name) for change in self.changes(other)]
 
     def changes(self, other: dict[str, Any]) -> list[Change]:
-        """Return the same as values, for whoever names settings in another way."""
+        """Return the same as values, for callers that name settings in another way."""
         mine = self.to_json()
         found = [*_of_slide(mine["slide"], other.get("slide", {}))]
         found += _of_model(mine["model"], other.get("model", {}))
@@ -99,14 +99,14 @@ class Provenance:
         found += [
             Change(key, _shown(config.get(key)), _shown(mine["config"].get(key)))
             for key in sorted(set(mine["config"]) | set(config))
-            if key not in IRRELEVANT and mine["config"].get(key) != config.get(key)
+            if key not in MAY_DIFFER and mine["config"].get(key) != config.get(key)
         ]
         return found
 
     def require_same(
         self, stored: dict[str, Any], path: Path, corrected: Callable[[], bool]
     ) -> None:
-        """Refuse to continue what was made otherwise.
+        """Refuse to continue a store that was made in another way.
 
         Raises
         ------
@@ -127,16 +127,18 @@ class Provenance:
     def classifies_as(self, other: dict[str, Any]) -> bool:
         """Whether the tiles of a stored provenance are, bit for bit, those of this run.
 
-        The refiner, its settings, the label grid and the tissue mask play no part in
+        The refiner, its settings, the label grid and the tissue mask have no influence on
         what stage 1 says of a tile; device, precision and batch do.
         """
         mine, theirs = (_of_stage_1(value) for value in (self.to_json(), other))
         return mine == theirs
 
 
-WORDS = frozenset({"licence", "real_tissue", "real_classes", "classes", "adapted_from"})
-"""What a card tells people; a model with other words is the same model."""
-IRRELEVANT = frozenset({"device", "batch_size", "stage", "tissue"})
+DESCRIPTIVE_FIELDS = frozenset(
+    {"licence", "real_tissue", "real_classes", "classes", "adapted_from"}
+)
+"""Fields of a model that only describe it: they may differ between equal models."""
+MAY_DIFFER = frozenset({"device", "batch_size", "stage", "tissue"})
 """Settings that may differ between a run and its continuation; the tissue mask is
 compared by its content."""
 
@@ -154,14 +156,14 @@ def _of_slide(mine: dict[str, Any], theirs: dict[str, Any]) -> list[Change]:
 def _of_model(mine: dict[str, Any], theirs: dict[str, Any]) -> list[Change]:
     if mine.get("id") != theirs.get("id"):
         return [Change("model", _shown(theirs.get("id")), _shown(mine.get("id")))]
-    deciding = (set(mine) | set(theirs)) - WORDS
+    deciding = (set(mine) | set(theirs)) - DESCRIPTIVE_FIELDS
     if any(mine.get(key) != theirs.get(key) for key in deciding):
         return [Change("weights", str(theirs.get("id")), str(mine.get("id")))]
     return []
 
 
 def _of_stage_1(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides stage 1 of a run's provenance."""
+    """Return the part of a run's provenance that stage 1 depends on."""
     slide, model = run.get("slide", {}), run.get("model", {})
     files = {k: v for k, v in model.get("files", {}).items() if k != REFINER_FILE}
     config = run.get("config", {})

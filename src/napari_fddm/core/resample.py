@@ -2,7 +2,7 @@
 
 A *box* is (y0, x0, y1, x1) in edge coordinates of the source image: pixel ``i``
 spans ``[i, i + 1)``. It may be fractional and may reach beyond the image, where
-the ground is white: light that passed through no tissue.
+the background is white: light that passed through no tissue.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 Box = tuple[float, float, float, float]
 
 WHITE = 255
-"""Gray value of the ground outside a slide."""
+"""Gray value of the background outside a slide."""
 
 _STRIP_BYTES = 100_000
+"""Memory of a strip of rows in float32, so that it stays in the processor's cache."""
 _LEAST_STRIP = 8
+"""Fewest rows of a strip."""
 _ALIGNED = 1e-7
-"""Edges this near to a whole pixel, px, are meant to be on it."""
+"""Edges this near to a whole pixel, px, are taken to lie on it."""
 
 
 def area_average(image: Image, box: Box, shape: tuple[int, int], *, fill: int = WHITE) -> Image:
@@ -41,7 +43,7 @@ def area_average(image: Image, box: Box, shape: tuple[int, int], *, fill: int = 
     box : tuple of float
         (y0, x0, y1, x1), source px; where it leaves the image the value is `fill`.
     shape : tuple of int
-        (rows, columns) of the answer, both at least 1.
+        (rows, columns) of the result, both at least 1.
     fill : int
         Value outside the image, 0–255.
 
@@ -204,7 +206,7 @@ def _matrix(
     weights: npt.NDArray[np.float64], cols: npt.NDArray[np.int64], size: int
 ) -> sparse.csr_array:
     """Return a sparse matrix from each row's weights and their ascending columns."""
-    from scipy import sparse  # here, not above: it takes as long as all else of a window
+    from scipy import sparse  # imported late: it takes as long as all else a window imports
 
     keep = (weights > 0) & (cols >= 0) & (cols < size)
     ends = np.zeros(len(weights) + 1, np.int32)
@@ -238,7 +240,7 @@ def _row_strip(weights: sparse.csr_array, strip: slice) -> tuple[sparse.csr_arra
 
     begin, end = weights.indptr[strip.start], weights.indptr[strip.stop]
     columns = weights.indices[begin:end]
-    # a strip without entries lies outside the image: any one row of it will do
+    # A strip without entries lies outside the image: any row of it serves.
     first, last = (int(columns.min()), int(columns.max()) + 1) if len(columns) else (0, 1)
     ends = weights.indptr[strip.start : strip.stop + 1] - begin
     entries = weights.data[begin:end], columns - np.int32(first), ends
@@ -250,11 +252,11 @@ def _apply_strip(
 ) -> Image:
     height, width, channels = image.shape
     rows, cols = weights_y.shape[0], weights_x.shape[0]
-    # Measured from the ground, what lies outside is zero and needs no weight.
+    # Relative to the fill value, everything outside is zero and needs no weight.
     flat = image.reshape(height, width * channels).astype(np.float32)
     flat -= fill
     tall = (weights_y @ flat).reshape(rows, width, channels)
-    # Turned channel by channel, which is several times faster than by pixel.
+    # Transposed channel by channel, which is several times faster than by pixel.
     turned = np.empty((width, channels, rows), np.float32)
     for channel in range(channels):
         turned[:, channel] = tall[..., channel].T
@@ -269,10 +271,10 @@ def _apply_strip(
 
 def _round(values: npt.NDArray[np.float32]) -> Image:
     """Round half up, in place; values are averages of gray values."""
-    # Float32 sums stray by about 1e-5; without the nudge exact halves would fall either way.
+    # Float32 sums err by about 1e-5: without the extra 1e-4 exact halves would round either way.
     values += np.float32(0.5 + 1e-4)
     np.clip(values, 0, 255, out=values)
-    rounded: Image = values.astype(np.uint8)  # cuts off, which is floor: nothing is below 0
+    rounded: Image = values.astype(np.uint8)  # truncation is floor: nothing is below 0
     return rounded
 
 
@@ -284,7 +286,7 @@ def _average_aligned(image: Image, y_edges: Edges, x_edges: Edges) -> Image | No
     rows, cols = len(y_edges) - 1, len(x_edges) - 1
     y0, x0 = int(y_edges[0]), int(x_edges[0])
     part = image[y0 : y0 + rows * steps[0], x0 : x0 + cols * steps[1]]
-    # a copy where nothing is averaged: the source may be a shared cache
+    # A copy where nothing is averaged: the source may be a shared cache.
     return np.array(part) if steps == (1, 1) else bin_average(part, steps)
 
 

@@ -1,4 +1,4 @@
-"""A reader's signature under an analysis, as everything that shows or keeps it knows it."""
+"""A reader's sign-off of an analysis: who signed which result, and when."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SignOff:
     time : str
         ISO 8601, UTC.
     definition : str
-        The necrosis definition that was shown large.
+        The necrosis definition of the main result.
     rates : mapping of str to float or None
         Rate by definition, in [0, 1]; None where there is none.
     coverage : float or None
@@ -42,12 +42,12 @@ class SignOff:
 
     @property
     def when(self) -> str:
-        """Date and time where the reader is now."""
+        """Date and time of signing, in local time."""
         return datetime.fromisoformat(self.time).astimezone().strftime("%Y-%m-%d %H:%M")
 
     @property
     def title(self) -> str:
-        """Say who signed and when."""
+        """Who signed and when, in words."""
         return f"signed off by {self.reader} on {self.when}"
 
     def to_json(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Tile:
     row, col : int
         Global grid index.
     region : Region
-        Full extent, level-0 px; edge tiles hang over the slide.
+        Full extent, level-0 px; edge tiles reach beyond the slide.
     valid : Region
         The part that lies on the slide, level-0 px.
     """
@@ -118,7 +118,7 @@ class RegionGrid:
     """The overlapping regions that the bridge refines, in units of tiles.
 
     Region (i, j) starts at tile ``(6 i, 6 j)`` and spans 8 by 8 tiles. The last
-    ones hang over the slide; what hangs over is background.
+    ones reach beyond the slide, where they are filled with background.
     """
 
     tile_shape: tuple[int, int]
@@ -133,7 +133,7 @@ class RegionGrid:
         return (rows, cols)
 
     def tile_window(self, row: int, col: int) -> Window:
-        """Return the tiles of a region; may hang over the tile grid."""
+        """Return the tiles of a region; some may lie beyond the tile grid."""
         return Window(
             row * REGION_STRIDE_TILES,
             col * REGION_STRIDE_TILES,

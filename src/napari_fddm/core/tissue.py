@@ -1,4 +1,4 @@
-"""Which part of a slide is analyzed.
+"""Tissue detection: which part of a slide is tissue, and so which tiles are classified.
 
 The mask must keep pale necrosis and hemorrhage, which saturation thresholds lose
 (``docs/faq.md#numbers``), so it looks for anything that differs from the
@@ -31,12 +31,15 @@ GLASS_CHROMA = 8
 """The channels of glass differ by no more, unless all of them reach the gray value above:
 pale tissue is pink or violet, so one of its channels is darker."""
 MIN_GLASS_SHARE = 0.01
+"""With less glass than this among the pixels, its color cannot be estimated."""
 MIN_CONTRAST = 10.0
 """Least darkening against glass, gray values: below it JPEG noise on glass begins."""
 MIN_SPECK_MM2 = 0.01
+"""Smaller isolated pieces are taken for dirt."""
 MAX_HOLE_MM2 = 0.05
 """Enclosed gaps up to this belong to the tissue: cysts and vessels, smaller than a tile."""
 MIN_TILE_SHARE = 0.01
+"""A tile is analyzed if at least this share of it is tissue."""
 _BAND_ROWS = 256
 _SMOOTHING_REACH = 4
 """Cells on either side that smoothing a cell reads."""
@@ -68,7 +71,7 @@ class TissueMask:
     def share_per_tile(self, tiles: MapGeometry) -> npt.NDArray[np.float64]:
         """Return the share of tissue in each tile of a grid, shape of the grid.
 
-        It is the share of what the mask covers of a tile: edge tiles hang over.
+        Of an edge tile, only the part that the mask covers counts.
         """
         cells = self._sum_per_tile(np.ones_like(self.mask), tiles)
         return self._sum_per_tile(self.mask, tiles) / np.maximum(cells, 1)
@@ -109,7 +112,7 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
     ConfigError
         If the shapes differ.
     """
-    from scipy import ndimage  # here and below, not above: half the time a window needs to open
+    from scipy import ndimage  # imported late: it is half the time that a window takes to open
 
     if thumbnail.shape[:2] != geometry.shape:
         raise ConfigError(f"a thumbnail of {thumbnail.shape} does not fit {geometry.shape}.")
@@ -122,7 +125,7 @@ def find_tissue(thumbnail: npt.NDArray[np.uint8], geometry: MapGeometry) -> Tiss
 
 
 def everything(geometry: MapGeometry) -> TissueMask:
-    """Return a mask that calls the whole slide tissue."""
+    """Return a mask in which the whole slide is tissue."""
     return TissueMask(np.ones(geometry.shape, bool), geometry, "all")
 
 
@@ -131,8 +134,8 @@ def _darker_than(
 ) -> npt.NDArray[np.bool_]:
     """Return where the smoothed image is darker than glass in any channel.
 
-    Tissue takes light away; what is brighter than glass is paper-white padding. Done in
-    bands of rows, each with the rows around it that the smoothing reads.
+    Tissue absorbs light; what is brighter than glass is white padding. Computed in bands
+    of rows, each with the rows around it that the smoothing reads.
     """
     from scipy import ndimage
 
@@ -149,7 +152,7 @@ def _darker_than(
 def tissue_of_image(
     image: npt.NDArray[np.bool_], extent: tuple[float, float], geometry: MapGeometry
 ) -> TissueMask:
-    """Bring a user's mask onto the mask grid; a cell is tissue if half of it is.
+    """Resample a user's mask to the mask grid; a cell is tissue if half of it is.
 
     Parameters
     ----------
@@ -172,11 +175,11 @@ def tissue_of_image(
 
 
 def _glass_color(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Estimate the color of glass: the median of what is bright and hardly colored.
+    """Estimate the color of glass: the median of the bright pixels with hardly any color.
 
-    Pure white is left out where possible, because readers fill with it what was not
-    scanned, and scanned glass is darker. Without any glass it is white, so that a
-    slide full of tissue is not called empty.
+    Pure white is left out where possible: slide readers fill with it what was not
+    scanned, and scanned glass is darker. Without any glass the answer is white, so that a
+    slide full of tissue is not taken for empty.
     """
     darkest, brightest = rgb.min(axis=2), rgb.max(axis=2)
     neutral = (darkest >= GLASS_GRAY) & (brightest - darkest <= GLASS_CHROMA)

@@ -1,1 +1,1 @@
-"""The Brownian bridge: the mathematics and the visible loop."""
+"""The Brownian bridge: its mathematics, its losses and the sampling loop."""

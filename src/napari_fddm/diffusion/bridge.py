@@ -73,7 +73,7 @@ class BrownianBridgeScheduler:
     Raises
     ------
     ConfigError
-        If a parameter has a value it cannot have.
+        If a parameter has a value that is not allowed.
     """
 
     def __init__(
@@ -140,12 +140,12 @@ class BrownianBridgeScheduler:
         device : device, optional
             Where to put `timesteps`.
         timesteps : sequence of int, optional
-            A schedule of one's own, strictly decreasing, without the clean end.
+            A custom schedule, strictly decreasing, without the clean end.
 
         Raises
         ------
         ConfigError
-            If neither or both are given, or the values are impossible.
+            If neither or both are given, or the values are not possible.
         """
         first, last = self.first_timestep, self.last_timestep
         if (num_inference_steps is None) == (timesteps is None):
@@ -268,7 +268,7 @@ class BrownianBridgeScheduler:
         Raises
         ------
         ConfigError
-            If the output is the noise and m = 1, where x_t = y says nothing of x_0.
+            If the output is the noise and m = 1, where x_t = y does not depend on x_0.
         """
         if self.prediction_type == "bridge_difference":
             return sample - model_output
@@ -277,7 +277,7 @@ class BrownianBridgeScheduler:
         m, sd = self._coefficients(timesteps, sample)  # (b 1 1 1)
         if bool((m == 1).any()):
             raise ConfigError(
-                "the noise prediction has no answer at m = 1, where it divides by 1 - m.",
+                "the noise prediction is undefined at m = 1, where it divides by 1 - m.",
                 hint='Use prediction_type="bridge_difference" or schedule="bbdm".',
             )
         # FDDM eq. 3, with minus before the noise, where the paper prints plus.
@@ -345,8 +345,8 @@ class BrownianBridgeScheduler:
     ) -> BridgeStepOutput:
         """Go back from x_t to x_n, given an estimate of x_0; otherwise as `step`.
 
-        A head that predicts x_0 itself, like softmax over the classes, comes in
-        here without a round trip through x_t - x_0, which would cost the last bits.
+        For a head that predicts x_0 itself, like softmax over the classes: no round
+        trip through x_t - x_0, which would lose the last bits.
         """
         t = _as_int(timestep)
         n = self.previous_timestep(t)
@@ -392,7 +392,7 @@ def _as_int(timestep: int | torch.Tensor) -> int:
 
 
 def _randn_like(sample: torch.Tensor, generator: torch.Generator | None) -> torch.Tensor:
-    # Drawn on the generator's device, so that a CPU seed means the same on a GPU.
+    # Drawn on the generator's device, so that a CPU seed gives the same noise on a GPU.
     device = sample.device if generator is None else generator.device
     noise = torch.randn(sample.shape, generator=generator, device=device, dtype=sample.dtype)
     return noise.to(sample.device)

@@ -1,4 +1,4 @@
-"""What the bridge is trained on: the losses of FDDM 2.4 and the choice of timesteps.
+"""Training of the bridge: the losses of FDDM 2.4 and the random choice of timesteps.
 
 The network emits one logit per class, and x̂_0 = softmax(logits) is a probability
 by construction. Then L_seg is an ordinary cross-entropy, and the bridge difference
@@ -57,7 +57,7 @@ def segmentation_loss(
     Returns
     -------
     Tensor, scalar
-        0 if no cell has a class, where a plain mean would not be a number.
+        0 if no cell has a class, where a plain mean would be NaN.
     """
     per_cell = functional.cross_entropy(
         logits, index_map, weight=class_weights, ignore_index=IGNORED, reduction="none"

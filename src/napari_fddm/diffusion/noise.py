@@ -1,4 +1,4 @@
-"""Gaussian noise that belongs to places on the slide, not to the order of drawing.
+"""Gaussian noise keyed by the place on the slide, so that the order of drawing has no effect.
 
 Each number is a function of (seed, sample, step, channel, cell row, cell column)
 alone. So overlapping regions share their noise where they overlap, a viewport gets
@@ -41,7 +41,7 @@ def cell_noise(
     Parameters
     ----------
     window : Window
-        Cells, in global rows and columns; negative ones are as good as others.
+        Cells, in global rows and columns; they may be negative.
     channels : int
         Number of channels C.
     seed : int

@@ -1,4 +1,4 @@
-"""The reverse process as a loop one can read: from the coarse map to the refined one."""
+"""The sampling loop: the reverse process from the coarse map to the refined one."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Clamp(NamedTuple):
     original : Tensor, shape (b, c, h, w)
         Their x_0; elsewhere it means nothing.
     known : Tensor of bool, shape (b, 1, h, w)
-        Which they are.
+        Where x_0 is known.
     """
 
     original: torch.Tensor
     known: torch.Tensor
 
     def put(self, values: torch.Tensor) -> torch.Tensor:
-        """Return a map (b, c, h, w) with x_0 in the known cells, bit for bit."""
+        """Return a map (b, c, h, w) with the known x_0 put into it, bit for bit."""
         return torch.where(self.known, self.original.to(values.dtype), values)
 
 
-class Denoiser(Protocol):
-    """A network, or anything else that can be called like one."""
+class DenoiserFunction(Protocol):
+    """A denoiser as the sampler calls it: a network, or any function with its arguments."""
 
     def __call__(
         self, sample: torch.Tensor, timestep: torch.Tensor, condition: torch.Tensor, /
@@ -52,7 +52,7 @@ class Denoiser(Protocol):
 
 
 def sample_bridge(
-    denoiser: Denoiser,
+    denoiser: DenoiserFunction,
     scheduler: BrownianBridgeScheduler,
     source_bchw: torch.Tensor,
     condition_bchw: torch.Tensor,
@@ -69,7 +69,7 @@ def sample_bridge(
 
     Parameters
     ----------
-    denoiser : Denoiser
+    denoiser : DenoiserFunction
         The network, in evaluation mode and on the device of the source.
     scheduler : BrownianBridgeScheduler
         The bridge; its timesteps are set here.
@@ -83,8 +83,8 @@ def sample_bridge(
     eta : float
         1 draws from the exact posterior, 0 follows a deterministic path.
     noise : callable, optional
-        Gives each step its noise; see `region_noise`. Without it nothing is drawn,
-        which only works where nothing is needed: with eta 0 or in a single step.
+        Gives each step its noise; see `region_noise`. It may be left out only where no
+        noise is needed: with eta 0 or in a single step.
     boot_noise : bool
         Take the first step with eta = 1 whatever eta is.
     head : {"softmax", "linear"}
@@ -92,7 +92,7 @@ def sample_bridge(
         ``prediction_type`` says, and the result is clipped to probabilities.
     clamp : Clamp, optional
         Cells whose x_0 is known: it replaces the network's estimate in every step. The
-        source must say the same (`Clamp.put`), so that it is a bridge between equal ends.
+        source must have the same values there (`Clamp.put`): a bridge between equal ends.
     on_step : callable, optional
         Called after each step with its index and result; may raise to stop.
 
@@ -104,7 +104,7 @@ def sample_bridge(
     Raises
     ------
     ConfigError
-        If a parameter is impossible, noise is needed but missing, or the denoiser's
+        If a parameter is not allowed, noise is needed but missing, or the denoiser's
         output has another shape than the source.
     EngineError
         If the result is not finite.
@@ -120,13 +120,13 @@ def sample_bridge(
     with torch.no_grad():
         sample = source_bchw  # x_T = y
         for i, timestep in enumerate(scheduler.timesteps):
-            # 1. Ask the network, and read its answer as an estimate of x_0.
+            # 1. Call the network, and turn its output into an estimate of x_0.
             output = denoiser(sample, timestep.expand(sample.shape[0]), condition_bchw)
             pred_original = _pred_original(output, head, scheduler, sample, source_bchw, timestep)
             if clamp is not None:
                 pred_original = clamp.put(pred_original)
 
-            # 2. Go one step back. The last one ends at m = 0 and needs no noise.
+            # 2. Take one reverse step. The last one ends at m = 0 and needs no noise.
             stepped = scheduler.step_from_original(
                 pred_original,
                 timestep,

@@ -1,8 +1,8 @@
-"""Which timesteps the reverse process visits, in numpy.
+"""Spacing of the reverse process: which timesteps it visits.
 
 ``last`` is the timestep of the source end, where sampling starts, ``first`` the
 smallest one a state can be denoised from. The clean end (m = 0) is never among the
-timesteps: it is where the last step goes to.
+timesteps: it is where the last step ends.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def linear_timesteps(num_inference_steps: int, first: int, last: int) -> list[int]:
-    """Return evenly spaced timesteps whose next even step would be the clean end.
+    """Return evenly spaced timesteps; one more such step would be the clean end.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def log_snr_timesteps(
     logits = np.linspace(_logit(start), _logit(end), n + 1)[:-1]
     wanted = np.interp(1.0 / (1.0 + np.exp(-logits)), mixing, np.arange(mixing.size))
     wanted[0] = last
-    # Where the wanted steps are closer than the grid, take neighbors on the grid.
+    # Where the wanted steps are closer than one timestep, take neighboring timesteps.
     steps = np.arange(n)
     rounded = np.floor(wanted + 0.5).astype(np.int64)
     decreasing = np.minimum.accumulate(rounded + steps) - steps
@@ -124,7 +124,7 @@ def bbdm_timesteps(num_inference_steps: int, last: int = 999) -> list[int]:
 
 
 def checked_timesteps(timesteps: Sequence[int], first: int, last: int) -> list[int]:
-    """Return a schedule of one's own as a list.
+    """Return a custom schedule as a list, checked.
 
     Raises
     ------

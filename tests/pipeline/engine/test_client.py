@@ -18,8 +18,16 @@ import pytest
 from napari_fddm.core.errors import ConfigError, EngineError, FddmError, SlideError, WeightsError
 from napari_fddm.core.events import AnalysisOpened, StageDone, TileBatch
 from napari_fddm.core.geometry import Region
-from napari_fddm.pipeline.engine.client import EngineClient
-from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
+from napari_fddm.pipeline.engine.client import EngineClient, error_of
+from napari_fddm.pipeline.engine.messages import (
+    EngineReady,
+    RunCancelled,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunRequest,
+)
+from napari_fddm.pipeline.engine.server import EngineServer
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.slides.opening import open_slide
 
@@ -251,6 +259,29 @@ def test_an_engine_that_stops_while_starting_is_reported_with_its_last_words(
         assert "Its last words: no memory left" in str(caught.value)
         assert not engine.running
     assert not [t for t in threading.enumerate() if t.name == "fddm-accept"]
+
+
+class Sent:
+    """The server's end of a connection: keeps what is sent."""
+
+    def __init__(self) -> None:
+        self.replies: list[RunFailed] = []
+
+    def send(self, reply: RunFailed) -> None:
+        self.replies.append(reply)
+
+
+def test_a_bug_in_the_engine_reaches_the_user_and_the_log(caplog: pytest.LogCaptureFixture):
+    connection = Sent()
+    request = RunRequest(7, "synthetic:", None, "fddm-small", None, None, "s")  # no settings
+    EngineServer(connection)._run(request)
+    (reply,) = connection.replies
+    assert reply.run_id == 7
+    error = error_of(reply)
+    assert isinstance(error, EngineError)
+    assert "unexpected TypeError" in error.message
+    assert "report this" in error.hint
+    assert "in _analyze" in caplog.text
 
 
 def test_the_supervisor_does_not_import_what_the_engine_needs():

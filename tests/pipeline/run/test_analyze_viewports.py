@@ -11,7 +11,7 @@ import pytest
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.stage2 import refiner
+from napari_fddm.pipeline.stage2 import stage
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from tests.support.runs import (
     CONFIG,
@@ -102,7 +102,7 @@ def test_a_stopped_run_leaves_nothing_provisional(
     loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Overlaps that wait for another region are not stored, whatever runs afterwards."""
-    monkeypatch.setattr(refiner, "REGION_BATCH", 1)
+    monkeypatch.setattr(stage, "REGION_BATCH", 1)
     tall = mosaic(5700, 2000, seed=5)
     run = partial(analyze, WatchedSlide(tall), model=loaded, config=changed(tissue="all"))
     drain(run(store=tmp_path / "whole"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask
-from napari_fddm.pipeline.run.areas import Unreadable, account, mm2_per_tile, refusal
+from napari_fddm.pipeline.run.areas import Unreadable, compute_areas, mm2_per_tile, unreadable_error
 from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 GRID = TileGrid((5000, 7000), 0.5, 1.0)  # 10 by 14 tiles, the last ones cut
@@ -41,7 +41,9 @@ def test_a_slide_is_what_was_left_out_and_what_was_selected(share: float, seed: 
     tissue = mask(share, seed)
     selected = tissue.tiles_to_analyze(GRID.geometry)
     lost = frozenset((int(r), int(c)) for r, c in np.argwhere(selected)[:3])
-    found = account(tissue, GRID, Unreadable(lost, "why"), np.zeros(LABELS.shape, np.uint8), LABELS)
+    found = compute_areas(
+        tissue, GRID, Unreadable(lost, "why"), np.zeros(LABELS.shape, np.uint8), LABELS
+    )
     per_tile = mm2_per_tile(GRID)
     kept = selected.copy()
     for place in lost:
@@ -76,7 +78,9 @@ def test_five_percent_of_the_tissue_decide_and_not_of_the_tiles(lost_mm2: float,
     tissue[0, 0], tissue[5, 5] = lost_mm2, 1.0 - lost_mm2
     looked_at = np.zeros(GRID.shape, bool)
     looked_at[5, 5] = True
-    error = refusal(UnreadableTiles([(0, 0)], "torn."), looked_at, tissue, "s.svs", "store")
+    error = unreadable_error(
+        UnreadableTiles([(0, 0)], "torn."), looked_at, tissue, "s.svs", "store"
+    )
     assert (error is not None) == refused
     if error is not None:
         assert "s.svs: 1 of 2 tissue tiles cannot be read, 0.0501 mm² or 5%" in error.message
@@ -89,4 +93,4 @@ def test_many_damaged_tiles_with_hardly_any_tissue_do_not_end_a_run():
     found = UnreadableTiles([(0, c) for c in range(14)], "torn")
     looked_at = np.zeros(GRID.shape, bool)
     looked_at[5] = True
-    assert refusal(found, looked_at, tissue, "s", "store") is None
+    assert unreadable_error(found, looked_at, tissue, "s", "store") is None

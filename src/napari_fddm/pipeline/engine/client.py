@@ -1,4 +1,4 @@
-"""The supervisor of an engine process: starts it, asks it, notices when it dies.
+"""Client of the engine process: starts it, sends requests, notices when it dies.
 
 Nothing here imports torch. The process is started with ``subprocess``, not with
 ``multiprocessing``, so that it works from any main program: napari's launcher, a
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import secrets
 import subprocess
@@ -37,12 +38,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from multiprocessing.connection import Connection
 
+    from napari_fddm.core.errors import FddmError
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.pipeline.engine.messages import Existing, Reply, Request
     from napari_fddm.slides.served import PixelSource
 
+log = logging.getLogger(__name__)
+
 POLL_SECONDS = 0.05
+"""How long to wait for an answer at once, s."""
 JOIN_SECONDS = 5.0
+"""How long the process may take to end, s."""
 Answer = EngineReady | RunEvent | RunFinished | AdaptFinished | RunCancelled
 
 
@@ -54,7 +60,7 @@ class EngineClient:
     Parameters
     ----------
     module : str
-        What the process runs; `training.engine` can learn from corrections, too.
+        Module that the process runs; `training.engine` can also learn from corrections.
     """
 
     def __init__(self, module: str = "napari_fddm.pipeline.engine.server") -> None:
@@ -74,7 +80,7 @@ class EngineClient:
     def start(self) -> None:
         """Start the process if there is none; returns once it is connected.
 
-        It goes on importing after that: `wait_until_ready`.
+        It is still importing then: see `wait_until_ready`.
 
         Raises
         ------
@@ -102,13 +108,13 @@ class EngineClient:
                 stderr=self._log,
                 text=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
-                # Elsewhere the engine stands back by itself: `engine_server.NICENESS`.
+                # Elsewhere the engine lowers its priority itself: `server.NICENESS`.
                 creationflags=getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0),
             )
         except OSError as error:
             raise EngineError(f"the engine process could not be started: {error}.") from error
         if process.stdin is not None:
-            # A process that ended at once is noticed, with its last words, by `_accept`.
+            # If the process ended at once, `_accept` notices and reports its last output.
             with contextlib.suppress(OSError):
                 process.stdin.write(key.hex() + "\n")
             with contextlib.suppress(OSError):
@@ -116,7 +122,7 @@ class EngineClient:
         return process
 
     def _accept(self, listener: Listener, key: bytes) -> Connection:
-        """Wait for the process to connect; give up when it ends before."""
+        """Wait for the process to connect; fail if it ends before."""
         process = self._process
         accepted: list[Connection] = []
 
@@ -134,12 +140,12 @@ class EngineClient:
                 continue
             thread.join(POLL_SECONDS)
             if thread.is_alive():
-                # Closing the listener would not wake the thread; a caller does.
+                # Closing the listener would not wake the thread; a connection does.
                 Client(listener.address, authkey=key).close()
                 thread.join()
             for connection in accepted:
                 connection.close()
-            raise EngineError(self._obituary())
+            raise EngineError(self._how_it_ended())
         if not accepted:
             raise EngineError("the engine process could not be reached.")
         return accepted[0]
@@ -150,12 +156,12 @@ class EngineClient:
         Raises
         ------
         EngineError
-            If it stopped instead.
+            If the process stopped instead.
         """
         while self.ready is None:
             reply = self._receive()
             if isinstance(reply, RunFailed):
-                raise reply.error
+                raise error_of(reply)
             if isinstance(reply, EngineReady):
                 self.ready = reply
         return self.ready
@@ -183,9 +189,6 @@ class EngineClient:
         FddmError
             What the run raised, or EngineError if the process died.
         """
-        self.start()
-        if self.ready is None:
-            yield from self.until_ready()
         request = RunRequest(
             next(self._ids),
             slide,
@@ -211,30 +214,30 @@ class EngineClient:
         config: dict[str, Any] | None = None,
         lora: bool = False,
     ) -> Generator[Answer | None, bool | None]:
-        """Let a model learn from the strokes of a store; yields and raises as `run` does.
+        """Adapt a model to the strokes of a store; yields and raises as `run` does.
 
         The last answer is `AdaptFinished` or `RunCancelled`.
         """
-        self.start()
-        if self.ready is None:
-            yield from self.until_ready()
         request = AdaptRequest(
             next(self._ids), slide, mpp, model, dict(config or {}), store, name, lora
         )
         return (yield from self._answers(request))
 
     def _answers(self, request: RunRequest | AdaptRequest) -> Generator[Answer | None, bool | None]:
-        """Send a request and yield what comes of it."""
+        """Send a request, as soon as the engine is ready, and yield its answers."""
+        self.start()
+        if self.ready is None:
+            yield from self.until_ready()
         self._send(request)
         finished = False
         try:
             while not finished:
                 reply = self._receive_now()
                 if reply is not None and getattr(reply, "run_id", None) != request.run_id:
-                    continue  # a late answer of a run that was given up
+                    continue  # a late answer to a run that was cancelled
                 if isinstance(reply, RunFailed):
                     finished = True
-                    raise reply.error
+                    raise error_of(reply)
                 finished = isinstance(reply, RunFinished | AdaptFinished | RunCancelled)
                 if (yield reply):
                     self._send(CancelRequest(request.run_id))
@@ -257,7 +260,7 @@ class EngineClient:
         while self.ready is None:
             reply = self._receive_now()
             if isinstance(reply, RunFailed):
-                raise reply.error
+                raise error_of(reply)
             if isinstance(reply, EngineReady):
                 self.ready = reply
             yield reply if isinstance(reply, EngineReady) else None
@@ -268,7 +271,7 @@ class EngineClient:
                 raise EngineError("the engine process is not running.")
             self._connection.send(request)
         except (BrokenPipeError, ConnectionError, OSError) as error:
-            raise EngineError(self._obituary()) from error
+            raise EngineError(self._how_it_ended()) from error
 
     def _receive(self) -> Reply:
         while (reply := self._receive_now()) is None:
@@ -276,7 +279,7 @@ class EngineClient:
         return reply
 
     def _receive_now(self) -> Reply | None:
-        """Return the next answer, or None after a moment without one."""
+        """Return the next answer, or None if none comes within `POLL_SECONDS`."""
         if self._connection is None:
             raise EngineError("the engine process is not running.")
         try:
@@ -285,12 +288,12 @@ class EngineClient:
                 return reply
         except (EOFError, ConnectionError, OSError) as error:
             raise EngineError(
-                self._obituary(), hint="Finished work and all strokes are kept; run it again."
+                self._how_it_ended(), hint="Finished work and all strokes are kept; run it again."
             ) from error
         return None
 
-    def _obituary(self) -> str:
-        """Say how the process ended, with the last line it wrote."""
+    def _how_it_ended(self) -> str:
+        """Describe how the process ended, with its last line of output."""
         code = self._process.wait(JOIN_SECONDS) if self._process is not None else None
         lines: list[str] = []
         if self._log is not None:
@@ -301,9 +304,9 @@ class EngineClient:
         return f"the engine process stopped with code {code}{killed}.{last}"
 
     def close(self) -> None:
-        """Ask the process to end, wait a little, then end it.
+        """Ask the process to end, wait some seconds, then kill it.
 
-        One that is still importing has nothing to finish and is ended at once.
+        A process that is still importing has nothing to finish and is killed at once.
         """
         with self._mutex:
             process = self._process
@@ -324,3 +327,10 @@ class EngineClient:
         if self._log is not None:
             self._log.close()
         self._process, self._connection, self._log, self.ready = None, None, None, None
+
+
+def error_of(reply: RunFailed) -> FddmError:
+    """Return the error to raise for a run that failed; a bug's traceback goes to the log."""
+    if reply.traceback:
+        log.error("the engine process hit a bug:\n%s", reply.traceback)
+    return reply.error

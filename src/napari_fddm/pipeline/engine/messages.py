@@ -1,4 +1,4 @@
-"""What the engine process and its supervisor say to each other: plain pickled values."""
+"""Messages between the engine process and its client: requests and replies, pickled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from napari_fddm.core.errors import FddmError
     from napari_fddm.core.geometry import YX, Region
     from napari_fddm.slides.served import PixelSource
 
@@ -21,9 +22,9 @@ class RunRequest:
     run_id : int
         Marks every answer; late answers of another run are dropped.
     slide : str or PixelSource
-        What `open_slide` takes, a path or ``synthetic:…``; or who serves the pixels.
+        What `open_slide` takes, a path or ``synthetic:…``; or the source of served pixels.
     mpp : float or None
-        The user's µm per level-0 px, where the slide does not say it.
+        The user's µm per level-0 px, where the slide does not hold it.
     model : str
         Id or folder.
     config : dict
@@ -37,7 +38,7 @@ class RunRequest:
     existing : {"resume", "revise", "fresh"}
         What to do with a store that exists, see `pipeline.run.analyze.analyze`.
     spread : bool
-        Whether strokes hold fast and spread.
+        Whether strokes are kept and spread.
     """
 
     run_id: int
@@ -54,7 +55,7 @@ class RunRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreloadRequest:
-    """Load a model while the user looks at the slide; what is wrong with it, a run says.
+    """Load a model before a run needs it; errors are reported by the run, not here.
 
     Attributes
     ----------
@@ -77,9 +78,9 @@ class AdaptRequest:
     run_id : int
         Marks every answer.
     slide : str or PixelSource
-        As of a run.
+        As in `RunRequest`.
     mpp : float or None
-        As of a run.
+        As in `RunRequest`.
     model : str
         Which model learns: id, name, folder or hub source.
     config : dict
@@ -87,9 +88,9 @@ class AdaptRequest:
     store : str
         Folder of the working store.
     name : str
-        What the adapted model shall be called.
+        Name of the adapted model.
     lora : bool
-        Whether adapters of the backbone learn, too.
+        Whether LoRA adapters of the backbone are trained, too.
     """
 
     run_id: int
@@ -124,11 +125,11 @@ class EngineReady:
     Attributes
     ----------
     device : str
-        What it will run on, in words.
+        Device that it will run on, in words.
     seconds : float
         How long the start took.
     devices : tuple of str
-        What a run may ask for here: "cpu", "cuda" …
+        Devices that a run may choose: "cpu", "cuda" …
     """
 
     device: str
@@ -138,7 +139,7 @@ class EngineReady:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """Something happened in a run, or while a model learned."""
+    """An event of a run or of learning."""
 
     run_id: int
     event: Any
@@ -146,7 +147,7 @@ class RunEvent:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """A run ended well.
+    """A run was completed.
 
     Attributes
     ----------
@@ -162,7 +163,7 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class AdaptFinished:
-    """Learning came to its end, well or not.
+    """Learning ended; the summary says whether a model was made.
 
     Attributes
     ----------
@@ -191,15 +192,15 @@ class RunFailed:
     ----------
     run_id : int
         Which; -1 when the engine itself could not start.
-    error : Exception
-        One of ours, or an EngineError that wraps another.
-    details : str
-        The traceback, for a bug report.
+    error : FddmError
+        What was raised; an EngineError if it was not one of napari-fddm's errors.
+    traceback : str
+        Where in the engine it happened, for a bug report; empty for errors raised on purpose.
     """
 
     run_id: int
-    error: Exception
-    details: str = ""
+    error: FddmError
+    traceback: str = ""
 
 
 Reply = EngineReady | RunEvent | RunFinished | AdaptFinished | RunCancelled | RunFailed

@@ -1,4 +1,4 @@
-"""The engine process: loads the networks once and runs analyses that it is asked for.
+"""Server of the engine process: loads the networks once and runs the requested analyses.
 
     python -m napari_fddm.pipeline.engine.server ADDRESS FAMILY
 
@@ -55,17 +55,17 @@ if TYPE_CHECKING:
 
 
 NICENESS = 5
-"""How far the engine stands back. Its threads keep every core busy, and a window that
-competes with them as an equal stands still for seconds; alone it is as fast as before."""
+"""By how much the engine lowers its priority. Its threads keep every core busy, and at equal
+priority the window freezes for seconds; without competition it is not slower."""
 
 
 class EngineServer:
-    """Serves one supervisor.
+    """Serves one client.
 
     Parameters
     ----------
     connection : Connection
-        Both ends pickle the messages of `engine_messages`.
+        Both ends pickle the messages of `pipeline.engine.messages`.
     adapting : callable, optional
         Learns from corrections: from a slide, a loaded model and an `AdaptRequest` to a
         generator of events that returns a summary. It lies in a layer above this one.
@@ -80,7 +80,7 @@ class EngineServer:
         self._model: tuple[tuple[str, str], LoadedModel] | None = None
 
     def serve(self) -> None:
-        """Import what is heavy, then run requests until told to stop."""
+        """Import the heavy libraries, then run requests until told to stop."""
         threading.Thread(target=self._listen, name="fddm-requests", daemon=True).start()
         started = time.monotonic()
         try:
@@ -118,7 +118,7 @@ class EngineServer:
                 self._send(self._analyze(request))
         except FddmError as error:
             self._send(RunFailed(request.run_id, error))
-        except Exception as error:  # noqa: BLE001 - a bug must reach the user, not a dead pipe
+        except Exception as error:  # noqa: BLE001 - a bug must reach the user
             wrapped = EngineError(
                 f"the run stopped on an unexpected {type(error).__name__}: {error}.",
                 hint="Finished work is kept; please report this with the log.",
@@ -160,7 +160,7 @@ class EngineServer:
     def _drained(
         self, run_id: int, run: Generator[Any, None, Any], finished: Callable[[Any], Reply]
     ) -> Reply:
-        """Send the events of a run until it ends or is stopped; return the last answer."""
+        """Send the events of a run until it ends or is cancelled; return the final reply."""
         with closing(run):
             while True:
                 if self._stop.is_set() or run_id in self._cancelled:
@@ -172,10 +172,10 @@ class EngineServer:
                 self._send(RunEvent(run_id, event))
 
     def _preload(self, request: PreloadRequest) -> None:
-        """Load a model and classify a batch of glass: the first one costs more than the next."""
+        """Load a model and classify a batch of glass, because the first batch is the slowest."""
         from napari_fddm.core.config import load_config
 
-        with contextlib.suppress(FddmError):  # a run with this model says it
+        with contextlib.suppress(FddmError):  # a run with this model reports it
             config = load_config(**request.config)
             model = self._load(request.model, config.device)
             model.classify(np.full((config.batch_size, TILE_PX, TILE_PX, 3), WHITE, np.uint8))
@@ -197,7 +197,7 @@ class EngineServer:
 
 
 def open_source(source: str | PixelSource, mpp: float | None) -> Slide:
-    """Open a slide by its path or from the process that holds its pixels."""
+    """Open a slide by its path, or from the process that serves its pixels."""
     if isinstance(source, str):
         from napari_fddm.slides.opening import open_slide
 
@@ -208,7 +208,7 @@ def open_source(source: str | PixelSource, mpp: float | None) -> Slide:
 
 
 def warm_up() -> tuple[str, tuple[str, ...]]:
-    """Import what a run needs; return the device in words, and those that are there."""
+    """Import what a run needs; return the device in words, and the available devices."""
     import diffusers  # noqa: F401
     import peft  # noqa: F401
     import timm  # noqa: F401
@@ -220,8 +220,8 @@ def warm_up() -> tuple[str, tuple[str, ...]]:
 
 
 def main(adapting: Adapting | None = None) -> None:
-    """Connect to the supervisor and serve it."""
-    if sys.platform != "win32":  # there the supervisor says so
+    """Connect to the client and serve it."""
+    if sys.platform != "win32":  # on Windows the client lowers the priority
         os.nice(NICENESS)
     address, family = sys.argv[1:3]
     key = bytes.fromhex(sys.stdin.readline().strip())

@@ -1,4 +1,8 @@
-"""One analysis from the slide to the rate: the generator that everything else drains."""
+"""One analysis, from an open slide to the necrosis rate, as a generator of events.
+
+Command line, plugin and tests all consume `analyze`. A store that is there already is resumed:
+what an earlier run finished, also one that was killed, is loaded and not computed again.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,7 @@ from napari_fddm.core.events import AnalysisResult, StageDone, StageStarted, Til
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
 from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.run import areas as accounting
-from napari_fddm.pipeline.run.areas import Unreadable
+from napari_fddm.pipeline.run.areas import Unreadable, compute_areas, unreadable_error
 from napari_fddm.pipeline.run.model_cards import check_classes
 from napari_fddm.pipeline.run.provenance import describe_run
 from napari_fddm.pipeline.run.tile_buffer import TileBuffer
@@ -49,10 +52,10 @@ if TYPE_CHECKING:
     from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
-LASTING = ("overview", "unreadable", layout.SPREAD)
-"""Facts of provenance that outlast the beginning of another run."""
-COARSE = 1.25
-"""A slide coarser than the model's resolution by this factor gets a warning."""
+KEPT_FACTS = ("overview", "unreadable", layout.SPREAD)
+"""Facts of the stored provenance that a new run keeps when it begins."""
+MAX_COARSER = 1.25
+"""A slide coarser than the model's resolution by more than this factor gets a warning."""
 
 
 def analyze(
@@ -88,13 +91,13 @@ def analyze(
         whole tiles; by default the whole slide.
     fresh : bool
         Start over where a store exists. One with corrections is not lost: it is
-        renamed, with the date.
+        kept under another name, with the date.
     revise : bool
         Start over likewise, but carry corrections, tumor bed, estimates and notes over,
-        and take the classified tiles where they are those that the new settings would give.
+        and reuse the classified tiles if the new settings would give the same ones.
     spread : bool
-        Hold fast what was painted and spread it to where the tissue looks alike. Strokes
-        stay strokes, and another run without it takes it back.
+        Keep what was painted, and spread it to where the tissue looks alike. The log of
+        strokes does not change, and another run without this option undoes the spreading.
     focus : tuple of float
         (y, x), level-0 px: tiles are classified in the order of their distance from
         here; by default from the middle of the region. Results do not depend on it.
@@ -142,8 +145,18 @@ def analyze(
         return (yield from run.events())
 
 
+def resolution_notes(grid: TileGrid) -> list[str]:
+    """Return a note if a slide is too coarse for the model, else none."""
+    if grid.mpp <= MAX_COARSER * grid.analysis_mpp:
+        return []
+    return [
+        f"the slide has {grid.mpp:.3g} µm per pixel, the model was made for "
+        f"{grid.analysis_mpp:g}: detail it needs is missing"
+    ]
+
+
 class _Run:
-    """The parts of one analysis; its methods are its stages, in order."""
+    """State of one analysis; its generator methods are the stages."""
 
     def __init__(
         self,
@@ -175,11 +188,7 @@ class _Run:
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.calls_refiner else None
         self.batch_sizes: dict[str, int | None] = {}
-        if self.grid.mpp > COARSE * self.grid.analysis_mpp:
-            self.notes.append(
-                f"the slide has {self.grid.mpp:.3g} µm per pixel, the model was made for "
-                f"{self.grid.analysis_mpp:g}: detail it needs is missing"
-            )
+        self.notes.extend(resolution_notes(self.grid))
         self._tissue_mask: TissueMask | None = None
         self.spreading: Spreading | None = None
         self.store = self._open_store(path, fresh=fresh, revise=revise, spread=spread)
@@ -191,25 +200,26 @@ class _Run:
         found = yield from self._classify(tissue)
         if self.config.stage is StageName.REFINED:
             yield from self._refine()
-        refusal = accounting.refusal(
+        error = unreadable_error(
             found,
             self.maps.analyzed & self._needed_tiles(),
             tissue.mm2_per_tile(self.grid.geometry),
             self.slide.name,
             self.store.path,
         )
-        yield from self._finish(tissue, complete=refusal is None)
-        if refusal is not None:
-            raise refusal
+        yield from self._finish(tissue, complete=error is None)
+        if error is not None:
+            raise error
         return AnalysisResult(self.store.path, store_report(self.store), tuple(self.notes))
 
     def _open_store(self, path: Path, *, fresh: bool, revise: bool, spread: bool) -> AnalysisStore:
+        """Create the store of a first run, or open the one that is there and resume it."""
         recover(path)
         remove_abandoned(path)
         if not path.exists():
             return self._create_store(path)
         if fresh or revise:
-            kept = replace_store(path, lambda place: self._build(path, place, revise=revise))
+            kept = replace_store(path, lambda place: self._replacement(path, place, revise=revise))
             if kept is not None:
                 carried = "; they were carried over" if revise else ""
                 self.notes.append(
@@ -217,24 +227,26 @@ class _Run:
                 )
         store = AnalysisStore.open(path, "r+")
         try:
-            store.check_compatible(self.provenance)
-            if spread:
-                self.spreading = Spreading.of_store(store, self._label_window, self._cells)
-            # Coverage and notes of the last run are out of date from now on.
-            kept_facts = {k: store.provenance[k] for k in LASTING if k in store.provenance}
-            if self.spreading is not None:
-                kept_facts[layout.SPREAD] = [
-                    *kept_facts.get(layout.SPREAD, []),
-                    self.spreading.entry,
-                ]
-            store.update_provenance(self.provenance.to_json() | kept_facts)
-            self._load_finished(store)
+            self._resume(store, spread=spread)
         except BaseException:
             store.close()
             raise
         return store
 
-    def _build(self, old: Path, place: Path, *, revise: bool) -> None:
+    def _resume(self, store: AnalysisStore, *, spread: bool) -> None:
+        """Check that a store was made as this run would make it, and load what it holds."""
+        store.check_compatible(self.provenance)
+        # Coverage and notes of the last run are out of date from now on.
+        kept_facts = {k: store.provenance[k] for k in KEPT_FACTS if k in store.provenance}
+        if spread:
+            self.spreading = Spreading.of_store(store, self._label_window, self._cells)
+            earlier = kept_facts.get(layout.SPREAD, [])
+            kept_facts[layout.SPREAD] = [*earlier, self.spreading.entry]
+        store.update_provenance(self.provenance.to_json() | kept_facts)
+        self._load_finished(store)
+
+    def _replacement(self, old: Path, place: Path, *, revise: bool) -> None:
+        """Create the store that takes the place of an old one."""
         with self._create_store(place) as new:
             if revise:
                 carry_over(old, new, self.provenance, self._selected_tiles)
@@ -259,6 +271,7 @@ class _Run:
         )
 
     def _load_finished(self, store: AnalysisStore) -> None:
+        """Load the tiles that earlier runs classified."""
         patch, cell = store.maps.probability_map("patch"), store.maps.probability_map("cell")
         done = patch.coverage
         self.maps.tile_probs[:, done] = patch.probs[:, done]
@@ -280,7 +293,7 @@ class _Run:
 
     @property
     def _cells(self) -> Window:
-        """Bridge cells that this run looks at."""
+        """Bridge cells that this run was asked for."""
         return self.tiles.scaled(CELLS_PER_TILE)
 
     @property
@@ -289,7 +302,7 @@ class _Run:
         return self.label_geometry.centers_in(self.grid.geometry.region_of(self.tiles))
 
     def _needed_tiles(self) -> npt.NDArray[np.bool_]:
-        """Return the tiles that this run looks at, if they have tissue."""
+        """Return the tiles that the wanted labels depend on; those with tissue are classified."""
         needed = np.zeros(self.grid.shape, bool)
         if self.config.stage is StageName.REFINED:
             bridge = self.config.calls_refiner
@@ -325,16 +338,17 @@ class _Run:
                 elif isinstance(event, StageStarted):
                     event = replace(event, total=event.total + already, done=already)
                 elif isinstance(event, StageDone):
-                    ended = event  # said below, with what could not be read
+                    ended = event  # yielded below, with notes on unreadable tiles
                     continue
                 yield event
         self.unreadable = self.unreadable.updated(found, self.maps.analyzed)
         ended = replace(ended, notes=(*ended.notes, *self.unreadable.notes(self.grid)))
-        self._remember(ended)
+        self._collect(ended)
         yield ended
         return found
 
-    def _remember(self, event: Event) -> None:
+    def _collect(self, event: Event) -> None:
+        """Collect notes and batch sizes for the provenance."""
         if isinstance(event, StageDone):
             self.notes += event.notes
             self.batch_sizes[event.stage] = event.batch_size
@@ -344,7 +358,7 @@ class _Run:
             self.preload.join()
         refiner = Refiner(self.model, self.config)
         for event in refine_stage(refiner, self.maps, self.tiles, self.store, self.spreading):
-            self._remember(event)
+            self._collect(event)
             yield event
 
     def _finish(self, tissue: TissueMask, *, complete: bool) -> Generator[Event]:
@@ -360,7 +374,7 @@ class _Run:
             gaps = write_overview(self.slide, self.store, self.label_geometry)
             self.notes.extend(gaps)
             overview = not gaps
-        areas = accounting.account(
+        areas = compute_areas(
             tissue,
             self.grid,
             self.unreadable,

@@ -1,8 +1,8 @@
-"""What a run looked at, in mm²: so that nothing is left out without being told.
+"""Areas behind a rate, mm²: analyzed, excluded, unreadable, so that no loss goes unreported.
 
 The analysis works on whole tiles. A slide's area is the sum of the tiles that the
 tissue mask left out, and of those it selected: analyzed, unreadable, or not yet
-reached (outside the region that was asked for, or the run was stopped).
+reached (outside the requested region, or the run was stopped).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 MAX_UNREADABLE = 0.05
-"""A run with a larger share of its tissue unreadable ends as an error, its store kept."""
+"""A run with a larger unreadable share of its tissue ends with an error; its store is kept."""
 NAMED_PLACES = 5
-"""Unreadable tiles whose place a note says; the store lists all of them."""
+"""At most so many places of unreadable tiles are named in a note; the store lists all."""
 
 
 def mm2_per_tile(grid: TileGrid) -> npt.NDArray[np.float64]:
@@ -56,7 +56,7 @@ class Unreadable:
     places : frozenset of (row, col)
         On the tile grid.
     reason : str
-        What the reader said of the first.
+        Why the first one could not be decoded.
     """
 
     places: frozenset[tuple[int, int]] = frozenset()
@@ -64,13 +64,13 @@ class Unreadable:
 
     @classmethod
     def stored(cls, run: Mapping[str, Any]) -> Unreadable:
-        """Return what a store's provenance remembers."""
+        """Read what a store's provenance lists."""
         kept = run.get("unreadable", {})
         places = frozenset((int(row), int(col)) for row, col in kept.get("tiles", []))
         return cls(places, str(kept.get("reason", "")))
 
     def updated(self, found: UnreadableTiles, analyzed: npt.NDArray[np.bool_]) -> Unreadable:
-        """Add what a run found; what it could read at last is no longer listed."""
+        """Return the list with those of a new run, and without tiles that are analyzed now."""
         every = self.places | frozenset(found.places)
         left = frozenset(place for place in every if not analyzed[place])
         return Unreadable(left, found.first_reason or self.reason if left else "")
@@ -84,7 +84,7 @@ class Unreadable:
         return sum_over(self.places, per_tile)
 
     def notes(self, grid: TileGrid) -> tuple[str, ...]:
-        """Say how many there are, and how large, in words."""
+        """Return a note on their number, area and places; none if there are no such tiles."""
         count = len(self.places)
         if not count:
             return ()
@@ -104,7 +104,7 @@ def sum_over(places: Iterable[tuple[int, int]], per_tile: npt.NDArray[np.float64
     return float(sum(per_tile[place] for place in places))
 
 
-def refusal(
+def unreadable_error(
     found: UnreadableTiles,
     looked_at: npt.NDArray[np.bool_],
     tissue_mm2: npt.NDArray[np.float64],
@@ -118,7 +118,7 @@ def refusal(
     found : UnreadableTiles
         Of this run.
     looked_at : array of bool, shape of the tile grid
-        The tiles it wanted and could read.
+        The requested tiles that it could read.
     tissue_mm2 : array of float, shape of the tile grid
         Tissue in each tile, mm².
     slide_name : str
@@ -138,14 +138,14 @@ def refusal(
     )
 
 
-def account(
+def compute_areas(
     tissue: TissueMask,
     grid: TileGrid,
     unreadable: Unreadable,
     labels: npt.NDArray[np.uint8],
     label_geometry: MapGeometry,
 ) -> dict[str, Any]:
-    """Return what the report says of the areas behind a rate.
+    """Return the areas behind a rate, as the report and the provenance hold them.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def account(
     -------
     dict
         ``slide_mm2``, ``tissue_mm2`` (by the mask), ``tissue_excluded_mm2``
-        (area of the slide in tiles that the tissue mask left out),
+        (area of the slide in tiles that the tissue mask excludes),
         ``tissue_not_analyzed_mm2`` (tissue without labels),
         ``unreadable_mm2`` and ``unreadable_tiles``, ``coverage`` (share of the
         tissue that has labels, None without tissue).
@@ -195,7 +195,7 @@ def coverage(
     """Return the share of the slide's tissue that has labels, None without tissue.
 
     Tiles around a viewport are classified because the refiner reads them, but
-    they have no refined labels and do not count.
+    they have no refined labels, so they do not count.
     """
     mask = tissue.mask.view(np.uint8)
     cells = labeled = 0

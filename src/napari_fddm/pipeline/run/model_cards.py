@@ -1,4 +1,4 @@
-"""What a model says of itself before a run, and whether it can be run: without loading it."""
+"""Cards of the models to choose from, and whether a model can be run, without loading it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_fddm.models.weights import find_file
 
 KNOWN_FILE = "models.json"
 KNOWN_FOLDERS = 8
-"""Folders of the user's that are offered again; the one used longest ago goes first."""
+"""Model folders that are offered again; of more, those used longest ago are forgotten."""
 
 
 def bundled() -> list[str]:
@@ -35,7 +35,7 @@ def look_up(model: str) -> ModelCard | None:
     ------
     WeightsError
         If there is no such model, its card cannot be read, a file that the card lists
-        is missing, or it was made for other classes.
+        is missing, or the model is for other classes.
     """
     if model.startswith(PREFIX):
         HubSource.parse(model)
@@ -52,7 +52,7 @@ def look_up(model: str) -> ModelCard | None:
 
 
 def check_classes(card: ModelCard) -> None:
-    """Refuse a model of other classes than the analysis knows.
+    """Refuse a model for other classes than those of the analysis.
 
     Raises
     ------
@@ -71,13 +71,13 @@ def known_folders() -> list[str]:
     try:
         stored = json.loads(_known_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return []  # a list of shortcuts: where it is unreadable, it starts anew
+        return []  # only a list of shortcuts: one that cannot be read starts empty
     kept = stored.get("models", []) if isinstance(stored, dict) else []
     return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or Path(m).is_dir())]
 
 
 def remember(model: str) -> None:
-    """Offer a folder or hub model again the next time.
+    """Add a model folder or hub model to those that are offered again.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def remember(model: str) -> None:
 
 
 def find_stored(record: dict[str, object]) -> str | None:
-    """Return which of the models at hand made a result; None if it is none of them.
+    """Return which of the known models made a result; None if none of them did.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def find_stored(record: dict[str, object]) -> str | None:
         try:
             card = look_up(model)
         except WeightsError:
-            continue  # it is broken, so it is not the one
+            continue  # a damaged model cannot be the one
         if card is not None and card.id == record.get("id") and card.files == record.get("files"):
             return model
     return None

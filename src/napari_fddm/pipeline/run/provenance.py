@@ -1,4 +1,4 @@
-"""What a run is made of, for its provenance."""
+"""Collect the provenance of a run: slide, model, settings, device, versions of libraries."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from napari_fddm.models.bundle import LoadedModel
     from napari_fddm.pipeline.tissue.user_mask import UserMask
 
-VERSIONED = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
+VERSIONED_PACKAGES = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 
 
 def describe_run(
     slide: Slide, model: LoadedModel, config: AnalysisConfig, mask: UserMask | None = None
 ) -> Provenance:
-    """Collect what the result will depend on."""
+    """Return everything that the result will depend on."""
     return Provenance(
         slide={
             "name": slide.name,
@@ -38,7 +38,7 @@ def describe_run(
         dtype=model.compute.dtype_name,
         threads=torch.get_num_threads(),
         batch_size=config.batch_size,
-        versions={name: _version(name) for name in VERSIONED}
+        versions={name: _version(name) for name in VERSIONED_PACKAGES}
         | {"python": platform.python_version()},
         tissue=mask.record() if mask else {"method": config.tissue},
     )

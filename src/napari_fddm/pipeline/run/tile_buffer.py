@@ -1,4 +1,4 @@
-"""Finished tiles on their way into the store, a few batches at a time."""
+"""Buffer of classified tiles that are written to the store together, every two seconds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 WRITE_EVERY_S = 2.0
-"""Seconds between writes. A chunk of the store holds 64 tiles, and is written whole:
-one write for many tiles costs what one for few does. A killed run loses no more."""
+"""Seconds between writes, and so the most work that a killed run loses. A chunk of the store
+holds 64 tiles and is written whole: writing many tiles costs no more than writing few."""
 
 
 class TileBuffer:
@@ -26,17 +26,17 @@ class TileBuffer:
     store : AnalysisStore
         Where they go, open for writing.
     maps : CellMaps
-        Where they are until then.
+        Where they are before they are written.
     """
 
     def __init__(self, store: AnalysisStore, maps: CellMaps) -> None:
         self._store = store
         self._maps = maps
         self._waiting: list[tuple[int, int]] = []
-        self._written_at = -math.inf  # the first batch at once: a full disk shows early
+        self._written_at = -math.inf  # the first batch shows at once whether the disk is full
 
     def add(self, batch: TileBatch) -> None:
-        """Take the tiles of a batch; writes if the last write is long enough ago.
+        """Add the tiles of a batch; writes if the last write is long enough ago.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class TileBuffer:
             self.close()
 
     def close(self) -> None:
-        """Write what waits.
+        """Write the tiles that are not written yet.
 
         Raises
         ------

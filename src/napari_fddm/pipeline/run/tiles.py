@@ -1,4 +1,8 @@
-"""Which tiles a run looks at, and in which order."""
+"""Which tiles a run is asked for, and in which order it classifies them.
+
+Of these, the tiles that touch tissue are classified (`core.tissue`), and those around them
+that the refiner reads (`core.tiling.tiles_needed`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def wanted_tiles(grid: TileGrid, region: Region | None) -> tuple[Window, tuple[str, ...]]:
-    """Return the tiles of a region, and what the user should know about it.
+    """Return the tiles of a region, and notes for the user if the region was clipped.
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ def wanted_tiles(grid: TileGrid, region: Region | None) -> tuple[Window, tuple[s
 def nearest_first(
     wanted: npt.NDArray[np.bool_], grid: TileGrid, tiles: Window, focus: YX | None
 ) -> list[tuple[int, int]]:
-    """Return the tiles of a mask in the order of their distance.
+    """Return the tiles of a mask, nearest to the focus first.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ def nearest_first(
     grid : TileGrid
         Of the slide.
     tiles : Window
-        What the run was asked for: without a focus, its middle comes first.
+        What the run is asked for: without a focus, distances count from its middle.
     focus : tuple of float or None
         (y, x), level-0 px, from where distances count.
     """

@@ -2,9 +2,9 @@
 
 See ``docs/algorithm.md#blank-filter``.
 
-It is off unless asked for. Glass costs the network a little time and is one of its
-classes anyway; but a tile of pale, homogeneous necrosis has no edges either, and a
-filter that calls it background takes it out of the tumor bed without a trace.
+It is off by default. Glass costs the network little time and is one of its classes
+anyway; but a tile of pale, homogeneous necrosis has no edges either, and a filter that
+takes it for background removes it from the tumor bed unnoticed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def blank_tiles(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Say which tiles have no edges.
+    """Return which tiles have no edges.
 
     Parameters
     ----------

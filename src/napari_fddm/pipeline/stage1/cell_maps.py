@@ -1,4 +1,4 @@
-"""What stage 1 leaves for stage 2: probabilities and tissue features on the grids."""
+"""Results of stage 1 on the tile and cell grids: the input of stage 2."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class CellMaps:
-    """Stage-1 results of a slide; tiles not analyzed stand as clean glass.
+    """Stage-1 results of a slide; tiles not analyzed have the values of clean glass.
 
-    float16 in memory and on disk, so that a resumed run sees the same numbers.
+    float16 in memory and on disk, so that a resumed run computes with the same numbers.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class CellMaps:
     features : array of float16, shape (6, 8 rows, 8 cols)
         Tissue O per cell: mean and standard deviation of R, G, B in [0, 1].
     analyzed : array of bool, shape (rows, cols)
-        Tiles that a model looked at.
+        Tiles that were classified.
     tile_geometry, cell_geometry : MapGeometry
         Where the two grids lie.
     """
@@ -47,7 +47,7 @@ class CellMaps:
 
     @classmethod
     def empty(cls, grid: TileGrid, n_classes: int) -> CellMaps:
-        """Return maps of a slide that nobody analyzed yet."""
+        """Return maps of a slide without any analyzed tile."""
         tiles, cells = grid.geometry, grid.cell_geometry
         maps = cls(
             np.zeros((n_classes, *tiles.shape), np.float16),
@@ -112,7 +112,7 @@ class CellMaps:
     def region_input(
         self, tiles: Window
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return y and O of a window of tiles; glass where it hangs over the slide.
+        """Return y and O of a window of tiles; glass where it reaches beyond the slide.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class CellMaps:
 def region_input(
     cell_probs: npt.NDArray[np.float16], features: npt.NDArray[np.float16], cells: Window
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return y and O of a window of cells; glass where it hangs over the maps.
+    """Return y and O of a window of cells; glass where it reaches beyond the maps.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def cell_features(pixels_nhwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]
     array of float32, shape (n, 6, 8, 8)
         Mean, then standard deviation, of red, green and blue, in units of 255.
     """
-    # Whole numbers all the way: exact, the same on every machine and in every batch.
+    # Integer sums are exact: the same on every machine and in every batch.
     n = len(pixels_nhwc)
     rows = pixels_nhwc.reshape(n, CELLS_PER_TILE, CELL_PX, -1).astype(np.uint16)
     sums = _per_cell(np.add.reduce(rows, axis=2, dtype=np.uint32))

@@ -1,4 +1,4 @@
-"""Stage 1 over a slide: read tiles, classify them in batches, say what happened."""
+"""Stage 1 over a slide: read tiles, classify them in batches, yield events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-    from napari_fddm.pipeline.stage1.overlap import Answers, Blend, Index
+    from napari_fddm.pipeline.stage1.overlap import Index, Probs, ShiftedProbs
 
 
 class Classifies(Protocol):
@@ -49,7 +49,7 @@ class UnreadableTiles:
     first_reason: str = ""
 
     def add(self, read: ReadTile) -> None:
-        """Remember one."""
+        """Add a tile and the reason."""
         self.places.append((read.tile.row, read.tile.col))
         self.first_reason = self.first_reason or read.error
 
@@ -102,10 +102,10 @@ def classify_events(
     started = time.monotonic()
     unreadable = UnreadableTiles()
     network = _Network(model, batch_size, blank_filter=blank_filter)
-    answered = _overlapping if overlap else _side_by_side
+    classified = _overlapping if overlap else _side_by_side
     done = 0
     yield StageStarted("patch", len(indices), "tiles")
-    with closing(answered(slide, grid, indices, network, overlap)) as batches:
+    with closing(classified(slide, grid, indices, network, overlap)) as batches:
         for batch in batches:
             done += len(batch)
             good = [tile for tile in batch if tile.probs is not None]
@@ -120,7 +120,7 @@ def classify_events(
 
 
 class _Network:
-    """Stage 1 with what goes before and after it: padding, halving, the blank filter."""
+    """The classifier with padding and halving of batches, and the blank filter."""
 
     def __init__(self, model: Classifies, batch_size: int, *, blank_filter: bool) -> None:
         self.model = model
@@ -128,13 +128,13 @@ class _Network:
         self.blank_filter = blank_filter
         self.blank = 0
 
-    def answer(self, batch: Sequence[ReadTile]) -> list[Blend | None]:
-        """Return the probabilities (c,) and (c, 8, 8) of each tile that could be read."""
+    def probs(self, batch: Sequence[ReadTile]) -> list[Probs | None]:
+        """Return probabilities (c,) and (c, 8, 8) of each tile; None if it could not be read."""
         good = [read.pixels for read in batch if read.pixels is not None]
-        answers = iter(self._classify(good) if good else ())
-        return [None if read.pixels is None else next(answers) for read in batch]
+        classified = iter(self._classify(good) if good else ())
+        return [None if read.pixels is None else next(classified) for read in batch]
 
-    def _classify(self, tiles: list[npt.NDArray[np.uint8]]) -> Iterator[Blend]:
+    def _classify(self, tiles: list[npt.NDArray[np.uint8]]) -> Iterator[Probs]:
         size = self.batches.batch_size
         pixels = np.full((size, TILE_PX, TILE_PX, 3), WHITE, np.uint8)
         for slot, tile in zip(pixels, tiles, strict=False):
@@ -149,7 +149,7 @@ class _Network:
         return zip(probs[: len(tiles)], cells[: len(tiles)], strict=True)
 
     def notes(self, grid: TileGrid, overlap: int) -> tuple[str, ...]:
-        """Return what the user should know in the end."""
+        """Return notes for the user on halved batches and on the blank filter."""
         found = [self.batches.note] if self.batches.note else []
         if self.blank:
             side_mm = (TILE_PX - overlap) * grid.analysis_mpp / 1000
@@ -161,35 +161,35 @@ class _Network:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answered:
-    """A tile of the map with its probabilities, None where it could not be read."""
+class _Classified:
+    """A tile of the map with its probabilities, None if it could not be read."""
 
     read: ReadTile
-    probs: Blend | None
+    probs: Probs | None
 
 
 def _side_by_side(
     slide: Slide, grid: TileGrid, indices: Sequence[Index], network: _Network, overlap: int
-) -> Generator[list[_Answered]]:
+) -> Generator[list[_Classified]]:
     """Classify the tiles of the map themselves."""
     with closing(iter_tile_batches(slide, grid, indices, network.batches.batch_size)) as batches:
         for batch in batches:
-            yield [_Answered(*pair) for pair in zip(batch, network.answer(batch), strict=True)]
+            yield [_Classified(*pair) for pair in zip(batch, network.probs(batch), strict=True)]
 
 
 def _overlapping(
     slide: Slide, grid: TileGrid, indices: Sequence[Index], network: _Network, overlap: int
-) -> Generator[list[_Answered]]:
-    """Classify shifted tiles, as far ahead as each batch of the map's tiles needs them.
+) -> Generator[list[_Classified]]:
+    """Classify shifted tiles, just as many as each batch of the map's tiles needs.
 
-    The map's own tiles are read as well: they say what is readable, and their
-    pixels are the tissue features.
+    The map's own tiles are read as well: to know which of them can be read, and for
+    their tissue features.
     """
     shifted = ShiftedTiles.over(grid, overlap)
     last_use = {t: n for n, index in enumerate(indices) for t in shifted.touching(*index)}
     wanted = list(last_use)  # in the order of their first use
     size = network.batches.batch_size
-    answers: dict[Index, Blend | None] = {}
+    known: dict[Index, Probs | None] = {}
     done = 0
     with (
         closing(iter_tile_batches(slide, grid, indices, size)) as batches,
@@ -197,33 +197,35 @@ def _overlapping(
     ):
         for batch in batches:
             places = [(read.tile.row, read.tile.col) for read in batch]
-            while any(t not in answers for place in places for t in shifted.touching(*place)):
+            while any(t not in known for place in places for t in shifted.touching(*place)):
                 ahead = next(shifted_batches)
-                found = network.answer(ahead)
-                answers |= {(r.tile.row, r.tile.col): a for r, a in zip(ahead, found, strict=True)}
-            yield [_answered(shifted, read, answers) for read in batch]
+                found = network.probs(ahead)
+                known |= {(r.tile.row, r.tile.col): p for r, p in zip(ahead, found, strict=True)}
+            yield [_blend(shifted, read, known) for read in batch]
             done += len(batch)
-            for t in [t for t in answers if last_use[t] < done]:
-                del answers[t]
+            for t in [t for t in known if last_use[t] < done]:
+                del known[t]
 
 
-def _answered(shifted: ShiftedTiles, read: ReadTile, answers: Answers) -> _Answered:
+def _blend(shifted: ShiftedTiles, read: ReadTile, known: ShiftedProbs) -> _Classified:
+    """Return a tile of the map with the mean of the shifted tiles that touch it."""
     if read.pixels is None:
-        return _Answered(read, None)
-    probs = blended(shifted, read.tile.row, read.tile.col, answers)
+        return _Classified(read, None)
+    probs = blended(shifted, read.tile.row, read.tile.col, known)
     if probs is None:
         reason = read.error or "the tiles that overlap it cannot be decoded"
-        return _Answered(ReadTile(read.tile, None, reason), None)
-    return _Answered(read, probs)
+        return _Classified(ReadTile(read.tile, None, reason), None)
+    return _Classified(read, probs)
 
 
-def _put(batch: list[_Answered], maps: CellMaps, done: int, total: int) -> TileBatch:
+def _put(batch: list[_Classified], maps: CellMaps, done: int, total: int) -> TileBatch:
+    """Store tiles that could be read into the maps, and return their event."""
     pixels = np.stack([tile.read.pixels for tile in batch if tile.read.pixels is not None])
-    for answered, features in zip(batch, cell_features(pixels), strict=True):
-        if answered.probs is not None:
-            tile = answered.read.tile
-            maps.put(tile.row, tile.col, *answered.probs, features)
-    rows = np.array([answered.read.tile.row for answered in batch], np.int64)
-    cols = np.array([answered.read.tile.col for answered in batch], np.int64)
+    tiles = [classified.read.tile for classified in batch]
+    for tile, classified, features in zip(tiles, batch, cell_features(pixels), strict=True):
+        if classified.probs is not None:
+            maps.put(tile.row, tile.col, *classified.probs, features)
+    rows = np.array([tile.row for tile in tiles], np.int64)
+    cols = np.array([tile.col for tile in tiles], np.int64)
     labels = (maps.tile_probs[:, rows, cols].argmax(axis=0) + 1).astype(np.uint8)
     return TileBatch(rows, cols, labels, done, total)

@@ -1,4 +1,4 @@
-"""Overlapping tiles: what several shifted tiles say of a place, averaged.
+"""Overlapping tiles: average the probabilities of the shifted tiles that cover a place.
 
 With an overlap of o px, stage 1 classifies *shifted tiles*: 256 px wide, one every
 256 - o px of the analysis resolution, the first at level-0 (0, 0). FDDM has 16 px
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
-    Blend = tuple[Floats, Floats]
-    Answers = Mapping["Index", Blend | None]
-    """Of each shifted tile: its probabilities (c,) and (c, 8, 8), None if unreadable."""
+    Probs = tuple[Floats, Floats]
+    """Probabilities of a tile, (c,), and of its cells, (c, 8, 8)."""
+    ShiftedProbs = Mapping["Index", Probs | None]
+    """Those of each shifted tile; None if it cannot be read."""
 
 Index = tuple[int, int]
 
@@ -52,7 +53,7 @@ class ShiftedTiles(TileGrid):
 
     @classmethod
     def over(cls, grid: TileGrid, overlap: int) -> ShiftedTiles:
-        """Return the shifted tiles that overlap by so many px."""
+        """Return the shifted tiles of a slide, given their overlap in px."""
         return cls(grid.slide_shape, grid.mpp, grid.analysis_mpp, TILE_PX - overlap)
 
     def tile(self, row: int, col: int) -> Tile:
@@ -78,11 +79,11 @@ class ShiftedTiles(TileGrid):
         return range(max(0, first), min(stop, count))
 
 
-def blended(shifted: ShiftedTiles, row: int, col: int, answers: Answers) -> Blend | None:
-    """Return what the shifted tiles say of one tile of the map, see the module's text.
+def blended(shifted: ShiftedTiles, row: int, col: int, known: ShiftedProbs) -> Probs | None:
+    """Return the mean of the shifted tiles on one tile of the map, see the module's docstring.
 
-    Shifted tiles that could not be read have no share. Cells beyond the slide's end
-    are background where nothing reaches them.
+    Shifted tiles that could not be read are left out. Cells beyond the slide's end
+    that no shifted tile reaches are background.
 
     Parameters
     ----------
@@ -90,8 +91,8 @@ def blended(shifted: ShiftedTiles, row: int, col: int, answers: Answers) -> Blen
         Their grid.
     row, col : int
         The tile of the map.
-    answers : mapping
-        What was found for each of ``shifted.touching(row, col)``.
+    known : mapping
+        Probabilities of each of ``shifted.touching(row, col)``.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def blended(shifted: ShiftedTiles, row: int, col: int, answers: Answers) -> Blen
         Probabilities of shape (c,) and (c, 8, 8); None where a cell on the slide is
         reached by no readable shifted tile.
     """
-    there = [(t, a) for t in shifted.touching(row, col) if (a := answers[t]) is not None]
+    there = [(t, p) for t in shifted.touching(row, col) if (p := known[t]) is not None]
     if not there:
         return None
     classes = there[0][1][0].size

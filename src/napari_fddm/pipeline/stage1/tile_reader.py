@@ -1,4 +1,4 @@
-"""Reader threads: tiles of a slide, in order, a few batches ahead of the network."""
+"""Threads that read the tiles of a slide, in order, a few batches ahead of the network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFETCH_BATCHES = 3
 
 @dataclass(frozen=True, slots=True)
 class ReadTile:
-    """A tile with its pixels, or with the reason why there are none.
+    """A tile with its pixels, or the reason why it could not be read.
 
     Attributes
     ----------

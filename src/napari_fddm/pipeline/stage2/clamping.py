@@ -1,9 +1,8 @@
-"""What a person painted, on the bridge cells: classes that a refinement must keep.
+"""Clamping: strokes as known classes of bridge cells, which the refinement keeps.
 
-Clamping known values in every reverse step is what RePaint (Lugmayr et al., CVPR 2022)
-does to fill holes of pictures; here the known cells are strokes, and what is filled is
-the rest of the region. Before that, strokes spread to where the tissue looks alike
-(`core.spreading`).
+RePaint (Lugmayr et al., CVPR 2022) fills holes in images by setting the known pixels again
+in every reverse step. Here the known cells are strokes, and the rest of the region is filled.
+Before that, strokes are spread to cells whose tissue looks the same (`core.spreading`).
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.stage1.cell_maps import CellMaps
 
 LEAST_COVER = 0.5
-"""Share of a bridge cell that must be painted for its class to be kept."""
+"""Share of a bridge cell that must be painted for its class to be known."""
 NEGLIGIBLE = 8.0
-"""Times a walker's reach at which a stroke is no longer looked at: e⁻⁸ of them come so far."""
+"""Beyond this multiple of a walker's reach a stroke is ignored: a share of e⁻⁸ gets so far."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CellClamp:
-    """Classes that are known.
+    """Bridge cells whose class is known.
 
     Attributes
     ----------
@@ -45,7 +44,7 @@ class CellClamp:
     def of_strokes(
         cls, painted: npt.NDArray[np.uint8], labels: MapGeometry, cells: MapGeometry
     ) -> Self:
-        """Take the class that most of the painted part of a cell has.
+        """Give a cell the class of most of its painted part, if enough of it is painted.
 
         Parameters
         ----------
@@ -62,10 +61,10 @@ class CellClamp:
         return cls(known)
 
     def spread(self, maps: CellMaps) -> CellMaps:
-        """Return stage-1 maps whose cells agree with the strokes, and around them where it fits.
+        """Return stage-1 maps changed to the strokes' classes, on them and around them.
 
-        The refiner alone spreads nothing: its first answer is y, and around a stroke y
-        says the contrary (``docs/science.md#do-corrections-spread``).
+        The refiner alone does not spread strokes: it starts from y, and around a stroke y
+        has the old class (``docs/science.md#do-corrections-spread``).
         """
         if not self.labels.any():
             return maps
@@ -82,7 +81,7 @@ class CellClamp:
         return replace(maps, cell_probs=probs)
 
     def window(self, cells: Window) -> npt.NDArray[np.uint8]:
-        """Return the labels of a window of cells; 0 where it hangs over the map."""
+        """Return the labels of a window of cells; 0 beyond the map."""
         found = np.zeros((cells.height, cells.width), np.uint8)
         inside = cells.clipped((self.labels.shape[0], self.labels.shape[1]))
         if not inside.is_empty:

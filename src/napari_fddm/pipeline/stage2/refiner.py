@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 DEFAULT_MOMENTS = InputMoments()
 REGION_BATCH = 4
-"""Regions per call of the denoiser; fixed, the last batch is padded. Only where memory runs
-out are there fewer."""
+"""Regions per call of the denoiser. Fixed, the last batch is padded; batches are smaller only
+after memory ran out."""
 
 
 class HasRefiner(Protocol):
@@ -34,12 +34,12 @@ class HasRefiner(Protocol):
 
     @property
     def card(self) -> HasRefinerCard:
-        """Whose ``refiner`` says how the network is built."""
+        """Its card, of which ``refiner`` describes the network."""
         ...
 
     @property
     def compute(self) -> ComputeDevice:
-        """Where it runs."""
+        """The device that it runs on."""
         ...
 
     def load_denoiser(self, input_scale: list[float]) -> Denoiser:
@@ -48,7 +48,7 @@ class HasRefiner(Protocol):
 
 
 class HasRefinerCard(Protocol):
-    """A model's card, as far as the second stage reads it."""
+    """The part of a model's card that the second stage reads."""
 
     @property
     def refiner(self) -> RefinerCard | None:
@@ -64,7 +64,7 @@ class Refiner:
     model : HasRefiner
         Gives the denoiser and the bridge's T and s; a `LoadedModel`, usually.
     config : AnalysisConfig
-        steps, eta, samples and seed. Without a step x̂₀ is y.
+        steps, eta, samples and seed. With 0 steps x̂₀ is y.
 
     Raises
     ------
@@ -101,9 +101,9 @@ class Refiner:
         features : array, shape (b, 6, 64, 64)
             O, tissue.
         windows : list of Window
-            Each region on the global cell grid: keys its noise.
+            Each region on the global cell grid, which keys its noise.
         clamp : array of uint8, shape (b, 64, 64), optional
-            Class values of cells that keep them, 0 elsewhere.
+            Class values of cells that keep their class, 0 elsewhere.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Refiner:
         Raises
         ------
         EngineError
-            If memory does not even suffice for one region.
+            If memory does not suffice even for one region.
         """
         (probs,) = self.batches.run(
             lambda a, b: (
@@ -186,10 +186,10 @@ def clamp_like(labels: npt.NDArray[np.uint8], like: torch.Tensor) -> Clamp:
 
 
 def preload_denoiser() -> threading.Thread:
-    """Import diffusers in a thread: it takes seconds, which stage 1 hides.
+    """Import diffusers in a thread: it takes seconds, during which stage 1 runs.
 
-    Start it when the first stage's model is loaded: peft and diffusers, imported at
-    the same time, find each other's modules half made. Join it before `Refiner`.
+    Start it after the first stage's model is loaded: imported at the same time, peft and
+    diffusers see each other's modules half initialized. Join it before making a `Refiner`.
     """
     thread = threading.Thread(
         target=importlib.import_module,

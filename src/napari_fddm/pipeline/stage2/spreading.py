@@ -1,4 +1,4 @@
-"""A run in which strokes hold fast and spread: what it starts from, keeps and records."""
+"""A run that keeps and spreads strokes: its strokes, the labels under them, its record."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ if TYPE_CHECKING:
 
 
 class Spreading:
-    """Strokes of a store, and what the model said before they are spread.
+    """Strokes of a store, and the model's labels before the strokes are spread.
 
-    Under a stroke the model's own label and probabilities stay: what a person said there is a
-    correction of them, and counts as one.
+    Under a stroke the stored map keeps the model's own label and probabilities: the person's
+    class differs from them and still counts as a correction.
 
     Parameters
     ----------
     painted : array of uint8, shape of the label grid
         Class values, 0 where nobody painted.
     window, cells : Window
-        What the run looks at: cells of the label grid, and bridge cells.
+        What the run was asked for: cells of the label grid, and bridge cells.
     last_seq : int or None
-        Number of the newest record of the event log that this follows from.
+        Number of the newest record of the event log among the strokes.
 
     Attributes
     ----------
     entry : dict
-        What provenance says of it.
+        What provenance records of it.
     clamp : CellClamp
         The strokes on bridge cells; empty before `begin`.
     changed : int
-        Label cells that have another class now, as far as it was counted.
+        Label cells whose class changed, among those stored so far.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Spreading:
         store : AnalysisStore
             Open.
         window, cells : Window
-            What the run looks at: cells of the label grid, and bridge cells.
+            What the run was asked for: cells of the label grid, and bridge cells.
 
         Raises
         ------
         ConfigError
-            If nobody painted there, or too thinly.
+            If nobody painted there, or only thin strokes.
         """
         last_seq = store.log.last_seq
         painted = read_strokes(store).painted
@@ -105,7 +105,7 @@ class Spreading:
         self._painted = np.where(maps.analyzed_at(grid, whole), self._painted, 0)
 
     def lacks_labels(self, store: AnalysisStore) -> bool:
-        """Whether something is painted, where the run looks, that was never refined."""
+        """Whether a stroke of this run lies on cells that were never refined."""
         grids = store.geometries
         painted = np.any(count_by_cell(self._painted, grids.label, grids.cell), axis=0)
         done = store.maps.probability_map("refined").coverage
@@ -113,7 +113,7 @@ class Spreading:
         return bool((painted[here] & ~done[here]).any())
 
     def begin(self, store: AnalysisStore) -> None:
-        """Remember what the model says now."""
+        """Take the strokes onto the bridge cells, and keep the model's current labels."""
         grids = store.geometries
         self.clamp = CellClamp.of_strokes(self._painted, grids.label, grids.cell)
         self._labels = store.maps.labels()
@@ -130,12 +130,12 @@ class Spreading:
         return np.where(self.clamp.window(cells) > 0, self._probs[:, *cells.slices], probs)
 
     def count(self, window: Window, labels: Labels) -> None:
-        """Count what changes in a window that is stored now."""
+        """Add the label cells that change in a window which is about to be stored."""
         self.changed += int(np.count_nonzero(labels != self._labels[window.slices]))
 
     @property
     def note(self) -> str:
-        """What a reader should know of the run."""
+        """A note for the reader on what the run changed."""
         cells = f"{self.changed:,} cell{'' if self.changed == 1 else 's'}"
         return (
             f"strokes were spread: {cells} of the map have another class. Another run here, "
@@ -162,12 +162,12 @@ def check_spread(path: Path, config: AnalysisConfig, *, again: bool) -> None:
     """
     if again:
         raise ConfigError(
-            "strokes are spread in an analysis as it is, not while it starts over.",
+            "strokes are spread in an existing analysis, not while one starts over.",
             hint="Start over first, then spread.",
         )
     if config.stage is StageName.PATCH:
         raise ConfigError(
-            "strokes spread from cell to cell, and this run has whole tiles alone.",
+            "strokes spread from cell to cell, and this run has only whole tiles.",
             hint="Choose cells or refined cells (--stage refined).",
         )
     if not path.exists():
@@ -178,5 +178,5 @@ def check_spread(path: Path, config: AnalysisConfig, *, again: bool) -> None:
 
 
 def remaining(entries: Sequence[Entry], window: Window) -> list[Entry]:
-    """Return the entries that a run over a window of the label map leaves."""
+    """Return the records of spreading that remain after a plain run over a window of labels."""
     return [entry for entry in entries if not window.contains(Window(*entry["window"]))]

@@ -328,7 +328,7 @@ class Corrections:
         for edit in self._log.edits(layer):
             if held is None:
                 held = np.zeros(self._geometry.shape, np.bool_)
-            edit.hold(held)
+            edit.update_held(held)
         return held
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Which part of a slide is tissue: found, given by the user, kept, or read for the overview."""
+"""Which part of a slide is tissue: detected, given by the user or edited; the overview."""

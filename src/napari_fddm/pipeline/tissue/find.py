@@ -1,4 +1,4 @@
-"""Which part of a slide a run looks at: found, everything, or as the user says."""
+"""The tissue mask of a run: detected on the slide, everything, or the user's own."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
     Parameters
     ----------
     slide : Slide
-        Read only if the tissue must be found.
+        Read only if the tissue must be detected.
     grid : TileGrid
         Gives the slide's size and mpp.
     method : str
-        "auto" or "all"; does not matter if there is a mask.
+        "auto" or "all"; ignored if there is a mask.
     mask : UserMask or None
         The user's own.
     """
@@ -39,7 +39,7 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
 
 
 def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
-    """Find tissue; what cannot be read counts as tissue, so that its tiles are tried."""
+    """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried."""
     thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
     unknown = np.zeros(geometry.shape, bool)
     for window, rgb, _ in iter_blocks(slide, geometry):

@@ -1,10 +1,10 @@
-"""A tissue mask that a person edited: kept beside the slide's store, read by the next run.
+"""Edited tissue masks: written beside the slide's store, read by the next run.
 
-It lies outside the store, so that it outlasts starting over::
+They lie outside the store, so that they outlast starting over::
 
     <slide>.fddm.tissue/
-    ├─ tissue.png           the mask as it was edited last
-    └─ tissue-<sha256>.png  the same as a run read it, for going on with that run's mask
+    ├─ tissue.png           the latest mask
+    └─ tissue-<sha256>.png  the mask that a run used, so that the run can be continued
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ CURRENT = "tissue.png"
 FINGERPRINT, ADDED, REMOVED = (
     f"napari-fddm {word}" for word in ("slide", "added mm2", "removed mm2")
 )
-"""PNG texts."""
+"""Keys of PNG text entries."""
 HASH_LETTERS = 12
 
 
 @dataclass(frozen=True, slots=True)
 class KeptMask:
-    """A mask that a person made of the one that was found.
+    """A tissue mask with its difference from the detected one.
 
     Attributes
     ----------
     mask : array of bool, shape of the tissue grid
         True on tissue.
     added_mm2, removed_mm2 : float
-        How it differs from the mask that was found.
+        Areas added to and removed from the detected mask, mm².
     """
 
     mask: npt.NDArray[np.bool_]
@@ -58,7 +58,7 @@ class KeptMask:
     def of(
         cls, mask: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_], cell_mm2: float
     ) -> KeptMask:
-        """Compare a mask with the one that was found."""
+        """Compare a mask with the detected one."""
         added, removed = (
             int(np.count_nonzero(part)) * cell_mm2 for part in (mask & ~found, found & ~mask)
         )
@@ -66,7 +66,7 @@ class KeptMask:
 
     @property
     def edited(self) -> bool:
-        """Whether it differs from what was found."""
+        """Whether it differs from the detected mask."""
         return bool(self.added_mm2 or self.removed_mm2)
 
 
@@ -77,12 +77,12 @@ def mask_folder(slide_path: Path | None, fingerprint: str) -> Path:
 
 
 def write_kept_mask(folder: Path, kept: KeptMask, geometry: MapGeometry, fingerprint: str) -> Path:
-    """Keep a mask in the place of the one before.
+    """Write a mask, replacing the one before.
 
     Parameters
     ----------
     folder : Path
-        `mask_folder`; made if it is not there.
+        `mask_folder`; created if missing.
     kept : KeptMask
         The mask.
     geometry : MapGeometry
@@ -93,13 +93,15 @@ def write_kept_mask(folder: Path, kept: KeptMask, geometry: MapGeometry, fingerp
     Raises
     ------
     StoreError
-        If it cannot be written; the one before is then as it was.
+        If it cannot be written; the one before is then unchanged.
     """
     return _write(folder, CURRENT, kept, geometry, fingerprint)
 
 
 def write_run_mask(folder: Path, kept: KeptMask, geometry: MapGeometry, fingerprint: str) -> Path:
-    """Write what a run reads; later edits do not change it. Parameters as above.
+    """Write the mask that a run reads, which later edits do not change.
+
+    Parameters are those of `write_kept_mask`.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def write_run_mask(folder: Path, kept: KeptMask, geometry: MapGeometry, fingerpr
 
 
 def remove_kept_mask(folder: Path) -> None:
-    """Forget the edits; masks that runs read stay.
+    """Remove the edited mask; masks that runs used stay.
 
     Raises
     ------
@@ -127,12 +129,12 @@ def remove_kept_mask(folder: Path) -> None:
 def read_kept_mask(
     folder: Path, geometry: MapGeometry, fingerprint: str, name: str = CURRENT
 ) -> KeptMask | None:
-    """Read a mask; None if there is none of this slide.
+    """Read a mask; None if there is none for this slide.
 
     Raises
     ------
     StoreError
-        If it is there and cannot be read.
+        If it exists and cannot be read.
     """
     from PIL import Image
 
@@ -141,14 +143,14 @@ def read_kept_mask(
         return None
     with storage_errors("read", path, damaged=True), Image.open(path) as picture:
         mask = np.asarray(picture.convert("L")) != 0
-        said: Mapping[Any, Any] = picture.info
-        if said.get(FINGERPRINT) != fingerprint or mask.shape != geometry.shape:
-            return None  # another slide lies at this place now, or has another pixel size
-        return KeptMask(mask, float(said[ADDED]), float(said[REMOVED]))
+        texts: Mapping[Any, Any] = picture.info
+        if texts.get(FINGERPRINT) != fingerprint or mask.shape != geometry.shape:
+            return None  # the file at this path is another slide now, or has another pixel size
+        return KeptMask(mask, float(texts[ADDED]), float(texts[REMOVED]))
 
 
 def earlier_mask(run: Mapping[str, Any]) -> str | None:
-    """Return the setting that gives a stored run's tissue mask again; None if it is gone.
+    """Return the setting that reproduces a stored run's tissue mask; None if it is lost.
 
     Parameters
     ----------

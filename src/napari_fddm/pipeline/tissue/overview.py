@@ -1,4 +1,4 @@
-"""A whole slide at a coarse resolution, also where parts of its file are damaged."""
+"""Read a whole slide at a coarse resolution, around damaged parts; write the overview."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
 BLOCK = 1024
-"""Cells that are read at once, a side."""
+"""Edge of the blocks that are read at once, cells."""
 SMALLEST_BLOCK = 32
 """A block that cannot be read is halved down to this, so that gaps stay small."""
 
@@ -34,7 +34,7 @@ def iter_blocks(
     window : Window, optional
         Cells to read, the whole map by default.
     block : int
-        Most cells a side to read at once.
+        Edge of the blocks to read at once, cells.
 
     Yields
     ------
@@ -43,7 +43,7 @@ def iter_blocks(
     rgb : array of uint8, shape (h, w, 3), or None
         Pixels, or None where they cannot be decoded.
     reason : str
-        Why not.
+        Why they cannot be decoded; else empty.
     """
     whole = window or Window(0, 0, *geometry.shape)
     for y in range(whole.y, whole.y + whole.height, block):
@@ -63,7 +63,7 @@ def iter_blocks(
 
 
 def write_overview(slide: Slide, store: AnalysisStore, geometry: MapGeometry) -> list[str]:
-    """Write a store's overview and return what a reader should know; nothing if it is whole."""
+    """Write a store's overview; return a note on its gaps, or nothing if it has none."""
     gaps = []
     for window, rgb, reason in iter_blocks(slide, geometry):
         if rgb is None:

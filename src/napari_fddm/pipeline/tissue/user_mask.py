@@ -27,11 +27,12 @@ AUTOMATIC = ("auto", "all")
 TIFF_SUFFIXES = (".tif", ".tiff")
 LABELS = "labels"
 CELL = "napari-fddm cell"
-"""PNG text in which a mask of our own says level-0 px per pixel: its last pixels hang over."""
+"""Key of the PNG text that holds level-0 px per pixel, in masks written by napari-fddm: their
+last pixels may reach beyond the slide."""
 MAX_PIXELS = 2**28
-"""A mask of 16 µm per pixel needs a thousandth of this; larger ones would fill memory."""
+"""Most pixels of a mask. 16 µm per pixel needs a thousandth of this; more would fill memory."""
 MAX_ASPECT_ERROR = 0.01
-"""Thumbnails round their sides to whole pixels; a mask of another slide is farther off."""
+"""Relative error allowed beyond rounding to whole pixels; masks of other slides differ more."""
 _ALLOWED = "PNG, TIFF or an OME-Zarr label, e.g. mask.png or slide.ome.zarr/labels/tissue"
 
 
@@ -46,7 +47,7 @@ class UserMask:
     image : array of bool, shape (h, w)
         True on tissue.
     cell : float or None
-        Level-0 px per pixel, where the file says it; None: it covers the slide.
+        Level-0 px per pixel, where the file holds it; None: the mask covers the slide.
     """
 
     name: str
@@ -55,22 +56,22 @@ class UserMask:
 
     @property
     def sha256(self) -> str:
-        """Identity of the content: what is tissue, whatever file says it."""
+        """Identity of the content, independent of the file format."""
         digest = hashlib.sha256(repr((self.image.shape, self.cell)).encode())
         digest.update(np.packbits(self.image).tobytes())
         return digest.hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """Return what provenance keeps."""
+        """Return what provenance records."""
         return {"method": "mask", "name": self.name, "sha256": self.sha256}
 
     def check_fits(self, slide_shape: tuple[int, int], slide_name: str) -> None:
-        """Refuse a mask that cannot be of this slide, by its sides.
+        """Refuse a mask whose proportions are not those of this slide.
 
         Raises
         ------
         ConfigError
-            If its aspect ratio, or the size it gives for itself, is another.
+            If its aspect ratio, or the size that its file gives, does not fit.
         """
         height, width = self._extent(slide_shape)
         rows, cols = self.image.shape
@@ -90,7 +91,7 @@ class UserMask:
             )
 
     def on_grid(self, geometry: MapGeometry, slide_shape: tuple[int, int]) -> TissueMask:
-        """Return the mask on a slide's mask grid."""
+        """Return the mask, resampled to a slide's mask grid."""
         return tissue_of_image(self.image, self._extent(slide_shape), geometry)
 
     def _extent(self, slide_shape: tuple[int, int]) -> tuple[float, float]:
@@ -120,7 +121,7 @@ def read_user_mask(tissue: str) -> UserMask | None:
     Raises
     ------
     ConfigError
-        If it is none of these, or no mask.
+        If it is none of these, or the file is not a mask.
     """
     check_tissue(tissue)
     if tissue in AUTOMATIC:
@@ -135,7 +136,7 @@ def read_user_mask(tissue: str) -> UserMask | None:
 
 
 def _read_picture(path: Path) -> tuple[npt.NDArray[Any], float | None]:
-    """Read a picture, and level-0 px per pixel where it is a mask of our own."""
+    """Read an image, and level-0 px per pixel if it is a mask that napari-fddm wrote."""
     from PIL import Image
 
     try:
@@ -145,8 +146,8 @@ def _read_picture(path: Path) -> tuple[npt.NDArray[Any], float | None]:
                 _check_size(picture.height, picture.width, path)
                 if picture.format == "JPEG":
                     raise _unreadable(path, "JPEG turns the zeros of a mask into small values")
-                said = picture.info.get(CELL)
-                cell = float(said) if isinstance(said, str) else None
+                text = picture.info.get(CELL)
+                cell = float(text) if isinstance(text, str) else None
                 if picture.mode in ("P", "PA"):
                     return np.asarray(picture.convert("RGBA")), cell
                 return np.asarray(picture), cell
@@ -155,7 +156,7 @@ def _read_picture(path: Path) -> tuple[npt.NDArray[Any], float | None]:
 
 
 def _read_tiff(path: Path) -> npt.NDArray[Any]:
-    """Read the finest level of a TIFF that is no larger than a mask may be."""
+    """Read the finest level of a TIFF that is not too large for a mask."""
     import tifffile
 
     try:

@@ -262,7 +262,7 @@ class Analysis:
             edit.apply(labels)
         self.tracker.take_stored(labels, opened.held)
         for edit in newer:
-            edit.hold(self.label_map.held)
+            edit.update_held(self.label_map.held)
         self.set_tumor_bed(opened.tumor_bed)
         self.estimate, self.sign_off = opened.estimate, opened.sign_off
         self.update_lock()

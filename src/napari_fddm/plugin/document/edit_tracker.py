@@ -198,7 +198,7 @@ class EditTracker:
         values = labels.labels[window.slices][mask]
         cells = ChangedCells.of_mask(mask, window, labels.geometry.shape)
         edit = Edit(self.layer.doing, cells, values, values.copy()).following(values)
-        edit.hold(labels.held)
+        edit.update_held(labels.held)
         self.edited.emit(edit)
 
     def _find_edit(self, window: Window, tool: str) -> None:
@@ -216,7 +216,7 @@ class EditTracker:
             return
         automatic = self.label_map.automatic[edit.window.slices][edit.mask()]
         edit = edit.following(automatic)
-        edit.hold(self.label_map.held)
+        edit.update_held(self.label_map.held)
         self._edited += EditedCells.of(edit.after, automatic) - EditedCells.of(
             edit.before, automatic
         )
