@@ -100,7 +100,8 @@ def classifier(
     from napari_fddm.training.data.patches import PatchSettings
     from napari_fddm.training.loop.settings import LoopSettings
     from napari_fddm.training.stage1.model_folder import backbone_note
-    from napari_fddm.training.stage1.train import WORK, Stage1Settings, train_stage1
+    from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
+    from napari_fddm.training.stage1.work_folder import WORK
 
     loop = LoopSettings(
         steps=steps,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import zipfile
 import zlib
@@ -17,6 +15,7 @@ from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.interop.files import storage_errors, whole_file
 from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.pipeline.store.layout import SUFFIX
+from napari_fddm.training.loop.identity import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,12 +170,11 @@ def cache_key(slide: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         `LoadedModel.identity`.
     """
     files: dict[str, str] = model["files"]
-    deciding = {
+    decisive = {
         "fingerprint": slide["fingerprint"],
         "mpp": slide["mpp"],
         "analysis_mpp": model["analysis_mpp"],
         "backbone": model.get("backbone"),
         "files": {k: v for k, v in files.items() if k not in (HEADS_FILE, REFINER_FILE)},
     }
-    text = json.dumps(deciding, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest(decisive)[:32]

@@ -12,7 +12,6 @@ build that was stopped goes on, and a changed annotation is cut anew.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +30,7 @@ from napari_fddm.training.data.patches import (
     settings_record,
 )
 from napari_fddm.training.data.splits import image_key
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """Changes with any sample or split."""
-        said = [self.settings, [(p.key, p.case, p.split, p.count) for p in self.parts]]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        return digest([self.settings, [(p.key, p.case, p.split, p.count) for p in self.parts]])
 
     @cached_property
     def _pixels(self) -> list[Any]:
@@ -198,12 +197,12 @@ def open_dataset(folder: Path) -> Dataset:
         If there is none, it is damaged, or another version made it.
     """
     try:
-        said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if said["format"] != VERSION:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] != VERSION:
             raise DataError(f"{folder} was made by another version.", hint="Build it again.")
-        parts = tuple(Part(**part) for part in said["parts"])
-        classes = tuple(said["classes"])
-        settings = said["settings"]
+        parts = tuple(Part(**part) for part in index["parts"])
+        classes = tuple(index["classes"])
+        settings = index["settings"]
     except FileNotFoundError:
         raise DataError(
             f"{folder} holds no {INDEX}, so it is no dataset.",
@@ -231,8 +230,7 @@ def _build_part(
     record: dict[str, object],
 ) -> Part:
     identity, samples = samples_of(source, settings, names)
-    said = [VERSION, image_key(source.image), source.mpp, identity, record]
-    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    key = digest([VERSION, image_key(source.image), source.mpp, identity, record])[:32]
     truth_file = _truth_file(folder, key)
     if not truth_file.is_file():
         _write_part(list(samples), folder, key)

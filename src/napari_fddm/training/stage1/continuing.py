@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier
 from napari_fddm.models.trainable import trainable_classifier
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.stage1.architectures import Architecture
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ def base_sha256(card: ModelCard) -> str:
     """Return a sha256 of all weights that decide a model's features."""
     spec = card.classifier
     files = {name: sha for name, sha in card.files.items() if name != REFINER_FILE}
-    said = json.dumps([files, spec.backbone_sha256], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    return digest([files, spec.backbone_sha256])
 
 
 def continued(

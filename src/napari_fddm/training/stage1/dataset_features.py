@@ -103,7 +103,8 @@ def build_features(
         index = np.arange(offset, offset + part.count)
         offset += part.count
         if part.count and not feature_file(folder, part, "pooled").is_file():
-            _write(_features(dataset, index, classifier, compute, batch_size), folder, part)
+            made = compute_features(dataset, index, classifier, compute, batch_size)
+            _write(_as_arrays(made), folder, part)
         yield JobProgress(part.image, number, len(dataset.parts))
     return DatasetFeatures(folder, dataset, bool(classifier.radiomics))
 
@@ -113,28 +114,50 @@ def feature_file(folder: Path, part: Part, kind: str) -> Path:
     return folder / f"{part.key}.{kind}.npy"
 
 
-def _features(
+def compute_features(
     dataset: Dataset,
-    index: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
     classifier: TileClassifier,
     compute: ComputeDevice,
     batch_size: int,
-) -> dict[str, npt.NDArray[Any]]:
-    rows: list[TileFeatures] = []
-    for start in range(0, len(index), batch_size):
-        batch = torch.from_numpy(dataset.read(index[start : start + batch_size]))
+) -> TileFeatures:
+    """Return the features of some samples, on the CPU in float32.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Patches.
+    indices : array of int64, shape (n,)
+        Which of them, one at least.
+    classifier : TileClassifier
+        On its device, in evaluation mode.
+    compute : ComputeDevice
+        Device and precision.
+    batch_size : int
+        Patches per call.
+    """
+    batches: list[TileFeatures] = []
+    for start in range(0, len(indices), batch_size):
+        pixels = torch.from_numpy(dataset.read(indices[start : start + batch_size]))
         with torch.inference_mode(), compute.autocast():
-            found = classifier.features(batch.to(compute.device))
-        measured = None if found.radiomics is None else found.radiomics.cpu()
-        rows.append(TileFeatures(found.pooled.float().cpu(), found.cells.float().cpu(), measured))
-    made = {
-        "pooled": torch.cat([r.pooled for r in rows]).numpy().astype(np.float16),
-        "cells": torch.cat([r.cells for r in rows]).numpy().astype(np.float16),
+            batches.append(classifier.features(pixels.to(compute.device)))
+    radiomics = [b.radiomics.cpu() for b in batches if b.radiomics is not None]
+    return TileFeatures(
+        torch.cat([b.pooled.float().cpu() for b in batches]),
+        torch.cat([b.cells.float().cpu() for b in batches]),
+        torch.cat(radiomics) if radiomics else None,
+    )
+
+
+def _as_arrays(features: TileFeatures) -> dict[str, npt.NDArray[Any]]:
+    """Return what is kept on disk, by kind."""
+    arrays = {
+        "pooled": features.pooled.numpy().astype(np.float16),
+        "cells": features.cells.numpy().astype(np.float16),
     }
-    all_measured = [r.radiomics for r in rows if r.radiomics is not None]
-    if all_measured:
-        made["radiomics"] = torch.cat(all_measured).numpy()
-    return made
+    if features.radiomics is not None:
+        arrays["radiomics"] = features.radiomics.numpy()
+    return arrays
 
 
 def _write(made: dict[str, npt.NDArray[Any]], folder: Path, part: Part) -> None:

@@ -102,6 +102,19 @@ def write_model(
     return card
 
 
+def model_id(folder: Path, otherwise: str) -> str:
+    """Return the id of the model in a folder: the folder's name in lower case and hyphens.
+
+    Parameters
+    ----------
+    folder : Path
+        The model folder.
+    otherwise : str
+        The id if the name holds no letter or digit.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-") or otherwise
+
+
 def backbone_note(card: ModelCard) -> str | None:
     """Say where `run` looks for a backbone that is not in the folder; None if it is."""
     source = card.classifier.backbone_source
@@ -150,7 +163,6 @@ def _card(
     seen = {int(value) for value, part in pairs if real[part]}
     cases = {s: len({p.case for p in dataset.parts if p.split == s}) for s in SPLITS}
     kind = "real" if all(real) else "synthetic" if not any(real) else "real and synthetic"
-    slug = re.sub(r"[^a-z0-9]+", "-", trained.out.absolute().name.lower()).strip("-")
     real_classes = tuple(n for i, n in enumerate(dataset.classes, start=1) if i in seen)
     trained_on = (
         f"{len(training)} patches of {cases['train']} {kind} cases; chosen on "
@@ -160,7 +172,7 @@ def _card(
         trained_on += "; the backbone began with random weights"
     licence = f"backbone: {trained.architecture.licence or 'as its source says'}"
     card = ModelCard(
-        id=slug or "trained",
+        id=model_id(trained.out, "trained"),
         title=f"{trained.arch}, {trained.tune}, trained on {cases['train']} cases",
         analysis_mpp=dataset.settings["mpp"],
         classes=dataset.classes,

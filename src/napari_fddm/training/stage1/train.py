@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +17,8 @@ from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.loop.training_loop import LoopResult, run_loop
 from napari_fddm.training.stage1.architectures import (
     classifier_card,
     find_architecture,
@@ -31,6 +29,7 @@ from napari_fddm.training.stage1.dataset_features import build_features
 from napari_fddm.training.stage1.model_folder import TrainedClassifier, write_model
 from napari_fddm.training.stage1.tasks import FeatureTask, HeadLoss, PatchTask
 from napari_fddm.training.stage1.validation import measure
+from napari_fddm.training.stage1.work_folder import make_work_folder, train_in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,10 +43,9 @@ if TYPE_CHECKING:
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.loop.progress import JobProgress
+    from napari_fddm.training.loop.training_loop import LoopResult
     from napari_fddm.training.stage1.architectures import Architecture
 
-WORK = "work"
-"""Folder in the model's with what only the training needs; may be deleted afterwards."""
 TUNES = ("lora", "full", "frozen")
 LOSSES = ("cross-entropy", "hierarchical")
 
@@ -153,17 +151,10 @@ def train_stage1(
             f"{out} is the model to go on from; it would be overwritten.",
             hint="Give another --out.",
         )
-    work = out / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    checkpoint = work / "checkpoint.pt"
-    if fresh:
-        checkpoint.unlink(missing_ok=True)  # patches and features stay true
+    work = make_work_folder(out, fresh=fresh)
     task = yield from _task(ready, dataset, settings, features or work)
-    log = RunLog(out / "train.jsonl")
-    about = _identity(dataset, ready, settings)
-    result = yield from run_loop(
-        task, settings.loop, ready.compute, checkpoint, log, identity=about
-    )
+    identity = _identity(dataset, ready, settings)
+    result = yield from train_in_folder(task, settings.loop, ready.compute, out, identity=identity)
     ready.classifier.eval()
     trained = TrainedClassifier(
         out=out,
@@ -180,7 +171,7 @@ def train_stage1(
         random_init=settings.random_init,
     )
     record = _record(ready, settings, result)
-    return write_model(trained, record, measure(task, dataset, ready.compute))
+    return write_model(trained, record, measure(task, dataset))
 
 
 def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
@@ -232,8 +223,8 @@ def _task(
             settings.augmentation,
             settings.loop.batch_size,
         )
-    said = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
-    folder = kept / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    decisive = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
+    folder = kept / f"features-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
     cache = yield from build_features(dataset, ready.classifier, ready.compute, folder)
     return FeatureTask(ready.classifier, loss, dataset, cache, sampler, ready.compute)
 
@@ -310,7 +301,7 @@ def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
 
 def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> str:
     """Return what must be the same for a checkpoint to fit."""
-    said = [
+    decisive = [
         dataset.fingerprint,
         ready.spec.model_dump(mode="json"),
         ready.sha256,
@@ -319,4 +310,4 @@ def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> s
         settings.balanced,
         asdict(settings.augmentation),
     ]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return digest(decisive)
