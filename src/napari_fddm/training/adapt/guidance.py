@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_fddm.training.adapt.samples import PaintedSamples
 
 LEAST_SITES = 6
-"""With fewer sites one cannot judge whether learning helped (ALGORITHM H.11)."""
+"""Fewer say too little of a patient to judge whether learning helped (ALGORITHM H.11)."""
 GOOD_SITES = 12
 """With this many sites learning helped in nearly every simulation (docs/adapting.md)."""
 LEAST_CLASSES = 2
