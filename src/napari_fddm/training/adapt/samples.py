@@ -1,7 +1,7 @@
 """Strokes as training samples: bridge cells, tiles, and the sites they belong to.
 
-A *site* is a place that was painted: strokes that are nearer to each other than the edge of
-a tile. Neighboring cells look alike, so whether a model has learned is judged on
+A *site* is what a person painted in one place: strokes that are nearer to each other
+than a tile. Neighboring cells look alike, so whether a model has learned is judged on
 whole sites it has not seen (ALGORITHM H.11).
 """
 

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, computed once per image and kept on disk."""
+"""Features of a dataset's patches by a frozen backbone, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DatasetFeatures:
     folder : Path
         Holds ``<part>.<kind>.npy``: float16, radiomics float32.
     dataset : Dataset
-        What they are of.
+        The patches.
     has_radiomics : bool
         Whether there are radiomic features.
     """
@@ -81,20 +81,25 @@ def build_features(
     *,
     batch_size: int = 16,
 ) -> Generator[JobProgress, None, DatasetFeatures]:
-    """Compute what is not on disk yet.
+    """Compute the features of those images that are not on disk yet.
 
     Parameters
     ----------
     dataset : Dataset
         Patches.
     classifier : TileClassifier
-        On its device, ready to judge.
+        On its device.
     compute : ComputeDevice
-        Where and how.
+        Device and precision.
     folder : Path
-        Named after the backbone and its input, because nothing else decides features.
+        One for each backbone and input size, on which features depend.
     batch_size : int
-        Tiles per call.
+        Patches per call.
+
+    Yields
+    ------
+    JobProgress
+        After each image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classifier.eval()
@@ -110,7 +115,7 @@ def build_features(
 
 
 def feature_file(folder: Path, part: Part, kind: str) -> Path:
-    """Return where the features of one kind of an image lie."""
+    """Return the path of the features of an image, of one of the `KINDS`."""
     return folder / f"{part.key}.{kind}.npy"
 
 
@@ -161,7 +166,7 @@ def _as_arrays(features: TileFeatures) -> dict[str, npt.NDArray[Any]]:
 
 
 def _write(made: dict[str, npt.NDArray[Any]], folder: Path, part: Part) -> None:
-    """Write the pooled features last: their presence says that the others are whole."""
+    """Write the pooled features last: if they exist, the others are complete."""
     for kind in reversed(KINDS):
         if kind in made:
             with whole_file(feature_file(folder, part, kind)) as unfinished:

@@ -1,4 +1,4 @@
-"""``napari-fddm train segmenter``: the baselines that answer for every pixel of a region."""
+"""Training of the baselines that segment pixels: ``napari-fddm train segmenter``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_fddm.training.loop.progress import JobProgress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
-"""The paper's names of its baselines."""
+"""Architecture and encoder in the library, by the names of the paper's baselines."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -48,9 +48,9 @@ class SegmenterSettings:
     arch, encoder : str
         "u-net", "mit-b5", or an architecture and an encoder of the library.
     random_init : bool
-        A random encoder instead of one trained on ImageNet.
+        Start with a random encoder instead of one trained on ImageNet.
     loop : LoopSettings
-        Steps, learning rate …
+        Steps, learning rate and so on.
     augmentation : Augmentation
         How regions are varied.
     device : str
@@ -71,12 +71,28 @@ class SegmenterSettings:
 def train_segmenter(
     dataset: Dataset, out: Path, settings: SegmenterSettings, *, fresh: bool = False
 ) -> Generator[JobProgress, None, ModelCard]:
-    """Train a segmenter and write its folder; stopped at any moment, the same call goes on.
+    """Train a segmenter and write its model folder; the same call continues after a stop.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Regions.
+    out : Path
+        The model folder.
+    settings : SegmenterSettings
+        Network and training.
+    fresh : bool
+        Start over.
+
+    Yields
+    ------
+    JobProgress
+        Before the first step and after each one.
 
     Raises
     ------
     FddmError
-        If data, library or settings do not suit.
+        If the data or settings cannot be used, or the library is missing.
     """
     if dataset.settings["kind"] != "regions" or dataset.truth.shape[1] < TILE_PX:
         raise DataError(
@@ -94,7 +110,9 @@ def train_segmenter(
     )
     result = yield from train_in_folder(task, settings.loop, compute, out, identity=identity)
     save_tensors(segmenter.network.state_dict(), out / BACKBONE_FILE)
-    metrics = {s: _scores(task.count(s), dataset) for s in ("val", "test") if _has(dataset, s)}
+    metrics = {
+        s: _scores(task.count(s), dataset) for s in ("val", "test") if _has_samples(dataset, s)
+    }
     training = {
         "command": "napari-fddm train segmenter",
         "arch": settings.arch,
@@ -120,12 +138,12 @@ def _build(name: str, encoder: str, dataset: Dataset, settings: SegmenterSetting
         except Exception as error:  # whatever the hub's client raises
             raise WeightsError(
                 f"the ImageNet weights of {encoder} cannot be fetched: {first_line(error)[:200]}",
-                hint="Connect once, or say --random-init.",
+                hint="Connect once, or give --random-init.",
             ) from error
     return TileSegmenter(network, mean=MEAN, std=STD)
 
 
-def _has(dataset: Dataset, split: str) -> bool:
+def _has_samples(dataset: Dataset, split: str) -> bool:
     return len(dataset.indices(split)) > 0
 
 

@@ -1,4 +1,4 @@
-"""``napari-fddm train classifier``: from patches to a model folder that `run` can use."""
+"""Training of a classifier, stage 1: from patches to a model folder that `run` can use."""
 
 from __future__ import annotations
 
@@ -63,27 +63,27 @@ class Stage1Settings:
     loss : str or None
         "cross-entropy" or "hierarchical"; None for the architecture's own.
     base : str or None
-        Id or folder of a model to go on from instead of ``arch``: its backbone and
-        adapters are kept ("frozen") or its adapters trained further ("lora").
+        Id or folder of a model to train further instead of ``arch``: its backbone and
+        adapters are kept ("frozen"), or its adapters are trained, too ("lora").
     weights : Path or None
-        Backbone; None for the hub.
+        Weights of the backbone; None for the hub.
     random_init : bool
-        No weights at all.
+        Start with random weights.
     input_px : int or None
         Edge to which tiles are resized.
     radiomics : tuple of {"first_order", "glcm"} or None
-        Features of the tile that a gate fuses with the image's, for its class; None for
-        those of the architecture or of ``base``.
+        Radiomic features that a gate fuses with those of the backbone, for the class of the
+        tile; None for those of the architecture or of ``base``.
     balanced : bool
-        Whether classes, and cases within a class, count alike.
+        Whether classes, and cases within a class, are drawn equally often.
     loop : LoopSettings
-        Steps, learning rate …
+        Steps, learning rate and so on.
     augmentation : Augmentation
-        How patches are varied; cached features are of patches as they are.
+        How patches are varied; cached features are those of unchanged patches.
     device : str
         See `choose_device`.
     allow_missing : bool
-        Train although a class of validation or test is not in the training data.
+        Train even if a class of the validation or test data is not in the training data.
     """
 
     arch: str = "vit_small_patch14_dinov2.lvd142m"
@@ -103,7 +103,7 @@ class Stage1Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """What a training begins with."""
+    """The network, the loss and the device, before the first step."""
 
     architecture: Architecture
     tune: str
@@ -125,7 +125,7 @@ def train_stage1(
     fresh: bool = False,
     features: Path | None = None,
 ) -> Generator[JobProgress, None, ModelCard]:
-    """Train a classifier and write its folder; stopped at any moment, the same call goes on.
+    """Train a classifier and write its model folder; the same call continues after a stop.
 
     Parameters
     ----------
@@ -134,21 +134,27 @@ def train_stage1(
     out : Path
         The model folder.
     settings : Stage1Settings
+        Network and training.
     fresh : bool
         Start over.
     features : Path, optional
-        Where features of frozen backbones are kept, for trainings that share images;
-        by default in the model folder.
+        Folder for the features of frozen backbones, which trainings with the same images
+        can share; by default in the model folder.
+
+    Yields
+    ------
+    JobProgress
+        For each image whose features are computed, and for each step.
 
     Raises
     ------
     FddmError
-        If data, weights or settings do not suit.
+        If the data, weights or settings cannot be used.
     """
     ready = _prepare(dataset, settings)
     if ready.base is not None and ready.base.folder.resolve() == out.resolve():
         raise TrainingError(
-            f"{out} is the model to go on from; it would be overwritten.",
+            f"{out} is the model to train further; it would be overwritten.",
             hint="Give another --out.",
         )
     work = make_work_folder(out, fresh=fresh)
@@ -175,7 +181,7 @@ def train_stage1(
 
 
 def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
-    """Check data and settings, and build network and loss."""
+    """Check data and settings, and build the network and the loss."""
     base = None if settings.base is None else load_model(settings.base, settings.device)
     architecture, tune, loss_name = _resolved(settings, base)
     counts = dataset.counts()
@@ -194,7 +200,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
             random_init=settings.random_init,
             seed=settings.loop.seed,
         )
-        adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
+        adapted, classifier = _new_classifier(backbone, spec, dataset, tune, settings)
     hierarchy = None
     if loss_name == "hierarchical":
         tree = OSTEOSARCOMA_TREE.pruned(present)
@@ -208,7 +214,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
 def _task(
     ready: _Prepared, dataset: Dataset, settings: Stage1Settings, kept: Path
 ) -> Generator[JobProgress, None, PatchTask | FeatureTask]:
-    """Return what is learned; features of a frozen backbone are computed on the way."""
+    """Return the task; for a frozen backbone compute the features first."""
     loss = HeadLoss(ready.hierarchy)
     sampler = Sampler.over(
         dataset.indices("train"), dataset.values, dataset.cases, balanced=settings.balanced
@@ -230,7 +236,7 @@ def _task(
 
 
 def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> dict[str, Any]:
-    """Return what the card tells of the training."""
+    """Return what the card says about the training."""
     weights = None
     if ready.hierarchy is not None:
         weights = [round(float(w), 4) for w in ready.hierarchy.weights]
@@ -251,7 +257,8 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
         architecture = architecture_of(base.card)
         if settings.radiomics not in (None, base.card.classifier.radiomics):
             raise TrainingError(
-                f"--radiomics cannot differ from that of {settings.base}: its heads go on.",
+                f"--radiomics cannot differ from that of {settings.base}, whose heads are trained "
+                "further.",
                 hint="Leave it out, or train without --base.",
             )
     else:
@@ -270,16 +277,16 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
     return architecture, tune, loss
 
 
-def _trainees(
+def _new_classifier(
     backbone: torch.nn.Module,
     spec: ClassifierCard,
     dataset: Dataset,
     tune: str,
     settings: Stage1Settings,
 ) -> tuple[PeftModel | None, TileClassifier]:
-    """Put fresh adapters and heads on a backbone, and say what of it is trained."""
+    """Add new adapters and heads to a backbone, and freeze what is not trained."""
     with torch.random.fork_rng():
-        torch.manual_seed(settings.loop.seed)  # of adapters and heads
+        torch.manual_seed(settings.loop.seed)  # adapters and heads start at random
         adapted = add_lora(backbone, spec.lora) if tune == "lora" else None
         network = backbone if adapted is None else adapted.get_base_model()
         classifier = build_classifier(network, spec, dataset.classes)
@@ -300,7 +307,7 @@ def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
 
 
 def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> str:
-    """Return what must be the same for a checkpoint to fit."""
+    """Return a digest of all that a checkpoint must have in common with this training."""
     decisive = [
         dataset.fingerprint,
         ready.spec.model_dump(mode="json"),

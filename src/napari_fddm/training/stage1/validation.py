@@ -1,4 +1,4 @@
-"""What a trained classifier reaches on cases it has not seen, and what color alone reaches."""
+"""Metrics of a trained classifier on held-out cases, beside those of color alone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     Indices = npt.NDArray[np.int64]
 
 _MOST = 512
-"""Patches on which the importance of features is measured."""
+"""Most patches on which the importance of radiomic features is measured."""
 
 
 def measure(task: PatchTask | FeatureTask, dataset: Dataset) -> dict[str, Any]:
-    """Return the metrics of a card for validation and test, color alone beside each.
+    """Return the metrics for a model card, of validation and test, with those of color alone.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def measure(task: PatchTask | FeatureTask, dataset: Dataset) -> dict[str, Any]:
         metrics[split] = {
             "model": scores_by_case(truth[index], task.predict(index), cases, dataset.classes),
             "color alone": scores_by_case(truth[index], by_color, cases, dataset.classes),
-            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # of the classes it knows
+            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # among trained classes
         }
     if task.classifier.fusion is not None:
         chosen = dataset.indices("val") if "val" in metrics else train
@@ -55,7 +55,7 @@ def measure(task: PatchTask | FeatureTask, dataset: Dataset) -> dict[str, Any]:
 
 
 def _importance(task: PatchTask | FeatureTask, dataset: Dataset, index: Indices) -> dict[str, Any]:
-    """Return the gate's mean weights and what shuffling each radiomic feature costs."""
+    """Return the mean weights of the gate, and the accuracy lost by shuffling each feature."""
     classifier = task.classifier
     rng = np.random.default_rng(0)
     index = np.sort(rng.permutation(index)[:_MOST])
