@@ -1,4 +1,4 @@
-"""Train the bundled model ``fddm-small`` from a DINOv2-S backbone.
+"""Trains the bundled model ``fddm-small`` from a DINOv2-S backbone.
 
     python -m napari_fddm.training.default --backbone FILE --tiles MANIFEST --work DIR --out DIR
 

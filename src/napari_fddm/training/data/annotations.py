@@ -47,7 +47,7 @@ class Annotation(Protocol):
         Parameters
         ----------
         region : Region
-            Where.
+            A square part of the slide.
         side : int
             Rows and columns of the grid.
 

@@ -1,4 +1,4 @@
-"""Training of the baselines that segment pixels: ``napari-fddm train segmenter``."""
+"""Trains the baselines that segment pixels, and writes model folders."""
 
 from __future__ import annotations
 

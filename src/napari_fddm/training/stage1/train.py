@@ -1,4 +1,4 @@
-"""Training of a classifier, stage 1: from patches to a model folder that `run` can use."""
+"""Trains a classifier, stage 1, on patches and writes a model folder that `run` can use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files with which a training of stage 1 goes on after a stop, in the model's folder.
+"""Checkpoint and log of a training of stage 1, in the folder of its model.
 
 ::
 
