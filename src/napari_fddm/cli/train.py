@@ -32,6 +32,20 @@ ManifestOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over.")]
+StepsOption = Annotated[int, typer.Option(help="Optimizer steps at most.")]
+PeakLrOption = Annotated[float, typer.Option(help="Peak learning rate.")]
+PatienceOption = Annotated[
+    int, typer.Option(help="Validations without a better score before it stops; 0: never.")
+]
+ValidateEveryOption = Annotated[int, typer.Option(help="Steps between validations.")]
+StainOption = Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of order, augmentation and new weights.")]
+AllowMissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing", help="Train even if the training data lack a class of the others."
+    ),
+]
 
 
 @app.command()
@@ -70,24 +84,17 @@ def classifier(
             "radiomics-os has first-order ones by default."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    steps: StepsOption = 500,
     batch_size: Annotated[int, typer.Option(help="Tiles per step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
-    patience: Annotated[
-        int, typer.Option(help="Validations without a better score before it stops; 0: never.")
-    ] = 8,
-    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 25,
-    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    lr: PeakLrOption = 5e-4,
+    patience: PatienceOption = 8,
+    validate_every: ValidateEveryOption = 25,
+    stain: StainOption = 0.25,
     balance: Annotated[
         bool, typer.Option(help="Draw classes, and cases of a class, equally often.")
     ] = True,
     device: DeviceOption = "auto",
-    allow_missing: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing", help="Train even if the training data lack a class of the others."
-        ),
-    ] = False,
+    allow_missing: AllowMissingOption = False,
     min_labeled: Annotated[
         float, typer.Option(help="Share of a patch that must have a label.")
     ] = 0.5,
@@ -103,7 +110,7 @@ def classifier(
     test_share: TestShareOption = 0.0,
     split_seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
-    seed: Annotated[int, typer.Option(help="Seed of order, augmentation and new weights.")] = 2000,
+    seed: SeedOption = 2000,
     fresh: FreshOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -173,22 +180,15 @@ def segmenter(
     random_init: Annotated[
         bool, typer.Option("--random-init", help="Start with a random encoder.")
     ] = False,
-    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    steps: StepsOption = 500,
     batch_size: Annotated[int, typer.Option(help="Windows of 256 px per step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
-    patience: Annotated[
-        int, typer.Option(help="Validations without a better score before it stops; 0: never.")
-    ] = 8,
-    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 50,
-    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    lr: PeakLrOption = 1e-4,
+    patience: PatienceOption = 8,
+    validate_every: ValidateEveryOption = 50,
+    stain: StainOption = 0.25,
     device: DeviceOption = "auto",
-    allow_missing: Annotated[
-        bool,
-        typer.Option(
-            "--allow-missing", help="Train even if the training data lack a class of the others."
-        ),
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of order, augmentation and new weights.")] = 2000,
+    allow_missing: AllowMissingOption = False,
+    seed: SeedOption = 2000,
     fresh: FreshOption = False,
     quiet: QuietOption = False,
 ) -> None:
