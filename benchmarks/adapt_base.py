@@ -23,7 +23,7 @@ from napari_fddm.models.device import choose_device
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.slides.opening import open_slide
-from napari_fddm.training.adapt.judging import Heads
+from napari_fddm.training.adapt.heads import Heads
 from napari_fddm.training.adapt.tile_cache import HeadInputs, TileCache, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
 from napari_fddm.training.data.textures import LABEL_CLASSES

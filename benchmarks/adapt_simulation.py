@@ -33,15 +33,9 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.files import write_json
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.adapt.head_learning import Learned, learn_events
-from napari_fddm.training.adapt.judging import (
-    REFERENCE_TILES,
-    Heads,
-    cell_inputs,
-    choose_reference,
-    predict,
-    tile_inputs,
-)
+from napari_fddm.training.adapt.heads import Heads, cell_inputs, predict, tile_inputs
 from napari_fddm.training.adapt.samples import PaintedSamples, painted_samples
+from napari_fddm.training.adapt.unpainted import REFERENCE_TILES, choose_reference
 from napari_fddm.training.stage1.from_rows import drained
 from napari_fddm.training.stage1.scores import balanced_accuracy, confusion
 

@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: `napari-fddm` and its commands."""

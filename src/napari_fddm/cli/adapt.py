@@ -1,4 +1,4 @@
-"""``napari-fddm adapt``."""
+"""``napari-fddm adapt``: a model learns from corrections; adapted models are listed, exported."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_fddm.cli.options import (
+    BatchSizeOption,  # noqa: TC001 - typer reads them
+    DeviceOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+    SlideMppOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,33 +27,33 @@ def adapt(
     store: Annotated[
         Path | None, typer.Argument(help="Analysis store with corrections.", show_default=False)
     ] = None,
-    name: Annotated[str, typer.Option(help="What the adapted model is called.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the adapted model.")] = "",
     slide: Annotated[
-        str | None, typer.Option(help="The slide; the one beside the store if unset.")
+        str | None, typer.Option(help="The slide; if unset, the one beside the store.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Model that learns: id, name or folder.")] = (
+    model: Annotated[str, typer.Option(help="Model to adapt: id, name or folder.")] = (
         "fddm-small"
     ),
     lora: Annotated[
-        bool, typer.Option("--lora", help="Let adapters of the backbone learn, too: minutes.")
+        bool, typer.Option("--lora", help="Also train adapters of the backbone; takes minutes.")
     ] = False,
     listing: Annotated[bool, typer.Option("--list", help="List adapted models.")] = False,
     export: Annotated[
         Path | None,
         typer.Option(help="Write the adapted model NAME as a folder that needs no other model."),
     ] = None,
-    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
+    mpp: SlideMppOption = None,
+    device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Let a model learn from the corrections of an analysis, if that helps."""
     if listing:
         print_adapters()
         return
     if not name:
-        raise ConfigError("--name is missing.", hint="Say what the adapted model is called.")
+        raise ConfigError("--name is missing.", hint="Give the adapted model a name.")
     if store is not None:
         learn(
             store,
@@ -68,7 +74,7 @@ def adapt(
 
 
 def print_adapters() -> None:
-    """Print the adapted models, one a line."""
+    """Print the adapted models, one on each line."""
     from napari_fddm.training.adapt.models import list_adapters
 
     for adapter in list_adapters():
@@ -76,7 +82,7 @@ def print_adapters() -> None:
 
 
 def export_model(name: str, destination: Path, *, quiet: bool) -> None:
-    """Write an adapted model as a whole folder."""
+    """Write an adapted model as a folder that needs no other model."""
     from napari_fddm.training.adapt.models import export_adapter, find_adapter
 
     export_adapter(find_adapter(name), destination)
@@ -97,12 +103,12 @@ def learn(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Learn from a store and say what came of it.
+    """Learn from the corrections in a store and print the result.
 
     Raises
     ------
     FddmError
-        For everything a user can mend.
+        If the user has to change something.
     """
     from napari_fddm.cli.progress import drain
     from napari_fddm.core.config import load_config
@@ -141,16 +147,16 @@ def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Sl
     from napari_fddm.slides.opening import open_slide
 
     with AnalysisStore.open(store) as opened:
-        known = opened.provenance.get("slide", {}).get("mpp")
+        stored_mpp = opened.provenance.get("slide", {}).get("mpp")
     if slide_name is None:
         beside = store.absolute().with_name(store.name.removesuffix(SUFFIX))
         if not beside.exists() or beside == store.absolute():
             raise ConfigError(
-                f"the slide of {store} does not lie beside it.", hint="Name it with --slide."
+                f"the slide of {store} is not beside it.", hint="Name it with --slide."
             )
         slide_name = str(beside)
     slide = open_slide(slide_name, mpp=mpp)
-    if slide.mpp.value is None and known is not None:
+    if slide.mpp.value is None and stored_mpp is not None:
         slide.close()
-        slide = open_slide(slide_name, mpp=float(known))
+        slide = open_slide(slide_name, mpp=float(stored_mpp))
     return slide

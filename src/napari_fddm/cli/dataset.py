@@ -1,4 +1,4 @@
-"""``napari-fddm dataset …``: manifests, patches and regions to learn from."""
+"""``napari-fddm dataset``: manifests are made, their images counted and cut into samples."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Generator
+from napari_fddm.cli.options import QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.progress import drain_job
 
+if TYPE_CHECKING:
     from napari_fddm.core.class_names import ClassNames
     from napari_fddm.training.data.manifest import Manifest
-    from napari_fddm.training.loop.progress import JobProgress
 
 app = typer.Typer(
-    name="dataset", help="Build what models learn from, and count it.", no_args_is_help=True
+    name="dataset", help="Make training data from manifests, and count them.", no_args_is_help=True
 )
 
 ManifestArgument = Annotated[Path, typer.Argument(help="CSV or parquet, one row per image.")]
@@ -24,7 +24,7 @@ LabelOption = Annotated[
     typer.Option(
         "--label",
         metavar="NAME=CLASS",
-        help="What a label of yours means: BG, VT, NC, FH, HC, IF, NT, or - to leave it out.",
+        help="Class of a label: BG, VT, NC, FH, HC, IF or NT; - leaves it out.",
     ),
 ]
 MixedOption = Annotated[
@@ -32,16 +32,16 @@ MixedOption = Annotated[
 ]
 ValShareOption = Annotated[float, typer.Option(help="Share of the cases for validation.")]
 TestShareOption = Annotated[float, typer.Option(help="Share of the cases for the test.")]
-SplitSeedOption = Annotated[int, typer.Option(help="Seed of the drawing of cases.")]
+SplitSeedOption = Annotated[int, typer.Option(help="Seed with which cases are drawn.")]
 HoldOutOption = Annotated[
     list[str] | None,
-    typer.Option("--hold-out", metavar="CASE", help="This case for validation, none is drawn."),
+    typer.Option("--hold-out", metavar="CASE", help="Use this case for validation; none is drawn."),
 ]
 
 
 @app.command()
 def tcia(
-    folder: Annotated[Path, typer.Argument(help="With Training-Set-1, -2 and the table.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with Training-Set-1, -2 and the table.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write.")],
     table: Annotated[Path | None, typer.Option(help="ML_Features_1144.csv.")] = None,
 ) -> None:
@@ -96,10 +96,14 @@ def build(
     kind: Annotated[str, typer.Option(help="patches, for classifiers, or regions.")] = "patches",
     mpp: Annotated[float | None, typer.Option(help="µm per px; 1, and 2 for regions.")] = None,
     k: Annotated[int, typer.Option(help="A region spans 256 · 2^k px of 1 µm.")] = 3,
-    min_labeled: Annotated[float, typer.Option(help="Share that must have a label.")] = 0.5,
-    min_tissue: Annotated[float, typer.Option(help="Stained share of a patch.")] = 0.05,
+    min_labeled: Annotated[
+        float, typer.Option(help="Share of a sample that must have a label.")
+    ] = 0.5,
+    min_tissue: Annotated[
+        float, typer.Option(help="Share of a patch that must be stained.")
+    ] = 0.05,
     most: Annotated[
-        int, typer.Option("--max", help="Patches per class, or regions, of a slide; 0: all.")
+        int, typer.Option("--max", help="Most patches per class, or regions, of a slide; 0: all.")
     ] = 0,
     label: LabelOption = None,
     mixed: MixedOption = "exclude",
@@ -107,9 +111,9 @@ def build(
     test_share: TestShareOption = 0.0,
     seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Cut patches or regions; stopped at any moment, the same command goes on."""
+    """Cut patches or regions; after a stop, the same command continues."""
     from napari_fddm.core.errors import DataError
     from napari_fddm.training.data.datasets import build_dataset
     from napari_fddm.training.data.patches import PatchSettings, RegionSettings
@@ -123,7 +127,7 @@ def build(
         raise DataError(f"--kind cannot be {kind!r}: it must be patches or regions.")
     names = class_names(label, mixed)
     divided = divide(manifest, names, val_share, test_share, seed, hold_out)
-    made = drain_progress(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
+    made = drain_job(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
     if not quiet:
         _print_split(divided)
         typer.echo(made.counts().to_text())
@@ -131,7 +135,7 @@ def build(
 
 
 def class_names(label: list[str] | None, mixed: str) -> ClassNames:
-    """Return what the options say of names."""
+    """Return the class names with the user's own labels."""
     from napari_fddm.core.class_names import ClassNames
 
     return ClassNames.with_own(label or [], mixed)
@@ -145,7 +149,7 @@ def divide(
     seed: int,
     hold_out: list[str] | None,
 ) -> Manifest:
-    """Read a manifest and split it as the options say."""
+    """Read a manifest and split its cases as the options say."""
     from napari_fddm.training.data.manifest import read_manifest
     from napari_fddm.training.data.splits import split_manifest
 
@@ -156,39 +160,6 @@ def divide(
         seed=seed,
         hold_out=hold_out or (),
     )
-
-
-def drain_progress(
-    run: Generator[JobProgress, None, Any], title: str, *, quiet: bool, begin: str = ""
-) -> Any:
-    """Show a generator's progress and return its result.
-
-    Parameters
-    ----------
-    run : generator of JobProgress
-        Yields once at least.
-    title : str
-        Of the bar.
-    quiet : bool
-        Show nothing.
-    begin : str
-        Printed when the work begins: what is refused is refused before.
-    """
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
-    step = next(run)
-    if begin and not quiet:
-        typer.echo(begin)
-    with Bars(console=console, disable=quiet or not console.is_terminal, transient=True) as bars:
-        task = bars.add_task(title, total=None)
-        while True:
-            bars.update(task, total=step.total, completed=step.done)
-            try:
-                step = next(run)
-            except StopIteration as stop:
-                return stop.value
 
 
 def _print_split(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""``napari-fddm demo``: the whole way on a synthetic slide whose truth is known."""
+"""``napari-fddm demo``: analyzes a synthetic slide and compares the result with its truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEMO_SLIDE = "synthetic:8192x8192?seed=7&mpp=0.5"
 DEMO_BAR_POINTS = 3.0
-"""How far the demo's rate may lie from the truth, percentage points."""
+"""Largest allowed error of the demo's rate, percentage points."""
 
 
 def run_demo(out: Path, *, window: bool | None, device: str) -> None:
@@ -33,7 +33,7 @@ def run_demo(out: Path, *, window: bool | None, device: str) -> None:
     Raises
     ------
     FddmError
-        If the rate misses the truth by more than the demo's bar.
+        If the error of the rate is larger than `DEMO_BAR_POINTS`.
     """
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 
@@ -84,7 +84,7 @@ def _truth_labels(store: AnalysisStore) -> npt.NDArray[np.uint8]:
 
 
 def write_preview(store: AnalysisStore, truth: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write a picture: slide, tiles, refined classes, truth, and a legend."""
+    """Write a picture of the slide, its tile and refined classes, the truth and a legend."""
     from napari_fddm.cli.preview import draw_preview
 
     draw_preview(
@@ -99,7 +99,7 @@ def write_preview(store: AnalysisStore, truth: npt.NDArray[np.uint8], path: Path
 
 
 def _open_window(store: Path) -> None:
-    """Open napari with the demo's slide and what was found on it, in a process of its own."""
+    """Open napari with the demo's slide and analysis, in another process."""
     code = f"""
 import napari, pathlib
 viewer = napari.Viewer()

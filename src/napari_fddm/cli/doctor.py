@@ -1,4 +1,4 @@
-"""``napari-fddm doctor``: what runs here, and what is missing."""
+"""``napari-fddm doctor``: checks versions, device, weights, disk space and screen."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FREE_GB = 5
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding.
+    """Result of one check.
 
     Attributes
     ----------
     name, text : str
-        What was looked at, and what was found.
+        What was checked, and what was found.
     ok : bool or None
-        None: worth knowing, not a problem.
+        Whether it is as it should be; None for a note that is not a problem.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Check:
 
 
 def print_checks() -> None:
-    """Print every check; exit code 2 if something that a run needs is broken."""
+    """Print every check; exit with code 2 if something that a run needs is missing."""
     broken = False
     for check in iter_checks():
         mark = {True: "ok", False: "PROBLEM", None: "note"}[check.ok]
@@ -52,7 +52,7 @@ def print_checks() -> None:
 
 
 def iter_checks() -> Iterator[Check]:
-    """Yield what was found, cheap checks first."""
+    """Yield the checks, quick ones first."""
     yield Check("system", f"{platform.platform()}, Python {platform.python_version()}")
     for name in PACKAGES:
         yield _package(name)
@@ -109,7 +109,7 @@ def _screen() -> Check:
 
 
 def can_open_window() -> bool:
-    """Say whether napari is installed and a screen is there."""
+    """Return whether napari is installed and there is a screen."""
     if find_spec("napari") is None:
         return False
     if platform.system() == "Linux":

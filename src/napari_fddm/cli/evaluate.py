@@ -1,4 +1,4 @@
-"""``napari-fddm evaluate``."""
+"""``napari-fddm evaluate``: compares label maps with the truth and writes the report."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def evaluate(
     quiet: bool,
     **options: Any,
 ) -> dict[str, Any]:
-    """Compare label maps with the truth, write what is asked for, and return the report.
+    """Compare label maps with the truth, write the requested files, and return the report.
 
     Raises
     ------
     FddmError
-        For everything a user can mend.
+        If the user has to change something.
     """
     from napari_fddm.evaluation.markdown import to_markdown
     from napari_fddm.evaluation.pairs import find_pairs
@@ -137,7 +137,7 @@ def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def _with_masks(pairs: Pairs, tissue: str | None, annotation: str | None) -> Pairs:
-    """Give masks of the command line to the one pair they belong to."""
+    """Add the masks of the command line to the only pair."""
     given: dict[str, Any] = {"tissue": tissue, "annotation": annotation}
     given = {key: value for key, value in given.items() if value is not None}
     if not given:
@@ -151,7 +151,7 @@ def _with_masks(pairs: Pairs, tissue: str | None, annotation: str | None) -> Pai
 
 
 def _drain(pairs: Pairs, settings: EvaluationSettings, *, quiet: bool) -> dict[str, Any]:
-    """Evaluate slide by slide, and say how far it is where there are several."""
+    """Evaluate slide by slide, and print the progress if there are several."""
     from napari_fddm.evaluation.summary import evaluate_pairs
 
     total = len(pairs.pairs)
@@ -169,7 +169,7 @@ def _drain(pairs: Pairs, settings: EvaluationSettings, *, quiet: bool) -> dict[s
 
 
 def _drawing() -> Callable[[dict[str, Any], Path], None]:
-    """Return what draws the figure, before anything long has begun.
+    """Return the function that draws the figure; called before the evaluation begins.
 
     Raises
     ------

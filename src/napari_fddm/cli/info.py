@@ -1,4 +1,4 @@
-"""``napari-fddm info``."""
+"""``napari-fddm info``: prints levels, pixel size and warnings of a slide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
-    """Print what a slide is."""
+    """Print the properties of a slide."""
     from napari_fddm.slides.opening import open_slide
 
     with open_slide(name, mpp=mpp) as slide:
@@ -37,7 +37,7 @@ def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:
-    """Return what is known of a slide as plain JSON values; sizes in mm and µm."""
+    """Return the properties of a slide as JSON values; sizes in mm and µm."""
     height, width = slide.levels[0].shape
     mpp = slide.mpp.value
     return {

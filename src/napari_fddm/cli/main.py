@@ -1,4 +1,4 @@
-"""The command line: each command does what the plugin does, without a window."""
+"""The command `napari-fddm`: its options, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import typer
 
 from napari_fddm.cli import adapt, dataset, train
 from napari_fddm.cli import train_refiner as _train_refiner  # noqa: F401 - registers its commands
+from napari_fddm.cli.options import (
+    BatchSizeOption,  # noqa: TC001 - typer reads them
+    DeviceOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+    SlideMppOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -34,15 +40,13 @@ RegionOption = Annotated[
         help="Part of the slide, level-0 px, clipped to it and enlarged to whole tiles.",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 DefinitionOption = Annotated[
-    str, typer.Option(help="The definition shown first: fddm, strict or one of your own.")
+    str, typer.Option(help="Rate definition that is shown first: fddm, strict or one of your own.")
 ]
 DefinitionsOption = Annotated[
     Path | None,
-    typer.Option(help="TOML or JSON file with definitions of your own, for this time."),
+    typer.Option(help="TOML or JSON file with definitions of your own, for this command only."),
 ]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,24 +80,26 @@ def run(
     stage: Annotated[
         str | None,
         typer.Option(
-            help="patch: one class per tile of 256 px; refined: one per cell of 32 px. If unset, "
-            "refined, and patch where radiomics tell tiles and there is no bridge."
+            help="patch: one class per tile of 256 px; refined: one per cell of 32 px. If unset: "
+            "refined, or patch if the model classifies tiles only."
         ),
     ] = None,
-    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
+    mpp: SlideMppOption = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Bridge steps; 0: cells as stage 1 gives them. If unset, 1, and 0 where the "
-            "model has no bridge."
+            help="Bridge steps; 0: the cells of stage 1, unrefined. If unset: 1, or 0 if the "
+            "model has no refiner."
         ),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Bridge samples averaged.")] = 1,
-    eta: Annotated[float, typer.Option(help="1 exact posterior, 0 without noise.")] = 1.0,
+    samples: Annotated[int, typer.Option(help="Number of bridge samples that are averaged.")] = 1,
+    eta: Annotated[
+        float, typer.Option(help="Noise of the bridge: 1 exact posterior, 0 none.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     device: DeviceOption = "auto",
-    batch_size: Annotated[int, typer.Option(help="Tiles per forward pass.")] = 8,
+    batch_size: BatchSizeOption = 8,
     tissue: Annotated[
         str,
         typer.Option(
@@ -104,7 +110,7 @@ def run(
     ] = "auto",
     overlap: Annotated[int, typer.Option(help="px by which tiles overlap; FDDM has 16.")] = 0,
     blank_filter: Annotated[
-        bool, typer.Option(help="Take tiles without edges for background, as FDDM does.")
+        bool, typer.Option(help="Classify tiles without edges as background, as FDDM does.")
     ] = False,
     report: Annotated[Path | None, typer.Option(help="JSON report to write.")] = None,
     definition: DefinitionOption = "fddm",
@@ -113,7 +119,7 @@ def run(
         bool,
         typer.Option(
             "--resume/--fresh",
-            help="Go on with a store that exists, or start over; one with corrections is kept "
+            help="Continue a store that exists, or start over; a store with corrections is kept "
             "under another name.",
         ),
     ] = True,
@@ -121,16 +127,16 @@ def run(
         bool,
         typer.Option(
             "--revise",
-            help="Start over with other settings and carry corrections over; classified tiles "
-            "are used again where the model and its input are the same.",
+            help="Start over with other settings but keep the corrections; classified tiles are "
+            "used again if the model and its input are the same.",
         ),
     ] = False,
     spread: Annotated[
         bool,
         typer.Option(
             "--spread",
-            help="Spread what was painted to where the tissue looks alike; a run without it takes "
-            "that back.",
+            help="Spread painted classes to tissue that looks alike; a run without this option "
+            "undoes it.",
         ),
     ] = False,
     quiet: QuietOption = False,
@@ -185,39 +191,45 @@ def evaluate(
         str,
         typer.Argument(
             help="Label map (store, OME-Zarr, one of its labels, PNG, TIFF), a folder of them, or "
-            "alone a manifest (CSV: pred, truth, case)."
+            "a manifest (CSV: pred, truth, case), then without TRUTH."
         ),
     ],
     truth: Annotated[
         str | None,
-        typer.Argument(help="The same for the truth; not with a manifest. Also synthetic:HxW."),
+        typer.Argument(
+            help="Label map or folder of the truth; also synthetic:HxW. Not with a manifest."
+        ),
     ] = None,
     pred_label: Annotated[
         str | None, typer.Option(help="Label map in PRED: corrected, refined, patch, reader-…")
     ] = None,
     truth_label: Annotated[str | None, typer.Option(help="Label map in TRUTH.")] = None,
     pred_as: Annotated[
-        str, typer.Option(help="Pixels of a picture: auto, values, paper or screen colors.")
+        str,
+        typer.Option(
+            help="Meaning of the pixels of a picture: auto, values, paper or screen colors."
+        ),
     ] = "auto",
     truth_as: Annotated[str, typer.Option(help="The same for TRUTH.")] = "auto",
     unknown: Annotated[
-        str, typer.Option(help="Values and colors of no class: refuse or leave-out.")
+        str,
+        typer.Option(help="What to do with values and colors of no class: refuse or leave-out."),
     ] = "refuse",
     preset: Annotated[
-        str, typer.Option(help="default, or fddm_paper: as the paper's code counts.")
+        str, typer.Option(help="default, or fddm_paper: scores as the paper's code computes them.")
     ] = "default",
     aggregate: Annotated[str | None, typer.Option(help="pooled or per_slide.")] = None,
     absent: Annotated[
-        str | None, typer.Option(help="Score of a class that is nowhere: nan or one.")
+        str | None, typer.Option(help="Score of a class that is in neither map: nan or one.")
     ] = None,
     include_bg: Annotated[
         bool | None,
-        typer.Option("--include-bg/--no-include-bg", help="Whether means have background."),
+        typer.Option("--include-bg/--no-include-bg", help="Whether means include background."),
     ] = None,
     mask: Annotated[str | None, typer.Option(help="none, tissue or annotation.")] = None,
     tissue: Annotated[str | None, typer.Option(help="Mask picture for --mask tissue.")] = None,
     annotation: Annotated[
-        str | None, typer.Option(help="Mask picture of what was annotated, for --mask annotation.")
+        str | None, typer.Option(help="Mask picture of the annotated area, for --mask annotation.")
     ] = None,
     mpp: Annotated[float | None, typer.Option(help="µm per pixel of pictures.")] = None,
     boundary_um: Annotated[
@@ -228,11 +240,14 @@ def evaluate(
     ] = True,
     definitions: DefinitionsOption = None,
     case_pattern: Annotated[
-        str | None, typer.Option(help="Of folders: regular expression of the case in a name.")
+        str | None,
+        typer.Option(help="For folders: regular expression that finds the case in a file name."),
     ] = None,
-    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
-    resamples: Annotated[int, typer.Option(help="Draws of cases for the intervals.")] = 2000,
-    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
+    resamples: Annotated[
+        int, typer.Option(help="Bootstrap samples of cases for the intervals.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="JSON report to write.")] = None,
     markdown: Annotated[
         Path | None, typer.Option(help="Markdown report to write; printed if unset.")
@@ -277,13 +292,16 @@ def evaluate(
 def export(
     store: Annotated[Path, typer.Argument(help="Analysis store.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="OME-Zarr to write.")],
-    version: Annotated[str, typer.Option(help="Of OME-Zarr: 0.5, or 0.4 for zarr 2.")] = "0.5",
+    version: Annotated[
+        str, typer.Option(help="Version of OME-Zarr: 0.5, or 0.4 for zarr 2.")
+    ] = "0.5",
     overwrite: Annotated[bool, typer.Option(help="Replace an earlier export.")] = False,
     with_name: Annotated[
         bool,
         typer.Option(
             "--with-name",
-            help="Keep the names of slide and readers; otherwise the slide's fingerprint alone.",
+            help="Keep the names of slide and readers; otherwise the slide is named by its "
+            "fingerprint.",
         ),
     ] = False,
 ) -> None:
@@ -296,10 +314,10 @@ def export(
 @app.command()
 def info(
     slide: Annotated[str, typer.Argument(help="Slide file or folder.")],
-    mpp: Annotated[float | None, typer.Option(help="µm per level-0 px.")] = None,
+    mpp: SlideMppOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a slide is: levels, pixel size and its source, backend, warnings."""
+    """Print levels, pixel size and its source, backend and warnings of a slide."""
     from napari_fddm.cli.info import print_info
 
     print_info(slide, mpp=mpp, as_json=as_json)
@@ -317,11 +335,12 @@ def doctor() -> None:
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("demo-output"),
     window: Annotated[
-        bool | None, typer.Option("--window/--no-window", help="Open napari; by default if it can.")
+        bool | None,
+        typer.Option("--window/--no-window", help="Open napari; by default if possible."),
     ] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Run everything on a synthetic slide: classes, rate, preview, OME-Zarr, window."""
+    """Analyze a synthetic slide: classes, rate, preview, OME-Zarr, window."""
     from napari_fddm.cli.demo import run_demo
 
     run_demo(out, window=window, device=device)
@@ -336,7 +355,7 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     except Exception as error:
-        # typer's own usage errors say what is wrong; without any command it is the help
+        # Usage errors of typer have a message; without any command it is the help.
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
@@ -344,12 +363,12 @@ def main() -> None:
             sys.exit(EXIT_USER_ERROR)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _command_line()
-        said = error.format_message().rstrip(".")
-        if "unexpected extra argument" in said:
-            said += "; one slide or store at a time"
-        end = "" if said.endswith("?") else "."
-        fail(f"{said}{end} `{command} --help` lists what is allowed.")
-    # a command that ended with typer.Exit(code) returns that code; so does Ctrl-C, with 130
+        message = error.format_message().rstrip(".")
+        if "unexpected extra argument" in message:
+            message += "; one slide or store at a time"
+        end = "" if message.endswith("?") else "."
+        fail(f"{message}{end} `{command} --help` lists what is allowed.")
+    # A command that ended with typer.Exit(code) returns that code; Ctrl-C returns 130.
     if code == EXIT_INTERRUPTED:
         typer.echo(
             "interrupted; what was finished is kept: give the same command to go on", err=True
@@ -359,7 +378,7 @@ def main() -> None:
 
 
 def _command_line() -> str:
-    """Return the command that was given, as far as it exists; a bad option may hide it."""
+    """Return the command in ``sys.argv``, as far as it exists, if typer does not know it."""
     known, words = typer.main.get_command(app), ["napari-fddm"]
     for word in sys.argv[1:]:
         commands = getattr(known, "commands", {})
@@ -371,6 +390,6 @@ def _command_line() -> str:
 
 
 def fail(message: str) -> None:
-    """Print one line to standard error and end with exit code 2."""
+    """Print one line to standard error and exit with code 2."""
     typer.echo(f"napari-fddm: {' '.join(message.split())}", err=True)
     sys.exit(EXIT_USER_ERROR)

@@ -1,4 +1,4 @@
-"""The preview picture: slide and label maps side by side, with a legend."""
+"""Draws a picture of a slide and its label maps side by side, with a legend."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Draining a run into a progress bar."""
+"""Runs generators to their end and shows what they yield as progress bars."""
 
 from __future__ import annotations
 
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
 
 from napari_fddm.core.events import (
     STAGE_TITLES,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from napari_fddm.core.events import Event
+    from napari_fddm.training.loop.progress import JobProgress
 
 R = TypeVar("R")
 
@@ -31,7 +34,7 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
     Parameters
     ----------
     run : generator of Event
-        E.g. `napari_fddm.analyze`; yields at least one event.
+        For example `napari_fddm.analyze`; yields at least one event.
     quiet : bool
         Show nothing.
     """
@@ -52,10 +55,10 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
         TimeRemainingColumn(),
         TextColumn("left"),
     )
-    # Names of slides and models may hold brackets, which are no markup.
+    # Names of slides and models may contain brackets, which rich would read as markup.
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
     with closing(run):
-        event = next(run)  # what is refused is refused before anything is drawn
+        event = next(run)  # errors in the input are raised before anything is drawn
         with Progress(*columns, console=console, disable=quiet) as bars:
             tasks: dict[str, TaskID] = {}
             while True:
@@ -65,6 +68,41 @@ def drain(run: Generator[Event, None, R], *, quiet: bool = False) -> R:
                 except StopIteration as stop:
                     result: R = stop.value
                     return result
+
+
+def drain_job(
+    run: Generator[JobProgress, None, Any], title: str, *, quiet: bool, begin: str = ""
+) -> Any:
+    """Run a job of `dataset` or `train` to its end and return its result.
+
+    Parameters
+    ----------
+    run : generator of JobProgress
+        Yields at least once.
+    title : str
+        Title of the progress bar.
+    quiet : bool
+        Show nothing.
+    begin : str
+        Printed at the first event, when the input has been checked.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
+    step = next(run)
+    if begin and not quiet:
+        typer.echo(begin)
+    with Progress(
+        console=console, disable=quiet or not console.is_terminal, transient=True
+    ) as bars:
+        task = bars.add_task(title, total=None)
+        while True:
+            bars.update(task, total=step.total, completed=step.done)
+            try:
+                step = next(run)
+            except StopIteration as stop:
+                return stop.value
 
 
 def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
@@ -95,7 +133,7 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
 
 
 def _advance(bars: Progress, task: TaskID, done: int, unit: str) -> None:
-    """Move a bar; the speed is that of this run, without what earlier ones did."""
+    """Update a bar; the speed is that of this run, without the work of earlier ones."""
     state = bars.tasks[task]
     elapsed = state.elapsed or 0.0
     speed = f"{(done - state.fields['before']) / elapsed:.1f} {unit}/s" if elapsed > 0 else ""

@@ -1,4 +1,4 @@
-"""``napari-fddm run``."""
+"""``napari-fddm run``: analyzes a slide into a store and prints the rate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_slide(
     Raises
     ------
     FddmError
-        For everything a user can mend.
+        If the user has to change something.
     """
     from napari_fddm.core.definitions import find_definitions
     from napari_fddm.pipeline.outputs.report import read_report
@@ -64,7 +64,7 @@ def run_slide(
     find_definition(definition, own)
     _check_folder_of(report)
     with open_slide(slide_name, mpp=mpp) as slide:
-        require_mpp(slide)  # before anything else is said: one error is one line
+        require_mpp(slide)  # before warnings are printed: an error is a single line
         if not quiet:
             for warning in slide.warnings:
                 typer.echo(f"warning: {warning}", err=True)
@@ -93,7 +93,7 @@ def run_slide(
 
 
 def _with_defaults(settings: dict[str, Any], model: str, *, quiet: bool) -> dict[str, Any]:
-    """Return the settings with stage and steps, as far as the model goes; that is said."""
+    """Fill in stage and steps that the model supports, and print what was chosen."""
     from napari_fddm.pipeline.run.model_cards import look_up
 
     made = {name: value for name, value in settings.items() if value is not None}
@@ -118,7 +118,7 @@ def parse_region(values: tuple[float, float, float, float]) -> Region:
     Raises
     ------
     ConfigError
-        If it has no area or a number is none.
+        If the region has no area or a number is not finite.
     """
     if not all(math.isfinite(v) for v in values) or min(values[2:]) <= 0:
         shown = " ".join(f"{v:g}" for v in values)

@@ -1,4 +1,4 @@
-"""``napari-fddm rate`` and ``napari-fddm export``."""
+"""``napari-fddm rate`` and ``napari-fddm export``: print the rate of a store, and copy it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def print_rate(
 
 
 def rate_text(report: dict[str, Any]) -> str:
-    """Say a report's rates, what they rest on, and what to beware of."""
+    """Return the rates of a report as text, with coverage, labels, signature and notes."""
     coverage = report.get("coverage")
     share = "less than 1%" if coverage and coverage < 0.005 else f"{coverage or 0:.0%}"
     covered = f", {share} of the tissue" if coverage is not None else ""
@@ -62,7 +62,7 @@ def _one_rate(result: dict[str, Any]) -> str:
 def export_store(
     path: Path, out: Path, *, version: str, overwrite: bool, with_name: bool = False
 ) -> None:
-    """Write a validated copy of a store; without names unless asked."""
+    """Write a validated copy of a store; names of slide and readers only if asked."""
     from napari_fddm.pipeline.outputs.export import export_version
     from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 

@@ -1,4 +1,4 @@
-"""``napari-fddm train …``: models from slides of your own."""
+"""``napari-fddm train classifier`` and ``train segmenter``: training of stage 1."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from napari_fddm.cli.dataset import (
     ValShareOption,
     class_names,
     divide,
-    drain_progress,
 )
+from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
@@ -31,6 +32,20 @@ ManifestOption = Annotated[
 ]
 OutOption = Annotated[Path, typer.Option("-o", "--out", help="Model folder to write.")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over.")]
+StepsOption = Annotated[int, typer.Option(help="Optimizer steps at most.")]
+PeakLrOption = Annotated[float, typer.Option(help="Peak learning rate.")]
+PatienceOption = Annotated[
+    int, typer.Option(help="Validations without a better score before it stops; 0: never.")
+]
+ValidateEveryOption = Annotated[int, typer.Option(help="Steps between validations.")]
+StainOption = Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of order, augmentation and new weights.")]
+AllowMissingOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-missing", help="Train even if the training data lack a class of the others."
+    ),
+]
 
 
 @app.command()
@@ -43,64 +58,70 @@ def classifier(
     base: Annotated[
         str | None,
         typer.Option(
-            help="Go on from this model (id or folder) instead of --arch: its heads learn, with "
+            help="Train this model (id or folder) further instead of --arch: its heads, and with "
             "--tune lora its adapters too."
         ),
     ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="Backbone, safetensors; from the hub if unset.")
+        Path | None,
+        typer.Option(help="Weights of the backbone, safetensors; from the hub if unset."),
     ] = None,
     random_init: Annotated[
-        bool, typer.Option("--random-init", help="Begin with a random backbone.")
+        bool, typer.Option("--random-init", help="Start with a random backbone.")
     ] = False,
     tune: Annotated[
         str | None,
-        typer.Option(help="lora, full, or frozen: cached features, heads train in seconds."),
+        typer.Option(help="lora, full, or frozen: only the heads, on cached features, in seconds."),
     ] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy or hierarchical.")] = None,
-    input_px: Annotated[int | None, typer.Option(help="Edge the network sees a tile at.")] = None,
+    input_px: Annotated[
+        int | None, typer.Option(help="Edge to which tiles are resized, px.")
+    ] = None,
     radiomics: Annotated[
         bool | None,
         typer.Option(
-            help="Fuse first-order and GLCM features of the tile with the image's; radiomics-os "
-            "has first-order ones by itself."
+            help="Fuse first-order and GLCM features of the tile with those of the network; "
+            "radiomics-os has first-order ones by default."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    steps: StepsOption = 500,
     batch_size: Annotated[int, typer.Option(help="Tiles per step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 5e-4,
-    patience: Annotated[
-        int, typer.Option(help="Validations without gain before it stops; 0: never.")
-    ] = 8,
-    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 25,
-    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
+    lr: PeakLrOption = 5e-4,
+    patience: PatienceOption = 8,
+    validate_every: ValidateEveryOption = 25,
+    stain: StainOption = 0.25,
     balance: Annotated[
-        bool, typer.Option(help="Draw classes alike, and cases of a class alike.")
+        bool, typer.Option(help="Draw classes, and cases of a class, equally often.")
     ] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Although training lacks a class of others.")
-    ] = False,
-    min_labeled: Annotated[float, typer.Option(help="Share of a patch with a label.")] = 0.5,
-    min_tissue: Annotated[float, typer.Option(help="Stained share of a patch.")] = 0.05,
-    most: Annotated[int, typer.Option("--max", help="Patches per class and slide; 0: all.")] = 0,
+    device: DeviceOption = "auto",
+    allow_missing: AllowMissingOption = False,
+    min_labeled: Annotated[
+        float, typer.Option(help="Share of a patch that must have a label.")
+    ] = 0.5,
+    min_tissue: Annotated[
+        float, typer.Option(help="Share of a patch that must be stained.")
+    ] = 0.05,
+    most: Annotated[
+        int, typer.Option("--max", help="Most patches per class and slide; 0: all.")
+    ] = 0,
     label: LabelOption = None,
     mixed: MixedOption = "exclude",
     val_share: ValShareOption = 0.2,
     test_share: TestShareOption = 0.0,
     split_seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
-    seed: Annotated[int, typer.Option(help="Of order, augmentation and new weights.")] = 2000,
+    seed: SeedOption = 2000,
     fresh: FreshOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Train stage 1; stopped at any moment, the same command goes on to the same end."""
+    """Train stage 1; after a stop, the same command continues to the same result."""
     from napari_fddm.training.data.augmentation import Augmentation
     from napari_fddm.training.data.datasets import INDEX, build_dataset, open_dataset
     from napari_fddm.training.data.patches import PatchSettings
     from napari_fddm.training.loop.settings import LoopSettings
     from napari_fddm.training.stage1.model_folder import backbone_note
-    from napari_fddm.training.stage1.train import WORK, Stage1Settings, train_stage1
+    from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
+    from napari_fddm.training.stage1.work_folder import WORK
 
     loop = LoopSettings(
         steps=steps,
@@ -132,12 +153,12 @@ def classifier(
         divided = divide(manifest, names, val_share, test_share, split_seed, hold_out)
         cut = PatchSettings(1.0, min_labeled, min_tissue, most)
         build = build_dataset(divided, out / WORK / "patches", cut, names)
-        dataset = drain_progress(build, "cutting", quiet=quiet)
+        dataset = drain_job(build, "cutting", quiet=quiet)
     run = train_stage1(dataset, out, settings, fresh=fresh)
     counts = dataset.counts().to_text()
-    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
+    card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
-        typer.echo(outcome(card))
+        typer.echo(scores_text(card))
         note = backbone_note(card)
         if note:
             typer.echo(f"note: {note}", err=True)
@@ -147,31 +168,31 @@ def classifier(
 @app.command()
 def segmenter(
     dataset: Annotated[
-        Path, typer.Option("--dataset", help="Regions, of dataset build --kind regions.")
+        Path, typer.Option("--dataset", help="Regions, made with dataset build --kind regions.")
     ],
     out: OutOption,
     arch: Annotated[
-        str, typer.Option(help="u-net, mit-b5 or one of segmentation-models-pytorch.")
+        str, typer.Option(help="u-net, mit-b5 or an architecture of segmentation-models-pytorch.")
     ] = "u-net",
-    encoder: Annotated[str | None, typer.Option(help="With an architecture of theirs.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder, for an architecture of that library.")
+    ] = None,
     random_init: Annotated[
-        bool, typer.Option("--random-init", help="Begin with a random encoder.")
+        bool, typer.Option("--random-init", help="Start with a random encoder.")
     ] = False,
-    steps: Annotated[int, typer.Option(help="Optimizer steps at most.")] = 500,
+    steps: StepsOption = 500,
     batch_size: Annotated[int, typer.Option(help="Windows of 256 px per step.")] = 8,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-4,
-    patience: Annotated[int, typer.Option(help="Validations without gain; 0: never.")] = 8,
-    validate_every: Annotated[int, typer.Option(help="Steps between validations.")] = 50,
-    stain: Annotated[float, typer.Option(help="How much stains vary, 0 to 1.")] = 0.25,
-    device: Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")] = "auto",
-    allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Although training lacks a class of others.")
-    ] = False,
-    seed: Annotated[int, typer.Option(help="Of order, augmentation and new weights.")] = 2000,
+    lr: PeakLrOption = 1e-4,
+    patience: PatienceOption = 8,
+    validate_every: ValidateEveryOption = 50,
+    stain: StainOption = 0.25,
+    device: DeviceOption = "auto",
+    allow_missing: AllowMissingOption = False,
+    seed: SeedOption = 2000,
     fresh: FreshOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Train a baseline that segments; needs the extra "baselines"."""
+    """Train a baseline that segments pixels; needs the extra "baselines"."""
     from napari_fddm.training.data.augmentation import Augmentation
     from napari_fddm.training.data.datasets import open_dataset
     from napari_fddm.training.loop.settings import LoopSettings
@@ -197,7 +218,7 @@ def segmenter(
     regions = open_dataset(dataset)
     run = train_segmenter(regions, out, settings, fresh=fresh)
     counts = regions.counts().to_text()
-    card: ModelCard = drain_progress(run, "training", quiet=quiet, begin=counts)
+    card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
         result = card.training["result"]
         typer.echo(f"weights after step {result['best_step']} of {result['steps']}")
@@ -207,8 +228,8 @@ def segmenter(
         typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
-def outcome(card: ModelCard) -> str:
-    """Say what a trained model reaches, and what color alone reaches, case by case."""
+def scores_text(card: ModelCard) -> str:
+    """Return the scores of a trained model and of color alone, by case, as text."""
     result = card.training["result"]
     lines = [f"weights after step {result['best_step']} of {result['steps']}"]
     for split in ("val", "test"):

@@ -1,19 +1,22 @@
-"""``napari-fddm train refiner`` and ``train regions``: the second stage and its data."""
+"""``napari-fddm train refiner`` and ``train regions``: training of stage 2 and its data."""
 
 from __future__ import annotations
 
 import logging
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads it
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
 from napari_fddm.cli.train import app
 from napari_fddm.core.errors import ConfigError
 
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_fddm.models.bundle import LoadedModel
 
 
 @app.command("refiner")
@@ -27,7 +30,7 @@ def refiner(
     ] = "fddm-small",
     recipe: Annotated[
         str,
-        typer.Option(help="bridge; direct: one step alone; fddm_paper: as published."),
+        typer.Option(help="bridge; direct: a single step; fddm_paper: as published."),
     ] = "bridge",
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 1200,
     batch_size: Annotated[int, typer.Option(min=1, help="Regions per step.")] = 8,
@@ -35,7 +38,7 @@ def refiner(
         float | None, typer.Option(help="Learning rate; the recipe's own if unset.")
     ] = None,
     source: Annotated[
-        str, typer.Option(help="Coarse maps: cells (token maps), tiles, or both in turn.")
+        str, typer.Option(help="Stage-1 maps to refine: cells (token maps), tiles, or both.")
     ] = "cells",
     widths: Annotated[
         str,
@@ -45,13 +48,18 @@ def refiner(
         ),
     ] = "32,64,96",
     validation_share: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Share of the cases that is only measured.")
+        float,
+        typer.Option(
+            min=0.0, max=0.9, help="Share of the cases to measure on instead of training."
+        ),
     ] = 0.15,
-    seed: Annotated[int, typer.Option(min=0, help="Weights, order, augmentation, noise.")] = 2001,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of weights, order, augmentation and noise.")
+    ] = 2001,
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:
-    """Train the second stage on region datasets; the same command goes on after a stop."""
+    """Train stage 2 on region datasets; after a stop, the same command continues."""
     from napari_fddm.core.cards import DenoiserSettings
     from napari_fddm.training.regions.batches import SOURCES
     from napari_fddm.training.stage2.model_folder import train_refiner_model
@@ -85,8 +93,8 @@ def refiner(
         typer.echo(f"model: {out} ({card.id})")
         for name, scores in card.metrics.get("results", {}).items():
             error = scores["fddm_rate_error_points"]
-            said = "" if error is None else f", rate error {error:.2f} points"
-            typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{said}")
+            rate = "" if error is None else f", rate error {error:.2f} points"
+            typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{rate}")
 
 
 @app.command("regions")
@@ -107,13 +115,13 @@ def regions(
     dataset: Annotated[
         Path | None,
         typer.Option(
-            help="Regions of your own slides, of `dataset build --kind regions --mpp 1`; those "
-            "of the splits that stage 1 was not trained on are taken."
+            help="Regions of your own slides, made with `dataset build --kind regions --mpp 1`; "
+            "those of the training split are left out."
         ),
     ] = None,
     held_out: Annotated[
         list[str] | None,
-        typer.Option(help="Patient or slide whose tiles are for OUT/test alone."),
+        typer.Option(help="Patient or slide whose tiles are used in OUT/test only."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 20_000,
     device: DeviceOption = "auto",
@@ -127,38 +135,60 @@ def regions(
     loaded = load_model(model, device)
     say = partial(_say, quiet)
     if dataset is not None:
-        from napari_fddm.training.data.datasets import open_dataset
-        from napari_fddm.training.regions.annotated_slides import build_from_dataset
+        _regions_of_dataset(dataset, out, loaded, say)
+    elif textures is not None:
+        _composites(textures, out, loaded, slides, held_out or [], seed, say)
+    else:
+        _regions_of_synthetic_slides(range(seed, seed + slides), tiles, out, loaded, say)
 
-        mpp, name = loaded.card.analysis_mpp, loaded.card.id
-        found = open_dataset(dataset)
-        for slide in build_from_dataset(found, out, loaded, analysis_mpp=mpp, stage1=name):
-            say(f"{slide}.npz")
-        say(f"region dataset: {out}")
-        return
-    if textures is None:
-        from napari_fddm.training.data.stains import SEEN
-        from napari_fddm.training.regions.synthetic import synthetic_regions
 
-        seeds = range(seed, seed + slides)
-        stage1 = loaded.card.id
-        for made in synthetic_regions(out, seeds, loaded, stage1=stage1, tiles=tiles, stains=SEEN):
-            say(f"{made.meta.slide}.npz")
-        say(f"region dataset: {out}")
-        return
+def _regions_of_dataset(
+    dataset: Path, out: Path, model: LoadedModel, say: Callable[[str], None]
+) -> None:
+    from napari_fddm.training.data.datasets import open_dataset
+    from napari_fddm.training.regions.annotated_slides import build_from_dataset
+
+    mpp, name = model.card.analysis_mpp, model.card.id
+    found = open_dataset(dataset)
+    for slide in build_from_dataset(found, out, model, analysis_mpp=mpp, stage1=name):
+        say(f"{slide}.npz")
+    say(f"region dataset: {out}")
+
+
+def _regions_of_synthetic_slides(
+    seeds: range, tiles: int, out: Path, model: LoadedModel, say: Callable[[str], None]
+) -> None:
+    from napari_fddm.training.data.stains import SEEN
+    from napari_fddm.training.regions.synthetic import synthetic_regions
+
+    name = model.card.id
+    for made in synthetic_regions(out, seeds, model, stage1=name, tiles=tiles, stains=SEEN):
+        say(f"{made.meta.slide}.npz")
+    say(f"region dataset: {out}")
+
+
+def _composites(
+    textures: Path,
+    out: Path,
+    model: LoadedModel,
+    count: int,
+    held_out: list[str],
+    seed: int,
+    say: Callable[[str], None],
+) -> None:
     from napari_fddm.training.data.textures import read_textures
     from napari_fddm.training.regions.composites import build_composites, texture_folds
 
-    folds = texture_folds(read_textures(textures), held_out or [])
-    width = int(loaded.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]
+    folds = texture_folds(read_textures(textures), held_out)
+    width = int(model.classifier.backbone.num_features)  # type: ignore[arg-type, union-attr]
     train, test = build_composites(
         out,
         folds,
-        loaded,
+        model,
         width,
-        train=slides,
-        test=max(1, slides // 4) if held_out else 0,
-        stage1=f"linear heads on the frozen backbone of {loaded.card.id}",
+        train=count,
+        test=max(1, count // 4) if held_out else 0,
+        stage1=f"linear heads on the frozen backbone of {model.card.id}",
         seed=seed,
     )
     say(f"region dataset: {train}")
@@ -172,7 +202,7 @@ def parse_widths(text: str) -> tuple[int, ...]:
     Raises
     ------
     ConfigError
-        If they are no whole numbers, or no multiples of 8, which the network needs.
+        If they are not one to four multiples of 8, which the network needs.
     """
     try:
         widths = tuple(int(part) for part in text.split(","))

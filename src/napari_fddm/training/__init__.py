@@ -1,1 +1,1 @@
-"""Training of both stages."""
+"""Training of both stages from annotated data, and learning from corrections."""

@@ -1,4 +1,4 @@
-"""Train the bundled model ``fddm-small`` from a DINOv2-S backbone.
+"""Trains the bundled model ``fddm-small`` from a DINOv2-S backbone.
 
     python -m napari_fddm.training.default --backbone FILE --tiles MANIFEST --work DIR --out DIR
 
@@ -52,18 +52,19 @@ ARCH = "vit_small_patch14_dinov2.lvd142m"
 SEEDS = range(10_000, 10_060)
 VALIDATION_SEEDS = range(10_060, 10_066)
 MAP_SEEDS = range(20_000, 20_014)
-"""Slides that stage 1 has not seen."""
+"""Seeds of slides that stage 1 has not seen."""
 COMPOSITES = 48
 HELD_OUT = ("P9", "Case-48/C20", "Case-3/A12", "Case-3/A8")
-"""Textures that no composite to train on shows: docs/science.md is measured on them. Non-tumor
-of an unseen patient; viable tumor and necrosis come from one patient each, so of unseen slides."""
+"""Patients and slides that are in no composite for training: docs/science.md is measured on them.
+Non-tumor is from an unseen patient. Viable tumor and necrosis come from one patient each, so
+they are from unseen slides."""
 EMBEDDING = 384
 PATCHES = PatchSettings(max_per_class=8)
 LORA = LoopSettings(steps=300, batch_size=16, validate_every=100)
 HEADS = LoopSettings(steps=600, batch_size=64, lr=1e-3, validate_every=100)
 REFINER = RefinerTraining(recipe=find_recipe("bridge"), steps=700)
 REFINER_NETWORK = DenoiserSettings(widths=(16, 48, 96), layers=1)
-"""Half the time of the default sizes."""
+"""Takes half as long as the default sizes."""
 
 TRAINED_ON = (
     "{slides} synthetic slides of seven classes, and 45 real H&E tiles of three patients: viable "
@@ -84,14 +85,14 @@ LICENCE = (
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where everything lies.
+    """Files and folders of the training.
 
     Attributes
     ----------
     backbone, tiles : Path
         Weights of DINOv2-S, and the table of real tiles.
     work, out : Path
-        Data and steps on the way; the model.
+        Folder for data and intermediate models, and the model folder to write.
     """
 
     backbone: Path
@@ -101,7 +102,7 @@ class Paths:
 
 
 def main() -> None:
-    """Run the training that the arguments describe."""
+    """Run the training with the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--backbone", type=Path, required=True, help="DINOv2-S safetensors")
     parser.add_argument("--tiles", type=Path, required=True, help="file,label3,patient,slide")
@@ -113,13 +114,13 @@ def main() -> None:
 
 
 def train_default(paths: Paths) -> ModelCard:
-    """Take the three steps and describe the model."""
+    """Train in three steps, and write the card of the model."""
     adapted = paths.work / "adapted"
     synthetic = [*synthetic_rows(SEEDS), *synthetic_rows(VALIDATION_SEEDS, "val")]
     _stage_1(paths, synthetic, adapted, Stage1Settings(ARCH, weights=paths.backbone, loop=LORA))
     heads = Stage1Settings(base=str(adapted), tune="frozen", loop=HEADS)
     real = read_textures(paths.tiles)
-    # One case: else each of its sixty slides would count as much as a patient.
+    # A single case: otherwise each of the sixty slides would count as much as a patient.
     synthetic = [row | {"case": "synthetic"} for row in synthetic_rows(SEEDS)]
     stage_1 = paths.work / "stage-1"
     _stage_1(paths, [*synthetic, *real_rows(real)], stage_1, heads)
@@ -155,7 +156,7 @@ def _fold(
     by: str,
     settings: Stage1Settings,
 ) -> dict[str, Any]:
-    """Train heads without a group of tiles and judge them on it."""
+    """Train heads without a group of tiles, and return their scores on it."""
     name = f"without-{'-'.join(sorted({t.slide.replace('/', '-') for t in group}))}-{by}"
     rows = [*synthetic, *real_rows(real, test=group, by=by)]
     settings = replace(settings, allow_missing=True)  # a class may come from one patient only
@@ -165,7 +166,7 @@ def _fold(
 
 
 def _stage_1(paths: Paths, rows: Sequence[Row], out: Path, settings: Stage1Settings) -> ModelCard:
-    """Train stage 1 on the rows of a manifest; what is done is not done again."""
+    """Train stage 1 on the rows of a manifest, unless the model exists."""
     if (out / CARD_NAME).exists():
         return read_card(out)
     card = train_on_rows(rows, out, paths.work, PATCHES, settings)
@@ -174,7 +175,7 @@ def _stage_1(paths: Paths, rows: Sequence[Row], out: Path, settings: Stage1Setti
 
 
 def _regions(paths: Paths, real: Sequence[Texture], adapted: Path, stage_1: Path) -> list[Path]:
-    """Make what the refiner learns from: maps of heads that have not seen what they judge."""
+    """Make the training regions of the refiner, with out-of-fold maps of stage 1."""
     synthetic = paths.work / "regions"
     model = load_model(str(stage_1))
     for _ in synthetic_regions(synthetic, MAP_SEEDS, model, stage1="fddm-small", stains=SEEN):
@@ -192,7 +193,7 @@ def _regions(paths: Paths, real: Sequence[Texture], adapted: Path, stage_1: Path
 
 
 def _described(card: ModelCard, paths: Paths, measured: dict[str, Any]) -> ModelCard:
-    """Return the card in words of this model."""
+    """Return the card with title, limits and license of the bundled model."""
     return card.model_copy(
         update={
             "id": "fddm-small",

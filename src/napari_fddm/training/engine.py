@@ -1,4 +1,4 @@
-"""The engine process of the window: it runs analyses and learns from corrections.
+"""Entry point of the window's engine process, which runs analyses and learns from corrections.
 
 python -m napari_fddm.training.engine ADDRESS FAMILY
 """
@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.engine.messages import AdaptRequest
 
 
-def adapting(
+def adapt_on_request(
     slide: Slide, model: LoadedModel, request: AdaptRequest
 ) -> Generator[Any, None, dict[str, Any]]:
-    """Do what a request asks for; returns `AdaptResult.to_json`."""
+    """Learn from corrections as a request says, and return `AdaptResult.to_json`.
+
+    Yields
+    ------
+    AdaptEvent
+        For the window.
+    """
     from napari_fddm.training.adapt.learn import adapt_events
 
     result = yield from adapt_events(
@@ -37,4 +43,4 @@ def adapting(
 
 
 if __name__ == "__main__":
-    server.main(adapting)
+    server.main(adapt_on_request)

@@ -12,17 +12,11 @@ from napari_fddm.models.classifier import build_head
 from napari_fddm.training.adapt.events import Verdict
 from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
 from napari_fddm.training.adapt.head_learning import learn_events
-from napari_fddm.training.adapt.judging import (
-    Heads,
-    assign_folds,
-    balanced_accuracy,
-    held_out_events,
-    predict,
-    tile_inputs,
-)
-from napari_fddm.training.adapt.judging import Unpainted as Places
+from napari_fddm.training.adapt.heads import Heads, predict, tile_inputs
+from napari_fddm.training.adapt.judging import assign_folds, balanced_accuracy, held_out_events
 from napari_fddm.training.adapt.samples import PaintedSamples, Samples
 from napari_fddm.training.adapt.tile_cache import HeadInputs
+from napari_fddm.training.adapt.unpainted import Unpainted as Places
 from tests.support.runs import drain
 
 WIDTH = 16

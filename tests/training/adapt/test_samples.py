@@ -11,8 +11,8 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.pipeline.store.strokes import Strokes
 from napari_fddm.training.adapt.guidance import LEAST_SITES, NotEnoughStrokesError, StrokeCounts
-from napari_fddm.training.adapt.judging import choose_reference
 from napari_fddm.training.adapt.samples import Samples, number_sites, painted_samples
+from napari_fddm.training.adapt.unpainted import choose_reference
 
 CELLS = MapGeometry((64, 64), 64.0, 0.5)  # 32 µm
 LABELS = MapGeometry((512, 512), 8.0, 0.5)  # 4 µm: 8 by 8 in a cell

@@ -227,6 +227,36 @@ def test_a_stopped_training_goes_on_to_the_same_end(recipe, rng, tmp_path):
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
 
 
+def test_a_checkpoint_from_before_the_common_loop_goes_on(rng, tmp_path):
+    slides = [blocky_slide(rng, (2, 2))]
+    settings = RefinerTraining(steps=4, batch_size=1, cells=16, save_every=2)
+
+    def run(name, stop_at=None):
+        scheduler, denoiser = built("bridge")
+        calls = 0
+
+        def count(*_args):
+            nonlocal calls
+            if calls == stop_at:
+                raise KeyboardInterrupt
+            calls += 1
+
+        denoiser.register_forward_pre_hook(count)
+        train_refiner(denoiser, scheduler, slides, settings, CPU, tmp_path / name)
+        return denoiser.state_dict(), calls
+
+    whole, _ = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped", stop_at=3)
+    state = torch.load(tmp_path / "stopped", weights_only=True)
+    state["settings"] = state.pop("about")
+    kept = ("step", "seconds", "settings", "model", "average", "optimizer", "schedule")
+    torch.save({name: state[name] for name in kept}, tmp_path / "stopped")
+    resumed, calls = run("stopped")
+    assert calls == 2
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
 def test_a_checkpoint_of_other_settings_is_refused(rng, tmp_path):
     slides = [blocky_slide(rng, (2, 2))]
     for steps, batch in ((1, 1), (2, 1)):

@@ -1,4 +1,4 @@
-"""What learning from corrections says while it goes on, and what it returns."""
+"""Events of learning from corrections, and the verdict on what was learned."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from napari_fddm.core.events import Progressed, StageDone, StageStarted
 
 STAGE_FEATURES, STAGE_JUDGE, STAGE_LEARN = "features", "judge", "learn"
 AdaptEvent = StageStarted | Progressed | StageDone
-"""What `training.adapt.learn.adapt_events` yields."""
+"""Everything that `training.adapt.learn.adapt_events` yields."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How good a model was on sites it had not learned from, before and after.
+    """Accuracy on sites that were held out, before and after learning.
 
     Attributes
     ----------
     tile_before, tile_after : float or None
-        Balanced accuracy of tiles on held-out sites; None where there were none.
+        Balanced accuracy of tiles; None if no tile was held out.
     cell_before, cell_after : float or None
-        Likewise of bridge cells.
+        Balanced accuracy of bridge cells, likewise.
     sites : int
         Sites that were held out, each once.
     classes : tuple of str
-        The classes judged: those with at least two sites.
+        Classes that were judged: those with at least two sites.
     changed : float
-        Share of the unpainted tiles looked at whose class changes.
+        Share of the unpainted reference tiles whose class changes.
     """
 
     tile_before: float | None
@@ -40,7 +40,7 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """Whether neither tiles nor cells are worse than before, and one of them better."""
+        """Whether neither tiles nor cells are worse than before and one of them is better."""
         pairs = [
             (before, after)
             for before, after in (
@@ -58,7 +58,7 @@ class Verdict:
 
     @property
     def in_words(self) -> str:
-        """Say both figures, e.g. "tiles 61 % → 84 %, cells 55 % → 80 %"."""
+        """The accuracies for users, e.g. "tiles 61 % → 84 %, cells 55 % → 80 %"."""
         pairs = (
             ("tiles", self.tile_before, self.tile_after),
             ("cells", self.cell_before, self.cell_after),

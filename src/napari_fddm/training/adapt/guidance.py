@@ -1,4 +1,4 @@
-"""Whether strokes are enough to learn from, and what to paint if they are not."""
+"""Counts the strokes in a store, and says what to paint before a model can learn from them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 LEAST_SITES = 6
 """Fewer say too little of a patient to judge whether learning helped (docs/adapting.md)."""
 GOOD_SITES = 12
-"""Places from which it helped in nearly every simulated try (docs/adapting.md)."""
+"""With this many sites learning helped in nearly every simulation (docs/adapting.md)."""
 LEAST_CLASSES = 2
-"""Classes that need sites: a model that hears of one class alone learns to say nothing else."""
+"""A model that learns from one class alone learns to predict nothing else."""
 LEAST_SITES_PER_CLASS = 2
-"""Of a class that is judged: one to learn from and one to be judged on."""
+"""For a class that is judged: one site to learn from and one to be judged on."""
 
 
 class NotEnoughStrokesError(TrainingError):
-    """A person painted at too few places to learn from."""
+    """There are strokes at too few places to learn from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class StrokeCounts:
     Attributes
     ----------
     sites : int
-        Places.
+        Number of sites: places with strokes, see `adapt.samples`.
     sites_of : dict of str to int
-        Places by class abbreviation, for every class of the table.
+        Sites by class abbreviation, for every class of the table.
     cells, tiles : int
-        Samples on the two grids.
+        Painted bridge cells and painted tiles.
     """
 
     sites: int
@@ -52,7 +52,7 @@ class StrokeCounts:
 
     @classmethod
     def of(cls, samples: PaintedSamples, table: ClassTable) -> StrokeCounts:
-        """Count samples."""
+        """Count the samples that strokes give."""
         found = samples.sites_of()
         by_class = {tissue.short: found.get(tissue.value, 0) for tissue in table}
         return cls(samples.sites, by_class, len(samples.cells), len(samples.tiles))
@@ -63,20 +63,20 @@ class StrokeCounts:
 
     @property
     def enough(self) -> bool:
-        """Whether there is enough to try."""
+        """Whether there are enough sites to learn from and to judge on."""
         judged = sum(n >= LEAST_SITES_PER_CLASS for n in self.sites_of.values())
         return self.sites >= LEAST_SITES and judged >= LEAST_CLASSES
 
     @property
     def in_words(self) -> str:
-        """What there is, e.g. "7 places: necrosis 4, viable tumor 3"."""
+        """The counts for users, e.g. "7 places: necrosis 4, viable tumor 3"."""
         parts = [f"{_name(short)} {n}" for short, n in self.sites_of.items() if n]
         places = f"{self.sites} place" + ("" if self.sites == 1 else "s")
         return f"{places}: {', '.join(parts)}" if parts else places
 
     @property
     def advice(self) -> str:
-        """What to paint next; empty if more would hardly help."""
+        """What to paint next, for users; empty if more strokes would hardly help."""
         absent = [_name(short) for short, n in self.sites_of.items() if n == 0]
         without = f" Classes without strokes: {', '.join(absent)}." if absent else ""
         judged = sum(n >= LEAST_SITES_PER_CLASS for n in self.sites_of.values())
@@ -95,12 +95,12 @@ class StrokeCounts:
         return without.strip()
 
     def require_enough(self) -> None:
-        """Refuse to learn from too little.
+        """Raise an error if there are too few sites.
 
         Raises
         ------
         NotEnoughStrokesError
-            Saying what there is, and what to paint.
+            With the counts, and a hint that says what to paint.
         """
         if not self.enough:
             raise NotEnoughStrokesError(
@@ -113,7 +113,7 @@ def _name(short: str) -> str:
 
 
 def count_strokes(path: Path) -> StrokeCounts:
-    """Say what there is to learn from in a store, without a model.
+    """Return how much is painted in a store; needs no model.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""Retraining of a head from its own weights: strokes pull, the old head holds.
+"""Retraining of a classification head on painted samples, starting from its own weights.
 
-The loss is cross-entropy on the painted samples, plus two ties to the old head: its own
-answers on places where nobody painted (distillation; Hinton, Vinyals and Dean 2015), and
-the distance from its weights (L2-SP; Li, Grandvalet and Davoine, ICML 2018). Where an
-unpainted place looks like a painted one, strokes are to spread to it, so the tie is
-loosened there.
+The loss is the cross-entropy on the painted samples, and two terms that keep the new head near
+the old one: the cross-entropy with the old head's answers on unpainted samples (distillation;
+Hinton, Vinyals and Dean 2015), and the squared distance from its weights (L2-SP; Li, Grandvalet
+and Davoine, ICML 2018). An unpainted sample that looks like a painted one is to follow the
+strokes, so the distillation weighs less there.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-USUAL_FROM = 512
-"""Unpainted places whose distances are looked at: all of them would take longer than learning."""
+DISTANCE_SAMPLES = 512
+"""Unpainted samples whose distances are measured: all of them would take longer than learning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,22 @@ class HeadFitting:
     Attributes
     ----------
     steps : int
-        Of Adam, each on all samples.
+        Steps of Adam, each on all samples.
     lr : float
-        Its rate, brought down to zero by a cosine.
+        Learning rate of the first step, which a cosine brings down to zero.
     hold_answers : float
-        Weight of the distillation, against 1 for the strokes.
+        Weight of the distillation, where the strokes have 1.
     hold_weights : float
         Weight of half the squared distance from the old weights.
     reach : float
-        How alike an unpainted place must be to a painted one for its tie to be loosened:
-        the tie's weight is 1 − exp(−(d / (reach · d̄))²), d the distance to the nearest
-        painted sample, d̄ the median distance between unpainted ones.
+        How similar to a painted sample an unpainted one must be to be distilled less: its
+        weight is 1 − exp(−(d / (reach · d̄))²), where d is the distance to the nearest painted
+        sample and d̄ the median distance between unpainted ones.
     noise : float
-        Standard deviation of the noise on standardized features: few samples fill more of
-        the space.
+        Standard deviation of the noise that is added to standardized features, so that few
+        samples cover more of the feature space.
     seed : int
-        Of that noise.
+        Seed of that noise.
     """
 
     steps: int = 60
@@ -65,18 +65,18 @@ class HeadFitting:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """What a head learns from.
+    """Samples on which a head is retrained.
 
     Attributes
     ----------
     features : tensor, shape (n, d)
-        Of painted samples.
+        Features of painted samples.
     channels : tensor of int64, shape (n,)
         Their class channels.
     weights : tensor, shape (n,)
-        Sum to 1.
+        Their weights, which sum to 1.
     unpainted : tensor, shape (m, d)
-        Features of places where nobody painted.
+        Features of unpainted samples.
     """
 
     features: torch.Tensor
@@ -92,7 +92,7 @@ class Examples:
         weights: npt.NDArray[np.float64],
         unpainted: npt.NDArray[np.floating],
     ) -> Examples:
-        """Take arrays; labels are class values, from 1."""
+        """Convert arrays; labels are class values, from 1."""
         return cls(
             torch.from_numpy(features).float(),
             torch.from_numpy(labels - 1),
@@ -107,11 +107,11 @@ def fit_head(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.M
     Parameters
     ----------
     head : nn.Module
-        Turns (n, d) into class scores (n, classes); on the CPU, in float32.
+        Maps (n, d) to logits (n, classes); on the CPU, in float32.
     examples : Examples
-        Strokes, and unpainted places.
+        Painted and unpainted samples.
     settings : HeadFitting
-        How.
+        Steps, weights of the loss and so on.
     """
     with _one_thread():
         return _fit(head, examples, settings)
@@ -119,23 +119,23 @@ def fit_head(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.M
 
 def _fit(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.Module:
     new = copy.deepcopy(head).train()
-    start = [p.detach().clone() for p in new.parameters()]
-    hold = _ties(examples, settings)
+    old = [p.detach().clone() for p in new.parameters()]
+    hold = _distillation_weights(examples, settings)
     with torch.no_grad():
         answers = head(examples.unpainted).softmax(dim=1)
-    spread = _spread(examples)
+    scale = _standard_deviation(examples)
     generator = torch.Generator().manual_seed(settings.seed)
     optimizer = torch.optim.Adam(new.parameters(), lr=settings.lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     for _ in range(settings.steps):
         noise = torch.randn(examples.features.shape, generator=generator)
-        noisy = examples.features + settings.noise * spread * noise
+        noisy = examples.features + settings.noise * scale * noise
         losses = functional.cross_entropy(new(noisy), examples.channels, reduction="none")
         loss = (examples.weights * losses).sum()
         if len(hold):
             held = functional.cross_entropy(new(examples.unpainted), answers, reduction="none")
             loss = loss + settings.hold_answers * (hold * held).mean()
-        moved = sum((p - q).square().sum() for p, q in zip(new.parameters(), start, strict=True))
+        moved = sum((p - q).square().sum() for p, q in zip(new.parameters(), old, strict=True))
         loss = loss + 0.5 * settings.hold_weights * moved
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
@@ -146,7 +146,7 @@ def _fit(head: nn.Module, examples: Examples, settings: HeadFitting) -> nn.Modul
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute in one thread: a step is so small that threads only wait for one another."""
+    """Compute in one thread: a step is so small that several threads would be slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -155,19 +155,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _spread(examples: Examples) -> torch.Tensor:
+def _standard_deviation(examples: Examples) -> torch.Tensor:
     """Return the standard deviation of each feature, shape (d,)."""
     known = torch.cat([examples.features, examples.unpainted])
     return known.std(dim=0) if len(known) > 1 else torch.zeros(known.shape[1])
 
 
-def _ties(examples: Examples, settings: HeadFitting) -> torch.Tensor:
-    """Return how firmly each unpainted place is held, in [0, 1], shape (m,)."""
+def _distillation_weights(examples: Examples, settings: HeadFitting) -> torch.Tensor:
+    """Return the weight of each unpainted sample in the distillation, in [0, 1], shape (m,)."""
     if not len(examples.unpainted):
         return torch.zeros(0)
-    scale = _spread(examples).clamp(min=1e-6)
+    scale = _standard_deviation(examples).clamp(min=1e-6)
     painted, unpainted = examples.features / scale, examples.unpainted / scale
     nearest = torch.cdist(unpainted, painted).min(dim=1).values
-    some = unpainted[:: max(1, len(unpainted) // USUAL_FROM)]
-    usual = torch.cdist(some, some).median()
-    return 1 - torch.exp(-((nearest / (settings.reach * usual).clamp(min=1e-6)) ** 2))
+    some = unpainted[:: max(1, len(unpainted) // DISTANCE_SAMPLES)]
+    median = torch.cdist(some, some).median()
+    return 1 - torch.exp(-((nearest / (settings.reach * median).clamp(min=1e-6)) ** 2))

@@ -1,4 +1,4 @@
-"""Heads that learn from strokes, and the gate that they must pass."""
+"""Learning with a frozen backbone: both heads are retrained, and kept if that helps."""
 
 from __future__ import annotations
 
@@ -6,45 +6,37 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_fddm.core.events import Progressed, StageDone, StageStarted
 from napari_fddm.training.adapt.events import STAGE_JUDGE, STAGE_LEARN, Verdict
-from napari_fddm.training.adapt.guidance import LEAST_SITES_PER_CLASS
 from napari_fddm.training.adapt.head_fitting import HeadFitting
+from napari_fddm.training.adapt.heads import Heads, fit_heads
 from napari_fddm.training.adapt.judging import (
-    Heads,
-    Unpainted,
     assign_folds,
-    balanced_accuracy,
-    cell_inputs,
-    fit_heads,
+    changed_share,
     held_out_events,
-    predict,
-    tile_inputs,
+    judge,
 )
+from napari_fddm.training.adapt.unpainted import Unpainted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    import numpy.typing as npt
-
     from napari_fddm.core.classes import ClassTable
     from napari_fddm.training.adapt.events import AdaptEvent
-    from napari_fddm.training.adapt.judging import Features
+    from napari_fddm.training.adapt.heads import Features
     from napari_fddm.training.adapt.samples import PaintedSamples
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Learned:
-    """Retrained heads and what they are worth.
+    """Retrained heads and how they were judged.
 
     Attributes
     ----------
     heads : Heads
-        The old ones, where the new ones were not better.
+        The new heads, or the old ones if the new ones were not better.
     verdict : Verdict
-        How both did on sites they had not learned from.
+        Accuracy of old and new heads on held-out sites.
     """
 
     heads: Heads
@@ -64,24 +56,29 @@ def learn_events(
     Parameters
     ----------
     heads : Heads
-        The model's own.
+        The model's own heads.
     samples : PaintedSamples
         What was painted.
     features : mapping
-        What the heads see of every painted tile and every reference tile.
+        Inputs of the heads for every painted tile and every reference tile.
     reference : sequence of (row, col)
-        Tiles where nobody painted.
+        Tiles where nothing is painted.
     table : ClassTable
-        Names the classes.
-    settings : HeadFitting
+        The classes.
+    settings : HeadFitting, optional
         How a head is retrained.
+
+    Yields
+    ------
+    AdaptEvent
+        Of the stages "judge" and "learn".
     """
     settings = settings or HeadFitting()
     unpainted = Unpainted.of(features, reference)
     started = time.monotonic()
     yield StageStarted(STAGE_JUDGE, max(assign_folds(samples).values()) + 1, "rounds")
-    tiles, cells = yield from held_out_events(heads, samples, features, unpainted, settings)
-    verdict = judge(heads, samples, features, (tiles, cells), table)
+    held_out = yield from held_out_events(heads, samples, features, unpainted, settings)
+    verdict = judge(heads, samples, features, held_out, table)
     yield StageDone(STAGE_JUDGE, time.monotonic() - started)
     if not verdict.accepted:
         return Learned(heads, verdict)
@@ -91,44 +88,3 @@ def learn_events(
     yield Progressed(STAGE_LEARN, 1, 1)
     yield StageDone(STAGE_LEARN, time.monotonic() - started)
     return Learned(new, verdict.with_changed(changed_share(heads, new, unpainted)))
-
-
-def judge(
-    heads: Heads,
-    samples: PaintedSamples,
-    features: Features,
-    held_out: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-    table: ClassTable,
-) -> Verdict:
-    """Compare the old heads with held-out predictions of new ones, (tiles, cells)."""
-    judged = [v for v, n in samples.sites_of().items() if n >= LEAST_SITES_PER_CLASS]
-    before = (
-        predict(heads.tile, tile_inputs(samples.tiles, features))
-        if len(samples.tiles)
-        else held_out[0],
-        predict(heads.cell, cell_inputs(samples.cells, features)),
-    )
-    scores = [
-        balanced_accuracy(part, predicted, judged)
-        for part, pair in zip(
-            (samples.tiles, samples.cells), zip(before, held_out, strict=True), strict=True
-        )
-        for predicted in pair
-    ]
-    sites = len(np.unique(samples.cells.site[np.isin(samples.cells.label, judged)]))
-    return Verdict(
-        scores[0],
-        scores[1],
-        scores[2],
-        scores[3],
-        sites,
-        tuple(table.shorts[v - 1] for v in judged),
-    )
-
-
-def changed_share(old: Heads, new: Heads, unpainted: Unpainted) -> float:
-    """Return the share of unpainted tiles to which new heads give another class."""
-    if not len(unpainted.tiles):
-        return 0.0
-    before, after = (predict(heads.tile, unpainted.tiles) for heads in (old, new))
-    return float((before != after).mean())

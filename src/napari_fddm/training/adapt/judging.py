@@ -1,137 +1,34 @@
-"""Are the new heads better where they have not learned? Cross-validation by site."""
+"""Cross-validation by site: whether retrained heads are better on sites they have not seen."""
 
 from __future__ import annotations
 
-import copy
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.events import Progressed
-from napari_fddm.models.classifier import TileClassifier
-from napari_fddm.training.adapt.events import STAGE_JUDGE
-from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
+from napari_fddm.training.adapt.events import STAGE_JUDGE, Verdict
+from napari_fddm.training.adapt.guidance import LEAST_SITES_PER_CLASS
+from napari_fddm.training.adapt.heads import cell_inputs, fit_heads, predict, tile_inputs
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     import numpy.typing as npt
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.core.classes import ClassTable
+    from napari_fddm.training.adapt.head_fitting import HeadFitting
+    from napari_fddm.training.adapt.heads import Features, Heads
     from napari_fddm.training.adapt.samples import PaintedSamples, Samples
-    from napari_fddm.training.adapt.tile_cache import HeadInputs
+    from napari_fddm.training.adapt.unpainted import Unpainted
 
-    Index = tuple[int, int]
-    Features = Mapping[Index, HeadInputs]
-    from collections.abc import Collection
-
-    Index = tuple[int, int]
+    Predicted = npt.NDArray[np.int64]
 
 MOST_FOLDS = 5
-MOST_HELD_CELLS = 768
-"""Unpainted cells whose answers are held: cells of one tile are alike."""
-REFERENCE_TILES = 256
-"""Enough to see every tissue of a slide a few times; the backbone takes under a minute."""
-
-
-class Heads(NamedTuple):
-    """The two heads of stage 1, on the CPU in float32."""
-
-    tile: nn.Module
-    cell: nn.Module
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Return their tensors as a model's file names them."""
-        return {
-            f"{name}_head.{key}": value.detach().cpu().contiguous()
-            for name, head in (("tile", self.tile), ("cell", self.cell))
-            for key, value in head.state_dict().items()
-        }
-
-
-def model_heads(model: LoadedModel) -> Heads:
-    """Return copies of a model's heads, on the CPU in float32.
-
-    Raises
-    ------
-    TrainingError
-        If its first stage has no such heads, or mixes in radiomics before them.
-    """
-    classifier = model.classifier
-    if not isinstance(classifier, TileClassifier) or classifier.fusion is not None:
-        raise TrainingError(
-            f"the model {model.card.id!r} cannot learn from strokes: its first stage is not a "
-            "backbone with a tile head and a cell head alone.",
-            hint="Take another model.",
-        )
-    parts = (classifier.tile_head, classifier.cell_head)
-    return Heads(*(copy.deepcopy(part).cpu().float().eval() for part in parts))
-
-
-class Unpainted(NamedTuple):
-    """Features of places where nobody painted: (m, d') of tiles and (k, d) of cells."""
-
-    tiles: npt.NDArray[np.float16]
-    cells: npt.NDArray[np.float16]
-
-    @classmethod
-    def of(cls, features: Features, index: Sequence[Index], seed: int = 0) -> Unpainted:
-        """Take tiles, and some of their cells at random."""
-        found = [features[i] for i in index]
-        if not found:
-            return cls(np.zeros((0, 0), np.float16), np.zeros((0, 0), np.float16))
-        cells = np.concatenate([f.cells.reshape(-1, f.cells.shape[-1]) for f in found])
-        if len(cells) > MOST_HELD_CELLS:
-            chosen = np.random.default_rng(seed).choice(len(cells), MOST_HELD_CELLS, replace=False)
-            cells = cells[np.sort(chosen)]
-        return cls(np.stack([f.pooled for f in found]), cells)
-
-
-def tile_inputs(samples: Samples, features: Features) -> npt.NDArray[np.float16]:
-    """Return what the tile head sees of painted tiles, shape (n, d')."""
-    return np.stack([features[_index(i)].pooled for i in samples.index])
-
-
-def cell_inputs(samples: Samples, features: Features) -> npt.NDArray[np.float16]:
-    """Return what the cell head sees of painted cells, shape (n, d)."""
-    edge = next(iter(features.values())).cells.shape[0]
-    return np.stack([features[_index(i // edge)].cells[tuple(i % edge)] for i in samples.index])
-
-
-def fit_heads(
-    heads: Heads,
-    samples: PaintedSamples,
-    features: Features,
-    unpainted: Unpainted,
-    settings: HeadFitting,
-) -> Heads:
-    """Return heads retrained on strokes; a head without samples stays as it is."""
-    tile, cell = heads
-    if len(samples.tiles):
-        x = tile_inputs(samples.tiles, features)
-        weights = samples.tiles.weights()
-        held = _shaped(unpainted.tiles, x)
-        tile = fit_head(tile, Examples.of(x, samples.tiles.label, weights, held), settings)
-    if len(samples.cells):
-        x = cell_inputs(samples.cells, features)
-        weights = samples.cells.weights()
-        held = _shaped(unpainted.cells, x)
-        cell = fit_head(cell, Examples.of(x, samples.cells.label, weights, held), settings)
-    return Heads(tile, cell)
-
-
-def predict(head: nn.Module, inputs: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
-    """Return the class value that a head gives each of (n, d)."""
-    with torch.inference_mode():
-        scores = head(torch.from_numpy(inputs).float())
-    return np.asarray(scores.argmax(dim=1).numpy() + 1, np.int64)
 
 
 def assign_folds(samples: PaintedSamples) -> dict[int, int]:
-    """Return the fold of each site; the sites of a class take turns.
+    """Return the fold of each site; the sites of a class go to the folds in turn.
 
     So no fold holds out all sites of a class that has two or more.
     """
@@ -148,8 +45,13 @@ def held_out_events(
     features: Features,
     unpainted: Unpainted,
     settings: HeadFitting,
-) -> Generator[Progressed, None, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Predict every site by heads that have not learned from it.
+) -> Generator[Progressed, None, tuple[Predicted, Predicted]]:
+    """Predict every site with heads that were retrained without it.
+
+    Yields
+    ------
+    Progressed
+        After each fold.
 
     Returns
     -------
@@ -177,10 +79,56 @@ def held_out_events(
     return tiles, cells
 
 
+def judge(
+    heads: Heads,
+    samples: PaintedSamples,
+    features: Features,
+    held_out: tuple[Predicted, Predicted],
+    table: ClassTable,
+) -> Verdict:
+    """Compare the old heads with what retrained ones predicted on held-out sites.
+
+    Parameters
+    ----------
+    heads : Heads
+        The old heads.
+    samples : PaintedSamples
+        What was painted.
+    features : mapping
+        Inputs of the heads for every painted tile.
+    held_out : tuple of array of int64
+        Predictions of tiles and of cells, from `held_out_events`.
+    table : ClassTable
+        The classes.
+    """
+    judged = [v for v, n in samples.sites_of().items() if n >= LEAST_SITES_PER_CLASS]
+    tiles_before = held_out[0]  # without painted tiles: an empty array, too
+    if len(samples.tiles):
+        tiles_before = predict(heads.tile, tile_inputs(samples.tiles, features))
+    cells_before = predict(heads.cell, cell_inputs(samples.cells, features))
+    sites = len(np.unique(samples.cells.site[np.isin(samples.cells.label, judged)]))
+    return Verdict(
+        balanced_accuracy(samples.tiles, tiles_before, judged),
+        balanced_accuracy(samples.tiles, held_out[0], judged),
+        balanced_accuracy(samples.cells, cells_before, judged),
+        balanced_accuracy(samples.cells, held_out[1], judged),
+        sites,
+        tuple(table.shorts[v - 1] for v in judged),
+    )
+
+
+def changed_share(old: Heads, new: Heads, unpainted: Unpainted) -> float:
+    """Return the share of unpainted tiles to which new heads give another class."""
+    if not len(unpainted.tiles):
+        return 0.0
+    before, after = (predict(heads.tile, unpainted.tiles) for heads in (old, new))
+    return float((before != after).mean())
+
+
 def balanced_accuracy(
-    samples: Samples, predicted: npt.NDArray[np.int64], classes: Sequence[int]
+    samples: Samples, predicted: Predicted, classes: Sequence[int]
 ) -> float | None:
-    """Return the mean over classes of the share of painted samples that are right.
+    """Return the mean, over classes, of the share of painted samples that are right.
 
     Within a class every site counts the same. None if there is no sample of the classes.
     """
@@ -195,39 +143,3 @@ def balanced_accuracy(
 def _main_class(cells: Samples, site: int) -> int:
     here = cells.site == site
     return int(np.bincount(cells.label[here], weights=cells.cover[here]).argmax())
-
-
-def _index(row_col: npt.NDArray[np.int64]) -> Index:
-    return int(row_col[0]), int(row_col[1])
-
-
-def _shaped(
-    unpainted: npt.NDArray[np.float16], x: npt.NDArray[np.float16]
-) -> npt.NDArray[np.float16]:
-    """Return no places as (0, d)."""
-    return unpainted if len(unpainted) else np.zeros((0, x.shape[1]), np.float16)
-
-
-def choose_reference(
-    analyzed: npt.NDArray[np.bool_], painted: Collection[Index], count: int = REFERENCE_TILES
-) -> list[Index]:
-    """Return some analyzed tiles at random places, none of them painted.
-
-    Parameters
-    ----------
-    analyzed : array of bool, shape of the tile grid
-        Where a model looked.
-    painted : collection of (row, col)
-        Tiles that a stroke touches.
-    count : int
-        How many, at most.
-
-    Notes
-    -----
-    The order depends on the analyzed tiles alone: after more strokes the tiles are nearly
-    the same ones, and their features are in the cache.
-    """
-    places = np.argwhere(analyzed)
-    order = np.random.default_rng(0).permutation(len(places))
-    found = [(int(row), int(col)) for row, col in places[order]]
-    return [index for index in found if index not in painted][:count]

@@ -1,4 +1,4 @@
-"""Learn from a pathologist's corrections: from a store to an adapted model, or to a refusal."""
+"""Learning from a pathologist's corrections: makes an adapted model from the strokes in a store."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_learning import learn_events
-from napari_fddm.training.adapt.judging import choose_reference, model_heads
+from napari_fddm.training.adapt.heads import model_heads
 from napari_fddm.training.adapt.models import check_name, save_adapter
 from napari_fddm.training.adapt.samples import painted_samples
 from napari_fddm.training.adapt.tile_cache import TileCache, cache_folder, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events
+from napari_fddm.training.adapt.unpainted import choose_reference
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,19 +33,19 @@ if TYPE_CHECKING:
     from napari_fddm.training.adapt.samples import PaintedSamples
 
 SYNTHETIC = "synthetic"
-"""Backend of slides whose classes are drawn, not real tissue."""
+"""Backend of synthetic slides: what was learned from them was not learned from real tissue."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptResult:
-    """How learning ended.
+    """Result of learning from corrections.
 
     Attributes
     ----------
     strokes : StrokeCounts
-        What there was to learn from.
+        How much was painted.
     verdict : Verdict
-        What the gate found.
+        Accuracy of the old and of the new model on held-out sites.
     folder : Path or None
         The adapted model; None where it was not better than the old one.
     """
@@ -55,7 +56,7 @@ class AdaptResult:
 
     @property
     def in_words(self) -> str:
-        """Say what the gate found and what became of it."""
+        """The verdict, whether the new model is used, and what to paint next, for users."""
         used = "used" if self.folder is not None else "not used: the model stays as it is"
         lines = [f"{self.verdict.sites} held-out sites: {self.verdict.in_words}; {used}."]
         if self.folder is not None:
@@ -87,27 +88,33 @@ def adapt_events(
     lora: bool = False,
     batch_size: int = 8,
 ) -> Generator[AdaptEvent, None, AdaptResult]:
-    """Learn from the strokes in a store; a new model is kept only if it passes the gate.
+    """Learn from the strokes in a store, and keep the new model only if it is better.
 
-    Nothing in the store changes. Closing the generator stops it; features of tiles that
-    were seen already are in the cache then.
+    Nothing in the store changes. Closing the generator stops the learning; the features
+    that were computed until then are in the cache.
 
     Parameters
     ----------
     slide : Slide
-        The slide of the store, open.
+        The slide of the store.
     store : str or Path
         An analysis with strokes.
     model : LoadedModel
-        What learns; its heads are the starting point.
+        The model that is retrained in a copy, from its present weights.
     model_name : str
-        How that model is found again: id, name, folder or hub source.
+        What finds that model again: id, name, folder or hub source.
     name : str
-        What the adapted model shall be called.
+        Name of the adapted model.
     lora : bool
-        Also fine-tune LoRA adapters of the backbone on the painted tiles: minutes, not seconds.
+        Also fine-tune LoRA adapters of the backbone on the painted tiles, which takes minutes
+        instead of seconds.
     batch_size : int
         Tiles per call of the backbone.
+
+    Yields
+    ------
+    AdaptEvent
+        Start, progress and end of each stage.
 
     Raises
     ------
@@ -185,7 +192,7 @@ def _learn_heads(
 
 
 def _grid(slide: Slide, model: LoadedModel, store: AnalysisStore) -> TileGrid:
-    """Return the tile grid of slide, model and store, which must be the same one."""
+    """Return the tile grid of slide and model, and refuse a store with another one."""
     stored = store.provenance.get("slide", {}).get("fingerprint")
     if stored != slide.fingerprint:
         raise ConfigError(
@@ -195,7 +202,7 @@ def _grid(slide: Slide, model: LoadedModel, store: AnalysisStore) -> TileGrid:
     grid = TileGrid(slide.levels[0].shape, require_mpp(slide), model.card.analysis_mpp)
     if grid.geometry != store.geometries.tile:
         raise ConfigError(
-            f"{store.path} has other tiles than the model {model.card.id!r} looks at.",
+            f"{store.path} has other tiles than those of the model {model.card.id!r}.",
             hint="Use a model of the same µm per pixel as the one it was made with.",
         )
     return grid

@@ -1,7 +1,8 @@
-"""The slower choice: LoRA adapters and heads learn from the pixels of painted tiles.
+"""Learning with LoRA: adapters of the backbone and heads are trained on painted tiles.
 
-Heads that were retrained on the frozen backbone are where it starts. The gate is one
-hold-out of every third site, because a fold takes minutes; what passed it is kept as it is.
+The training begins with heads that were retrained on the frozen backbone. It is judged once,
+on every third site, which it does not learn from: a cross-validation would take minutes per
+fold. The model that was judged is the one that is kept.
 """
 
 from __future__ import annotations
@@ -23,17 +24,12 @@ from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 from napari_fddm.training.adapt.events import STAGE_FEATURES, STAGE_LEARN, Verdict
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_fitting import HeadFitting
-from napari_fddm.training.adapt.judging import (
-    Heads,
-    Unpainted,
-    assign_folds,
-    balanced_accuracy,
-    fit_heads,
-    model_heads,
-)
+from napari_fddm.training.adapt.heads import Heads, fit_heads, model_heads
+from napari_fddm.training.adapt.judging import assign_folds, balanced_accuracy
 from napari_fddm.training.adapt.lora_task import OPTIONS, LoraFitting, LoraTask, class_logits
 from napari_fddm.training.adapt.samples import PaintedSamples
 from napari_fddm.training.adapt.tile_cache import HeadInputs
+from napari_fddm.training.adapt.unpainted import Unpainted
 from napari_fddm.training.loop.training_loop import run_loop
 
 if TYPE_CHECKING:
@@ -49,14 +45,22 @@ if TYPE_CHECKING:
     from napari_fddm.training.adapt.lora_task import Answers, Index, Pixels
 
 HOLD_OUT = 3
-"""One of so many sites is held out."""
+"""One of this many sites is held out."""
 HELD_TILES = 32
-"""Unpainted tiles on which the new model is held to the old one's answers."""
+"""Unpainted tiles on which the new model is held to the answers of the old one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoraLearned:
-    """Tensors for a model's files, and what they are worth."""
+    """Tensors of the new model, and how it was judged.
+
+    Attributes
+    ----------
+    heads, adapter : dict of str to tensor
+        For the model's files.
+    verdict : Verdict
+        Accuracy of old and new model on held-out sites.
+    """
 
     heads: dict[str, torch.Tensor]
     adapter: dict[str, torch.Tensor]
@@ -76,15 +80,20 @@ def learn_lora_events(
     Parameters
     ----------
     slide, grid : Slide, TileGrid
-        Where tiles are read.
+        The slide and its tiles.
     samples : PaintedSamples
         What was painted.
     reference : sequence of (row, col)
-        Tiles where nobody painted; the first few are used.
+        Tiles where nothing is painted; the first few are used.
     model : LoadedModel
-        What learns; it stays as it is.
-    settings : LoraFitting
-        How.
+        The model that is trained in a copy.
+    settings : LoraFitting, optional
+        Steps, learning rate and so on.
+
+    Yields
+    ------
+    AdaptEvent
+        Of the stages "features" and "learn".
     """
     settings = settings or LoraFitting()
     pixels = yield from _read_events(slide, grid, samples, reference[:HELD_TILES])
@@ -109,7 +118,7 @@ def learn_lora_events(
 def _quick_heads(
     model: LoadedModel, samples: PaintedSamples, held: Sequence[Index], pixels: Pixels
 ) -> Heads:
-    """Return heads that learned from the frozen backbone, as without LoRA."""
+    """Return heads that were retrained on the frozen backbone, as without LoRA."""
     features = {}
     for index in {*samples.touched_tiles(), *held}:
         pooled, cells = model.embed(pixels[index][None])
@@ -166,7 +175,7 @@ def _judge(
     answers: Answers,
     model: LoadedModel,
 ) -> Verdict:
-    """Compare with the old answers on sites that were held out."""
+    """Compare the new classifier with the old answers on held-out sites."""
     new: Answers = {}
     for index in {*samples.touched_tiles(), *held}:
         with torch.inference_mode():

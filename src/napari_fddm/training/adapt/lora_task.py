@@ -1,4 +1,4 @@
-"""What a step of LoRA learning learns from: painted tiles, and old answers on unpainted ones."""
+"""The loss of LoRA learning: on painted tiles, and on unpainted ones with the old answers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class LoraTask:
     pixels : dict
         Pixels of painted and unpainted tiles.
     answers : dict
-        What the old model says of them.
+        Probabilities that the old model gives them.
     settings : LoraFitting
         Number and weight of the unpainted tiles.
     compute : ComputeDevice

@@ -1,8 +1,8 @@
-"""Adapted models: small folders that hold what changed and name their base for the rest.
+"""Adapted models on disk: folders with the retrained weights that name a base for the rest.
 
 An adapted model is a model folder like any other, except that its card has a ``base``:
-files that the card lists and the folder lacks are the base's, checked by their sha256.
-So ``run --model NAME`` takes it, and choosing the base again takes everything back.
+files that the card lists and the folder lacks are those of the base, checked by their sha256.
+So ``run --model NAME`` takes it, and choosing the base model undoes the adaptation.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ class Adapter:
     Attributes
     ----------
     name : str
-        What ``--model`` takes.
+        The name that ``--model`` takes.
     folder : Path
-        Where it lies.
+        Its model folder.
     card : ModelCard
-        What it says of itself.
+        Its card.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Adapter:
 
     @property
     def in_words(self) -> str:
-        """Name, base, and what it was learned from."""
+        """Name, base, and how much it learned from, in one line for users."""
         base = self.card.base.id if self.card.base else "?"
         learned = self.card.training.get("adapted", {})
         sites = learned.get("strokes", {}).get("sites", "?")
@@ -100,7 +100,7 @@ def check_name(name: str) -> Path:
 def free_name(stem: str = "adapted") -> str:
     """Return a name that is not taken: a stem with a number.
 
-    Never the slide's: names of models end up in what is exported.
+    It never holds the name of the slide, which may identify a patient: exports name the model.
     """
     taken = {path.name for path in adapters_folder().glob("*")}
     number = 1
@@ -123,17 +123,18 @@ def save_adapter(
     Parameters
     ----------
     name : str
-        A free one.
+        A name that is not taken.
     base_model : str
-        The model it was made from: id, name, folder or hub source.
+        The model that it was made from: id, name, folder or hub source.
     base_folder : Path
-        That model's folder.
+        Folder of that model.
     files : mapping
-        What changed: file name → tensors.
+        The retrained weights: file name → tensors.
     about : mapping
-        What it learned from, JSON values; becomes ``training["adapted"]`` of the card.
+        JSON values about the strokes and the verdict; becomes ``training["adapted"]`` of the
+        card.
     real_classes : tuple of str
-        Classes that it learned from real tissue; empty for a synthetic slide.
+        Classes that it learned from real tissue; empty if the slide is synthetic.
 
     Raises
     ------
@@ -165,10 +166,10 @@ def adapted_card(
     about: Mapping[str, Any],
     real_classes: tuple[str, ...],
 ) -> ModelCard:
-    """Describe an adapted model whose own files lie in ``made``."""
+    """Return the card of an adapted model whose own files lie in the folder ``made``."""
     base = card.base
     if base is None:
-        # A folder is named whole: the user may start the program elsewhere.
+        # An absolute path: the user may start the program in another folder.
         known = base_model in bundled_models() or base_model.startswith("hf:")
         where = base_model if known else str(base_folder.absolute())
         base = BaseReference(model=where, id=card.id, files=dict(card.files))
@@ -194,14 +195,14 @@ def adapted_card(
 
 
 def export_adapter(adapter: Adapter, destination: Path) -> None:
-    """Write an adapted model as a folder that needs no base.
+    """Write an adapted model as a folder with all weights, which needs no base.
 
     Raises
     ------
     StoreError
-        If the place is taken or cannot be written.
+        If the destination exists or cannot be written.
     WeightsError
-        If the base is gone or a file of it has changed.
+        If the base is missing or one of its files has changed.
     """
     with whole_folder(destination) as part:
         for name, expected in adapter.card.files.items():
@@ -235,5 +236,5 @@ def find_adapter(name: str) -> Adapter:
 
 
 def _own_files(folder: Path, card: ModelCard) -> list[str]:
-    """Return the files that an adapted base model has of its own."""
+    """Return the files in the folder of a base that is itself an adapted model."""
     return [n for n in card.files if card.base is not None and (folder / n).is_file()]

@@ -31,10 +31,10 @@ SITE_GAP_CELLS = CELLS_PER_TILE
 LEAST_CELL_COVER = 0.25
 """Share of a bridge cell that must be painted for it to be a sample."""
 LEAST_TILE_COVER = 1 / 16
-"""Likewise of a tile, which is a sample of the class most of its painted part has:
-a stroke that a person finds worth drawing covers a few of its 64 cells."""
+"""Share of a tile that must be painted for it to be a sample. Its class is the most frequent one
+of its painted part. An ordinary stroke covers a few of its 64 cells."""
 PURE = 0.75
-"""Share of a tile's painted part that must have one class: a border is no sample."""
+"""Share of a tile's painted part that must have one class: a tile on a border is no sample."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class Samples:
     label : array of int64, shape (n,)
         Class values, from 1.
     cover : array of float64, shape (n,)
-        Share that is painted, in (0, 1].
+        Painted share, in (0, 1].
     site : array of int64, shape (n,)
         Number of the site, from 1.
     """
@@ -62,7 +62,7 @@ class Samples:
         return len(self.label)
 
     def part(self, chosen: npt.NDArray[np.bool_]) -> Samples:
-        """Return some of them."""
+        """Return the samples that a mask selects."""
         return Samples(
             self.index[chosen], self.label[chosen], self.cover[chosen], self.site[chosen]
         )
@@ -70,8 +70,8 @@ class Samples:
     def weights(self) -> npt.NDArray[np.float64]:
         """Return weights that sum to 1, shape (n,).
 
-        Every class counts the same, and within a class every site: a large stroke says
-        no more of how a tissue looks than a small one does.
+        Every class counts the same, and within a class every site: a large stroke shows
+        hardly more of how a tissue looks than a small one.
         """
         weights = self.cover.astype(np.float64)
         classes = np.unique(self.label)
@@ -85,12 +85,12 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PaintedSamples:
-    """Everything strokes say to a model.
+    """Everything that a model learns from the strokes of a slide.
 
     Attributes
     ----------
     cells, tiles : Samples
-        On the two grids.
+        Samples on the grid of bridge cells and on that of tiles.
     """
 
     cells: Samples
@@ -98,7 +98,7 @@ class PaintedSamples:
 
     @property
     def sites(self) -> int:
-        """Number of sites."""
+        """Number of sites: places that were painted."""
         return len(np.unique(self.cells.site))
 
     def touched_tiles(self) -> set[tuple[int, int]]:
@@ -106,7 +106,7 @@ class PaintedSamples:
         return {(int(r), int(c)) for r, c in self.cells.index // CELLS_PER_TILE}
 
     def on_tiles(self, known: Collection[tuple[int, int]]) -> PaintedSamples:
-        """Return the samples that lie on some tiles: those that could be read."""
+        """Return the samples that lie on some tiles, e.g. those that could be read."""
         cells = [(int(r), int(c)) in known for r, c in self.cells.index // CELLS_PER_TILE]
         tiles = [(int(r), int(c)) in known for r, c in self.tiles.index]
         return PaintedSamples(
@@ -126,13 +126,13 @@ def painted_samples(strokes: Strokes, cells: MapGeometry) -> PaintedSamples:
     Parameters
     ----------
     strokes : Strokes
-        On the label grid.
+        Painted label cells.
     cells : MapGeometry
         The grid of bridge cells.
     """
     counts = count_by_cell(strokes.painted, strokes.geometry, cells)
     if not len(counts):
-        return PaintedSamples(_none(), _none())
+        return PaintedSamples(_no_samples(), _no_samples())
     area = (cells.cell / strokes.geometry.cell) ** 2  # label cells in a bridge cell
     total = counts.sum(axis=0)
     sites = number_sites(total > 0)
@@ -147,7 +147,7 @@ def painted_samples(strokes: Strokes, cells: MapGeometry) -> PaintedSamples:
 
 
 def number_sites(painted: npt.NDArray[np.bool_]) -> Ints:
-    """Give each painted bridge cell the number of its site, from 1; 0 where nothing is painted."""
+    """Return the number of each bridge cell's site, from 1; 0 where nothing is painted."""
     reach = SITE_GAP_CELLS // 2
     near = ndimage.maximum_filter(painted, size=2 * reach + 1, mode="constant")
     numbers, _ = ndimage.label(near, structure=np.ones((3, 3)))
@@ -155,7 +155,7 @@ def number_sites(painted: npt.NDArray[np.bool_]) -> Ints:
 
 
 def _tiles_of(cells: Samples) -> Samples:
-    """Return the tiles that painted cells lie in, as far as one class prevails."""
+    """Return the tiles of painted cells, those alone that are painted with one class mostly."""
     found: list[tuple[int, int, int, float, int]] = []
     tile_of_cell = cells.index // CELLS_PER_TILE
     for row, col in np.unique(tile_of_cell, axis=0):
@@ -166,11 +166,11 @@ def _tiles_of(cells: Samples) -> Samples:
         if cover >= LEAST_TILE_COVER and by_class.max() >= PURE * painted:
             found.append((row, col, int(by_class.argmax()), cover, int(cells.site[inside][0])))
     if not found:
-        return _none()
+        return _no_samples()
     rows, cols, labels, covers, sites = (np.array(column) for column in zip(*found, strict=True))
     return Samples(np.stack([rows, cols], axis=1), labels, covers.astype(np.float64), sites)
 
 
-def _none() -> Samples:
+def _no_samples() -> Samples:
     empty = np.zeros(0, np.int64)
     return Samples(np.zeros((0, 2), np.int64), empty, np.zeros(0), empty)

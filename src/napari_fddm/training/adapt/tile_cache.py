@@ -1,9 +1,7 @@
-"""What a frozen backbone sees of tiles, kept on disk: the part of learning that takes long."""
+"""Cache on disk of what a frozen backbone computes for tiles, the slowest part of learning."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import zipfile
 import zlib
@@ -17,6 +15,7 @@ from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.pipeline.store.layout import SUFFIX
+from napari_fddm.training.loop.identity import digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 CACHE_SUFFIX = ".fddm.features"
 MAX_BYTES = 256 * 2**20
-"""Of one file. A tile of a ViT-S takes 50 kB: 5 000 tiles; what is not asked for goes first."""
+"""Size of one file. A tile of a ViT-S takes 50 kB, so 5 000 tiles fit; those that were used
+longest ago are dropped first."""
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadInputs:
-    """What the heads see of one tile.
+    """Features of one tile: the inputs of the two heads.
 
     Attributes
     ----------
     pooled : array of float16, shape (d',)
-        For the tile head.
+        Input of the tile head.
     cells : array of float16, shape (8, 8, d)
-        For the cell head.
+        Input of the cell head at each bridge cell.
     """
 
     pooled: npt.NDArray[np.float16]
@@ -51,7 +51,7 @@ class HeadInputs:
 
     @classmethod
     def of(cls, pooled: npt.NDArray[np.float32], cells_dhw: npt.NDArray[np.float32]) -> HeadInputs:
-        """Round what a model gave, cells in the order (d, 8, 8), to what is kept."""
+        """Round the features that a model computed, cells with axes (d, 8, 8), to float16."""
         largest = float(np.finfo(np.float16).max)
         small = [np.clip(a, -largest, largest).astype(np.float16) for a in (pooled, cells_dhw)]
         return cls(small[0], np.ascontiguousarray(small[1].transpose(1, 2, 0)))
@@ -65,16 +65,16 @@ class HeadInputs:
 class TileCache:
     """Features of the tiles of one slide by one backbone, in one file.
 
-    A file that is damaged, or of other content than its name says, counts as empty.
+    A file that is damaged, or whose content does not belong to its name, counts as empty.
 
     Parameters
     ----------
     folder : Path
-        See `cache_folder`; made with the first write.
+        See `cache_folder`; created with the first write.
     key : str
         See `cache_key`.
     max_bytes : int
-        Of features.
+        Most bytes of features in the file.
     """
 
     def __init__(self, folder: Path, key: str, max_bytes: int = MAX_BYTES) -> None:
@@ -90,16 +90,16 @@ class TileCache:
         return index in self._tiles
 
     def __getitem__(self, index: Index) -> HeadInputs:
-        # Asked for last: goes last, when there is no more room.
+        # Moved to the end: what was used last is dropped last.
         self._tiles[index] = found = self._tiles.pop(index)
         return found
 
     def put(self, index: Index, features: HeadInputs) -> None:
-        """Keep the features of a tile in memory."""
+        """Add the features of a tile, in memory."""
         self._tiles[index] = features
 
     def write(self) -> None:
-        """Write what is in memory, whole or not at all; what was asked for longest ago may go.
+        """Write the features to the file, those that were used last as far as there is room.
 
         Raises
         ------
@@ -130,11 +130,11 @@ class TileCache:
         if not self.path.exists():
             return {}
         try:
-            # The zip's CRCs are checked; np.load would leave a file open that is no zip.
+            # Opened here, because np.load would leave a file open that is no zip.
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 index, pooled, cells = (stored[name] for name in ("index", "pooled", "cells"))
                 if str(stored["key"]) != self._key or not _fits(index, pooled, cells):
-                    raise ValueError("its content is not what its name says")
+                    raise ValueError("its content does not belong to its name")
         except _DAMAGE as error:
             log.warning("%s is damaged and made again: %s", self.path, error)
             return {}
@@ -156,12 +156,12 @@ def _fits(index: npt.NDArray[Any], pooled: npt.NDArray[Any], cells: npt.NDArray[
 
 
 def cache_folder(store: Path) -> Path:
-    """Return where the features of a store's slide are kept: beside it, in no export."""
+    """Return the folder for the features of a store's slide, beside it: no export holds it."""
     return store.with_name(store.name.removesuffix(SUFFIX) + CACHE_SUFFIX)
 
 
 def cache_key(slide: Mapping[str, Any], model: Mapping[str, Any]) -> str:
-    """Return what tells features apart: slide content, pixel size, weights but for the heads.
+    """Return a digest of all that decides features: slide, pixel size, weights without heads.
 
     Parameters
     ----------
@@ -171,12 +171,11 @@ def cache_key(slide: Mapping[str, Any], model: Mapping[str, Any]) -> str:
         `LoadedModel.identity`.
     """
     files: dict[str, str] = model["files"]
-    deciding = {
+    decisive = {
         "fingerprint": slide["fingerprint"],
         "mpp": slide["mpp"],
         "analysis_mpp": model["analysis_mpp"],
         "backbone": model.get("backbone"),
         "files": {k: v for k, v in files.items() if k not in (HEADS_FILE, REFINER_FILE)},
     }
-    text = json.dumps(deciding, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest(decisive)[:32]

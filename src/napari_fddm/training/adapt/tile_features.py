@@ -1,4 +1,4 @@
-"""The features of the tiles that learning needs: from the cache, or from the slide."""
+"""Computes the features of the tiles that learning needs, unless they are in the cache."""
 
 from __future__ import annotations
 
@@ -37,10 +37,15 @@ def feature_events(
     *,
     batch_size: int,
 ) -> Generator[AdaptEvent, None, dict[tuple[int, int], HeadInputs]]:
-    """Return the features of tiles by (row, column); one event per batch that is read.
+    """Return the features of tiles by (row, column).
 
-    What was computed is in the cache also when the generator is closed early. Tiles that
+    If the generator is closed early, what was computed until then is in the cache. Tiles that
     cannot be decoded are left out.
+
+    Yields
+    ------
+    AdaptEvent
+        Of the stage "features": one for each batch that is read.
     """
     started = time.monotonic()
     missing = [index for index in indices if index not in cache]
@@ -67,7 +72,7 @@ def feature_events(
 def _embed(
     model: LoadedModel, tiles: Sequence[npt.NDArray[np.uint8]], batches: HalvingBatches
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Embed tiles in a batch of the usual shape, padded with glass."""
+    """Return the features of tiles, padded with glass to a batch of the full size."""
     size = batches.batch_size
     pixels = np.full((size, TILE_PX, TILE_PX, 3), WHITE, np.uint8)
     for slot, tile in zip(pixels, tiles, strict=False):

@@ -1,1 +1,1 @@
-"""What a model learns from: manifests, annotations, patches, splits."""
+"""Training data: manifests, annotations, patches, datasets and splits by case."""

@@ -1,4 +1,4 @@
-"""Annotations of slides, each asked the same: which class is where in a region."""
+"""Annotations of slides behind one protocol: the label values in a region of the slide."""
 
 from __future__ import annotations
 
@@ -29,30 +29,43 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.uint8]
 
 MAX_ASPECT_ERROR = 0.01
-"""A mask whose pixels would be this much higher than wide is of another slide."""
+"""If the pixels of a mask are further from square than this, it belongs to another slide."""
 GEOJSON_SUFFIXES = (".geojson", ".json")
 
 
 class Annotation(Protocol):
-    """What a slide shows, as somebody or something said."""
+    """The classes in a slide, drawn by a person or known from a simulation."""
 
     @property
     def identity(self) -> str:
-        """Changes when the annotation does."""
+        """A digest that changes when the annotation does."""
         ...
 
     def labels(self, region: Region, side: int) -> Labels:
-        """Return label values at ``side`` by ``side`` centers of a square region, 0: unknown."""
+        """Return label values at the centers of a grid over a square region.
+
+        Parameters
+        ----------
+        region : Region
+            A square part of the slide.
+        side : int
+            Rows and columns of the grid.
+
+        Returns
+        -------
+        array of uint8, shape (side, side)
+            0 where the class is unknown.
+        """
         ...
 
 
 def open_annotation(mask: str, slide: Slide, names: ClassNames) -> Annotation:
-    """Open what a manifest names as the mask of a slide.
+    """Open the mask that a manifest names for a slide.
 
     Raises
     ------
     DataError
-        If it is no annotation, or one of another slide.
+        If it is no annotation, or that of another slide.
     """
     if mask == TRUTH:
         if not isinstance(slide, SyntheticSlide):
@@ -89,7 +102,7 @@ class GridAnnotation:
     Attributes
     ----------
     grid : array of uint8, shape (h, w)
-        The values.
+        Label values.
     cell : tuple of float
         (height, width) of a cell, level-0 px.
     identity : str
@@ -101,7 +114,7 @@ class GridAnnotation:
     identity: str
 
     def labels(self, region: Region, side: int) -> Labels:
-        """See `Annotation`; the nearest cell counts, and outside the grid nothing is known."""
+        """See `Annotation`; takes the cell that a center lies in, and 0 outside the grid."""
         centers = (np.arange(side) + 0.5) / side
         rows = np.floor((region.y + centers * region.height) / self.cell[0]).astype(np.int64)
         cols = np.floor((region.x + centers * region.width) / self.cell[1]).astype(np.int64)
@@ -113,14 +126,14 @@ class GridAnnotation:
 
 @dataclass(frozen=True, eq=False)
 class OutlineAnnotation:
-    """Outlines with a class; where two overlap, the later one counts.
+    """Outlines with a class; where two overlap, the later one is taken.
 
     Attributes
     ----------
     values : tuple of int
         Label value of each outline.
     rings : tuple of tuple of array of float, shape (corners, 2)
-        Of each: the outer ring, then the holes; (y, x) in level-0 px.
+        Of each outline: the outer ring, then the holes; (y, x) in level-0 px.
     identity : str
         See `Annotation`.
     skipped : int
@@ -149,7 +162,7 @@ class OutlineAnnotation:
 
 @dataclass(frozen=True, eq=False)
 class TruthAnnotation:
-    """The truth that a synthetic slide is drawn from.
+    """The exact truth of a synthetic slide.
 
     Attributes
     ----------
@@ -171,8 +184,8 @@ class TruthAnnotation:
 
 def _of_store(path: Path, slide: Slide) -> GridAnnotation:
     with AnalysisStore.open(path) as store:
-        made_of = store.slide_info.get("fingerprint")
-        if made_of != slide.fingerprint:
+        fingerprint = store.slide_info.get("fingerprint")
+        if fingerprint != slide.fingerprint:
             raise DataError(f"the analysis {path.name} is of another slide than {slide.name}.")
         if not store.holds_corrections:
             raise DataError(

@@ -1,8 +1,9 @@
-"""Turns, flips and other stains for a batch on its device; truth follows its pixels.
+"""Augmentation of a batch on its device: rotations, flips and changes of the stain.
 
 Stains vary as in Tellez 2018: Beer–Lambert densities are expressed as hematoxylin,
 eosin and a rest (Ruifrok and Johnston 2001), and each is scaled and shifted at random.
-Every number comes from a generator that the caller seeds per step.
+The truth is rotated and flipped with the pixels. Every random number comes from a
+generator that the caller seeds for each step.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 HEMATOXYLIN_EOSIN = np.array([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
-"""Optical densities of red, green and blue for one unit of each stain (rows)."""
+"""Optical density in red, green and blue of one unit of each stain (rows)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much varies.
+    """Ranges of the random changes.
 
     Attributes
     ----------
     stain_scale : float
-        A stain's strength is multiplied by 1 ± this.
+        The strength of each stain is multiplied by a factor in 1 ± this.
     stain_shift : float
-        And shifted by ± this, in units of optical density.
+        Then a value in ± this is added, in units of optical density.
     turn : bool
-        Whether to turn by quarters and to flip.
+        Whether to rotate by multiples of 90° and to flip.
     """
 
     stain_scale: float = 0.25
@@ -45,27 +46,32 @@ def augment(
     rng: np.random.Generator,
     how: Augmentation,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vary a batch, each sample on its own.
+    """Change each sample of a batch at random.
 
     Parameters
     ----------
     pixels : tensor of uint8, shape (n, s, s, 3)
     truth : tensor, shape (n, t, t)
-        Turned and flipped with the pixels.
+        Rotated and flipped with the pixels.
     rng : numpy Generator
-        Decides.
+        Source of every random number.
     how : Augmentation
-        How much.
+        Ranges of the changes.
+
+    Returns
+    -------
+    pixels, truth : tensors
+        Of the same shapes.
     """
     if how.turn:
         moves = [(int(rng.integers(4)), bool(rng.integers(2))) for _ in range(len(pixels))]
-        pixels = torch.stack([_moved(p, *m) for p, m in zip(pixels, moves, strict=True)])
-        truth = torch.stack([_moved(t, *m) for t, m in zip(truth, moves, strict=True)])
+        pixels = torch.stack([_rotated(p, *m) for p, m in zip(pixels, moves, strict=True)])
+        truth = torch.stack([_rotated(t, *m) for t, m in zip(truth, moves, strict=True)])
     return restain(pixels, rng, how), truth
 
 
 def restain(pixels: torch.Tensor, rng: np.random.Generator, how: Augmentation) -> torch.Tensor:
-    """Vary the stains of uint8 images (n, h, w, 3)."""
+    """Change the stains of uint8 images (n, h, w, 3) at random."""
     n = len(pixels)
     scale = rng.uniform(1 - how.stain_scale, 1 + how.stain_scale, (n, 3))
     shift = rng.uniform(-how.stain_shift, how.stain_shift, (n, 3))
@@ -91,6 +97,6 @@ def _like(values: npt.NDArray[np.float64], other: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(values).to(other.device, other.dtype)
 
 
-def _moved(image: torch.Tensor, quarters: int, flip: bool) -> torch.Tensor:
+def _rotated(image: torch.Tensor, quarters: int, flip: bool) -> torch.Tensor:
     turned = torch.rot90(image, quarters, (0, 1))
     return torch.flip(turned, (1,)) if flip else turned

@@ -1,4 +1,4 @@
-"""How many tiles of each class are in each split: a table whose totals add up."""
+"""Counts of samples by class and split, as a table, and checks that they can be learned from."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClassCounts:
-    """Tiles by class and split.
+    """Number of samples of each class in each split.
 
     Attributes
     ----------
     counts : array of int64, shape (classes, 3)
-        Columns as `SPLITS`.
+        One column for each of `SPLITS`.
     table : ClassTable
         The classes.
     unit : str
-        What is counted.
+        What is counted, in words: tiles, patches or regions.
     """
 
     counts: npt.NDArray[np.int64]
@@ -44,7 +44,7 @@ class ClassCounts:
         table: ClassTable = OSTEOSARCOMA,
         unit: str = "tiles",
     ) -> ClassCounts:
-        """Count label values and their splits, one of each per tile."""
+        """Count samples, given the label value and the split of each."""
         counts = np.zeros((len(table), len(SPLITS)), np.int64)
         columns = np.array([SPLITS.index(s) for s in splits], np.int64)
         np.add.at(counts, (np.asarray(values, np.int64) - 1, columns), 1)
@@ -52,7 +52,7 @@ class ClassCounts:
 
     @property
     def present(self) -> tuple[str, ...]:
-        """Abbreviations of the classes with any tile."""
+        """Abbreviations of the classes that occur."""
         return tuple(t.short for t in self.table if self.counts[t.channel].any())
 
     def of_split(self, split: str) -> npt.NDArray[np.int64]:
@@ -60,12 +60,13 @@ class ClassCounts:
         return self.counts[:, SPLITS.index(split)]
 
     def check(self, *, allow_missing: bool = False) -> None:
-        """Refuse what cannot be learned from.
+        """Raise an error if a model cannot learn from these samples.
 
         Raises
         ------
         DataError
-            If training data are empty or lack a class that other splits have.
+            If the training data are empty, hold one class only, or lack a class that other
+            splits have.
         """
         train = self.of_split("train")
         if not train.any():
@@ -84,11 +85,11 @@ class ClassCounts:
             raise DataError(
                 f"the split train has no {self.unit} of {', '.join(missing)}, which other splits "
                 "have: that cannot be learned.",
-                hint="Move a case, choose another --seed, or say --allow-missing.",
+                hint="Move a case, choose another --seed, or give --allow-missing.",
             )
 
     def to_text(self) -> str:
-        """Return the table as text: a row for each class, totals on both sides."""
+        """Return the table as text, with a row for each class and totals of rows and columns."""
         head = ("class", *SPLITS, "total")
         rows = [
             (f"{t.short}  {t.name}", *self.counts[t.channel], self.counts[t.channel].sum())
@@ -112,6 +113,6 @@ class ClassCounts:
 
 
 def _padded(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Pad cells to their columns: the first to the left, numbers to the right."""
+    """Pad the cells of a row to their columns: text left-aligned, numbers right-aligned."""
     numbers = [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
     return [row[0].ljust(widths[0]), *numbers]

@@ -1,18 +1,18 @@
-"""Datasets on disk: one part per image, written whole or not at all, read without copying.
+"""Datasets on disk: patches or regions, in one part per image that is memory-mapped.
 
 ::
 
-    DIR/dataset.json            settings, classes, and what each part is
+    DIR/dataset.json            settings, classes, and image, case and split of each part
     DIR/parts/<key>.pixels.npy  uint8 (n, s, s, 3)
     DIR/parts/<key>.truth.npz   truth (n, …), values (n,), places (n, 2)
 
-The key of a part is made of the image, its annotation and the settings, so that a
-build that was stopped goes on, and a changed annotation is cut anew.
+The key of a part is a digest of the image, its annotation and the settings. So a build
+that was stopped continues with the parts that are missing, and an image whose annotation
+has changed is cut again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +31,7 @@ from napari_fddm.training.data.patches import (
     settings_record,
 )
 from napari_fddm.training.data.splits import image_key
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.loop.progress import JobProgress
 
 if TYPE_CHECKING:
@@ -45,21 +46,21 @@ if TYPE_CHECKING:
 
 INDEX = "dataset.json"
 VERSION = 1
-"""Of the cutting; a change of what is cut raises it, so that old parts are not used."""
+"""Version of the cutting; raised when other samples are cut, so that old parts are not used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one image gave.
+    """The samples of one image.
 
     Attributes
     ----------
     key : str
-        Names its files.
+        Digest that names its files.
     image, case, split : str
         As in the manifest.
     count : int
-        Samples.
+        Number of samples.
     """
 
     key: str
@@ -76,13 +77,13 @@ class Dataset:
     Attributes
     ----------
     folder : Path
-        Where it lies.
+        The dataset's folder.
     settings : dict
-        Of the cutting, with its kind.
+        How samples were cut, see `patches.settings_record`.
     classes : tuple of str
         Abbreviations by label value.
     parts : tuple of Part
-        In the manifest's order.
+        In the order of the manifest.
     """
 
     folder: Path
@@ -102,7 +103,7 @@ class Dataset:
 
     @cached_property
     def part_of(self) -> npt.NDArray[np.int64]:
-        """Index of the part of every sample, shape (n,)."""
+        """Index of the part that each sample is in, shape (n,)."""
         return np.repeat(np.arange(len(self.parts)), [p.count for p in self.parts])
 
     @property
@@ -122,7 +123,7 @@ class Dataset:
         return np.flatnonzero(chosen[self.part_of])
 
     def counts(self) -> ClassCounts:
-        """Return how many samples of each class are in each split."""
+        """Return the number of samples of each class in each split."""
         return ClassCounts.of(self.values, self.splits, unit=self.settings["kind"])
 
     def read(self, indices: npt.NDArray[np.integer] | Sequence[int]) -> npt.NDArray[np.uint8]:
@@ -134,9 +135,8 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes with any sample or split."""
-        said = [self.settings, [(p.key, p.case, p.split, p.count) for p in self.parts]]
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+        """Digest that changes with the samples and their splits."""
+        return digest([self.settings, [(p.key, p.case, p.split, p.count) for p in self.parts]])
 
     @cached_property
     def _pixels(self) -> list[Any]:
@@ -160,12 +160,28 @@ def build_dataset(
     settings: PatchSettings | RegionSettings,
     names: ClassNames,
 ) -> Generator[JobProgress, None, Dataset]:
-    """Cut every image of a manifest whose splits are known; goes on where it was stopped.
+    """Cut the samples of every image of a manifest; parts that exist are kept.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        With a split for every image.
+    folder : Path
+        The dataset's folder.
+    settings : PatchSettings or RegionSettings
+        How samples are cut.
+    names : ClassNames
+        Classes of the labels in annotations.
+
+    Yields
+    ------
+    JobProgress
+        After each image.
 
     Raises
     ------
     FddmError
-        If an image cannot be cut; the line of the manifest is named.
+        If an image cannot be cut.
     """
     parts_folder = folder / "parts"
     try:
@@ -190,20 +206,20 @@ def build_dataset(
 
 
 def open_dataset(folder: Path) -> Dataset:
-    """Open a dataset that was built.
+    """Open a dataset that `build_dataset` has written.
 
     Raises
     ------
     DataError
-        If there is none, it is damaged, or another version made it.
+        If the folder holds none, or it is damaged or of another version.
     """
     try:
-        said = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if said["format"] != VERSION:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        if index["format"] != VERSION:
             raise DataError(f"{folder} was made by another version.", hint="Build it again.")
-        parts = tuple(Part(**part) for part in said["parts"])
-        classes = tuple(said["classes"])
-        settings = said["settings"]
+        parts = tuple(Part(**part) for part in index["parts"])
+        classes = tuple(index["classes"])
+        settings = index["settings"]
     except FileNotFoundError:
         raise DataError(
             f"{folder} holds no {INDEX}, so it is no dataset.",
@@ -231,8 +247,7 @@ def _build_part(
     record: dict[str, object],
 ) -> Part:
     identity, samples = samples_of(source, settings, names)
-    said = [VERSION, image_key(source.image), source.mpp, identity, record]
-    key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    key = digest([VERSION, image_key(source.image), source.mpp, identity, record])[:32]
     truth_file = _truth_file(folder, key)
     if not truth_file.is_file():
         _write_part(list(samples), folder, key)
@@ -242,7 +257,7 @@ def _build_part(
 
 
 def _write_part(samples: list[Sample], folder: Path, key: str) -> None:
-    """Write the pixels, then the truth, whose presence says that the part is whole."""
+    """Write the pixels, then the truth: if it exists, the part is complete."""
     if samples:
         with whole_file(_pixel_file(folder, key)) as part:
             np.save(part, np.stack([s.pixels for s in samples]))

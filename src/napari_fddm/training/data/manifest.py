@@ -1,4 +1,4 @@
-"""Manifests: which images are learned from, what they show and whose they are.
+"""Manifests: tables of images with their labels or masks, patients and splits.
 
 A table (CSV, or parquet where pyarrow is installed), one row per image:
 
@@ -6,15 +6,15 @@ A table (CSV, or parquet where pyarrow is installed), one row per image:
 ``tile``    an image with one label; or
 ``slide``   a slide, or ``synthetic:HxW?seed=…``
 ``label``   the class of a tile
-``mask``    the annotation of a slide: an analysis of ours, GeoJSON, a mask image;
-            ``truth`` for a synthetic slide
-``case``    the patient: splits and intervals go by case
+``mask``    the annotation of a slide: an analysis of this program, GeoJSON or a mask
+            image; ``truth`` for a synthetic slide
+``case``    the patient: a split never divides the images of a case
 ``split``   optional: train, val or test
-``mpp``     optional: µm per pixel, where the file does not say it
+``mpp``     optional: µm per pixel, if the file does not have it
 =========== ===================================================================
 
 ``file``, ``image`` and ``path`` also mean ``tile``; ``patient`` means ``case``.
-Relative paths begin at the manifest's folder. Other columns are ignored.
+Relative paths are relative to the manifest's folder. Other columns are ignored.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _COLUMNS = {
 _SPLIT_NAMES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 SYNTHETIC = "synthetic:"
 TRUTH = "truth"
-"""As a mask: the truth that a synthetic slide is drawn from."""
+"""As a mask: the exact truth of a synthetic slide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One row: an image and what is known of it.
+    """One row of a manifest: an image, its label or annotation, and its patient.
 
     Attributes
     ----------
@@ -62,11 +62,11 @@ class Source:
     mask : str or None
         Annotation of a slide; None for a tile.
     split : str or None
-        "train", "val" or "test"; None where it is still to be drawn.
+        "train", "val" or "test"; None before the cases are divided.
     mpp : float or None
-        µm per pixel, where the manifest says it.
+        µm per pixel, if the manifest has it.
     line : int
-        In the manifest, for messages.
+        Line of the manifest, for messages.
     """
 
     image: str
@@ -90,11 +90,11 @@ class Manifest:
     Attributes
     ----------
     path : Path
-        Where it was read.
+        The file that was read.
     sources : tuple of Source
-        In the manifest's order.
+        In the order of the rows.
     left_out : int
-        Rows that the policy for mixed tiles left out.
+        Rows that are left out: mixed tiles, or labels that the user excludes.
     """
 
     path: Path
@@ -103,11 +103,11 @@ class Manifest:
 
     @property
     def cases(self) -> tuple[str, ...]:
-        """Every case, sorted."""
+        """The names of all cases, sorted."""
         return tuple(sorted({s.case for s in self.sources}))
 
     def with_splits(self, split_of: Mapping[str, str]) -> Manifest:
-        """Return the manifest with the split of each case."""
+        """Return the manifest with a split for each case."""
         return replace(
             self, sources=tuple(replace(s, split=split_of[s.case]) for s in self.sources)
         )
@@ -119,8 +119,8 @@ def read_manifest(path: Path, names: ClassNames | None = None) -> Manifest:
     Raises
     ------
     DataError
-        If it cannot be read, lacks a column, names a file that is not there, or a
-        label is no class.
+        If it cannot be read, lacks a column, names a missing file, or has a label that
+        belongs to no class.
     """
     names = names or ClassNames()
     header, rows = _read_table(path)
@@ -227,7 +227,7 @@ def _source(
             raise DataError(f"{where} names no slide.")
         place = mask if mask == TRUTH else _existing(mask, folder, where)
         return Source(_existing(image, folder, where), cells["case"], None, place, split, mpp, line)
-    # a table of tiles may say of which slide each was cut
+    # A table of tiles may have a column for the slide that each was cut from.
     if not tile:
         raise DataError(
             f"{where} names {'a slide without a mask' if slide else 'no image'}.",

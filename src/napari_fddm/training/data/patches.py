@@ -1,4 +1,4 @@
-"""Patches and regions: what one image of a manifest gives to learn from."""
+"""Cuts the training samples of one image of a manifest: patches or regions with labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 BACKGROUND = OSTEOSARCOMA["BG"].value
 MIN_CELL_TISSUE = 0.1
-"""Stained share from which on a cell of a labeled tile has the tile's label."""
+"""A cell of a labeled tile gets the label of the tile if at least this share is stained."""
 TISSUE_DENSITY = 0.15
 """Optical density above which a pixel is stained: the threshold of Macenko 2009."""
 _EPSILON = 1e-6
@@ -39,7 +39,7 @@ _EPSILON = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class PatchSettings:
-    """How patches are cut and which are kept.
+    """Size of patches, and which of them are kept.
 
     Attributes
     ----------
@@ -48,8 +48,8 @@ class PatchSettings:
     min_labeled : float
         Share of a patch of a slide that must have a label.
     min_tissue : float
-        Share of stained pixels that a patch of any class but background must have,
-        and a background patch must not: annotations are drawn coarsely.
+        A patch of background is kept if it has a smaller share of stained pixels, a patch
+        of another class if it has not: annotations are drawn coarsely.
     max_per_class : int
         Patches of one class from one slide, spread over it; 0 for all.
     """
@@ -60,7 +60,7 @@ class PatchSettings:
     max_per_class: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse shares beyond 0…1."""
+        """Refuse shares outside 0 to 1."""
         for name in ("min_labeled", "min_tissue"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"--{name.replace('_', '-')} must be from 0 to 1.")
@@ -68,12 +68,12 @@ class PatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class RegionSettings:
-    """How regions are cut and which are kept.
+    """Size of regions, and which of them are kept.
 
     Attributes
     ----------
     k : int
-        A region spans 256 · 2^k px at 1 µm/px, as FDDM's (k = 3: 2048 px).
+        A region spans 256 · 2^k px at 1 µm/px, as in FDDM (k = 3: 2048 px).
     mpp : float
         µm per stored pixel; coarser than 1 makes the files smaller.
     min_labeled : float
@@ -115,13 +115,13 @@ class Sample:
     Attributes
     ----------
     pixels : array of uint8, shape (s, s, 3)
-        The image.
+        RGB.
     truth : array of uint8
         Label values, 0 unknown: (8, 8) of a patch's cells, (s, s) of a region.
     value : int
         The dominant label value.
     place : tuple of float
-        (y, x) of its corner, level-0 px.
+        (y, x) of its upper left corner, level-0 px.
     """
 
     pixels: Labels
@@ -138,7 +138,7 @@ def samples_of(
     Raises
     ------
     FddmError
-        If the image or its annotation cannot be opened, or does not suit.
+        If the image or its annotation cannot be opened, or does not fit the settings.
     """
     if source.mask is None:
         if isinstance(settings, RegionSettings):
@@ -156,7 +156,7 @@ def samples_of(
 
 @contextmanager
 def opened(source: Source, mpp: float) -> Iterator[Slide]:
-    """Open a row's image as a slide; an image file without a pixel size has ``mpp``."""
+    """Open the image of a row as a slide; a tile without a pixel size gets ``mpp``."""
     if source.mask is not None:
         with open_slide(source.image, mpp=source.mpp) as slide:
             require_mpp(slide)
@@ -179,7 +179,7 @@ def tissue_share(pixels: npt.NDArray[np.uint8]) -> float:
 
 
 def stained_cells(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Return which bridge cells (8, 8) of a tile (256, 256, 3) show tissue."""
+    """Return which bridge cells (8, 8) of a tile (256, 256, 3) are stained enough."""
     step = TILE_PX // CELLS_PER_TILE
     blocks = _stained(pixels).reshape(CELLS_PER_TILE, step, CELLS_PER_TILE, step)
     return np.asarray(blocks.mean(axis=(1, 3)) >= MIN_CELL_TISSUE)
@@ -201,7 +201,7 @@ def dominant(labels: Labels, n_classes: int) -> tuple[int, float]:
 
 
 def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
-    """Cut a labeled tile. Its label is that of its tissue: what the glass is, it does not say."""
+    """Cut a labeled tile. Its label is that of its tissue, so cells of glass have no label."""
     value = source.value or 0
     with opened(source, settings.mpp) as slide:
         found = False
@@ -266,7 +266,7 @@ def _regions_of_slide(
 
 
 def _starts(length: int, edge: float) -> list[float]:
-    """Return where regions begin: every half edge, none beyond the slide but at least one."""
+    """Return where regions begin along an axis: every half edge, at least one region."""
     count = max(1, int(np.floor((length - edge) / (edge / 2) + _EPSILON)) + 1)
     return [i * edge / 2 for i in range(count)]
 
@@ -278,7 +278,7 @@ def _keeps(value: int, pixels: Labels, settings: PatchSettings) -> bool:
 
 
 def _whole_tiles(slide: Slide, mpp: float) -> Iterator[Region]:
-    """Yield the tiles of the global grid that lie wholly on the slide."""
+    """Yield the tiles of the slide's grid that lie completely on the slide."""
     grid = TileGrid(slide.levels[0].shape, require_mpp(slide), mpp)
     height, width = grid.slide_shape
     for row, col in np.ndindex(*grid.shape):
@@ -288,12 +288,12 @@ def _whole_tiles(slide: Slide, mpp: float) -> Iterator[Region]:
 
 
 def _spread(found: Sequence[tuple[int, Region]]) -> list[tuple[int, Region]]:
-    """Return samples in an order whose every beginning is spread over the slide."""
+    """Shuffle, so that the first samples of any number are spread over the slide."""
     order = np.random.default_rng(0).permutation(len(found))
     return [found[i] for i in order]
 
 
 def settings_record(settings: PatchSettings | RegionSettings) -> dict[str, object]:
-    """Return settings as JSON values, their kind included."""
+    """Return settings as JSON values, with "kind": "patches" or "regions"."""
     kind = "regions" if isinstance(settings, RegionSettings) else "patches"
     return {"kind": kind, **asdict(settings)}

@@ -1,4 +1,4 @@
-"""Which samples make a batch: every class alike, and within a class every case alike."""
+"""Draws the samples of a batch: each class equally often, and each case within a class."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Sampler:
     Attributes
     ----------
     groups : tuple of tuple of array of int64
-        Class → case → indices; one class with one case where nothing is balanced.
+        Indices of samples by class and case; a single group if nothing is balanced.
     """
 
     groups: tuple[tuple[Indices, ...], ...]
@@ -39,11 +39,12 @@ class Sampler:
         Parameters
         ----------
         indices : array of int64, shape (n,)
-            Of the training samples.
+            Training samples.
         values, cases : array
             Class and case of every sample of the dataset.
         balanced : bool
-            Whether to balance; else each sample counts alike.
+            Whether to draw classes, and cases within a class, equally often; otherwise each
+            sample is equally likely.
         """
         if not balanced:
             return cls(((indices,),))
@@ -56,7 +57,7 @@ class Sampler:
         )
 
     def draw(self, rng: np.random.Generator, count: int) -> Indices:
-        """Draw some indices with replacement."""
+        """Draw indices with replacement, shape (count,)."""
         found = np.empty(count, np.int64)
         for i in range(count):
             cases = self.groups[rng.integers(len(self.groups))]

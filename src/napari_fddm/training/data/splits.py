@@ -1,4 +1,4 @@
-"""Who is learned from and who is judged: splits by case, and checks that nothing leaks."""
+"""Splits a manifest into training, validation and test by case, and refuses leaks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_fddm.training.data.manifest import Manifest, Source
 
 _HASHED_BYTES = 1 << 20
-"""Of a file beyond `_WHOLE_BYTES`: at its start, its middle and its end."""
+"""Hashed at the start, the middle and the end of a file larger than `_WHOLE_BYTES`."""
 _WHOLE_BYTES = 64 << 20
 
 
@@ -32,25 +32,25 @@ def split_manifest(
 ) -> Manifest:
     """Return the manifest with a split for every row, checked for leaks.
 
-    An explicit column is taken as it is. Otherwise whole cases are drawn: as many as
-    the share asks for, at least one, and at least one stays for training.
+    If the manifest has a split for every row, it is used. Otherwise whole cases are drawn:
+    as many as the shares require, at least one each, and at least one is left for training.
 
     Parameters
     ----------
     manifest : Manifest
-        As read.
+        As `read_manifest` returns it.
     val_share, test_share : float
         Shares of the cases, in [0, 1).
     seed : int
-        Of the drawing.
+        Seed with which cases are drawn.
     hold_out : sequence of str
-        Cases for validation; nothing is drawn then, and the column is not used.
+        Cases for validation; if any, nothing is drawn and the manifest's splits are ignored.
 
     Raises
     ------
     DataError
-        If some rows have a split and some not, cases do not suffice, a case lies on
-        two sides, or an image belongs to two cases.
+        If some rows have a split and others not, there are too few cases, a case is in two
+        splits, or an image is listed twice.
     """
     refuse_shared_images(manifest.sources)
     given = [s.split for s in manifest.sources]
@@ -69,12 +69,12 @@ def split_manifest(
 
 
 def refuse_shared_cases(manifest: Manifest) -> None:
-    """Refuse a case that lies on two sides of a split.
+    """Raise an error if a case is in two splits.
 
     Raises
     ------
     DataError
-        Naming the case and its splits.
+        With the case and its splits.
     """
     sides: dict[str, set[str]] = defaultdict(set)
     for source in manifest.sources:
@@ -90,12 +90,12 @@ def refuse_shared_cases(manifest: Manifest) -> None:
 
 
 def refuse_shared_images(sources: Sequence[Source]) -> None:
-    """Refuse an image that is listed under two cases, also under another file name.
+    """Raise an error if an image is listed twice, even under different file names.
 
     Raises
     ------
     DataError
-        Naming both rows.
+        With both rows.
     """
     seen: dict[str, Source] = {}
     for source in sources:
@@ -116,10 +116,10 @@ def refuse_shared_images(sources: Sequence[Source]) -> None:
 
 
 def image_key(image: str) -> str:
-    """Return what an image has in common with its copies: a sha256 of its content.
+    """Return a sha256 of the content of an image, which its copies share.
 
-    Of a large file three parts and its size; of a folder the names and sizes of its
-    files.
+    For a large file it is that of its size and three parts, for a folder that of the names
+    and sizes of its files. A synthetic slide has its name.
     """
     if image.startswith(SYNTHETIC):
         return image

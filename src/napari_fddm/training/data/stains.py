@@ -1,4 +1,4 @@
-"""Other stains: what a stronger, weaker or differently tinted stain makes of pixels."""
+"""Changes pixels as a stronger, weaker or differently tinted stain would."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StainRange:
-    """From where the gains of a stain are drawn.
+    """Range from which the gains of a stain are drawn.
 
     Attributes
     ----------
     strengths : tuple of (low, high)
-        Intervals of the common factor on optical density, one of which is chosen.
+        Intervals of the factor on the optical density of all channels; one of them is
+        chosen at random.
     hue : tuple of float
-        Interval of the further factor of each of R, G and B.
+        Interval of a further factor on each of R, G and B.
     """
 
     strengths: tuple[tuple[float, float], ...]
     hue: tuple[float, float]
 
     def drawn(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        """Return gains of optical density in R, G, B, shape (3,)."""
+        """Draw the gains of optical density in R, G and B, shape (3,)."""
         low, high = self.strengths[int(rng.integers(len(self.strengths)))]
         gains: npt.NDArray[np.float64] = rng.uniform(low, high) * rng.uniform(*self.hue, 3)
         return gains
 
 
 SEEN = StainRange(((0.75, 1.3),), (0.92, 1.08))
-"""What stage 1 and stage 2 are trained with."""
+"""Stains of the synthetic slides that the bundled model is trained on."""
 SHIFTED = StainRange(((0.5, 0.65), (1.45, 1.75)), (0.8, 1.2))
-"""Beyond everything they have seen: for tests under shift alone."""
+"""Outside the range of the training: for measurements under stain shift only."""
 
 
 def restained(

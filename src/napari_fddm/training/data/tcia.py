@@ -1,4 +1,4 @@
-"""The public TCIA collection Osteosarcoma-Tumor-Assessment as a manifest.
+"""Makes a manifest of the public TCIA collection Osteosarcoma-Tumor-Assessment.
 
 1144 H&E tiles of 1024 × 1024 px at 10× from four patients, in ``Training-Set-1`` and
 ``Training-Set-2``, and ``ML_Features_1144.csv`` with the columns ``image.name`` and
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TILE_MPP = 1.0
-"""µm per px assumed for 10×; the collection does not say it."""
+"""µm per px, assumed for 10×: the collection has no pixel size."""
 COLUMNS = ("tile", "label", "case", "mpp")
 _NAME_COLUMNS = ("image name", "file", "image", "tile")
 _LABEL_COLUMNS = ("classification", "label")
@@ -31,14 +31,14 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What was found.
+    """Images of the collection matched with their labels.
 
     Attributes
     ----------
     tiles : tuple of (Path, str, str)
-        Image, label as written, case.
+        Image, label as in the table, case.
     unlabeled : tuple of Path
-        Images that the table does not name.
+        Images that are not in the table.
     absent : tuple of str
         Names in the table without an image.
     """
@@ -54,7 +54,7 @@ def read_collection(folder: Path, table: Path | None = None) -> Collection:
     Raises
     ------
     DataError
-        If there is no table, no image, or a name fits two images.
+        If there is no table or no image, or two images have the same name.
     """
     labels = _read_labels(table or _find_table(folder))
     images: dict[str, Path] = {}
@@ -81,7 +81,7 @@ def read_collection(folder: Path, table: Path | None = None) -> Collection:
 
 
 def write_collection(collection: Collection, path: Path) -> None:
-    """Write a collection as a manifest; labels stay as TCIA writes them."""
+    """Write a collection as a manifest, with the labels of the table."""
     base = path.absolute().parent
     rows = [
         {"tile": _relative(image, base), "label": label, "case": case, "mpp": TILE_MPP}
@@ -96,7 +96,7 @@ def case_of(name: str) -> str:
     Raises
     ------
     DataError
-        If the name begins with neither.
+        If the name begins with no case.
     """
     match = re.match(r"(case)[\s_-]*(\d+)(?!\d)|(p)[\s_-]*(\d+)(?!\d)", name.strip(), re.IGNORECASE)
     if match is None:
@@ -129,7 +129,7 @@ def _columns(table: Path) -> tuple[str, str] | None:
 
 
 def _read_labels(table: Path) -> dict[str, tuple[str, str]]:
-    """Return plain name → (name as written, label)."""
+    """Return (name as in the table, label) by normalized name."""
     try:
         columns = _columns(table)
         if columns is None:

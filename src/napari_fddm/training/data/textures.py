@@ -1,9 +1,9 @@
-"""Composites: real tissue textures under random smooth masks, with truth for every pixel.
+"""Composites: images of real tissue textures under random masks, with exact truth.
 
-Real tiles are labeled as a whole. Put together under a mask they give regions whose
-boundaries are known exactly, in the colors and textures of a real laboratory; classes
-without real tiles are filled with the textures of synthetic slides. A composite says
-how well boundaries are found between textures, and nothing of how tissue is arranged.
+Real tiles are labeled as a whole. Combined under a mask they give regions whose boundaries
+are known exactly, in the colors and textures of a real laboratory. Classes without real
+tiles are filled with the textures of synthetic slides. Composites measure how well
+boundaries between textures are found; the arrangement of the tissue is not realistic.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPOSITE_PX = 2048
 COMPOSITE_MPP = 1.0
 LABEL_CLASSES = {"non_tumor": "NT", "necrosis": "NC", "viable_tumor": "VT"}
 _COARSE = 8
-"""The mask's noise is drawn on a grid this many px wide and interpolated."""
+"""The noise of the mask is drawn on a grid with cells of this many px and interpolated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Texture:
     Attributes
     ----------
     path : Path
-        Its image.
+        Image file.
     value : int
         Label value.
     case, slide : str
-        Where it was cut.
+        The patient and slide from which it was cut.
     """
 
     path: Path
@@ -62,7 +62,7 @@ def read_textures(manifest: Path) -> list[Texture]:
     Raises
     ------
     ConfigError
-        If it cannot be read or a column or label is missing.
+        If the table cannot be read, lacks a column or has an unknown label.
     """
     try:
         with manifest.open(newline="", encoding="utf-8") as file:
@@ -85,14 +85,14 @@ def read_textures(manifest: Path) -> list[Texture]:
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """Makes composites.
+    """Composes images of textures.
 
     Attributes
     ----------
     textures : mapping of int to list of Texture
-        Real tiles by label value; the other classes are synthetic.
+        Real tiles by label value; classes without any get synthetic textures.
     size : int
-        Edge, px, a multiple of 8.
+        Edge of an image, px, a multiple of 8.
     """
 
     textures: Mapping[int, list[Texture]]
@@ -165,8 +165,8 @@ def _interpolated(
     rows: npt.NDArray[np.float64],
     cols: npt.NDArray[np.float64],
 ) -> npt.NDArray[np.float32]:
-    """Interpolate linearly at places inside a grid, one axis after the other."""
-    for places in (rows, cols):  # each pass handles the first axis and turns the array
+    """Interpolate a grid linearly at given rows and columns, one axis after the other."""
+    for places in (rows, cols):  # each pass interpolates the first axis and transposes
         low = places.astype(np.intp)
         part = (places - low).astype(np.float32)[:, None]
         values = (values[low] * (1 - part) + values[low + 1] * part).T

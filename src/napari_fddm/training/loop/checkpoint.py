@@ -1,4 +1,4 @@
-"""Checkpoints of a training that can be stopped at any moment and goes on."""
+"""Writing and reading of checkpoints, with which a stopped training continues."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def save_checkpoint(path: Path, **state: Any) -> None:
-    """Write state dicts and numbers; the old checkpoint stays until the new one is whole."""
+    """Write state dicts and numbers; the old checkpoint is kept until the new one is complete."""
     with whole_file(path) as part:
         torch.save(state, part)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Read a checkpoint, tensors and plain values only; None where there is none."""
+    """Read a checkpoint, tensors and plain values only; None if there is none."""
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

@@ -51,7 +51,7 @@ class Optimizer:
         self._lr_scheduler = _lr_scheduler(self._adamw, settings, options)
         scaled = options.mixed_precision and compute.dtype is torch.float16
         self._scaler = torch.amp.GradScaler(compute.device.type, enabled=scaled)
-        self._stateful = {
+        self._stateful: dict[str, Any] = {
             "optimizer": self._adamw,
             "schedule": self._lr_scheduler,
             "scaler": self._scaler,

@@ -1,4 +1,4 @@
-"""The log of a training: one JSON object per line, which a resumed training continues."""
+"""A log file with one JSON object per line, which an interrupted program can continue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunLog:
             file.write(json.dumps(fields, ensure_ascii=False) + "\n")
 
     def records(self) -> list[dict[str, Any]]:
-        """Return every whole line."""
+        """Return the fields of every complete line; none if there is no file."""
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -40,11 +40,11 @@ class RunLog:
             try:
                 found.append(json.loads(line))
             except ValueError:
-                continue  # what a killed process left half-written
+                continue  # a killed process has written a part of the line
         return found
 
     def rewind(self, step: int) -> None:
-        """Forget what was logged of steps that the checkpoint does not hold."""
+        """Remove the lines of steps after a step, which the checkpoint does not hold."""
         kept = [r for r in self.records() if int(r.get("step", 0)) <= step]
         text = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in kept)
         write_atomic(self.path, text)

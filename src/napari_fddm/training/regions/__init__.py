@@ -1,1 +1,1 @@
-"""Regions for stage 2: stage 1's map beside the true one."""
+"""Training data of stage 2: regions with the maps of stage 1 and the true map."""

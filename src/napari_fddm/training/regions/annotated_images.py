@@ -1,4 +1,4 @@
-"""Region datasets of annotated images, with stage-1 heads that have not seen their fold."""
+"""Region datasets of annotated images, with stage-1 heads fitted on other folds."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """An annotated image that is opened when it is needed.
+    """An annotated image that is opened only when it is needed.
 
     Attributes
     ----------
     name, case, fold : str
-        Which image, whose, and on which side of a split: a case has one fold.
+        Name of the image, its patient, and the fold of that patient.
     open : callable
-        Returns pixels and truth.
+        Returns pixels and label values.
     """
 
     name: str
@@ -58,13 +58,14 @@ def embedded_images(
     *,
     shifted: bool = False,
 ) -> Iterator[tuple[ImageSource, RegionSlide]]:
-    """Yield what the backbone sees of each image, kept in a folder.
+    """Yield the embedding of each image by a backbone, kept in a folder.
 
     Parameters
     ----------
     folder : Path
-        For the embeddings; an image that is there is not opened again.
+        Folder of the embeddings; an image that is there is not opened again.
     sources : sequence of ImageSource
+        The images.
     model : Embeds
         The backbone.
     width : int
@@ -101,20 +102,20 @@ def out_of_fold(
     classes: int,
     stage1: str,
 ) -> Iterator[RegionSlide]:
-    """Yield the images of a fold with the maps of heads that other folds have trained.
+    """Yield the images of a fold with the maps of heads that were fitted on other folds.
 
     Parameters
     ----------
     embedded : sequence of (ImageSource, RegionSlide)
         All of them, from `embedded_images`.
     fold : str
-        Whose maps are wanted.
+        The fold to yield.
     trained_on : sequence of str
-        The folds whose images the heads are fitted on; never ``fold`` itself.
+        The folds on which heads are fitted; ``fold`` itself is left out.
     classes : int
         Number of classes.
     stage1 : str
-        Which backbone that is, in words.
+        Description of the backbone.
     """
     seen = [(s, slide) for s, slide in embedded if s.fold in trained_on and s.fold != fold]
     heads = FoldHeads.fitted([(slide.coarse, slide.truth) for _, slide in seen], classes)

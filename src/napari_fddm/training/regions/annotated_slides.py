@@ -1,4 +1,4 @@
-"""Regions of annotated slides for stage 2: stage 1 on what ``dataset build`` has cut."""
+"""Region datasets of annotated slides: stage 1 classifies regions of ``dataset build``."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def build_from_dataset(
     stage1: str,
     splits: Sequence[str] = ("val", "test"),
 ) -> Iterator[str]:
-    """Run stage 1 on regions that it was not trained on; yields the name of each.
+    """Run stage 1 on regions that it was not trained on, and yield the name of each.
 
     Parameters
     ----------
     dataset : Dataset
-        Of ``dataset build --kind regions``, with the manifest and splits of stage 1.
+        Made by ``dataset build --kind regions``, with the manifest and splits of stage 1.
     folder : Path
-        The region dataset to write; regions that are there are kept.
+        The region dataset to write; regions that exist are kept.
     model : Classifies
         Stage 1.
     analysis_mpp : float
         µm per pixel of its tiles.
     stage1 : str
-        Which model that is, in words.
+        Description of that model.
     splits : sequence of str
-        Which of the dataset's splits to take; never the one stage 1 was trained on.
+        The splits to take; not the one that stage 1 was trained on.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def build_from_dataset(
     mpp = float(settings["mpp"])
     if mpp > analysis_mpp * 1.01:
         raise DataError(
-            f"the regions of {dataset.folder} are stored at {mpp:g} µm per px, the model looks "
-            f"at {analysis_mpp:g}.",
+            f"the regions of {dataset.folder} are stored at {mpp:g} µm per px, but the model "
+            f"needs {analysis_mpp:g}.",
             hint=f"Cut them with --mpp {analysis_mpp:g}.",
         )
     if TRAINED_ON in splits:

@@ -1,4 +1,4 @@
-"""Batches of regions for stage 2: cut, turned and stained at random, keyed by the step."""
+"""Batches of regions for stage 2: cut, rotated and recolored at random."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from napari_fddm.training.regions.files import RegionSlide
 
 HANGING_SHARE = 0.2
-"""How often, along an axis, a region hangs over the end of the maps, as the last ones of a
-slide do. A network that never saw their straight edge of glass spoils what lies beside it."""
+"""Share of regions that extend beyond the end of the maps along an axis, as the last regions of
+a slide do. A network that never saw this straight edge of glass makes errors beside it."""
 COLOR_GAIN = (0.5, 1.5)
-"""Range of the factor on each channel's darkness. Channels change places, too: a network that
-can tell a class by its color learns just that, and errs on the next patient. What is left
-is where tissue looks alike."""
+"""Range of the factor on the darkness of each channel. The channels are also permuted: a network
+that can recognize a class by its color learns only that, and errs on the next patient. What
+remains is which places look alike."""
 SOURCES: tuple[SourceName, ...] = ("cells", "tiles")
 
 
@@ -38,11 +38,11 @@ class RegionBatch:
     Attributes
     ----------
     source : array of float32, shape (b, classes, n, n)
-        y.
+        Source y: the map of stage 1.
     features : array of float32, shape (b, 6, n, n)
-        O.
+        Tissue O.
     truth : array of int64, shape (b, n, n)
-        Class index, -1 where nobody said or the region hangs over the slide.
+        Class index, -1 where it is unknown or outside the slide.
     """
 
     source: npt.NDArray[np.float32]
@@ -58,20 +58,20 @@ def random_regions(
     sources: Sequence[SourceName] = SOURCES,
     cells: int = CELLS_PER_REGION,
 ) -> RegionBatch:
-    """Cut regions that begin at a tile and may hang over the end, as those of a run do.
+    """Cut regions that begin at a tile and may extend beyond the maps, as those of a run do.
 
     Parameters
     ----------
     slides : sequence of RegionSlide
-        Each as likely as the others; smaller ones are padded with glass.
+        All equally likely; those smaller than a region are padded with glass.
     count : int
-        b.
+        Number b of regions.
     rng : numpy Generator
-        Decides everything.
+        Source of every random number.
     sources : sequence of {"cells", "tiles"}
-        What y is drawn from, region by region: one network serves all of them.
+        Stage-1 maps from which y is drawn for each region: one network refines all of them.
     cells : int
-        n, edge of a region, a multiple of 8.
+        Edge n of a region, a multiple of 8.
     """
     parts = [
         _random_region(slides[int(rng.integers(len(slides)))], rng, sources, cells)
@@ -92,17 +92,17 @@ def _random_region(
     truth = np.full((cells, cells), -1, np.int64)
     inside = slide.truth[window.slices]
     truth[: inside.shape[0], : inside.shape[1]] = inside.astype(np.int64) - 1
-    source, features = _varied(source, features, rng)
+    source, features = _recolored(source, features, rng)
     quarter, flip = int(rng.integers(4)), bool(rng.integers(2))
     return (
-        _turned(source, quarter, flip=flip),
-        _turned(features, quarter, flip=flip),
-        _turned(truth, quarter, flip=flip),
+        _rotated(source, quarter, flip=flip),
+        _rotated(features, quarter, flip=flip),
+        _rotated(truth, quarter, flip=flip),
     )
 
 
 def _start(length: int, tiles: int, rng: np.random.Generator) -> int:
-    """Return where a region begins along an axis; less than half of it hangs over."""
+    """Return where a region begins along an axis; less than half of it is outside the maps."""
     last = max(0, length - tiles)
     start = int(rng.integers(0, last + 1))
     over = int(rng.integers(1, max(2, tiles // 2)))
@@ -110,16 +110,16 @@ def _start(length: int, tiles: int, rng: np.random.Generator) -> int:
     return last + over if hangs else start
 
 
-def _turned(array: npt.NDArray[Any], quarter: int, *, flip: bool) -> npt.NDArray[Any]:
-    """Turn the last two axes by quarters, and mirror the last one."""
+def _rotated(array: npt.NDArray[Any], quarter: int, *, flip: bool) -> npt.NDArray[Any]:
+    """Rotate the last two axes by quarter turns, and mirror the last one."""
     turned = np.rot90(array, quarter, axes=(-2, -1))
     return turned[..., ::-1] if flip else turned
 
 
-def _varied(
+def _recolored(
     source: npt.NDArray[np.float32], features: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Vary the colors that the refiner sees, beyond recognition, and how sure stage 1 is."""
+    """Change the colors beyond recognition, and the confidence of stage 1, at random."""
     gain = rng.uniform(*COLOR_GAIN, (3, 1, 1)).astype(np.float32)
     features = np.concatenate([1.0 - (1.0 - features[:3]) * gain, features[3:] * gain])
     channels = rng.permutation(3)

@@ -1,4 +1,4 @@
-"""What stage 1 says of a slide or a part of it, as every refiner and control takes it."""
+"""Maps of stage 1 for a rectangle of tiles, the input of every refiner and its rivals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.stage1.classify import Classifies
 
 SourceName = Literal["cells", "tiles"]
-"""Which coarse map is y: the token map of the cell head, or whole tiles."""
+"""The stage-1 map that is y: the token map of the cell head, or the map of tiles."""
 SHIFT_PX = TILE_PX // 2
 """Distance between overlapping tiles, px: half a tile."""
 
@@ -52,7 +52,7 @@ class CoarseMaps:
     shifted: npt.NDArray[np.float16] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse arrays that do not belong together or are not finite."""
+        """Refuse arrays whose shapes do not fit or that are not finite."""
         classes, rows, cols = self.tiles.shape
         height, width = rows * CELLS_PER_TILE, cols * CELLS_PER_TILE
         wanted = {
@@ -91,7 +91,7 @@ class CoarseMaps:
         return self.cells if name == "cells" else on_cells(self.tiles)
 
     def window(self, tiles: Window) -> CoarseMaps:
-        """Return the part in a window of whole tiles that lies inside."""
+        """Return the maps in a window of whole tiles, clipped to these maps."""
         rows, cols = tiles.slices
         cell_rows, cell_cols = tiles.scaled(CELLS_PER_TILE).slices
         shifted = self.shifted
@@ -126,25 +126,25 @@ def classify_window(
     Parameters
     ----------
     slide, grid : Slide, TileGrid
-        What is read and where its tiles lie.
+        The slide and its grid of tiles.
     tiles : Window
-        Tiles of the grid, inside it.
+        Rows and columns of tiles, inside the grid.
     model : Classifies
         Stage 1.
     n_classes : int
         Its number of classes.
     shifted : bool
-        Also classify the tiles that begin every 128 px: about four times the work.
+        Also classify the tiles that begin every 128 px, which takes about four times as long.
     batch_size : int
         Tiles per forward pass.
 
     Raises
     ------
     ConfigError
-        If the window leaves the grid, or a tile cannot be read.
+        If the window is not inside the grid, or a tile cannot be read.
     """
     if tiles.clipped(grid.shape) != tiles:
-        raise ConfigError(f"the window {tiles} leaves a grid of {grid.shape} tiles.")
+        raise ConfigError(f"the window {tiles} is not inside a grid of {grid.shape} tiles.")
     maps = CellMaps.empty(grid, n_classes)
     indices = [(tiles.y + r, tiles.x + c) for r in range(tiles.height) for c in range(tiles.width)]
     for _ in classify_events(slide, grid, indices, model, maps, batch_size=batch_size):
@@ -153,12 +153,14 @@ def classify_window(
     if not maps.analyzed[rows, cols].all():
         raise ConfigError(f"{slide.name} has tiles that cannot be read in {tiles}.")
     cell_rows, cell_cols = tiles.scaled(CELLS_PER_TILE).slices
-    more = _classify_shifted(slide, grid, tiles, model, n_classes, batch_size) if shifted else None
+    overlapping = (
+        _classify_shifted(slide, grid, tiles, model, n_classes, batch_size) if shifted else None
+    )
     return CoarseMaps(
         maps.tile_probs[:, rows, cols],
         maps.cell_probs[:, cell_rows, cell_cols],
         maps.features[:, cell_rows, cell_cols],
-        more,
+        overlapping,
     )
 
 
@@ -182,6 +184,6 @@ def _classify_shifted(
                     raise ConfigError(f"{slide.name} has tiles that cannot be read in {tiles}.")
                 slot[...] = read.pixels
             probs = model.classify(pixels)[0]
-            for read, said in zip(batch, probs, strict=False):
-                out[:, read.tile.row - 2 * tiles.y, read.tile.col - 2 * tiles.x] = said
+            for read, tile_probs in zip(batch, probs, strict=False):
+                out[:, read.tile.row - 2 * tiles.y, read.tile.col - 2 * tiles.x] = tile_probs
     return out

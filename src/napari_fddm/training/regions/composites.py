@@ -1,4 +1,4 @@
-"""Region datasets of composites, with stage-1 maps of heads that have not seen their textures."""
+"""Region datasets of composites, with stage-1 heads fitted on other textures."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TEST_FOLD = "test"
 def texture_folds(
     textures: Sequence[Texture], held_out: Sequence[str]
 ) -> dict[str, dict[int, list[Texture]]]:
-    """Deal textures to two training folds and one test fold.
+    """Distribute textures to two training folds and one test fold.
 
     Parameters
     ----------
     textures : sequence of Texture
         Real tiles.
     held_out : sequence of str
-        Cases, or slides of cases, whose tiles are for testing alone.
+        Cases or slides whose tiles are used for testing only.
 
     Returns
     -------
@@ -44,13 +44,13 @@ def texture_folds(
     Raises
     ------
     ConfigError
-        If something held out does not exist.
+        If there is no tile of a held-out case or slide.
     """
     unknown = set(held_out) - {t.case for t in textures} - {t.slide for t in textures}
     if unknown:
         raise ConfigError(f"no tile is from {', '.join(sorted(unknown))}.")
     folds: dict[str, dict[int, list[Texture]]] = {name: {} for name in (*TRAIN_FOLDS, TEST_FOLD)}
-    dealt: dict[tuple[int, str], int] = {}
+    counts: dict[tuple[int, str], int] = {}
     assigned: dict[str, str] = {}
     ordered = sorted(textures, key=lambda t: (t.value, t.slide, str(t.path)))
     for texture in ordered:
@@ -59,9 +59,9 @@ def texture_folds(
         elif texture.slide in assigned:
             fold = assigned[texture.slide]
         else:  # the fold that has fewer tiles of this class
-            fold = min(TRAIN_FOLDS, key=lambda name: dealt.get((texture.value, name), 0))
+            fold = min(TRAIN_FOLDS, key=lambda name: counts.get((texture.value, name), 0))
             assigned[texture.slide] = fold
-        dealt[texture.value, fold] = dealt.get((texture.value, fold), 0) + 1
+        counts[texture.value, fold] = counts.get((texture.value, fold), 0) + 1
         folds[fold].setdefault(texture.value, []).append(texture)
     return folds
 
@@ -78,24 +78,24 @@ def build_composites(
     shifted_tests: bool = False,
     seed: int = 60_000,
 ) -> tuple[Path, Path]:
-    """Write a training and a test dataset of composites; what is there is kept.
+    """Write a training and a test dataset of composites; embeddings that exist are kept.
 
     Parameters
     ----------
     folder : Path
-        Gets ``train``, ``test`` and the embeddings.
+        Parent of the datasets ``train`` and ``test`` and of the embeddings.
     folds : dict
-        Of `texture_folds`.
+        Result of `texture_folds`.
     model, width : Embeds, int
         The frozen backbone and the channels of its embeddings.
     train, test : int
-        Number of composites; training ones take their textures from A and B in turn.
+        Number of composites; those for training take their textures from A and B in turn.
     stage1 : str
-        Which backbone that is, in words.
+        Description of the backbone.
     shifted_tests : bool
         Also classify tiles that overlap by half, in the test composites.
     seed : int
-        Of masks and textures.
+        Seed of masks and textures.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""Region datasets: what stage 2 is trained on and judged by, a folder with a file per slide.
+"""Region datasets, on which stage 2 is trained and judged: a folder with a file per slide.
 
-``dataset.json`` says which classes there are and how wide a bridge cell is. Each
+``dataset.json`` has the classes and the edge of a bridge cell. Each
 ``<slide>.npz`` holds the stage-1 maps y, the tissue O and the truth of one slide or
 of a rectangle of its tiles, on the grid of bridge cells:
 
@@ -8,7 +8,7 @@ of a rectangle of its tiles, on the grid of bridge cells:
 ``tiles``    float16 (classes, R, C)              probabilities of whole tiles
 ``cells``    float16 (classes, 8 R, 8 C)          probabilities of bridge cells, the token map
 ``features`` float16 (6, 8 R, 8 C)                O: mean, then sd, of R, G, B in units of 255
-``truth``    uint8   (8 R, 8 C)                   majority label value, 0 where nobody said
+``truth``    uint8   (8 R, 8 C)                   majority label value, 0 unknown
 ``shifted``  float16 (classes, 2 R - 1, 2 C - 1)  optional: tiles that begin every 128 px
 ``meta``     text                                 JSON: slide, case, what stage 1 had seen
 ============ ======= ============================ ==========================================
@@ -44,16 +44,16 @@ INDEX_NAME = "dataset.json"
 
 
 class RegionMeta(BaseModel):
-    """Where a slide's regions come from.
+    """Origin of the regions of a slide.
 
     Attributes
     ----------
     slide : str
         Name, unique in the dataset.
     case : str
-        The patient, or what stands for one: never on both sides of a split.
+        The patient, or what stands for one: never divided by a split.
     stage1 : str
-        Which stage-1 model made the maps, in words.
+        Description of the stage-1 model that made the maps.
     stage1_cases : tuple of str
         Cases that this model was trained on.
     """
@@ -67,18 +67,18 @@ class RegionMeta(BaseModel):
 
 
 class RegionSet(BaseModel):
-    """What all slides of a dataset share: its ``dataset.json``.
+    """What all slides of a dataset have in common: its ``dataset.json``.
 
     Attributes
     ----------
     format_version : int
-        Of this layout; newer ones are refused.
+        Version of the layout; newer ones are refused.
     classes : tuple of str
         Abbreviations in the order of channels; label value = channel + 1.
     cell_um : float
         Edge of a bridge cell, µm.
     title, licence : str
-        What it is and on what terms, in words.
+        Description of the data, and their license.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,11 +96,11 @@ class RegionSlide:
     Parameters
     ----------
     meta : RegionMeta
-        Where it comes from.
+        Its origin.
     coarse : CoarseMaps
-        y and O.
+        Stage-1 maps and tissue features.
     truth : array of uint8, shape (8 R, 8 C)
-        Label values, 0 where nobody said.
+        Label values, 0 unknown.
 
     Raises
     ------
@@ -122,18 +122,18 @@ class RegionSlide:
 
 
 def write_region_set(folder: Path, about: RegionSet) -> None:
-    """Create a dataset, or check that an existing one is of the same kind.
+    """Create a dataset, or check that an existing one has the same classes and cells.
 
     Raises
     ------
     ConfigError
-        If the folder holds a dataset of other classes or cells.
+        If the existing dataset has other classes or cells.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / INDEX_NAME
     if path.exists():
-        there = read_region_set(folder)
-        if (there.classes, there.cell_um) != (about.classes, about.cell_um):
+        existing = read_region_set(folder)
+        if (existing.classes, existing.cell_um) != (about.classes, about.cell_um):
             raise ConfigError(
                 f"{folder} holds a region dataset of other classes or cells.",
                 hint="Choose another folder.",
@@ -143,7 +143,7 @@ def write_region_set(folder: Path, about: RegionSet) -> None:
 
 
 def read_region_set(folder: Path) -> RegionSet:
-    """Read what a dataset's slides share.
+    """Read what the slides of a dataset have in common.
 
     Raises
     ------
@@ -161,13 +161,13 @@ def read_region_set(folder: Path) -> RegionSet:
 
 
 def slide_path(folder: Path, slide: str) -> Path:
-    """Return where a slide's file lies; characters that file systems dislike become ``_``."""
+    """Return the path of a slide's file; characters that a file system may refuse become ``_``."""
     safe = re.sub(r"[^\w.-]+", "_", slide)
     return folder / f"{safe}.npz"
 
 
 def write_region_slide(folder: Path, slide: RegionSlide) -> Path:
-    """Write one slide; its file is whole or absent, so a builder can be stopped."""
+    """Write one slide; its file is complete or absent, so a build can be stopped."""
     coarse = slide.coarse
     arrays: dict[str, Any] = {
         "tiles": coarse.tiles,
@@ -219,7 +219,7 @@ def read_regions(folder: Path) -> tuple[RegionSet, list[RegionSlide]]:
     Raises
     ------
     ConfigError
-        If it is none, is empty, or a slide does not fit.
+        If the folder is no dataset or holds no slide, or a slide has other classes.
     """
     about = read_region_set(folder)
     slides = [read_region_slide(path) for path in sorted(folder.glob("[!.]*.npz"))]
@@ -237,9 +237,10 @@ def read_regions(folder: Path) -> tuple[RegionSet, list[RegionSlide]]:
 def split_by_case(
     slides: Iterable[RegionSlide], share: float, seed: int
 ) -> tuple[list[RegionSlide], list[RegionSlide]]:
-    """Set whole cases aside, about ``share`` of them, at least one case on each side.
+    """Split slides into those to keep and those of about ``share`` of the cases.
 
-    With a share of 0 or a single case nothing is set aside.
+    There is at least one case on each side. With a share of 0 or a single case all slides
+    are kept.
     """
     slides = list(slides)
     cases = sorted({slide.meta.case for slide in slides})

@@ -1,4 +1,4 @@
-"""Heads of stage 1 on a frozen backbone, quickly refitted for out-of-fold maps.
+"""Linear stage-1 heads on a frozen backbone, fitted per fold, for out-of-fold maps.
 
 Stage 2 must see the errors that stage 1 makes on cases it was not trained on
 (``docs/algorithm.md#out-of-fold-maps``). A backbone that is frozen embeds each
@@ -29,17 +29,23 @@ if TYPE_CHECKING:
     from napari_fddm.core.tiling import TileGrid
 
 MAX_EXAMPLES = 20_000
-"""Cells or tiles that a head is fitted on at most."""
+"""Most cells or tiles on which a head is fitted."""
 WEIGHT_DECAY = 1e-3
 
 
 class Embeds(Protocol):
-    """A model that gives what its heads see."""
+    """A model that returns the embeddings on which its heads work."""
 
     def embed(
         self, tiles_nhwc: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return (n, d) and (n, d, 8, 8) of uint8 tiles (n, h, w, 3)."""
+        """Return embeddings of tiles (n, d) and of their cells (n, d, 8, 8).
+
+        Parameters
+        ----------
+        tiles_nhwc : array of uint8, shape (n, h, w, 3)
+            Pixels.
+        """
         ...
 
 
@@ -64,7 +70,7 @@ def embed_window(
     *,
     shifted: bool = False,
 ) -> CoarseMaps:
-    """Embed a window of tiles; ``width`` embedding channels stand where classes would."""
+    """Embed a window of tiles: the maps have ``width`` channels instead of classes."""
     return classify_window(slide, grid, tiles, _AsClassifier(model), width, shifted=shifted)
 
 
@@ -75,7 +81,7 @@ class LinearHead:
     Attributes
     ----------
     mean, scale : tensor, shape (d,)
-        Standardization.
+        Mean and standard deviation of each feature.
     weight : tensor, shape (classes, d)
     bias : tensor, shape (classes,)
     """
@@ -93,7 +99,7 @@ class LinearHead:
         classes: int,
         seed: int = 0,
     ) -> LinearHead:
-        """Fit to embeddings (n, d) and class indices (n,), negative ones left out.
+        """Fit to embeddings (n, d) and class indices (n,); negative ones are left out.
 
         Raises
         ------
@@ -146,7 +152,7 @@ class FoldHeads:
         classes: int,
         seed: int = 0,
     ) -> FoldHeads:
-        """Fit to embedded slides and their truth on cells, label values, 0 unknown."""
+        """Fit to embedded slides and the label values of their cells, 0 unknown."""
         tiles = [(maps.tiles, tile_majority(truth, classes)) for maps, truth in slides]
         cells = [(maps.cells, truth) for maps, truth in slides]
         return cls(*(LinearHead.fitted(*_examples(part), classes, seed) for part in (tiles, cells)))

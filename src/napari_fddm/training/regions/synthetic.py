@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 ANALYSIS_MPP = 1.0
 WINDOW_TILES = 10
-"""Edge of a training window, tiles: nine places for a region of 8 by 8."""
+"""Edge of a training window, tiles: a region of 8 by 8 tiles has nine places in it."""
 SLIDE_PX = 8192
 SLIDE_MPP = 0.5
 TRUTH_PER_CELL = 8
-"""Truth samples along the edge of a cell, for its majority class."""
+"""Samples of the truth along the edge of a cell, of which the majority is taken."""
 N_CLASSES = 7
 
 
@@ -51,9 +51,9 @@ class RestainedSlide(SyntheticSlide):
     Parameters
     ----------
     seed : int
-        Of the slide.
+        Seed of the slide.
     gains : array of float64, shape (3,)
-        On the optical density of R, G and B.
+        Factors on the optical density of R, G and B.
     """
 
     def __init__(self, seed: int, gains: npt.NDArray[np.float64]) -> None:
@@ -61,7 +61,7 @@ class RestainedSlide(SyntheticSlide):
         self._gains = gains
 
     def read_region(self, region: Region, mpp: float) -> npt.NDArray[np.uint8]:
-        """Draw a region and stain it; as of `SyntheticSlide`."""
+        """Return the pixels of a region in the other stain; see `SyntheticSlide`."""
         return restained(super().read_region(region, mpp), self._gains)
 
 
@@ -75,22 +75,22 @@ def synthetic_regions(
     stains: StainRange | None = None,
     shifted: bool = False,
 ) -> Iterator[RegionSlide]:
-    """Yield a window of each slide, made on the first call and read from disk afterwards.
+    """Yield a window of each slide; windows that exist on disk are read.
 
     Parameters
     ----------
     folder : Path
-        The region dataset; a slide's case is its seed.
+        The region dataset; the case of a slide is its seed.
     seeds : sequence of int
-        One slide each; also choose window and stain.
+        One for each slide; also determines its window and stain.
     model : Classifies
         Stage 1.
     stage1 : str
-        Which model that is, in words.
+        Description of that model.
     tiles : int
         Edge of the window.
     stains : StainRange, optional
-        Stain each slide anew; its own stain without it.
+        Range of the stains; None for the slide's own stain.
     shifted : bool
         Also classify tiles that overlap by half.
     """
@@ -123,7 +123,7 @@ def _window_of(
     *,
     shifted: bool,
 ) -> RegionSlide:
-    """Classify a window at a random place, the slide's edge among them."""
+    """Classify a window at a random place of the slide, possibly at its edge."""
     grid = TileGrid(slide.levels[0].shape, SLIDE_MPP, ANALYSIS_MPP)
     y, x = (int(rng.integers(0, n - tiles + 1)) for n in grid.shape)
     window = Window(y, x, tiles, tiles)

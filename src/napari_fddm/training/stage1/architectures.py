@@ -1,4 +1,4 @@
-"""The networks of stage 1 by name, and where their weights come from."""
+"""The backbones of stage 1 by name, and loading of their weights."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ TRANSFORMER_PX = 224
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a backbone is built.
+    """How a backbone is built and trained.
 
     Attributes
     ----------
     backbone : str
-        timm's name.
+        Name of the backbone in timm.
     options : dict
-        Further arguments of timm's constructor.
+        Further arguments for timm's constructor.
     input_px : int
         Edge to which a tile is resized.
     source : str or None
-        Repository of a backbone that may not be passed on: the model's folder names it
-        instead of holding it.
+        Repository of a backbone that may not be redistributed: the model folder refers to it
+        instead of containing it.
     tune : str
         What is trained by default: adapters, everything, or the heads alone.
     tree, radiomics
-        As in the card.
+        See `ClassifierCard`.
     licence : str
-        Of the weights, where known.
+        License of the weights, if known.
     """
 
     backbone: str
@@ -76,12 +76,12 @@ KNOWN = {
 
 
 def find_architecture(name: str) -> Architecture:
-    """Return a network by our name or by timm's.
+    """Return an architecture by its name in `KNOWN` or in timm.
 
     Raises
     ------
     TrainingError
-        If neither knows it.
+        If there is no such name.
     """
     if name in KNOWN:
         return KNOWN[name]
@@ -103,19 +103,19 @@ def find_architecture(name: str) -> Architecture:
 def classifier_card(
     architecture: Architecture, classes: tuple[str, ...], *, input_px: int | None
 ) -> ClassifierCard:
-    """Return how the classifier will be built and fed.
+    """Return how the classifier will be built and how its input is normalized.
 
-    Mean and standard deviation are those the weights were trained with; for Inception
-    they are 0.5, not ImageNet's.
+    Mean and standard deviation are those with which the weights were trained; for Inception
+    they are 0.5, not those of ImageNet.
 
     Parameters
     ----------
     architecture : Architecture
         The network.
     classes : tuple of str
-        Those that the training data hold: the leaves, where the head is a tree.
+        The classes in the training data: the leaves, if the head is a tree.
     input_px : int, optional
-        Other than the architecture's.
+        Edge to which tiles are resized; that of the architecture if None.
     """
     config = _pretrained(architecture.backbone)
     if architecture.source is not None:
@@ -135,23 +135,23 @@ def classifier_card(
 def load_backbone(
     architecture: Architecture, weights: Path | None, *, random_init: bool, seed: int
 ) -> tuple[nn.Module, str]:
-    """Build a backbone and fill it; return it with a sha256 of its tensors.
+    """Build a backbone and load its weights; return it with a sha256 of its tensors.
 
     Parameters
     ----------
     architecture : Architecture
-        Which.
+        The backbone.
     weights : Path, optional
-        A safetensors file; else the architecture's source, or timm's hub.
+        A safetensors file; None for the architecture's source, or timm's hub.
     random_init : bool
-        Without any weights. Never silently: a random backbone classifies like noise.
+        Use random weights. Never done without being asked: such a backbone knows nothing.
     seed : int
-        Of random weights.
+        Seed of random weights.
 
     Raises
     ------
     WeightsError
-        If there are none, or they do not fit.
+        If the weights are not found or do not fit.
     """
     import torch
 
@@ -185,7 +185,7 @@ def _weights_state(architecture: Architecture, weights: Path | None) -> dict[str
 
 
 def _from_hub(architecture: Architecture) -> dict[str, torch.Tensor]:
-    """Let timm fetch its pretrained weights."""
+    """Download the pretrained weights with timm."""
     import timm
 
     try:
@@ -196,7 +196,7 @@ def _from_hub(architecture: Architecture) -> dict[str, torch.Tensor]:
         raise WeightsError(
             f"the pretrained weights of {architecture.backbone} cannot be fetched: "
             f"{first_line(error)[:200]}",
-            hint="Connect once, give a safetensors file with --weights, or say --random-init.",
+            hint="Connect once, give a safetensors file with --weights, or give --random-init.",
         ) from error
     state: dict[str, torch.Tensor] = model.state_dict()
     return state

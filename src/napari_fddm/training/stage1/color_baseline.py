@@ -1,7 +1,7 @@
-"""What color alone tells: the control that stands beside every trained model.
+"""A baseline from color alone, which is measured beside every trained model.
 
-Where patients and classes go together, the stain of a slide gives its class away. A
-network that is not better than six numbers of color has learned the scanner.
+If patients and classes are confounded, the stain of a slide predicts its class. A network
+that is not better than six color statistics may have learned the scanner.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def color_features(dataset: Dataset, indices: npt.NDArray[np.int64]) -> Floats:
 def predict_by_color(
     train: Floats, truth: npt.NDArray[np.integer], other: Floats
 ) -> npt.NDArray[np.int64]:
-    """Return the channels that color says, by logistic regression with balanced classes.
+    """Predict channels from color, by logistic regression with balanced classes.
 
     Parameters
     ----------
@@ -42,12 +42,14 @@ def predict_by_color(
     truth : array of int, shape (n,)
         Their channels.
     other : array, shape (m, f)
-        Features of the samples to judge.
+        Features of the samples to predict.
     """
     mean, std = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
     present, own = np.unique(truth, return_inverse=True)
-    weights = fit_softmax(_with_one((train - mean) / std), own, len(present))
-    return np.asarray(present[(_with_one((other - mean) / std) @ weights).argmax(axis=1)], np.int64)
+    weights = fit_softmax(_with_constant((train - mean) / std), own, len(present))
+    return np.asarray(
+        present[(_with_constant((other - mean) / std) @ weights).argmax(axis=1)], np.int64
+    )
 
 
 def fit_softmax(features: Floats, truth: npt.NDArray[np.integer], classes: int) -> Floats:
@@ -56,11 +58,11 @@ def fit_softmax(features: Floats, truth: npt.NDArray[np.integer], classes: int) 
     Parameters
     ----------
     features : array, shape (n, f)
-        The last column is the constant, which has no ridge.
+        The last column is the constant, which is not penalized.
     truth : array of int, shape (n,)
-        Channels below ``classes``, each of which occurs.
+        Channels from 0 to ``classes`` - 1, each of which occurs.
     classes : int
-        How many.
+        Number of classes.
 
     Returns
     -------
@@ -87,5 +89,5 @@ def fit_softmax(features: Floats, truth: npt.NDArray[np.integer], classes: int) 
     return np.asarray(found.x, np.float64).reshape(-1, classes)
 
 
-def _with_one(features: Floats) -> Floats:
+def _with_constant(features: Floats) -> Floats:
     return np.concatenate([features, np.ones((len(features), 1))], axis=1)

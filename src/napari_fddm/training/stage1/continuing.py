@@ -1,15 +1,14 @@
-"""Going on from a model that there is: its backbone stays, its heads or adapters learn."""
+"""Training that starts from an existing model: its heads or adapters are trained further."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier
 from napari_fddm.models.trainable import trainable_classifier
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.stage1.architectures import Architecture
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def architecture_of(card: ModelCard) -> Architecture:
-    """Return how a model's backbone is built; the heads alone learn unless asked otherwise."""
+    """Return the architecture of a model; by default only its heads are trained."""
     spec = card.classifier
     return Architecture(
         spec.backbone,
@@ -37,36 +36,41 @@ def architecture_of(card: ModelCard) -> Architecture:
 
 
 def base_sha256(card: ModelCard) -> str:
-    """Return a sha256 of all weights that decide a model's features."""
+    """Return a sha256 of all weights on which a model's features depend."""
     spec = card.classifier
     files = {name: sha for name, sha in card.files.items() if name != REFINER_FILE}
-    said = json.dumps([files, spec.backbone_sha256], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    return digest([files, spec.backbone_sha256])
 
 
 def continued(
     base: LoadedModel, classes: Sequence[str], tune: str
 ) -> tuple[PeftModel | None, TileClassifier]:
-    """Return a model's adapters, if they are to be trained, and its classifier.
+    """Prepare a model for further training: return its adapters and its classifier.
 
     Parameters
     ----------
     base : LoadedModel
-        The model; with "frozen" its own classifier is returned, and changes.
+        The model; with "frozen" its own classifier is returned, and will be changed.
     classes : sequence of str
-        Of the training data.
+        Classes of the training data.
     tune : {"frozen", "lora"}
-        What is trained: the heads, or the adapters too.
+        Train the heads only, or the adapters too.
+
+    Returns
+    -------
+    adapted : PeftModel or None
+        The backbone with the adapters; None if they are not trained.
+    classifier : TileClassifier
 
     Raises
     ------
     TrainingError
-        If the model has other classes, or cannot be trained so.
+        If the model has other classes, or cannot be trained in this way.
     """
     if not isinstance(base.classifier, TileClassifier):
         raise TrainingError(
-            f"the model {base.card.id!r} segments regions and cannot be gone on from.",
-            hint="Take a model that classifies tiles.",
+            f"the model {base.card.id!r} segments regions and cannot be trained further.",
+            hint="Choose a model that classifies tiles.",
         )
     if base.card.classes != tuple(classes):
         raise TrainingError(
@@ -75,8 +79,8 @@ def continued(
         )
     if tune == "full":
         raise TrainingError(
-            "--tune full would replace the backbone that --base is there to keep.",
-            hint="Use --tune frozen or lora, or begin with --arch and --weights.",
+            "--tune full would change the backbone, which --base keeps.",
+            hint="Use --tune frozen or lora, or start from --arch and --weights.",
         )
     if tune == "lora":
         trainable = trainable_classifier(base)

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone, computed once per image and kept on disk."""
+"""Features of a dataset's patches by a frozen backbone, computed once and kept on disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DatasetFeatures:
     folder : Path
         Holds ``<part>.<kind>.npy``: float16, radiomics float32.
     dataset : Dataset
-        What they are of.
+        The patches.
     has_radiomics : bool
         Whether there are radiomic features.
     """
@@ -81,20 +81,25 @@ def build_features(
     *,
     batch_size: int = 16,
 ) -> Generator[JobProgress, None, DatasetFeatures]:
-    """Compute what is not on disk yet.
+    """Compute the features of those images that are not on disk yet.
 
     Parameters
     ----------
     dataset : Dataset
         Patches.
     classifier : TileClassifier
-        On its device, ready to judge.
+        On its device.
     compute : ComputeDevice
-        Where and how.
+        Device and precision.
     folder : Path
-        Named after the backbone and its input, because nothing else decides features.
+        One for each backbone and input size, on which features depend.
     batch_size : int
-        Tiles per call.
+        Patches per call.
+
+    Yields
+    ------
+    JobProgress
+        After each image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classifier.eval()
@@ -103,42 +108,65 @@ def build_features(
         index = np.arange(offset, offset + part.count)
         offset += part.count
         if part.count and not feature_file(folder, part, "pooled").is_file():
-            _write(_features(dataset, index, classifier, compute, batch_size), folder, part)
+            made = compute_features(dataset, index, classifier, compute, batch_size)
+            _write(_as_arrays(made), folder, part)
         yield JobProgress(part.image, number, len(dataset.parts))
     return DatasetFeatures(folder, dataset, bool(classifier.radiomics))
 
 
 def feature_file(folder: Path, part: Part, kind: str) -> Path:
-    """Return where the features of one kind of an image lie."""
+    """Return the path of the features of an image, of one of the `KINDS`."""
     return folder / f"{part.key}.{kind}.npy"
 
 
-def _features(
+def compute_features(
     dataset: Dataset,
-    index: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
     classifier: TileClassifier,
     compute: ComputeDevice,
     batch_size: int,
-) -> dict[str, npt.NDArray[Any]]:
-    rows: list[TileFeatures] = []
-    for start in range(0, len(index), batch_size):
-        batch = torch.from_numpy(dataset.read(index[start : start + batch_size]))
+) -> TileFeatures:
+    """Return the features of some samples, on the CPU in float32.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Patches.
+    indices : array of int64, shape (n,)
+        Which of them, one at least.
+    classifier : TileClassifier
+        On its device, in evaluation mode.
+    compute : ComputeDevice
+        Device and precision.
+    batch_size : int
+        Patches per call.
+    """
+    batches: list[TileFeatures] = []
+    for start in range(0, len(indices), batch_size):
+        pixels = torch.from_numpy(dataset.read(indices[start : start + batch_size]))
         with torch.inference_mode(), compute.autocast():
-            found = classifier.features(batch.to(compute.device))
-        measured = None if found.radiomics is None else found.radiomics.cpu()
-        rows.append(TileFeatures(found.pooled.float().cpu(), found.cells.float().cpu(), measured))
-    made = {
-        "pooled": torch.cat([r.pooled for r in rows]).numpy().astype(np.float16),
-        "cells": torch.cat([r.cells for r in rows]).numpy().astype(np.float16),
+            batches.append(classifier.features(pixels.to(compute.device)))
+    radiomics = [b.radiomics.cpu() for b in batches if b.radiomics is not None]
+    return TileFeatures(
+        torch.cat([b.pooled.float().cpu() for b in batches]),
+        torch.cat([b.cells.float().cpu() for b in batches]),
+        torch.cat(radiomics) if radiomics else None,
+    )
+
+
+def _as_arrays(features: TileFeatures) -> dict[str, npt.NDArray[Any]]:
+    """Return what is kept on disk, by kind."""
+    arrays = {
+        "pooled": features.pooled.numpy().astype(np.float16),
+        "cells": features.cells.numpy().astype(np.float16),
     }
-    all_measured = [r.radiomics for r in rows if r.radiomics is not None]
-    if all_measured:
-        made["radiomics"] = torch.cat(all_measured).numpy()
-    return made
+    if features.radiomics is not None:
+        arrays["radiomics"] = features.radiomics.numpy()
+    return arrays
 
 
 def _write(made: dict[str, npt.NDArray[Any]], folder: Path, part: Part) -> None:
-    """Write the pooled features last: their presence says that the others are whole."""
+    """Write the pooled features last: if they exist, the others are complete."""
     for kind in reversed(KINDS):
         if kind in made:
             with whole_file(feature_file(folder, part, kind)) as unfinished:

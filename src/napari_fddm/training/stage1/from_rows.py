@@ -1,4 +1,4 @@
-"""Stage 1 from the rows of a manifest, for trainings that share patches and features."""
+"""Trains stage 1 from the rows of a manifest, with patches and features that are shared."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ COLUMNS = ("slide", "mask", "tile", "label", "case", "split")
 def train_on_rows(
     rows: Sequence[Row], out: Path, work: Path, cut: PatchSettings, settings: Stage1Settings
 ) -> ModelCard:
-    """Train stage 1 on what rows name; stopped at any moment, the same call goes on.
+    """Train stage 1 on the images of a manifest; the same call continues after a stop.
 
     Parameters
     ----------
     rows : sequence of dict
-        Of a manifest with `COLUMNS`, which is kept in ``out``.
+        Rows of a manifest with the columns `COLUMNS`, which is written to ``out``.
     out : Path
         The model folder.
     work : Path
-        Holds patches and features of every training that is given it.
+        Holds the patches and features of all trainings that use this folder.
     cut : PatchSettings
         How patches are cut.
     settings : Stage1Settings
+        How stage 1 is trained.
     """
     manifest = out / "manifest.csv"
     write_manifest(manifest, rows, COLUMNS)
@@ -49,7 +50,7 @@ def train_on_rows(
 
 
 def drained(run: Generator[Any, None, Any]) -> Any:
-    """Run a generator to its end, whatever it says on the way, and return its result."""
+    """Run a generator to its end, ignore what it yields, and return its result."""
     while True:
         try:
             next(run)

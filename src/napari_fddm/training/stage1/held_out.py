@@ -1,4 +1,4 @@
-"""Real tiles left out in turn: by patient, and by slide where a class has one patient only."""
+"""Cross-validation on the real tiles of the bundled model: folds by patient and by slide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_fddm.training.data.textures import Texture
 
 Row = dict[str, object]
-"""Of a manifest."""
+"""A row of a manifest."""
 SLIDE_GROUPS = 3
 
 
@@ -28,10 +28,10 @@ def real_rows(tiles: Sequence[Texture], *, test: Sequence[Texture] = (), by: str
     tiles : sequence of Texture
         All of them.
     test : sequence of Texture
-        Those to judge; the others are learned from.
+        Those to test on; the others are for training.
     by : str
-        "slide" makes each slide a case: what is judged is then a new slide, of a
-        patient who may be known.
+        "slide" makes each slide a case: the test is then on a new slide, whose patient may
+        be among those of the training.
     """
     return [
         {
@@ -45,7 +45,7 @@ def real_rows(tiles: Sequence[Texture], *, test: Sequence[Texture] = (), by: str
 
 
 def held_out_groups(tiles: Sequence[Texture]) -> dict[str, list[list[Texture]]]:
-    """Return what is left out together: "patient" → each one, "slide" → three groups."""
+    """Return the groups that are held out in turn: one for each patient, and three of slides."""
     patients: dict[str, list[Texture]] = defaultdict(list)
     for tile in tiles:
         patients[tile.case].append(tile)
@@ -56,7 +56,7 @@ def held_out_groups(tiles: Sequence[Texture]) -> dict[str, list[list[Texture]]]:
 
 
 def pooled(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Add up the confusion of folds that each left something else out.
+    """Sum the confusion matrices of folds, and return the scores of the sum.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def pooled(folds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Of "model" and "color alone": tiles, balanced accuracy and recall by class.
+        Scores of "model" and of "color alone", see `scores_of`.
     """
     found: dict[str, Any] = {}
     for name in ("model", "color alone"):

@@ -1,4 +1,4 @@
-"""A trained stage 1 as a model folder: weights, and a card that says what they are worth."""
+"""Writes a trained classifier as a model folder: weights and card with metrics."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedClassifier:
-    """Everything a model folder is written from.
+    """A trained classifier, and what its card says of it.
 
     Attributes
     ----------
     out : Path
         The folder.
     architecture, arch : Architecture, str
-        The network and the name it was asked for by.
+        The network, and the name by which it was requested.
     base : LoadedModel or None
-        The model that was gone on from.
+        The model that was trained further.
     spec : ClassifierCard
-        How stage 1 is built.
+        How the classifier is built.
     tune : str
-        What was trained.
+        Which part was trained: "lora", "full" or "frozen".
     classifier : TileClassifier
         With its final weights.
     adapted : PeftModel or None
         The backbone with its adapters.
     weights : Path or None
-        File of the backbone.
+        File with the weights of the backbone.
     backbone_sha256 : str
-        Of the backbone's tensors before the training.
+        Digest of the backbone's tensors before the training.
     dataset : Dataset
-        What it was trained on.
+        The training data.
     random_init : bool
-        Whether the backbone began with random weights.
+        Whether the backbone started with random weights.
     """
 
     out: Path
@@ -79,7 +79,7 @@ class TrainedClassifier:
 def write_model(
     trained: TrainedClassifier, record: dict[str, Any], metrics: dict[str, Any]
 ) -> ModelCard:
-    """Write weights and card; the card last, because it makes the folder a model."""
+    """Write the weights, then the card, whose presence makes the folder a model."""
     out = trained.out
     written = [HEADS_FILE]
     save_tensors(trained.classifier.head_state(), out / HEADS_FILE)
@@ -89,8 +89,8 @@ def write_model(
     spec = trained.spec
     if trained.base is not None:
         written += _copy_rest(trained.base, out, written)
-    # A backbone that may not be passed on stays where the user has it, unless the
-    # training changed it or it began at random: then there is no other copy.
+    # A backbone that may not be redistributed is not copied, unless the training changed it
+    # or it started with random weights: then there is no other copy.
     elif spec.backbone_source is not None and not trained.random_init and trained.tune != "full":
         spec = spec.model_copy(update={"backbone_sha256": trained.backbone_sha256})
     else:
@@ -102,8 +102,21 @@ def write_model(
     return card
 
 
+def model_id(folder: Path, otherwise: str) -> str:
+    """Return the id of the model in a folder: the folder's name in lower case and hyphens.
+
+    Parameters
+    ----------
+    folder : Path
+        The model folder.
+    otherwise : str
+        The id if the name holds no letter or digit.
+    """
+    return re.sub(r"[^a-z0-9]+", "-", folder.absolute().name.lower()).strip("-") or otherwise
+
+
 def backbone_note(card: ModelCard) -> str | None:
-    """Say where `run` looks for a backbone that is not in the folder; None if it is."""
+    """Return where `run` will look for the backbone; None if the model folder holds it."""
     source = card.classifier.backbone_source
     if source is None:
         return None
@@ -114,7 +127,7 @@ def backbone_note(card: ModelCard) -> str | None:
 
 
 def _copy_rest(base: LoadedModel, out: Path, written: list[str]) -> list[str]:
-    """Copy the files of a model that were not trained, its refiner and licences among them."""
+    """Copy the files of a model that were not trained, with its refiner and licenses."""
     names = [name for name in base.card.files if name not in written]
     for name in names:
         shutil.copyfile(find_file(base.folder, name, base.card), out / name)
@@ -150,7 +163,6 @@ def _card(
     seen = {int(value) for value, part in pairs if real[part]}
     cases = {s: len({p.case for p in dataset.parts if p.split == s}) for s in SPLITS}
     kind = "real" if all(real) else "synthetic" if not any(real) else "real and synthetic"
-    slug = re.sub(r"[^a-z0-9]+", "-", trained.out.absolute().name.lower()).strip("-")
     real_classes = tuple(n for i, n in enumerate(dataset.classes, start=1) if i in seen)
     trained_on = (
         f"{len(training)} patches of {cases['train']} {kind} cases; chosen on "
@@ -160,7 +172,7 @@ def _card(
         trained_on += "; the backbone began with random weights"
     licence = f"backbone: {trained.architecture.licence or 'as its source says'}"
     card = ModelCard(
-        id=slug or "trained",
+        id=model_id(trained.out, "trained"),
         title=f"{trained.arch}, {trained.tune}, trained on {cases['train']} cases",
         analysis_mpp=dataset.settings["mpp"],
         classes=dataset.classes,
@@ -185,7 +197,7 @@ def _card(
 
 
 def _continued(card: ModelCard, base: ModelCard) -> ModelCard:
-    """Say of a model that went on from another what it still has of that one."""
+    """Add to the card of a model what it has from the model that was trained further."""
     real_classes = real_classes_with(base, card.real_classes or ())
     return card.model_copy(
         update={

@@ -1,4 +1,4 @@
-"""How good predictions of tiles are, by class and by case."""
+"""Scores of predictions: confusion, accuracy, recall and IoU, by class and by case."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ if TYPE_CHECKING:
 
 
 def confusion(truth: Values, predicted: Values, n_classes: int) -> npt.NDArray[np.int64]:
-    """Count channels: rows are true, columns predicted; int64 of shape (n, n)."""
+    """Return the confusion matrix of channels, int64 (n, n): rows true, columns predicted."""
     pairs = truth.astype(np.int64) * n_classes + predicted.astype(np.int64)
     return np.bincount(pairs, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
 def balanced_accuracy(matrix: npt.NDArray[np.int64]) -> float:
-    """Return the mean recall over the classes that are there; NaN where none is."""
-    there = matrix.sum(axis=1) > 0
-    if not there.any():
+    """Return the mean recall over the classes that occur; NaN if none does."""
+    occurs = matrix.sum(axis=1) > 0
+    if not occurs.any():
         return float("nan")
-    return float((np.diag(matrix)[there] / matrix.sum(axis=1)[there]).mean())
+    return float((np.diag(matrix)[occurs] / matrix.sum(axis=1)[occurs]).mean())
 
 
 def mean_iou(matrix: npt.NDArray[np.int64]) -> float:
-    """Return the mean intersection over union of the classes that are there; NaN without any."""
-    there = matrix.sum(axis=1) > 0
-    if not there.any():
+    """Return the mean intersection over union of the classes that occur; NaN if none does."""
+    occurs = matrix.sum(axis=1) > 0
+    if not occurs.any():
         return float("nan")
     union = matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
-    return float((np.diag(matrix)[there] / union[there]).mean())
+    return float((np.diag(matrix)[occurs] / union[occurs]).mean())
 
 
 def scores_by_case(
     truth: Values, predicted: Values, cases: npt.NDArray[np.str_], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what a card tells: all tiles together, and each case.
+    """Return the scores for a model card: of all tiles, and of each case.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ def _of_case(
 
 
 def scores_of(matrix: npt.NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
-    """Return the number of tiles, accuracies and the recall of each class that is there.
+    """Return the number of tiles, the accuracies and the recall of each class that occurs.
 
     Parameters
     ----------
     matrix : array of int64, shape (n, n)
-        Of `confusion`.
+        Result of `confusion`.
     classes : sequence of str
         Abbreviations by channel.
     """

@@ -1,10 +1,7 @@
-"""``napari-fddm train segmenter``: the baselines that answer for every pixel of a region."""
+"""Trains the baselines that segment pixels, and writes model folders."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,20 +11,19 @@ import torch
 from napari_fddm.core.cards import ClassifierCard, ModelCard, first_line, write_card
 from napari_fddm.core.errors import DataError, WeightsError
 from napari_fddm.core.tiling import TILE_PX
-from napari_fddm.diffusion.losses import segmentation_loss
 from napari_fddm.models.bundle import BACKBONE_FILE
 from napari_fddm.models.device import choose_device
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.training.data.augmentation import Augmentation, augment
+from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
-from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.loop.training_loop import run_loop
-from napari_fddm.training.stage1.model_folder import LIMITS
-from napari_fddm.training.stage1.scores import confusion, mean_iou
+from napari_fddm.training.stage1.model_folder import LIMITS, model_id
+from napari_fddm.training.stage1.scores import mean_iou
+from napari_fddm.training.stage1.tasks import RegionTask
+from napari_fddm.training.stage1.work_folder import make_work_folder, train_in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,12 +31,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.loop.progress import JobProgress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}
-"""The paper's names of its baselines."""
+"""Architecture and encoder in the library, by the names of the paper's baselines."""
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -53,9 +48,9 @@ class SegmenterSettings:
     arch, encoder : str
         "u-net", "mit-b5", or an architecture and an encoder of the library.
     random_init : bool
-        A random encoder instead of one trained on ImageNet.
+        Start with a random encoder instead of one trained on ImageNet.
     loop : LoopSettings
-        Steps, learning rate …
+        Steps, learning rate and so on.
     augmentation : Augmentation
         How regions are varied.
     device : str
@@ -73,78 +68,31 @@ class SegmenterSettings:
     allow_missing: bool = False
 
 
-class RegionTask:
-    """Trains a segmenter on windows of regions, of the size of the pipeline's tiles."""
-
-    def __init__(
-        self,
-        segmenter: TileSegmenter,
-        dataset: Dataset,
-        compute: ComputeDevice,
-        augmentation: Augmentation,
-    ) -> None:
-        self.module: TileSegmenter = segmenter
-        self._dataset = dataset
-        self._compute = compute
-        self._augmentation = augmentation
-        self._sampler = Sampler.over(
-            dataset.indices("train"), dataset.values, dataset.cases, balanced=True
-        )
-
-    def loss(self, rng: np.random.Generator, batch_size: int) -> torch.Tensor:
-        """See `training_loop.Task`."""
-        index = self._sampler.draw(rng, batch_size)
-        pixels, truth = self._dataset.read(index), self._dataset.truth[index]
-        most = truth.shape[1] - TILE_PX
-        corners = rng.integers(0, most + 1, (batch_size, 2))
-        windows = [(slice(y, y + TILE_PX), slice(x, x + TILE_PX)) for y, x in corners]
-        pixels = np.stack([p[w] for p, w in zip(pixels, windows, strict=True)])
-        truth = np.stack([t[w] for t, w in zip(truth, windows, strict=True)])
-        device = self._compute.device
-        images, labels = augment(
-            torch.from_numpy(pixels).to(device),
-            torch.from_numpy(truth.astype(np.int64)).to(device),
-            rng,
-            self._augmentation,
-        )
-        return segmentation_loss(self.module.pixels(images).float(), labels - 1)
-
-    def after_step(self) -> None:
-        """Nothing has to follow."""
-
-    def score(self) -> float | None:
-        """Return the mean IoU over the classes of the validation's pixels."""
-        matrix = self.count("val")
-        return mean_iou(matrix) if matrix.any() else None
-
-    def count(self, split: str) -> npt.NDArray[np.int64]:
-        """Return the confusion of all labeled pixels of a split, int64 (classes, classes)."""
-        n = len(self._dataset.classes)
-        matrix = np.zeros((n, n), np.int64)
-        for index in self._dataset.indices(split):
-            pixels, truth = self._dataset.read([index])[0], self._dataset.truth[index]
-            for y, x in np.ndindex(*(s // TILE_PX for s in truth.shape)):
-                part = (
-                    slice(y * TILE_PX, (y + 1) * TILE_PX),
-                    slice(x * TILE_PX, (x + 1) * TILE_PX),
-                )
-                batch = torch.from_numpy(pixels[part][None]).to(self._compute.device)
-                with torch.inference_mode(), self._compute.autocast():
-                    said = self.module.pixels(batch)[0].argmax(dim=0).cpu().numpy()
-                known = truth[part] > 0
-                matrix += confusion(truth[part][known] - 1, said[known], n)
-        return matrix
-
-
 def train_segmenter(
     dataset: Dataset, out: Path, settings: SegmenterSettings, *, fresh: bool = False
 ) -> Generator[JobProgress, None, ModelCard]:
-    """Train a segmenter and write its folder; stopped at any moment, the same call goes on.
+    """Train a segmenter and write its model folder; the same call continues after a stop.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Regions.
+    out : Path
+        The model folder.
+    settings : SegmenterSettings
+        Network and training.
+    fresh : bool
+        Start over.
+
+    Yields
+    ------
+    JobProgress
+        Before the first step and after each one.
 
     Raises
     ------
     FddmError
-        If data, library or settings do not suit.
+        If the data or settings cannot be used, or the library is missing.
     """
     if dataset.settings["kind"] != "regions" or dataset.truth.shape[1] < TILE_PX:
         raise DataError(
@@ -152,26 +100,19 @@ def train_segmenter(
             hint="Make them with `napari-fddm dataset build MANIFEST --kind regions --out DIR`.",
         )
     dataset.counts().check(allow_missing=settings.allow_missing)
-    work = out / "work"
-    work.mkdir(parents=True, exist_ok=True)
-    checkpoint = work / "checkpoint.pt"
-    if fresh:
-        checkpoint.unlink(missing_ok=True)
+    make_work_folder(out, fresh=fresh)
     name, encoder = NAMES.get(settings.arch, (settings.arch, settings.encoder or "resnet34"))
     compute = choose_device(settings.device)
     segmenter = _build(name, encoder, dataset, settings).to(compute.device)
     task = RegionTask(segmenter, dataset, compute, settings.augmentation)
-    said = [dataset.fingerprint, name, encoder, settings.random_init, asdict(settings.augmentation)]
-    result = yield from run_loop(
-        task,
-        settings.loop,
-        compute,
-        checkpoint,
-        RunLog(out / "train.jsonl"),
-        identity=hashlib.sha256(json.dumps(said).encode()).hexdigest(),
+    identity = digest(
+        [dataset.fingerprint, name, encoder, settings.random_init, asdict(settings.augmentation)]
     )
+    result = yield from train_in_folder(task, settings.loop, compute, out, identity=identity)
     save_tensors(segmenter.network.state_dict(), out / BACKBONE_FILE)
-    metrics = {s: _scores(task.count(s), dataset) for s in ("val", "test") if _has(dataset, s)}
+    metrics = {
+        s: _scores(task.count(s), dataset) for s in ("val", "test") if _has_samples(dataset, s)
+    }
     training = {
         "command": "napari-fddm train segmenter",
         "arch": settings.arch,
@@ -197,12 +138,12 @@ def _build(name: str, encoder: str, dataset: Dataset, settings: SegmenterSetting
         except Exception as error:  # whatever the hub's client raises
             raise WeightsError(
                 f"the ImageNet weights of {encoder} cannot be fetched: {first_line(error)[:200]}",
-                hint="Connect once, or say --random-init.",
+                hint="Connect once, or give --random-init.",
             ) from error
     return TileSegmenter(network, mean=MEAN, std=STD)
 
 
-def _has(dataset: Dataset, split: str) -> bool:
+def _has_samples(dataset: Dataset, split: str) -> bool:
     return len(dataset.indices(split)) > 0
 
 
@@ -233,9 +174,8 @@ def _card(
     classes = {int(v) for v in np.unique(dataset.truth[dataset.indices("train")]) if v}
     seen = tuple(n for i, n in enumerate(dataset.classes, start=1) if i in classes)
     mixed = len(real) < sum(p.split == "train" for p in dataset.parts)
-    slug = re.sub(r"[^a-z0-9]+", "-", out.absolute().name.lower()).strip("-")
     return ModelCard(
-        id=slug or "segmenter",
+        id=model_id(out, "segmenter"),
         title=f"{name} with {encoder}, trained on {cases['train']} cases",
         analysis_mpp=dataset.settings["mpp"],
         classes=dataset.classes,

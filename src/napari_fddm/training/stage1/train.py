@@ -1,9 +1,8 @@
-"""``napari-fddm train classifier``: from patches to a model folder that `run` can use."""
+"""Trains a classifier, stage 1, on patches and writes a model folder that `run` can use."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +17,8 @@ from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.loop.training_loop import LoopResult, run_loop
 from napari_fddm.training.stage1.architectures import (
     classifier_card,
     find_architecture,
@@ -31,6 +29,7 @@ from napari_fddm.training.stage1.dataset_features import build_features
 from napari_fddm.training.stage1.model_folder import TrainedClassifier, write_model
 from napari_fddm.training.stage1.tasks import FeatureTask, HeadLoss, PatchTask
 from napari_fddm.training.stage1.validation import measure
+from napari_fddm.training.stage1.work_folder import make_work_folder, train_in_folder
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,10 +43,9 @@ if TYPE_CHECKING:
     from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
     from napari_fddm.training.loop.progress import JobProgress
+    from napari_fddm.training.loop.training_loop import LoopResult
     from napari_fddm.training.stage1.architectures import Architecture
 
-WORK = "work"
-"""Folder in the model's with what only the training needs; may be deleted afterwards."""
 TUNES = ("lora", "full", "frozen")
 LOSSES = ("cross-entropy", "hierarchical")
 
@@ -65,27 +63,27 @@ class Stage1Settings:
     loss : str or None
         "cross-entropy" or "hierarchical"; None for the architecture's own.
     base : str or None
-        Id or folder of a model to go on from instead of ``arch``: its backbone and
-        adapters are kept ("frozen") or its adapters trained further ("lora").
+        Id or folder of a model to train further instead of ``arch``: its backbone and
+        adapters are kept ("frozen"), or its adapters are trained, too ("lora").
     weights : Path or None
-        Backbone; None for the hub.
+        Weights of the backbone; None for the hub.
     random_init : bool
-        No weights at all.
+        Start with random weights.
     input_px : int or None
         Edge to which tiles are resized.
     radiomics : tuple of {"first_order", "glcm"} or None
-        Features of the tile that a gate fuses with the image's, for its class; None for
-        those of the architecture or of ``base``.
+        Radiomic features that a gate fuses with those of the backbone, for the class of the
+        tile; None for those of the architecture or of ``base``.
     balanced : bool
-        Whether classes, and cases within a class, count alike.
+        Whether classes, and cases within a class, are drawn equally often.
     loop : LoopSettings
-        Steps, learning rate …
+        Steps, learning rate and so on.
     augmentation : Augmentation
-        How patches are varied; cached features are of patches as they are.
+        How patches are varied; cached features are those of unchanged patches.
     device : str
         See `choose_device`.
     allow_missing : bool
-        Train although a class of validation or test is not in the training data.
+        Train even if a class of the validation or test data is not in the training data.
     """
 
     arch: str = "vit_small_patch14_dinov2.lvd142m"
@@ -105,7 +103,7 @@ class Stage1Settings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
-    """What a training begins with."""
+    """The network, the loss and the device, before the first step."""
 
     architecture: Architecture
     tune: str
@@ -127,7 +125,7 @@ def train_stage1(
     fresh: bool = False,
     features: Path | None = None,
 ) -> Generator[JobProgress, None, ModelCard]:
-    """Train a classifier and write its folder; stopped at any moment, the same call goes on.
+    """Train a classifier and write its model folder; the same call continues after a stop.
 
     Parameters
     ----------
@@ -136,34 +134,33 @@ def train_stage1(
     out : Path
         The model folder.
     settings : Stage1Settings
+        Network and training.
     fresh : bool
         Start over.
     features : Path, optional
-        Where features of frozen backbones are kept, for trainings that share images;
-        by default in the model folder.
+        Folder for the features of frozen backbones, which trainings with the same images
+        can share; by default in the model folder.
+
+    Yields
+    ------
+    JobProgress
+        For each image whose features are computed, and for each step.
 
     Raises
     ------
     FddmError
-        If data, weights or settings do not suit.
+        If the data, weights or settings cannot be used.
     """
     ready = _prepare(dataset, settings)
     if ready.base is not None and ready.base.folder.resolve() == out.resolve():
         raise TrainingError(
-            f"{out} is the model to go on from; it would be overwritten.",
+            f"{out} is the model to train further; it would be overwritten.",
             hint="Give another --out.",
         )
-    work = out / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    checkpoint = work / "checkpoint.pt"
-    if fresh:
-        checkpoint.unlink(missing_ok=True)  # patches and features stay true
+    work = make_work_folder(out, fresh=fresh)
     task = yield from _task(ready, dataset, settings, features or work)
-    log = RunLog(out / "train.jsonl")
-    about = _identity(dataset, ready, settings)
-    result = yield from run_loop(
-        task, settings.loop, ready.compute, checkpoint, log, identity=about
-    )
+    identity = _identity(dataset, ready, settings)
+    result = yield from train_in_folder(task, settings.loop, ready.compute, out, identity=identity)
     ready.classifier.eval()
     trained = TrainedClassifier(
         out=out,
@@ -180,11 +177,11 @@ def train_stage1(
         random_init=settings.random_init,
     )
     record = _record(ready, settings, result)
-    return write_model(trained, record, measure(task, dataset, ready.compute))
+    return write_model(trained, record, measure(task, dataset))
 
 
 def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
-    """Check data and settings, and build network and loss."""
+    """Check data and settings, and build the network and the loss."""
     base = None if settings.base is None else load_model(settings.base, settings.device)
     architecture, tune, loss_name = _resolved(settings, base)
     counts = dataset.counts()
@@ -203,7 +200,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
             random_init=settings.random_init,
             seed=settings.loop.seed,
         )
-        adapted, classifier = _trainees(backbone, spec, dataset, tune, settings)
+        adapted, classifier = _new_classifier(backbone, spec, dataset, tune, settings)
     hierarchy = None
     if loss_name == "hierarchical":
         tree = OSTEOSARCOMA_TREE.pruned(present)
@@ -217,7 +214,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
 def _task(
     ready: _Prepared, dataset: Dataset, settings: Stage1Settings, kept: Path
 ) -> Generator[JobProgress, None, PatchTask | FeatureTask]:
-    """Return what is learned; features of a frozen backbone are computed on the way."""
+    """Return the task; for a frozen backbone compute the features first."""
     loss = HeadLoss(ready.hierarchy)
     sampler = Sampler.over(
         dataset.indices("train"), dataset.values, dataset.cases, balanced=settings.balanced
@@ -232,14 +229,14 @@ def _task(
             settings.augmentation,
             settings.loop.batch_size,
         )
-    said = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
-    folder = kept / f"features-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    decisive = f"{ready.sha256} {ready.spec.input_px} {ready.spec.radiomics}"
+    folder = kept / f"features-{hashlib.sha256(decisive.encode()).hexdigest()[:16]}"
     cache = yield from build_features(dataset, ready.classifier, ready.compute, folder)
     return FeatureTask(ready.classifier, loss, dataset, cache, sampler, ready.compute)
 
 
 def _record(ready: _Prepared, settings: Stage1Settings, result: LoopResult) -> dict[str, Any]:
-    """Return what the card tells of the training."""
+    """Return what the card says about the training."""
     weights = None
     if ready.hierarchy is not None:
         weights = [round(float(w), 4) for w in ready.hierarchy.weights]
@@ -260,7 +257,8 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
         architecture = architecture_of(base.card)
         if settings.radiomics not in (None, base.card.classifier.radiomics):
             raise TrainingError(
-                f"--radiomics cannot differ from that of {settings.base}: its heads go on.",
+                f"--radiomics cannot differ from that of {settings.base}, whose heads are trained "
+                "further.",
                 hint="Leave it out, or train without --base.",
             )
     else:
@@ -279,16 +277,16 @@ def _resolved(settings: Stage1Settings, base: LoadedModel | None) -> tuple[Archi
     return architecture, tune, loss
 
 
-def _trainees(
+def _new_classifier(
     backbone: torch.nn.Module,
     spec: ClassifierCard,
     dataset: Dataset,
     tune: str,
     settings: Stage1Settings,
 ) -> tuple[PeftModel | None, TileClassifier]:
-    """Put fresh adapters and heads on a backbone, and say what of it is trained."""
+    """Add new adapters and heads to a backbone, and freeze what is not trained."""
     with torch.random.fork_rng():
-        torch.manual_seed(settings.loop.seed)  # of adapters and heads
+        torch.manual_seed(settings.loop.seed)  # adapters and heads start at random
         adapted = add_lora(backbone, spec.lora) if tune == "lora" else None
         network = backbone if adapted is None else adapted.get_base_model()
         classifier = build_classifier(network, spec, dataset.classes)
@@ -309,8 +307,8 @@ def _radiomics(dataset: Dataset, spec: ClassifierCard) -> torch.Tensor:
 
 
 def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> str:
-    """Return what must be the same for a checkpoint to fit."""
-    said = [
+    """Return a digest of all that a checkpoint must have in common with this training."""
+    decisive = [
         dataset.fingerprint,
         ready.spec.model_dump(mode="json"),
         ready.sha256,
@@ -319,4 +317,4 @@ def _identity(dataset: Dataset, ready: _Prepared, settings: Stage1Settings) -> s
         settings.balanced,
         asdict(settings.augmentation),
     ]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return digest(decisive)

@@ -1,4 +1,4 @@
-"""What a trained classifier reaches on cases it has not seen, and what color alone reaches."""
+"""Metrics of a trained classifier on held-out cases, beside those of color alone."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_fddm.models.classifier import TileFeatures
 from napari_fddm.models.radiomics import feature_names
 from napari_fddm.training.stage1.color_baseline import color_features, predict_by_color
 from napari_fddm.training.stage1.scores import balanced_accuracy, confusion, scores_by_case
-from napari_fddm.training.stage1.tasks import FeatureTask
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.models.device import ComputeDevice
     from napari_fddm.training.data.datasets import Dataset
-    from napari_fddm.training.stage1.tasks import PatchTask
+    from napari_fddm.training.stage1.tasks import FeatureTask, PatchTask
 
     Indices = npt.NDArray[np.int64]
 
 _MOST = 512
-"""Patches on which the importance of features is measured."""
+"""Most patches on which the importance of radiomic features is measured."""
 
 
-def measure(
-    task: PatchTask | FeatureTask, dataset: Dataset, compute: ComputeDevice
-) -> dict[str, Any]:
-    """Return the metrics of a card for validation and test, color alone beside each.
+def measure(task: PatchTask | FeatureTask, dataset: Dataset) -> dict[str, Any]:
+    """Return the metrics for a model card, of validation and test, with those of color alone.
 
     Parameters
     ----------
@@ -37,8 +32,6 @@ def measure(
         With its best weights.
     dataset : Dataset
         Patches.
-    compute : ComputeDevice
-        Where.
     """
     train = dataset.indices("train")
     truth = dataset.values.astype(np.int64) - 1
@@ -53,23 +46,21 @@ def measure(
         metrics[split] = {
             "model": scores_by_case(truth[index], task.predict(index), cases, dataset.classes),
             "color alone": scores_by_case(truth[index], by_color, cases, dataset.classes),
-            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # of the classes it knows
+            "chance": round(1.0 / len(np.unique(truth[train])), 4),  # among trained classes
         }
     if task.classifier.fusion is not None:
         chosen = dataset.indices("val") if "val" in metrics else train
-        metrics["radiomics"] = _importance(task, dataset, chosen, compute)
+        metrics["radiomics"] = _importance(task, dataset, chosen)
     return metrics
 
 
-def _importance(
-    task: PatchTask | FeatureTask, dataset: Dataset, index: Indices, compute: ComputeDevice
-) -> dict[str, Any]:
-    """Return the gate's mean weights and what shuffling each radiomic feature costs."""
+def _importance(task: PatchTask | FeatureTask, dataset: Dataset, index: Indices) -> dict[str, Any]:
+    """Return the mean weights of the gate, and the accuracy lost by shuffling each feature."""
     classifier = task.classifier
     rng = np.random.default_rng(0)
     index = np.sort(rng.permutation(index)[:_MOST])
     truth = dataset.values[index].astype(np.int64) - 1
-    features = _features(task, dataset, index, compute)
+    features = task.features(index)
     measured = features.radiomics
     if classifier.fusion is None or measured is None:
         return {}
@@ -94,21 +85,3 @@ def _importance(
         "importance": ranked,
         "what": "loss of balanced accuracy when one feature is shuffled among the patches",
     }
-
-
-def _features(
-    task: PatchTask | FeatureTask, dataset: Dataset, index: Indices, compute: ComputeDevice
-) -> TileFeatures:
-    if isinstance(task, FeatureTask):
-        return task.features(index)
-    parts = []
-    for start in range(0, len(index), 16):
-        pixels = torch.from_numpy(dataset.read(index[start : start + 16])).to(compute.device)
-        with torch.inference_mode(), compute.autocast():
-            parts.append(task.classifier.features(pixels))
-    measured = [p.radiomics for p in parts if p.radiomics is not None]
-    return TileFeatures(
-        torch.cat([p.pooled.float() for p in parts]),
-        torch.cat([p.cells.float() for p in parts]),
-        torch.cat(measured) if measured else None,
-    )

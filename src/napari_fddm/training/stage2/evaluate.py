@@ -1,4 +1,4 @@
-"""What a second stage reaches on region datasets, beside what costs nothing."""
+"""Measures a refiner on region datasets, beside methods that need no training."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 def evaluate_refiner(
     model: HasRefiner, slides: Sequence[RegionSlide], *, steps: Sequence[int]
 ) -> dict[str, dict[str, float | None]]:
-    """Compare tiles, bilinear tiles, tokens and the refined token map with the truth.
+    """Compare the refined token map, and simple alternatives, with the truth.
 
     Parameters
     ----------
     model : HasRefiner
-        With a second stage.
+        A model with a refiner.
     slides : sequence of RegionSlide
-        None of them used in training.
+        Slides that were not used in training.
     steps : sequence of int
-        Bridge steps to try.
+        Numbers of bridge steps to try.
 
     Returns
     -------
     dict
-        method → mean IoU over the classes that occur, background too, and, for the
-        osteosarcoma classes, the mean absolute error of the fddm rate in points.
+        By method: mean IoU over the classes that occur, background included, and, for the
+        osteosarcoma classes, the mean absolute error of the fddm rate in percentage points.
     """
     methods: dict[str, Method] = {
         "tiles": tile_map,
@@ -62,9 +62,9 @@ def _scores(method: Method, slides: Sequence[RegionSlide]) -> dict[str, float | 
         pairs = (slide.truth[known].astype(np.int64) - 1) * classes + labels[known] - 1
         confusion += np.bincount(pairs, minlength=classes**2).reshape(confusion.shape)
         if classes == len(OSTEOSARCOMA):
-            said, true = _rate(labels[known]), _rate(slide.truth[known])
-            if said is not None and true is not None:
-                errors.append(abs(said - true))
+            rate, true_rate = _rate(labels[known]), _rate(slide.truth[known])
+            if rate is not None and true_rate is not None:
+                errors.append(abs(rate - true_rate))
     hits = np.diag(confusion)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
     iou = hits[union > 0] / union[union > 0]

@@ -1,4 +1,4 @@
-"""From region datasets to a model folder that runs: ``napari-fddm train refiner``."""
+"""Trains a refiner, measures it and writes it as a model folder that `run` can use."""
 
 from __future__ import annotations
 
@@ -48,25 +48,26 @@ def train_refiner_model(
     device: str = "auto",
     network: DenoiserSettings | None = None,
 ) -> ModelCard:
-    """Train a second stage for a model and write both as a new model folder.
+    """Train a refiner for the stage 1 of a model and write both as a new model folder.
 
-    Stopped at any moment, the same call goes on.
+    The same call continues after a stop.
 
     Parameters
     ----------
     regions : sequence of Path
-        Region datasets of the model's classes and cells.
+        Region datasets with the classes and cells of the model.
     base : str
-        Id or folder of the model whose first stage is kept.
+        Id or folder of the model whose stage 1 is kept.
     out : Path
-        The new folder; also holds checkpoint and log.
+        The new model folder, which also gets checkpoint and log.
     settings : RefinerTraining
+        Recipe, steps and so on.
     validation_share : float
-        Share of the cases that is set aside and only measured.
+        Share of the cases that is measured instead of trained on.
     device : str
-        As of `choose_device`.
+        See `choose_device`.
     network : DenoiserSettings, optional
-        Sizes.
+        Size of the network.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def train_refiner_model(
     ConfigError
         If a dataset does not fit the model.
     TrainingError
-        If the training cannot go on.
+        If a loss is not finite, or ``out`` holds a training with other settings.
     """
     model = load_model(base, device)
     sets, slides = _read(regions, model.card)
@@ -115,10 +116,10 @@ def train_new_refiner(
     compute: ComputeDevice,
     folder: Path,
 ) -> tuple[Denoiser, float]:
-    """Build the network of a card, train it, and return it with the seconds that took.
+    """Build the network of a card, train it, and return it with the duration in seconds.
 
-    Its first weights are drawn from the seed, so that recipes start from the same ones.
-    On a CPU it is trained in float32: bfloat16 is no faster there.
+    The initial weights depend on the seed alone, so all recipes start from the same ones.
+    On a CPU the training is in float32: bfloat16 is not faster there.
     """
     if compute.device.type == "cpu":
         compute = replace(compute, dtype=torch.float32)
@@ -134,7 +135,7 @@ def train_new_refiner(
 
 
 class TrainedRefiner:
-    """A network just trained, as the refiner takes it.
+    """A network that was just trained, in the form that `Refiner` needs (`HasRefiner`).
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ class TrainedRefiner:
         self._denoiser = denoiser
 
     def load_denoiser(self, input_scale: list[float]) -> Denoiser:
-        """Return the network as it is; its own table is ``input_scale``."""
+        """Return the network, which already has ``input_scale``."""
         return self._denoiser
 
 
@@ -162,7 +163,7 @@ class _OnlyRefiner:
 
 
 def _read(folders: Sequence[Path], card: ModelCard) -> tuple[list[RegionSet], list[RegionSlide]]:
-    """Read datasets, and refuse those that are not of the model's classes and cells."""
+    """Read datasets, and refuse those with other classes or cells than the model."""
     sets, slides = [], []
     cell_um = CELL_PX * card.analysis_mpp
     for folder in folders:

@@ -1,4 +1,4 @@
-"""How stage 2 is trained: three recipes for one network.
+"""Recipes for the training of stage 2: three objectives for the same network.
 
 ``bridge`` is what ``docs/algorithm.md#stage-2`` derives, ``direct`` the same network as a one-step
 refiner, which the bridge's first step has to equal, and ``fddm_paper`` the published
@@ -29,29 +29,29 @@ if TYPE_CHECKING:
 
 
 DEFAULT_DENSITY = TimestepDensity(end_share=0.5)
-"""Half of the training is that of `direct`: the first step has to equal it."""
+"""Half of the samples are those of the recipe `direct`, which the first step has to equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A recipe.
+    """Objective, noise schedule and optimizer of a training.
 
     Attributes
     ----------
     name : str
-        What the command line calls it.
+        Name on the command line.
     schedule : {"exact", "bbdm"}
-        How m_t runs.
+        Course of m_t over the bridge.
     head : {"softmax", "linear"}
-        Logits of x̂_0, or a regressed bridge difference.
+        What the network outputs: logits of x̂_0, or a regressed bridge difference.
     density : TimestepDensity or None
-        Where on the bridge to train; None is evenly over its timesteps.
+        Distribution of the timesteps; None: uniform.
     seg_weight, trans_weight : float
-        Of L_seg and L_trans.
+        Weights of L_seg and L_trans.
     precondition : bool
         Whether x_t is scaled to unit variance.
     lr : float
-        (Peak) learning rate.
+        Peak learning rate.
     weight_decay : float
         Of AdamW; 0 is plain Adam.
     lr_schedule : {"cosine", "plateau"}
@@ -59,8 +59,8 @@ class Recipe:
     clip : float or None
         Largest norm of the gradient.
     ema, ema_every, ema_from : float, int, int
-        Decay of the averaged weights that are kept, how often they are updated, and
-        the step before which they are a plain copy.
+        Averaging of the weights: decay, steps between updates, and the step before which
+        the average is a plain copy.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Recipe:
     ema_from: int = 0
 
     def card(self, classes: int, moments: InputMoments, network: DenoiserSettings) -> RefinerCard:
-        """Describe the second stage that this recipe trains."""
+        """Return the card of the refiner that this recipe trains."""
         residual = self.head == "softmax"
         return RefinerCard(
             denoiser=network.model_copy(update={"classes": classes, "residual": residual}),
@@ -155,7 +155,7 @@ def find_recipe(name: str) -> Recipe:
     Raises
     ------
     ConfigError
-        Naming those there are.
+        If there is no such recipe.
     """
     if name not in RECIPES:
         raise ConfigError(f"there is no recipe {name!r}.", hint=f"Known are {', '.join(RECIPES)}.")

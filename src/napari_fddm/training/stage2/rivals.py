@@ -1,4 +1,4 @@
-"""Cheap rivals of the refiner, and the refiner itself, behind one interface.
+"""Simple alternatives to the refiner, and the refiner itself, behind one protocol.
 
 A method takes the stage-1 maps of a rectangle of tiles and returns class probabilities
 on its bridge cells. Whatever a refiner gains has to be gained over these.
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
 
 
 class Method(Protocol):
-    """A way from stage-1 maps to a map on the bridge cells."""
+    """Computes class probabilities of bridge cells from the maps of stage 1."""
 
     def __call__(self, coarse: CoarseMaps, /) -> Probs:
-        """Return probabilities, shape (classes, H, W)."""
+        """Return class probabilities, shape (classes, H, W)."""
         ...
 
 
 def tile_map(coarse: CoarseMaps) -> Probs:
-    """Return each tile's probabilities on all its cells: no refinement."""
+    """Give each cell the probabilities of its tile: no refinement."""
     return on_cells(coarse.tiles).astype(np.float32)
 
 
 def token_map(coarse: CoarseMaps) -> Probs:
-    """Return the cell head's probabilities: what the backbone's tokens say."""
+    """Return the probabilities from the cell head, which uses the backbone's tokens."""
     return coarse.cells.astype(np.float32)
 
 
 def bilinear(coarse: CoarseMaps) -> Probs:
-    """Interpolate tile probabilities linearly between the tiles' centers, held beyond them."""
+    """Interpolate the probabilities of tiles linearly between the centers of the tiles."""
     places = [
         (np.arange(n * CELLS_PER_TILE) + 0.5) / CELLS_PER_TILE - 0.5 for n in coarse.tile_shape
     ]
@@ -63,9 +63,9 @@ def bilinear(coarse: CoarseMaps) -> Probs:
 
 
 def majority(coarse: CoarseMaps) -> Probs:
-    """Return the most frequent class of each tile's 3 by 3 neighbors, one-hot.
+    """Return the most frequent class among the 3 by 3 tiles around each tile, one-hot.
 
-    Among equally frequent ones the tile's own class wins, then the lowest.
+    Ties go to the tile's own class, then to the lowest.
     """
     labels = coarse.tiles.argmax(axis=0)  # (R C)
     one_hot = (labels == np.arange(coarse.classes)[:, None, None]).astype(np.int64)
@@ -102,14 +102,14 @@ def overlap_average(coarse: CoarseMaps) -> Probs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Refinement:
-    """The bridge on overlapping regions, merged on the cells as in a run.
+    """The refiner, applied to overlapping regions that are merged as in a run.
 
     Attributes
     ----------
     refiner : Refiner
-        Network, steps, η and samples.
+        Network, bridge steps, η and number of samples.
     source : {"cells", "tiles"}
-        Which map is y.
+        Which stage-1 map is y.
     """
 
     refiner: Refiner
@@ -142,7 +142,7 @@ CONTROLS: dict[str, Method] = {
     "overlap": overlap_average,
     "tokens": token_map,
 }
-"""Methods without a network of their own, by name."""
+"""Methods that need no trained network, by name."""
 
 
 def find_method(
@@ -156,12 +156,12 @@ def find_method(
     Parameters
     ----------
     name : str
-        One of `CONTROLS`, or "direct" or "bridge": the refiner of ``model``; "direct"
-        takes a single step whatever the settings say.
+        One of `CONTROLS`, or "direct" or "bridge": the refiner of ``model``, where "direct"
+        always takes a single step.
     model, config : HasRefiner, AnalysisConfig
         Needed for "direct" and "bridge".
     source : {"cells", "tiles"}
-        Which map is their y.
+        Which stage-1 map is their y.
 
     Raises
     ------

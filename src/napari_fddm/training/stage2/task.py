@@ -1,4 +1,4 @@
-"""What a step of stage 2's training learns from: regions, diffused to random times."""
+"""The loss of stage 2's training: on random regions, at random times of the bridge."""
 
 from __future__ import annotations
 

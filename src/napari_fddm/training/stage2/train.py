@@ -32,22 +32,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RefinerTraining:
-    """Settings.
+    """Settings of a training of stage 2.
 
     Attributes
     ----------
     recipe : Recipe
-        Objective, schedule, optimizer.
+        Objective, noise schedule and optimizer.
     steps, batch_size : int
-        Optimizer steps and regions in each.
+        Optimizer steps, and regions in each.
     lr : float or None
-        Learning rate; the recipe's own without it.
+        Peak learning rate; None for that of the recipe.
     sources : tuple of {"cells", "tiles"}
-        What y is drawn from.
+        Stage-1 maps from which y is drawn.
     cells : int
         Edge of a region, a multiple of 8.
     seed : int
-        First weights, order, augmentation, noise.
+        Seed of initial weights, order, augmentation and noise.
     save_every, log_every : int
         Steps between checkpoints and between lines of the log.
     """
@@ -64,7 +64,7 @@ class RefinerTraining:
 
     @property
     def peak_lr(self) -> float:
-        """The learning rate that counts."""
+        """Peak learning rate that is used."""
         return self.recipe.lr if self.lr is None else self.lr
 
     @property
@@ -99,7 +99,7 @@ class RefinerTraining:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values, for checkpoint and card."""
+        """Return plain values for the checkpoint and the card."""
         return asdict(self) | {"lr": self.peak_lr, "sources": list(self.sources)}
 
 
@@ -112,25 +112,29 @@ def train_refiner(
     checkpoint: Path,
     log_file: Path | None = None,
 ) -> float:
-    """Train in place and leave the averaged weights in the network; resumes by itself.
+    """Train a network in place, from the checkpoint if there is one.
+
+    The network ends with the averaged weights.
 
     Parameters
     ----------
     denoiser, scheduler : Denoiser, BrownianBridgeScheduler
-        As the recipe's card describes them.
+        Built as the recipe's card says.
     slides : sequence of RegionSlide
         What to train on.
     settings : RefinerTraining
+        Recipe, steps and so on.
     compute : ComputeDevice
+        Device and precision.
     checkpoint : Path
-        Read if it is there, written every ``save_every`` steps.
+        Read if it exists, and written every ``save_every`` steps.
     log_file : Path, optional
         JSONL with step, loss, lr, gradient norm and seconds.
 
     Returns
     -------
     float
-        Seconds of training, those before an interruption included.
+        Duration in seconds, that before an interruption included.
 
     Raises
     ------
