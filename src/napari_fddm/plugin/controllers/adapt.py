@@ -166,7 +166,10 @@ class AdaptController(QObject):
         return f"With the original model the rate is {percent(corrected.main.rate)}."
 
     def _saved_analysis(self, why: str) -> Analysis | None:
-        """Return the current analysis, saved, if it is not busy and its slide is selected."""
+        """Return the current analysis, with everything drawn passed to its keeper.
+
+        None during a run, or if another slide is selected; then ``why`` completes the message.
+        """
         analysis, slide = self._session.current, self._state.slide
         if analysis is None or slide is None or self._state.busy:
             return None
@@ -237,13 +240,10 @@ class AdaptController(QObject):
             self._panel.set_verdict(" ".join(event.notes))
 
     def _show_progress(self, done: int, total: int) -> None:
-        phase = self._state.progress.phase
-        if phase is not RunPhase.CANCELLING:
-            phase = RunPhase.RUNNING
         seconds = time.monotonic() - self._started
         title = STAGE_TITLES[self._stage]
         text = progress_text(title, done, total, self._unit, seconds, self._before)
-        self._state.progress = RunProgress(phase, text, done, total)
+        self._state.progress = self._state.progress.advanced_to(text, done, total)
         self._panel.set_progress(text)
 
     def _finish(self, summary: dict[str, Any]) -> None:

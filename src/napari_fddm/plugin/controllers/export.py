@@ -70,19 +70,18 @@ class ExportController(QObject):
         if self.dialog is None:
             self.dialog = ExportDialog(self._panel, with_name=self._with_name)
             self.dialog.export_wanted.connect(self._on_dialog_export_wanted)
-        place = analysis.store_path
         self.dialog.propose(
             Path.home(),
             plain=f"analysis-{analysis.fingerprint[:FINGERPRINT_DIGITS]}",
-            named=place.name.removesuffix(SUFFIX),
+            named=analysis.store_path.name.removesuffix(SUFFIX),
         )
         self.dialog.show()
         self.dialog.raise_()
 
-    def _on_dialog_export_wanted(self, place: str, form: str, with_name: bool) -> None:
+    def _on_dialog_export_wanted(self, destination: str, form: str, with_name: bool) -> None:
         if self.dialog is not None:
             self.dialog.set_busy(True)
-        self.start(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
+        self.start(Path(destination).expanduser(), ExportFormat(form), with_name=with_name)
 
     def _on_keeper_exported(self, path: str) -> None:
         show_info(f"Exported {path}")

@@ -341,10 +341,7 @@ class RunController(QObject):
         text = progress_text(
             STAGE_TITLES.get(stage, stage), done, total, unit, seconds, self._before
         )
-        phase = self._state.progress.phase
-        if phase is not RunPhase.CANCELLING:
-            phase = RunPhase.RUNNING
-        self._state.progress = RunProgress(phase, text, done, total)
+        self._state.progress = self._state.progress.advanced_to(text, done, total)
 
     def _finish(self, summary: dict[str, Any]) -> None:
         for note in summary.get("notes", []):

@@ -182,12 +182,12 @@ class TissueController(QObject):
         return any(i is not None and i.fingerprint == edits.info.fingerprint for i in known)
 
     def _on_viewer_layers_removed(self, event: Any) -> None:
-        gone = bare(event.value)
+        removed = bare(event.value)
         for edits in list(self._edits.values()):
             layer = edits.layer
             if layer is None:
                 continue
-            if layer is gone:
+            if layer is removed:
                 edits.take()
                 layer.touched.disconnect()
                 edits.layer = None

@@ -146,12 +146,12 @@ class PropertiesDialog(QDialog):
     def _append(self, rows: Rows) -> None:
         table = self.table
         for row in rows:
-            place = table.rowCount()
-            table.insertRow(place)
+            index = table.rowCount()
+            table.insertRow(index)
             for column, text in enumerate(row):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
-                table.setItem(place, column, item)
+                table.setItem(index, column, item)
 
     def _on_hidden_button_clicked(self) -> None:
         self._append(self._hidden)

@@ -114,7 +114,7 @@ class AdaptPanel(QWidget):
         return question, progress, answer
 
     def set_enabled_for(self, *, analysis: bool, busy: bool, locked: bool = False) -> None:
-        """Enable the buttons by whether there is an analysis, a run goes on, or it is locked."""
+        """Enable the buttons if there is an analysis, no run is going on, and it is not locked."""
         self._free = analysis and not busy and not locked
         self.ask_button.setEnabled(self._free)
         self.spread_button.setEnabled(self._free)

@@ -203,7 +203,7 @@ class ClassesPanel(QWidget):
             self.rows.setRowHeight(row, ROW_PX)
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Fit the table's height to its rows; only now does the style know their sizes."""
+        """Fit the table's height to its rows, whose sizes the style sets only when it is shown."""
         super().showEvent(event)
         frame = 2 * self.rows.frameWidth()
         header = max(self.rows.horizontalHeader().height(), ROW_PX)

@@ -24,7 +24,7 @@ SMALLEST_FRAME_PX = 7.0
 LINE = QColor("#00b8ff")
 _BACKGROUND = QColor(128, 128, 128, 60)
 
-NO_MPP = "not known: this slide does not say how large its pixels are"
+NO_MPP = "unknown: this slide does not say how large its pixels are"
 MEANING = (
     "Magnification as scanners count it: at 40× one screen pixel shows 0.25 µm, at 20× 0.5 µm, "
     "in general 10 µm divided by the magnification. A 40× scan at 40× is shown pixel by pixel. "

@@ -121,8 +121,8 @@ class SlidePanel(QWidget):
     def set_slide(self, info: ShownSlide | None) -> None:
         """Show a slide; None if none is open."""
         self.slide_label.setText(info.name if info else NO_SLIDE)
-        place = (info.uri or "the pixels of this layer") if info else ""
-        tip = f"{place}\npixel size from: {info.mpp_source}" if info else ""
+        origin = (info.uri or "the pixels of this layer") if info else ""
+        tip = f"{origin}\npixel size from: {info.mpp_source}" if info else ""
         self.slide_label.setToolTip(tip)
         self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)

@@ -104,6 +104,11 @@ class RunProgress:
     done: int = 0
     total: int = 0
 
+    def advanced_to(self, text: str, done: int, total: int) -> RunProgress:
+        """Return the progress of work that is running; a requested cancel stays."""
+        phase = self.phase if self.phase is RunPhase.CANCELLING else RunPhase.RUNNING
+        return RunProgress(phase, text, done, total)
+
 
 SPEED_KNOWN_AFTER_S = 2.0
 """Seconds before a speed is shown: the first batch is not representative."""
