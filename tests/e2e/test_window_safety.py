@@ -110,15 +110,15 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     qtbot.mouseClick(panels.rate.export_button, Qt.MouseButton.LeftButton)
     dialog = window.widget.controller.export.dialog
     place = tmp_path / "home" / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"
-    assert dialog.place_edit.text() == str(place)
+    assert dialog.destination_edit.text() == str(place)
     qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     assert dialog.status_label.text() == "exporting…"
     qtbot.waitUntil(lambda: dialog.status_label.text().startswith("Done"), timeout=60_000)
     if SCREENSHOTS:
-        dialog.place_edit.setText(f"/home/reader/{place.name}")
+        dialog.destination_edit.setText(f"/home/reader/{place.name}")
         dialog.status_label.setText(f"Done: /home/reader/{place.name}")
         window.screenshot("75-export", of=dialog)
-        dialog.place_edit.setText(str(place))
+        dialog.destination_edit.setText(str(place))
     qtbot.mouseClick(dialog.export_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: "exists already" in dialog.status_label.text(), timeout=60_000)
     dialog.format_box.setCurrentIndex(dialog.format_box.findData(ExportFormat.OZX.value))

@@ -160,10 +160,10 @@ def test_the_tour(window, qtbot, tmp_path):
     click(window, panels.rate.export_button)
     dialog = controller.export.dialog
     place = tmp_path / f"analysis-{analysis.fingerprint[:12]}.ome.zarr"
-    assert dialog.place_edit.text() == str(place)
-    dialog.place_edit.setText(f"/home/reader/{place.name}")
+    assert dialog.destination_edit.text() == str(place)
+    dialog.destination_edit.setText(f"/home/reader/{place.name}")
     window.screenshot("tour-12-export", of=dialog)
-    dialog.place_edit.setText(str(place))
+    dialog.destination_edit.setText(str(place))
     click(window, dialog.export_button)
     qtbot.waitUntil(lambda: dialog.status_label.text().startswith("Done"), timeout=60_000)
     click(window, dialog.close_button)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QWidget
 
 from napari_fddm.plugin.controllers.adapt import AdaptController
 from napari_fddm.plugin.controllers.classes import ClassBrushController, ClassDisplayController
 from napari_fddm.plugin.controllers.compare import CompareController, curtain_over
+from napari_fddm.plugin.controllers.estimate import EstimateController
 from napari_fddm.plugin.controllers.excluded import ExcludedController
 from napari_fddm.plugin.controllers.export import ExportController
 from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
@@ -20,7 +21,7 @@ from napari_fddm.plugin.controllers.other_settings import OtherSettingsControlle
 from napari_fddm.plugin.controllers.preferences import Preferences, PreferencesController
 from napari_fddm.plugin.controllers.probability import ProbabilityController
 from napari_fddm.plugin.controllers.properties import PropertiesController
-from napari_fddm.plugin.controllers.rate import EstimateController, RateController
+from napari_fddm.plugin.controllers.rate import RateController
 from napari_fddm.plugin.controllers.run import RunController
 from napari_fddm.plugin.controllers.saving import SavingController
 from napari_fddm.plugin.controllers.scope import ScopeController
@@ -32,6 +33,7 @@ from napari_fddm.plugin.controllers.tumor_bed import TumorBedController
 from napari_fddm.plugin.document.session import Session
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import info_of_layer
+from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.plugin.state.window_state import PluginState, RunProgress, ShownSlide
 
 if TYPE_CHECKING:
@@ -122,8 +124,7 @@ class Controller(QObject):
         link(viewer.layers.selection.events.active, self._on_viewer_selection_changed)
         link(self.foreign_images.changed, self._on_viewer_selection_changed)
         self._window: QWidget | None = None
-        self._orphaned = QTimer(self)
-        self._orphaned.setSingleShot(True)
+        self._orphaned = single_shot(self)
         link(self._orphaned.timeout, self._on_orphaned_timeout)
         parent.installEventFilter(self)
         self._on_viewer_selection_changed()
@@ -166,7 +167,7 @@ class Controller(QObject):
 
     def _on_viewer_selection_changed(self, _event: Any = None) -> None:
         layer = self.viewer.layers.selection.active
-        self.foreign_images.look_at(layer)
+        self.foreign_images.examine(layer)
         info = info_of_layer(layer)
         for analysis in self.session.analyses.values():
             if layer in analysis.layers:

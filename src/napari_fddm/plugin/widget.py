@@ -1,4 +1,4 @@
-"""The dock widget: its panels from top to bottom, as the job goes; the rate stays in sight."""
+"""The dock widget: all panels from top to bottom, with the rate always visible below them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
 MIN_WIDTH = 420
-"""Wide enough for the longest class name."""
+"""Wide enough for the longest class name, px."""
 
 
 class FddmWidget(QWidget):
@@ -25,7 +25,7 @@ class FddmWidget(QWidget):
     Parameters
     ----------
     napari_viewer : Viewer
-        Given by napari.
+        Passed in by napari.
     """
 
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
@@ -62,7 +62,7 @@ class FddmWidget(QWidget):
         outer.addWidget(self.panels.rate.head)
 
     def _on_run_ready(self) -> None:
-        """Bring what comes next into sight."""
+        """Scroll to the section for corrections, the next step after a run."""
         bar = self._scroll.verticalScrollBar()
         if bar is not None:
             bar.setValue(self.sections["Correct"].y())

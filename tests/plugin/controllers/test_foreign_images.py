@@ -33,8 +33,8 @@ def add(bench, qtbot):
 
     def add(data, **options):
         layer = bench.viewer.add_image(data, **options)
-        known = bench.controller.foreign_images._known[id(layer)]
-        qtbot.waitUntil(lambda: known.found is not None or bool(known.refusal), timeout=20_000)
+        result = bench.controller.foreign_images._results[id(layer)]
+        qtbot.waitUntil(lambda: result.image is not None or bool(result.refusal), timeout=20_000)
         return layer
 
     return add
@@ -207,7 +207,7 @@ def test_closing_leaves_no_thread_no_file_and_no_mark(bench, add):
     files = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
     run(bench)
     bench.controller.close()
-    assert not [t for t in threading.enumerate() if t.name in ("fddm-pixels", "fddm-look")]
+    assert not [t for t in threading.enumerate() if t.name in ("fddm-pixels", "fddm-examine")]
     assert "napari_fddm" not in layer.metadata
     if files is not None:
         assert len(os.listdir("/proc/self/fd")) <= files

@@ -10,7 +10,7 @@ import pytest
 
 from napari_fddm.core.cards import read_card
 from napari_fddm.models.registry import bundled_folder
-from napari_fddm.plugin.controllers.model import ON_THE_HUB, in_words, whole_text
+from napari_fddm.plugin.controllers.model import ON_THE_HUB, card_summary, card_text
 from napari_fddm.plugin.controllers.rate import SYNTHETIC_BADGE, badge_of
 from napari_fddm.plugin.panels.run import MapKind
 from tests.support.controllers import Bench
@@ -124,10 +124,10 @@ def test_a_model_on_the_hub_is_left_to_the_engine(bench):
 
 def test_the_whole_card_holds_licence_figures_and_sums():
     card = read_card(bundled_folder() / "fddm-small")
-    text = whole_text(card)
+    text = card_text(card)
     for part in (card.licence, card.limits, "mean_iou", *card.files, *card.files.values()):
         assert part in text
-    assert len(in_words(card).splitlines()) == 1  # a label elides one paragraph alone
+    assert len(card_summary(card).splitlines()) == 1  # a label elides one paragraph alone
 
 
 def test_the_badge_names_the_classes_without_real_tissue():

@@ -107,7 +107,7 @@ def test_a_click_on_the_map_brings_that_place_to_the_middle(nav, qtbot):
 
 def test_a_drag_beyond_the_map_stays_on_the_slide(nav, qtbot):
     layer = nav.open_slide()
-    nav.view.map._go(nav.view.map.place_of(-900.0, 99_999.0))
+    nav.view.map._move_to(nav.view.map.place_of(-900.0, 99_999.0))
     shown = shown_region(nav.viewer, layer)
     assert shown.y + shown.height / 2 == pytest.approx(0.0, abs=1e-6)
     assert shown.x + shown.width / 2 == pytest.approx(2000.0)

@@ -84,6 +84,6 @@ def test_the_export_dialog_starts_with_the_preferred_privacy(tmp_path, qtbot, mo
     bench.panels.rate.export_clicked.emit()
     dialog = bench.controller.export.dialog
     assert dialog.name_box.isChecked() == wanted
-    place = dialog.place_edit.text()
+    place = dialog.destination_edit.text()
     assert place.endswith("/s.ome.zarr" if wanted else "/analysis-abc.ome.zarr")
     bench.controller.close()

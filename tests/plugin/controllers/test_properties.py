@@ -71,7 +71,7 @@ def test_a_slide_without_a_file_has_facts_and_no_pictures(bench):
     bench.open_slide()
     bench.panels.slide.properties_button.click()
     dialog = bench.controller.properties.dialog
-    assert shown(dialog)["pictures beside the slide"] == "none"
+    assert shown(dialog)["associated images"] == "none"
     assert not dialog.buttons
     assert dialog.hidden_button.isHidden()
 

@@ -12,7 +12,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.layout import default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.plugin.controllers.slide import FILTER
+from napari_fddm.plugin.dialogs.open_slide import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.slides import stained, write_svs

@@ -1,1 +1,1 @@
-"""What napari calls by the manifest: reader, writer, commands, sample data."""
+"""What the npe2 manifest declares: reader, writers, commands, sample data."""

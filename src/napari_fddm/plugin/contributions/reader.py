@@ -1,4 +1,4 @@
-"""npe2 reader: slides as lazy pyramids, our stores as image and labels."""
+"""npe2 reader: slides as lazy pyramids, stored analyses as image and labels."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 def get_reader(path: PathLike) -> ReaderFunction | None:
-    """Return a reading function, or None quickly for what is not a slide.
+    """Return a function that reads the path, or None if it is not for this plugin.
 
-    Only names, sizes and first bytes are looked at. A folder is offered by napari
-    whatever its name is: it is ours if it holds an OME-Zarr or a DICOM slide.
+    Must be fast: checks only names, sizes and first bytes. napari offers every folder,
+    whatever its name; those with an OME-Zarr or a DICOM slide are accepted.
 
     Parameters
     ----------
     path : str or sequence of str
-        What the user dropped; several files are left to other readers.
+        What the user opens; several files at once are left to other readers.
     """
     if not isinstance(path, str):
         return None
-    place = Path(path)
-    if is_store(place):
+    target = Path(path)
+    if is_store(target):
         return read_store
-    if place.suffix.lower() == ".ozx" or (place.is_dir() and _has_our_labels(place)):
+    if target.suffix.lower() == ".ozx" or (target.is_dir() and _has_fddm_labels(target)):
         return read_labels
-    return read_slide if is_slide(place) else None
+    return read_slide if is_slide(target) else None
 
 
 def read_labels(path: PathLike) -> list[LayerData]:
-    """Open what our writers wrote, and any export of ours that is a single file.
+    """Read labels that this plugin has written, and exports that are a single file.
 
     Raises
     ------
@@ -72,9 +72,9 @@ def read_labels(path: PathLike) -> list[LayerData]:
     return layers
 
 
-def _has_our_labels(place: Path) -> bool:
+def _has_fddm_labels(folder: Path) -> bool:
     try:
-        attributes = read_json(place / "zarr.json").get("attributes", {})
+        attributes = read_json(folder / "zarr.json").get("attributes", {})
     except FddmError:
         return False
     block = attributes.get(BLOCK) if isinstance(attributes, dict) else None
@@ -82,7 +82,7 @@ def _has_our_labels(place: Path) -> bool:
 
 
 def read_slide(path: PathLike) -> list[LayerData]:
-    """Open a slide; no pixel is read.
+    """Open a slide without reading any pixel.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def read_slide(path: PathLike) -> list[LayerData]:
 
 
 def read_store(path: PathLike) -> list[LayerData]:
-    """Open an analysis store or an export of one: overview and label maps.
+    """Read an analysis store, or an export of one, as overview and label maps.
 
     Raises
     ------

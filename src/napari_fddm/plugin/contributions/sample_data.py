@@ -1,4 +1,4 @@
-"""Sample data: synthetic slides in two sizes, made on the fly, nothing downloaded."""
+"""npe2 sample data: synthetic slides in two sizes, computed instead of downloaded."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.layers.slides import LayerData
 
 SAMPLE_URI = "synthetic:8192x8192?seed=7&mpp=0.5"
-"""A 4 mm slide with all seven classes: analyzed as a whole within minutes."""
+"""A 4 mm slide with all seven classes; analyzing all of it takes minutes."""
 LARGE_SAMPLE_URI = "synthetic:40000x40000?seed=3&mpp=0.5"
-"""A slide as large as a scanned one, 20 mm."""
+"""A 20 mm slide, as large as a scanned one."""
 
 
 def synthetic_slide() -> list[LayerData]:

@@ -1,4 +1,4 @@
-"""npe2 writers: labels as OME-Zarr, an analysis as its validated export."""
+"""npe2 writers: labels layers as OME-Zarr, layers of an analysis as a validated export."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_labels(path: str, data: Any, attributes: Attributes) -> list[str]:
 
 
 def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
-    """Write labels layers, and the image they lie on, as one OME-Zarr 0.5.
+    """Write labels layers, and optionally the image below them, as one OME-Zarr 0.5.
 
-    If one of them belongs to an analysis, the whole analysis is exported, with the
-    corrected labels as the layer shows them and without the slide's name.
+    If a layer belongs to an analysis, the whole analysis is exported instead, without the
+    slide's name and with the corrected labels as the layer shows them.
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     Raises
     ------
     StoreError
-        If the place is taken or the disk fails; nothing is replaced.
+        If the destination exists or cannot be written; nothing is overwritten.
     ConfigError
         If the layers cannot be one OME-Zarr.
     """
     destination = Path(path)
     if not path.endswith(SUFFIXES):
         raise ConfigError(
-            f"{destination.name} is no name for an OME-Zarr.",
-            hint="Let it end with .ome.zarr (a folder) or .ozx (one file).",
+            f"{destination.name} is not a valid name for an OME-Zarr.",
+            hint="The name must end with .ome.zarr (a folder) or .ozx (a single file).",
         )
     stores = {str(b["store"]) for b in map(_block, layers) if "store" in b}
     if len(stores) > 1:
@@ -79,13 +79,13 @@ def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None
 
     shown = [data for data, *rest in layers if _block((data, *rest)).get("role") == "corrected"]
 
-    def take(copy: AnalysisStore) -> None:
-        for labels in shown:  # the disk may not have had room for the last strokes
+    def update(copy: AnalysisStore) -> None:
+        for labels in shown:  # strokes on a full disk are only in the layer yet
             if not np.array_equal(copy.labels("corrected"), labels):
                 copy.corrections.write(Window(0, 0, *labels.shape), np.asarray(labels))
 
     with AnalysisStore.open(store) as source:
-        export_store(source, destination, change=take)
+        export_store(source, destination, change=update)
 
 
 def _write_drawn(destination: Path, layers: Sequence[LayerData]) -> None:
@@ -99,7 +99,7 @@ def _write_drawn(destination: Path, layers: Sequence[LayerData]) -> None:
     images = [layer for layer in layers if layer[2] == "image"]
     if not labels or len(images) > 1:
         raise ConfigError(
-            f"{len(labels)} labels layers and {len(images)} images cannot be one OME-Zarr.",
+            f"{len(labels)} labels layers and {len(images)} images do not fit in one OME-Zarr.",
             hint="Choose at least one labels layer and at most one image.",
         )
     image = _image(images[0], next(iter(labels.values()))) if images else None
@@ -122,7 +122,7 @@ def _drawn(layer: LayerData) -> Drawn:
 
 
 def _image(layer: LayerData, labels: Drawn) -> Drawn:
-    """Return the image at the level that is just as fine as the labels: slides are huge."""
+    """Return the image at the coarsest level that is as fine as the labels, to save space."""
     data, attributes, _ = layer
     levels = list(data) if attributes.get("multiscale") else [data]
     place, shape = _place(attributes), levels[0].shape
@@ -137,7 +137,7 @@ def _image(layer: LayerData, labels: Drawn) -> Drawn:
     colors = chosen.ndim == 3 and attributes.get("rgb", False)
     if chosen.dtype != np.uint8 or not (colors or chosen.ndim == 2):
         raise ConfigError(
-            f"an image of shape {tuple(chosen.shape)} and type {chosen.dtype} cannot go along.",
+            f"an image of shape {tuple(chosen.shape)} and type {chosen.dtype} cannot be saved.",
             hint="Save the labels alone, or with an 8-bit gray or RGB image.",
         )
     return Drawn(chosen, chosen_place)
@@ -150,8 +150,8 @@ def _place(attributes: Attributes) -> Place:
         attributes["affine"], np.eye(len(np.asarray(attributes["affine"])))
     ):
         raise ConfigError(
-            "a layer that is rotated, sheared or moved by an affine cannot be saved.",
-            hint="Resample it first.",
+            "a layer with an affine transform (rotation, shear) cannot be saved.",
+            hint="Resample the layer first.",
         )
     scale = [float(n) for n in attributes.get("scale", (1.0, 1.0))][-2:]
     translate = [float(n) for n in attributes.get("translate", (0.0, 0.0))][-2:]
@@ -174,7 +174,7 @@ def _block(layer: LayerData) -> dict[str, Any]:
 
 
 def _free_name(name: str, taken: Mapping[str, object]) -> str:
-    """Return a name that every file system takes, and that is not taken here."""
+    """Return a name that is valid on every file system and not used yet."""
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "labels"
     names = [plain, *(f"{plain}-{n}" for n in range(2, len(taken) + 3))]
     return next(n for n in names if n not in taken)

@@ -1,1 +1,1 @@
-"""One noun each: what happens when the user does something, and what is shown for it."""
+"""One controller per matter: reacts to the user and the engine, updates panels and layers."""

@@ -1,4 +1,4 @@
-"""Learns from corrections in the engine, shows the verdict, and takes models up and back."""
+"""Spreads corrections or trains the model on them in the engine, and switches between models."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What there is to learn from, when the user asked."""
+class _Question:
+    """What the user is asked before training: the strokes there are, and a name to propose."""
 
     strokes: StrokeCounts
     name: str
 
 
 class AdaptController(QObject):
-    """Carries the wish to learn to the engine, and its answer back.
+    """Passes requests of the adapt panel to the engine, and results back to the panel.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is learned from.
+        Its current analysis has the corrections to learn from.
     panels : Panels
-        The adapt panel asks; run and slide panel know settings and a typed pixel size.
+        The adapt panel makes the requests; run and slide panel supply settings and a typed
+        pixel size.
     run : RunController
-        Its worker does the work; it classifies the view again afterwards.
+        Its worker does the training; it classifies the view again afterwards.
     model : ModelController
-        Takes up the adapted model, and its base again.
+        Selects the adapted model, or the original one again.
     images : ForeignImagesController
-        Gives the pixels of layers that have no file of their own.
+        Supplies the pixels of layers that have no file of their own.
     parent : QObject
         The owner.
     """
@@ -91,28 +92,28 @@ class AdaptController(QObject):
         link(run.worker.failed, self._on_worker_failed)
 
     def ask(self) -> None:
-        """Find out what there is to learn from, and show it."""
+        """Count the strokes there are to learn from, and show the question."""
         analysis = self._session.current
         if analysis is None or self._state.busy:
             return
         self._panel.set_verdict("")
-        self._panel.set_question("looking at your strokes…")
+        self._panel.set_question("counting your strokes…")
         self._settle(analysis)
         self._background.do(
             lambda: _count(analysis),
-            lambda asked: self._show_question(analysis, asked),
+            lambda question: self._show_question(analysis, question),
             self._show_problem,
         )
 
     def learn(self, name: str, lora: bool = False) -> None:
-        """Let the chosen model learn from the analysis in front."""
-        analysis = self._settled("its pixels are learned from")
+        """Train the chosen model on the corrections of the current analysis."""
+        analysis = self._saved_analysis("learning needs its pixels")
         if analysis is None:
             return
         self._panel.set_question(None)
         self._state.progress = RunProgress(RunPhase.STARTING, "starting to learn…")
         self._panel.set_progress(self._state.progress.text)
-        self._number = 0  # asked, not yet begun
+        self._number = 0  # requested, but not started yet
         self._background.do(
             lambda: _flushed(analysis),
             lambda _: self._begin(analysis, name, lora=lora),
@@ -120,8 +121,8 @@ class AdaptController(QObject):
         )
 
     def spread(self) -> None:
-        """Run over what the window shows once more, with what was painted held fast."""
-        analysis = self._settled("its strokes are spread")
+        """Refine what the window shows again, with the corrected cells fixed."""
+        analysis = self._saved_analysis("spreading needs its pixels")
         if analysis is None:
             return
         self._background.do(
@@ -131,7 +132,7 @@ class AdaptController(QObject):
         )
 
     def close(self) -> None:
-        """Keep what was confirmed, stop listening."""
+        """Record the confirmations, and stop listening."""
         for analysis, confirmations in self._confirmations.items():
             self._record(analysis, confirmations)
             confirmations.close()
@@ -144,29 +145,32 @@ class AdaptController(QObject):
             self._end("stopped; nothing was learned")
             return
         typed = self._panels.slide.mpp if slide.mpp is None else None
-        source, known = self._images.source(slide)
+        source, mpp_of_layer = self._images.source(slide)
         self._base, self._rate = self._state.model_name, self._rate_shown()
         self._number = self._run.worker.adapt(
             slide=source,
             store=str(analysis.store_path),
             name=name,
-            mpp=typed if typed is not None else known,
+            mpp=typed if typed is not None else mpp_of_layer,
             model=self._base,
             config=self._panels.run.config,
             lora=lora,
         )
 
     def _rate_shown(self) -> str:
-        """Say which rate the earlier model gave, if the reader may know."""
+        """Return a sentence with the rate of the original model; empty while rates are hidden."""
         corrected, _ = self._state.report
         analysis = self._session.current
         hidden = analysis is None or self._state.hides_rate_of(analysis.estimate)
         if corrected is None or corrected.main.rate is None or hidden:
             return ""
-        return f"With the model as it was the rate is {percent(corrected.main.rate)}."
+        return f"With the original model the rate is {percent(corrected.main.rate)}."
 
-    def _settled(self, why: str) -> Analysis | None:
-        """Return the analysis in front, settled, if it is free and of the chosen slide."""
+    def _saved_analysis(self, why: str) -> Analysis | None:
+        """Return the current analysis, with everything drawn passed to its writer.
+
+        None during a run, or if another slide is selected; then ``why`` completes the message.
+        """
         analysis, slide = self._session.current, self._state.slide
         if analysis is None or slide is None or self._state.busy:
             return None
@@ -177,7 +181,7 @@ class AdaptController(QObject):
         return analysis
 
     def _settle(self, analysis: Analysis) -> None:
-        """Hand everything that was drawn to the writer."""
+        """Pass everything that was drawn to the writer of the analysis."""
         self._session.settling.emit()
         if analysis in self._confirmations:
             self._record(analysis, self._confirmations[analysis])
@@ -188,12 +192,12 @@ class AdaptController(QObject):
         for record in confirmations.take():
             analysis.writer.record(record)
 
-    def _show_question(self, analysis: Analysis, asked: _Asked) -> None:
+    def _show_question(self, analysis: Analysis, question: _Question) -> None:
         if analysis is not self._session.current:
             return
-        strokes = asked.strokes
+        strokes = question.strokes
         text = f"You painted at {strokes.in_words}. {strokes.advice}".strip()
-        self._panel.set_question(text, asked.name, enough=strokes.enough)
+        self._panel.set_question(text, question.name, enough=strokes.enough)
 
     def _show_problem(self, error: FddmError) -> None:
         self._panel.set_question(None)
@@ -206,7 +210,7 @@ class AdaptController(QObject):
         if self._adapted:
             adapted = self._state.model_name == self._adapted
         if adapted is False:
-            text += " Now the model as it was is in use."
+            text += " The original model is in use now."
         self._panel.set_verdict(text, adapted=adapted)
 
     # Engine -------------------------------------------------------------------
@@ -215,43 +219,40 @@ class AdaptController(QObject):
         if number != self._number or number < 1:
             return
         if isinstance(answer, RunEvent):
-            self._take_event(answer.event)
+            self._handle_event(answer.event)
         elif isinstance(answer, RunCancelled):
             self._end("stopped; nothing was learned")
         elif isinstance(answer, AdaptFinished):
             self._finish(answer.summary)
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
-        if number == self._number and number > 0:  # `RunController` tells the user
+        if number == self._number and number > 0:  # `RunController` shows the error
             self._end("")
             self._show_verdict(str(error))
 
-    def _take_event(self, event: object) -> None:
+    def _handle_event(self, event: object) -> None:
         if isinstance(event, StageStarted):
             self._stage, self._unit, self._before = event.stage, event.unit, event.done
             self._started = time.monotonic()
-            self._tell(event.done, event.total)
+            self._show_progress(event.done, event.total)
         elif isinstance(event, Progressed):
-            self._tell(event.done, event.total)
+            self._show_progress(event.done, event.total)
         elif isinstance(event, StageDone):
             self._panel.set_verdict(" ".join(event.notes))
 
-    def _tell(self, done: int, total: int) -> None:
-        phase = self._state.progress.phase
-        if phase is not RunPhase.CANCELLING:
-            phase = RunPhase.RUNNING
+    def _show_progress(self, done: int, total: int) -> None:
         seconds = time.monotonic() - self._started
         title = STAGE_TITLES[self._stage]
         text = progress_text(title, done, total, self._unit, seconds, self._before)
-        self._state.progress = RunProgress(phase, text, done, total)
+        self._state.progress = self._state.progress.advanced_to(text, done, total)
         self._panel.set_progress(text)
 
     def _finish(self, summary: dict[str, Any]) -> None:
-        self._end("learned" if summary["accepted"] else "nothing was taken over")
+        self._end("learned" if summary["accepted"] else "the original model is kept")
         self._adapted = summary["folder"] or ""
         self._verdict = f"{summary['in_words']} {self._rate}".strip()
         if self._adapted:
-            self._take_up(self._adapted)
+            self._use(self._adapted)
         self._show_verdict(self._verdict)
 
     def _end(self, text: str) -> None:
@@ -264,18 +265,18 @@ class AdaptController(QObject):
 
     # Models -------------------------------------------------------------------
 
-    def _take_up(self, model: str) -> None:
+    def _use(self, model: str) -> None:
         """Choose a model and classify the view again; corrections are carried over."""
         self._model.choose(model)
         self._run.start(Scope.VIEWPORT, existing="revise")
 
     def _on_panel_use_clicked(self) -> None:
         if self._adapted and not self._state.busy:
-            self._take_up(self._adapted)
+            self._use(self._adapted)
 
     def _on_panel_back_clicked(self) -> None:
         if self._base and not self._state.busy:
-            self._take_up(self._base)
+            self._use(self._base)
 
     def _on_panel_cancelled(self) -> None:
         self._run.cancel()
@@ -300,17 +301,17 @@ class AdaptController(QObject):
 
     def _on_session_current_changed(self, _analysis: Analysis | None) -> None:
         self._panel.set_question(None)
-        self._show_possible()
+        self._enable()
 
     def _on_session_locked(self, _analysis: Analysis) -> None:
-        self._show_possible()
+        self._enable()
 
     def _on_state_progress_changed(self, _progress: RunProgress) -> None:
-        self._show_possible()
+        self._enable()
 
-    def _show_possible(self) -> None:
+    def _enable(self) -> None:
         current = self._session.current
-        self._panel.set_possible(
+        self._panel.set_enabled_for(
             analysis=current is not None,
             busy=self._state.busy,
             locked=current is not None and bool(current.locked),
@@ -318,17 +319,17 @@ class AdaptController(QObject):
 
 
 def _flushed(analysis: Analysis) -> None:
-    """Wait until every stroke is in the event log, which the engine reads."""
+    """Wait until every stroke is in the event log, because the engine reads it."""
     if not analysis.writer.flush():
         raise StoreError(
-            "the strokes are not on the disk yet, where they would be read.",
+            "the strokes are not saved yet, and learning reads them from the disk.",
             hint=analysis.writer.state.problem or "Try again in a moment.",
         )
 
 
-def _count(analysis: Analysis) -> _Asked:
+def _count(analysis: Analysis) -> _Question:
     from napari_fddm.training.adapt.guidance import count_strokes
     from napari_fddm.training.adapt.models import free_name
 
     _flushed(analysis)
-    return _Asked(count_strokes(analysis.store_path), free_name())
+    return _Question(count_strokes(analysis.store_path), free_name())

@@ -1,4 +1,4 @@
-"""Carries between class panel and layers what the brush paints and what it must not touch."""
+"""Connects the class table with the layers: class to paint, protected classes, and display."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class ClassBrushController:
-    """Keeps the class in the brush, excluding and locks the same in panel and layers.
+    """Keeps the class to paint and the protected classes the same in panel and layers.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is painted; its state holds the locks.
+        Its current analysis is painted; its state holds the protected classes.
     panel : ClassesPanel
-        Asks for changes and shows them.
+        Requests changes and shows the result.
     """
 
     def __init__(self, session: Session, panel: ClassesPanel) -> None:
@@ -45,7 +45,7 @@ class ClassBrushController:
         analysis.layer.action_changed.connect(self._on_layer_changed)
 
     def show(self) -> None:
-        """Mark in the panel what the brush of the analysis in front paints."""
+        """Show in the panel what the brush of the current analysis paints."""
         analysis = self._session.current
         if analysis is None:
             self._panel.set_selected(0)
@@ -61,18 +61,18 @@ class ClassBrushController:
         analysis = self._session.current
         if analysis is not None:
             analysis.layer.paint_class(value)
-            self._take_up(analysis)
+            self._activate(analysis)
 
     def _on_panel_exclude_clicked(self) -> None:
         analysis = self._session.current
         if analysis is not None:
             analysis.layer.action = Action.EXCLUDE
-            self._take_up(analysis)
+            self._activate(analysis)
 
     def _on_panel_icon_clicked(self, _value: int) -> None:
-        self.show()  # the click has marked the row, but the brush stays as it was
+        self.show()  # the click selected the row, but does not change the brush
 
-    def _take_up(self, analysis: Analysis) -> None:
+    def _activate(self, analysis: Analysis) -> None:
         analysis.layer.activate()
         self._session.viewer.layers.selection.active = analysis.layer
         self.show()
@@ -87,14 +87,14 @@ class ClassBrushController:
 
 
 class ClassDisplayController:
-    """Keeps panel, state and layers at the same `ClassDisplay`.
+    """Keeps the `ClassDisplay` the same in panel, state and layers.
 
     Parameters
     ----------
     session : Session
-        Its state holds the display; its label layers are drawn so.
+        Its state holds the display; its label layers are drawn accordingly.
     panel : ClassesPanel
-        Asks for changes and shows them.
+        Requests changes and shows the result.
     """
 
     def __init__(self, session: Session, panel: ClassesPanel) -> None:

@@ -1,4 +1,4 @@
-"""Before and after: patch, refined and corrected classes side by side, with a line to drag."""
+"""Compares two label maps side by side, divided by a line over the canvas to drag."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels.compare_row import CompareRow
 
 KEY = "w"
-"""Free on labels layers in napari 0.9."""
+"""A key that napari 0.9 does not use on labels layers."""
 
 
 class CompareController:
-    """Shows one map left and another right of a line, for the analysis in front.
+    """Shows one map left and another right of a line, for the current analysis.
 
-    Layers keep their opacity; which are visible is remembered and put back when the
-    comparison ends: with the button, the key, another analysis in front, or 3D.
+    The comparison ends with the button or the key, when another analysis becomes current, or
+    in 3D. The visibility of the layers is then as it was before.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is compared.
+        Its current analysis is compared.
     row : CompareRow
-        Asks.
+        Starts the comparison and chooses the maps.
     new_curtain : callable
         Returns a `Curtain` over the viewer's canvas, or None where there is no canvas.
     """
@@ -60,23 +60,23 @@ class CompareController:
 
     @property
     def active(self) -> bool:
-        """Whether the line is there."""
+        """Whether the comparison is on."""
         return self._curtain is not None
 
     @property
     def curtain(self) -> Curtain | None:
-        """The line, while it is there."""
+        """The line, while the comparison is on."""
         return self._curtain
 
     def toggle(self) -> None:
-        """Begin or end the comparison."""
+        """Start or end the comparison."""
         if self.active:
             self.stop()
         else:
             self.start()
 
     def start(self) -> None:
-        """Begin, if there is an analysis and the canvas shows 2D."""
+        """Start, if there is an analysis and the canvas shows 2D."""
         analysis = self._session.current
         flat = self._session.viewer.dims.ndisplay == 2
         if not self.active and analysis is not None and flat:
@@ -87,7 +87,7 @@ class CompareController:
         self._row.set_active(self.active)
 
     def stop(self) -> None:
-        """End; every layer is drawn whole and as visible as before."""
+        """End; layers are drawn completely and as visible as before."""
         curtain, self._curtain = self._curtain, None
         if curtain is not None:
             curtain.remove()
@@ -97,7 +97,7 @@ class CompareController:
         self._row.set_active(False)
 
     def close(self) -> None:
-        """End, and give the key back."""
+        """End, and release the key."""
         self.stop()
         for analysis in self._session.analyses.values():
             self._unbind(analysis)
@@ -113,7 +113,7 @@ class CompareController:
         self._curtain.clip(left, right, (titles[0], titles[1]))
 
     def _layers(self, side: Side) -> list[Layer]:
-        """Return the layer of a side; none for the bare slide or if it was deleted."""
+        """Return the layers of a side; none for the slide alone or if they were deleted."""
         if self._analysis is None or side is Side.SLIDE:
             return []
         layers = dict(
@@ -124,7 +124,7 @@ class CompareController:
         return [layers[side], *(self._marks() if side is Side.CORRECTED else ())]
 
     def _marks(self) -> list[Layer]:
-        """Return what hatches the excluded cells: they are part of the corrected map."""
+        """Return the layers that hatch excluded cells: they belong to the corrected map."""
         store = str(self._analysis.store_path) if self._analysis is not None else None
         return [
             layer
@@ -157,10 +157,10 @@ class CompareController:
 
     def _on_state_progress_changed(self, _progress: Any) -> None:
         if not self._session.state.busy:
-            self._show()  # a run that ends leaves the corrected layer visible alone
+            self._show()  # the end of a run shows the corrected layer alone
 
     def _on_viewer_layers_inserted(self, _event: Any) -> None:
-        # The first excluded cell brings its marks; the canvas knows them a turn later.
+        # The first excluded cell adds a layer; the canvas draws it one event loop later.
         QTimer.singleShot(1, self._show)
 
     def _on_viewer_ndisplay(self, _event: Any = None) -> None:
@@ -168,7 +168,7 @@ class CompareController:
             self.stop()
 
     def _on_key(self, _layer: Labels) -> None:
-        """Compare two maps with a line to drag, or end that."""
+        """Compare two label maps with a line to drag, or end the comparison."""
         self.toggle()
 
     @staticmethod
@@ -178,6 +178,6 @@ class CompareController:
 
 
 def curtain_over(widget: QWidget) -> Curtain | None:
-    """Return a curtain over the canvas of the napari window that a widget is docked in."""
+    """Return a curtain over the canvas of the window of a widget; None without a canvas."""
     viewer = getattr(widget.window(), "_qt_viewer", None)
     return Curtain(viewer.canvas) if viewer is not None else None

@@ -1,7 +1,7 @@
-"""Hatches what a person excluded, so that a reader tells it from what no model looked at.
+"""Hatches excluded cells, to tell them from cells that were not analyzed.
 
-Both are 0 in the labels. The marks are a layer of their own, made when the first cell
-is excluded; each edit and each window of a run updates the cells that it touched.
+Both have label 0. The hatching is a layer of its own, added when the first cell is excluded;
+each edit and each window of a run updates the cells that it changed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class ExcludedController:
-    """Keeps the marks of every analysis the same as its labels.
+    """Keeps the hatching of every analysis up to date with its labels.
 
     Parameters
     ----------
     session : Session
-        Its analyses are marked.
+        Its analyses are hatched.
     """
 
     def __init__(self, session: Session) -> None:
@@ -35,7 +35,7 @@ class ExcludedController:
         session.connections.add(session.removed, self._on_session_removed)
 
     def marks_of(self, analysis: Analysis) -> ExcludedMarks | None:
-        """Return the marks, if something was excluded and they were not deleted."""
+        """Return the hatching layer; None as long as nothing was excluded."""
         return self._marks.get(analysis)
 
     def _on_session_added(self, analysis: Analysis) -> None:
@@ -53,10 +53,10 @@ class ExcludedController:
             return
         if marks is None:
             marks, window = self._make(analysis), Window(0, 0, *analysis.geometry.shape)
-        if marks in self._viewer.layers:  # else the user has deleted them
-            labels, said = analysis.label_map.labels, analysis.label_map.automatic
-            excluded = (labels[window.slices] == 0) & (said[window.slices] != 0)
-            if excluded.any() or marks.data[window.slices].any():  # most strokes touch none
+        if marks in self._viewer.layers:  # else the user has deleted the layer
+            labels, automatic = analysis.label_map.labels, analysis.label_map.automatic
+            excluded = (labels[window.slices] == 0) & (automatic[window.slices] != 0)
+            if excluded.any() or marks.data[window.slices].any():  # most strokes exclude nothing
                 marks.put(window, excluded)
 
     def _make(self, analysis: Analysis) -> ExcludedMarks:
@@ -67,5 +67,5 @@ class ExcludedController:
         self._marks[analysis] = marks
         active = layers.selection.active
         layers.insert(layers.index(analysis.layer), marks)  # below what is painted
-        layers.selection.active = active  # a stroke may be going on
+        layers.selection.active = active  # a stroke may be in progress
         return marks

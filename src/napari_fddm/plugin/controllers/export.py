@@ -1,4 +1,4 @@
-"""Exports the analysis in front: a dialog asks, the store's thread writes."""
+"""Exports the current analysis: a dialog asks for the destination, a thread writes the copy."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels.rate import RatePanel
 
 FINGERPRINT_DIGITS = 12
-"""Enough of a fingerprint to tell the slides of a study apart."""
+"""Digits of the fingerprint in a file name: enough to tell the slides of a study apart."""
 
 
 class ExportController(QObject):
-    """Carries wishes of dialog and panel to the writer, and its news back.
+    """Passes requests of the dialog to the writer of the analysis, and results back.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is exported.
+        Its current analysis is exported.
     panel : RatePanel
-        Has the button.
+        Has the button that opens the dialog.
     parent : QObject
         The owner.
     with_name : bool
@@ -48,13 +48,13 @@ class ExportController(QObject):
     def start(
         self, destination: Path, form: ExportFormat = ExportFormat.V05, *, with_name: bool = False
     ) -> None:
-        """Write a validated copy of the analysis in front, in the background."""
+        """Write a validated copy of the current analysis, in the background."""
         analysis = self._session.current
         if analysis is not None:
             analysis.writer.export(destination, version=form.version, with_name=with_name)
 
     def close(self) -> None:
-        """Take the dialog away."""
+        """Close and delete the dialog."""
         if self.dialog is not None:
             self.dialog.close()
             self.dialog.deleteLater()
@@ -71,19 +71,18 @@ class ExportController(QObject):
         if self.dialog is None:
             self.dialog = ExportDialog(self._panel, with_name=self._with_name)
             self.dialog.export_wanted.connect(self._on_dialog_export_wanted)
-        place = analysis.store_path
         self.dialog.propose(
             Path.home(),
             plain=f"analysis-{analysis.fingerprint[:FINGERPRINT_DIGITS]}",
-            named=place.name.removesuffix(SUFFIX),
+            named=analysis.store_path.name.removesuffix(SUFFIX),
         )
         self.dialog.show()
         self.dialog.raise_()
 
-    def _on_dialog_export_wanted(self, place: str, form: str, with_name: bool) -> None:
+    def _on_dialog_export_wanted(self, destination: str, form: str, with_name: bool) -> None:
         if self.dialog is not None:
             self.dialog.set_busy(True)
-        self.start(Path(place).expanduser(), ExportFormat(form), with_name=with_name)
+        self.start(Path(destination).expanduser(), ExportFormat(form), with_name=with_name)
 
     def _on_writer_exported(self, path: str) -> None:
         show_info(f"Exported {path}")

@@ -1,4 +1,4 @@
-"""Which model the next run takes: bundled, of a folder, or on the hub."""
+"""Chooses the model of the next run: bundled, from a folder, or from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline.run import model_cards
-from napari_fddm.plugin.panels.model import ModelCardDialog
+from napari_fddm.plugin.dialogs.model_card import ModelCardDialog
 from napari_fddm.plugin.panels.run import MapKind
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 HUB = "hf:"
 ON_THE_HUB = (
-    "On the hub: the engine fetches it, with your own access, when you click Run FDDM, and "
-    "checks its card then."
+    "On the hub: the engine downloads the model, with your own access, when you click Run FDDM, "
+    "and checks its card then."
 )
 
 
@@ -34,7 +34,7 @@ class ModelController:
     session : Session
         Its state holds the model.
     panels : Panels
-        The model panel asks; the run panel must know whether there is a refiner.
+        The model panel requests changes; the run panel must know whether there is a refiner.
     """
 
     def __init__(self, session: Session, panels: Panels) -> None:
@@ -48,7 +48,7 @@ class ModelController:
         self._on_state_model_changed(self._state.model_name)
 
     def choose(self, model: str) -> None:
-        """Take a model for the next run; one that cannot be run is refused in words."""
+        """Use a model for the next run; for one that cannot be run, show the reason instead."""
         try:
             model_cards.look_up(model)
         except WeightsError as error:
@@ -58,7 +58,7 @@ class ModelController:
             try:
                 model_cards.remember(model)
             except (StoreError, OSError) as error:
-                show_error(f"The model is used, but will not be offered again: {error}")
+                show_error(f"The model is used, but cannot be added to the list: {error}")
         if model == self._state.model_name:
             self._on_state_model_changed(model)
         self._state.model_name = model
@@ -78,7 +78,7 @@ class ModelController:
             card is None or card.refiner is not None,
             otherwise=MapKind.TILES if card and card.shows_tiles else MapKind.CELLS,
         )
-        text = ON_THE_HUB if card is None else in_words(card)
+        text = ON_THE_HUB if card is None else card_summary(card)
         self._panel.set_card(text, whole=card is not None)
 
     def _on_panel_folder_clicked(self) -> None:
@@ -96,24 +96,24 @@ class ModelController:
     def _on_panel_card_clicked(self) -> None:
         card = self._state.card
         if card is not None:
-            ModelCardDialog(card.title, whole_text(card), self._panel).open()
+            ModelCardDialog(card.title, card_text(card), self._panel).open()
 
 
-def in_words(card: ModelCard) -> str:
-    """Return what a user must know of a model before a run."""
+def card_summary(card: ModelCard) -> str:
+    """Return what a user must know about a model before a run, as one paragraph."""
     lines = [
         f"{len(card.classes)} classes, {card.analysis_mpp:g} µm/px"
-        + ("" if card.refiner else ", no refiner (cells are as stage 1 gives them)")
+        + ("" if card.refiner else ", no refiner (cells are not refined)")
         + f". Trained on: {card.trained_on.rstrip('.')}."
     ]
     if card.limits:
         lines.append(card.limits)
-    return " ".join(lines)  # a label elides what does not fit, of one paragraph alone
+    return " ".join(lines)  # one paragraph: labels shorten only that
 
 
-def whole_text(card: ModelCard) -> str:
-    """Return everything a card says, to be read by people."""
-    real = "no class" if not card.real_tissue else "not said class by class"
+def card_text(card: ModelCard) -> str:
+    """Return a complete model card as text."""
+    real = "no class" if not card.real_tissue else "yes, classes not specified"
     if card.real_classes:
         real = ", ".join(card.real_classes)
     refiner = "yes" if card.refiner else "none: stage 1 only"

@@ -1,10 +1,10 @@
-"""Minimap and magnification: follows the camera, moves it, has the small picture read."""
+"""Connects minimap and magnification with the camera, and reads the overview of the slide."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.layers.slides import layer_of, slide_of_layer
 from napari_fddm.plugin.layers.viewport import (
@@ -15,6 +15,7 @@ from napari_fddm.plugin.layers.viewport import (
 )
 from napari_fddm.plugin.panels.navigator import NO_MPP
 from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.slides.base import PyramidSlide
 from napari_fddm.slides.opening import dark_ground, open_slide
 from napari_fddm.slides.overview import read_overview
@@ -29,24 +30,24 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 OBJECTIVE_UM = 10.0
-"""µm per pixel at 1×: scanners make 0.25 µm with an objective of 40×, 0.5 µm with 20×."""
-LONGEST = 512
-"""Longer side of the small picture, px: enough for a screen with a device pixel ratio of 2."""
+"""µm per pixel at 1×: scanners have 0.25 µm at 40× and 0.5 µm at 20×."""
+OVERVIEW_PX = 512
+"""Longer side of the overview, px: enough for screens with a device pixel ratio of 2."""
 FOLLOW_MS = 30
-"""The frame follows the camera at most this often."""
+"""Shortest time between two updates of the frame."""
 
 
 class NavigatorController(QObject):
-    """Connects the navigator with the camera and the slide in front.
+    """Connects the navigator panel with the camera and the current slide.
 
     Parameters
     ----------
     session : Session
         Its viewer's camera is shown and moved.
     panels : Panels
-        The navigator; the slide panel knows a typed pixel size and shows warnings.
+        The navigator panel; the slide panel supplies a typed pixel size and shows warnings.
     images : ForeignImagesController
-        Have the slides behind the layers of other readers.
+        Supplies the slides behind layers of other readers.
     parent : QObject
         The owner.
     """
@@ -59,10 +60,8 @@ class NavigatorController(QObject):
         self._viewer, self._state = session.viewer, session.state
         self._view, self._slide_panel = panels.navigator, panels.slide
         self._background = Background("overview", self)
-        self._pictures: dict[str, tuple[RgbImage | None, str]] = {}
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(FOLLOW_MS)
+        self._overviews: dict[str, tuple[RgbImage | None, str]] = {}
+        self._timer = single_shot(self, FOLLOW_MS)
         session.on_close(self.close)
         link = session.connections.add
         link(self._timer.timeout, self.follow)
@@ -76,11 +75,11 @@ class NavigatorController(QObject):
         link(self._viewer.dims.events.ndisplay, self._on_anything_changed)
 
     def follow(self) -> None:
-        """Show where the camera is."""
+        """Show the region and the magnification of the canvas."""
         slide, layer = self._state.slide, self._layer
         if slide is None or layer is None or self._viewer.dims.ndisplay != 2:
             self._view.map.set_view(None)
-            self._view.set_magnification(None, "no slide is in the view")
+            self._view.set_magnification(None, "no slide is shown")
             return
         self._view.map.set_view(shown_region(self._viewer, layer))
         mpp = self._mpp(slide)
@@ -91,7 +90,7 @@ class NavigatorController(QObject):
         self._view.set_magnification(OBJECTIVE_UM / um)
 
     def close(self) -> None:
-        """Stop reading."""
+        """Stop reading overviews."""
         self._timer.stop()
         self._background.close()
 
@@ -102,7 +101,7 @@ class NavigatorController(QObject):
 
     @property
     def _screen_pixels(self) -> float:
-        """Screen pixels along a canvas pixel."""
+        """Screen pixels per canvas pixel."""
         return float(self._view.devicePixelRatioF())
 
     def _mpp(self, slide: ShownSlide) -> float | None:
@@ -111,11 +110,11 @@ class NavigatorController(QObject):
     def _on_state_slide_changed(self, slide: ShownSlide | None) -> None:
         self._view.set_slide(slide.shape if slide is not None else None)
         self.follow()
-        self._on_anything_changed()  # the camera may not have come yet
+        self._on_anything_changed()  # the camera may not have moved yet
         if slide is None:
             return
         pixels = slide_of_layer(self._layer) or self._images.pixels_of(slide)
-        if slide.fingerprint in self._pictures:
+        if slide.fingerprint in self._overviews:
             self._show(slide.fingerprint)
         elif pixels is not None or slide.uri:
             self._background.do(
@@ -124,24 +123,24 @@ class NavigatorController(QObject):
             )
 
     def _read(self, slide: Slide | None, uri: str) -> tuple[RgbImage | None, str]:
-        """Read the small picture and look at its ground; in the thread."""
-        if slide is None:  # a layer of another reader: its file is opened for this
+        """Read the overview and check its background; runs in the thread."""
+        if slide is None:  # a layer of another reader: open its file for this
             with open_slide(uri) as opened:
                 return self._read(opened, uri)
-        picture = read_overview(slide, LONGEST, lambda: self._background.closed)
-        return picture, dark_ground(slide) if isinstance(slide, PyramidSlide) else ""
+        overview = read_overview(slide, OVERVIEW_PX, lambda: self._background.closed)
+        return overview, dark_ground(slide) if isinstance(slide, PyramidSlide) else ""
 
     def _on_read(self, fingerprint: str, found: tuple[RgbImage | None, str]) -> None:
-        self._pictures[fingerprint] = found
+        self._overviews[fingerprint] = found
         self._show(fingerprint)
 
     def _show(self, fingerprint: str) -> None:
         slide = self._state.slide
         if slide is None or slide.fingerprint != fingerprint:
-            return  # late, of a slide that is no longer in front
-        picture, warning = self._pictures[fingerprint]
-        if picture is not None:
-            self._view.map.set_image(picture)
+            return  # too late: another slide is current
+        overview, warning = self._overviews[fingerprint]
+        if overview is not None:
+            self._view.map.set_image(overview)
         self._slide_panel.add_warning(warning)
 
     def _on_view_moved(self, y: float, x: float) -> None:

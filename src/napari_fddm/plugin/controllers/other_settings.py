@@ -1,4 +1,4 @@
-"""What happens when the settings of a run differ from those of the stored analysis."""
+"""Asks what to do when the settings of a run differ from those of the stored analysis."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
 
-CARRY = "Start over with the new settings, my corrections are carried over"
-SET_ASIDE = "Start over with the new settings, without my corrections"
+CARRY = "Start over with the new settings and keep my corrections"
+SET_ASIDE = "Start over with the new settings without my corrections"
 START_OVER = "Start over with the new settings"
 
 
 class OtherSettingsController:
-    """Asks the user, then runs again as they chose.
+    """Shows the dialog, then runs again as the user chose.
 
     Parameters
     ----------
     session : Session
-        Its state knows the slide.
+        Its state holds the model of the next run.
     panels : Panels
-        The run panel shows the earlier settings again when they are taken up.
+        The run panel shows the earlier settings if they are used again.
     run : RunController
-        Refuses, and runs.
+        Refuses the first run, and starts the next one.
     tissue : TissueController
-        Takes up the earlier tissue mask.
+        Uses the earlier tissue mask again.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class OtherSettingsController:
         session.connections.add(run.refused, self._on_run_refused)
 
     def close(self) -> None:
-        """Close the question, if it is still open."""
+        """Close the dialog if it is open."""
         if self.dialog is not None:
             self.dialog.reject()
 
@@ -58,8 +58,8 @@ class OtherSettingsController:
         dialog = OtherSettingsDialog(
             "\n".join(f"• {change.in_words(_title)}" for change in error.changes),
             start_over,
-            _fate(error),
-            _why_not_on(error, model, tissue),
+            _consequence(error),
+            _why_not_go_on(error, model, tissue),
             self._panels.run,
         )
         dialog.revise_clicked.connect(lambda: self._start_over(error))
@@ -84,28 +84,28 @@ class OtherSettingsController:
         self.dialog = None
 
 
-def _title(what: str) -> str:
-    return f"{TITLES.get(what, what)}:"
+def _title(setting: str) -> str:
+    return f"{TITLES.get(setting, setting)}:"
 
 
-def _fate(error: SettingsDifferError) -> str:
+def _consequence(error: SettingsDifferError) -> str:
     if not error.corrected:
         return "It has no corrections. Starting over replaces it."
-    kept = "Starting over keeps it with your corrections, under a name with the date."
+    kept = "Starting over keeps this analysis and its corrections under a name with the date."
     if error.corrections_fit:
         return kept
-    return f"{kept} They do not fit the new grid, so they cannot be carried over."
+    return f"{kept} The corrections do not fit the new label grid, so they are not carried over."
 
 
-def _changed(error: SettingsDifferError, *what: str) -> bool:
-    return any(change.what in what for change in error.changes)
+def _changed(error: SettingsDifferError, *settings: str) -> bool:
+    return any(change.what in settings for change in error.changes)
 
 
-def _why_not_on(error: SettingsDifferError, model: str | None, tissue: str | None) -> str:
+def _why_not_go_on(error: SettingsDifferError, model: str | None, tissue: str | None) -> str:
     if _changed(error, "slide", "mpp"):
-        return "It was made of another slide or pixel size."
+        return "It was made from another slide or pixel size."
     if model is None:
-        return "The model that it was made with is not among those listed: choose its folder."
+        return "The model it was made with is not in the list: choose its folder."
     if tissue is None and _changed(error, "tissue"):
-        return "The tissue mask that it was made with is gone."
+        return "The tissue mask it was made with is gone."
     return ""

@@ -1,4 +1,4 @@
-"""The plugin's settings in napari's preferences, typed. Read when a widget opens."""
+"""Reads the plugin's page of napari's preferences, and applies it when a window opens."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ PLUGIN, SECTION = "napari-fddm", "window"
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What a user prefers; the names are those of ``configurations`` in napari.yaml.
+    """The preferences; the names are those of ``configurations`` in napari.yaml.
 
     Attributes
     ----------
     palette : Palette
-        Colors of the classes at the start.
+        Colors of the classes when a window opens.
     outlines : bool
-        Whether classes are outlined instead of filled at the start.
+        Whether classes are drawn as outlines when a window opens.
     estimate_first : bool
-        Whether the reader's own estimate comes first.
+        Whether numbers are hidden until the reader has entered an estimate.
     definition : str
-        The necrosis definition that is shown large.
+        Name of the necrosis definition that is shown large.
     label_mpp : float
         Label grid, µm per cell.
     brush_size : int
-        Brush at the start, cells.
+        Brush size of an analysis that opens, cells.
     export_slide_name : bool
-        Whether exports may carry the slide's file name.
+        Whether exports keep the slide's file name unless the user says otherwise.
     """
 
     palette: Palette = Palette.SAFE
@@ -54,23 +54,23 @@ class Preferences:
 
     @classmethod
     def read(cls) -> Self:
-        """Return what napari's preferences say now.
+        """Return the current preferences.
 
-        Defaults where napari does not know the plugin, as in a bare viewer model.
+        Defaults if napari does not know the plugin, as with a viewer model without window.
         """
-        known = _known()
-        if known is None:
+        settings = _settings_of_plugin()
+        if settings is None:
             return cls()
-        stored = getattr(known, SECTION)
+        stored = getattr(settings, SECTION)
         values = {field.name: getattr(stored, field.name) for field in fields(cls)}
         return cls(**values | {"palette": Palette(values["palette"])})
 
 
-def _known() -> Any:
-    """Return what ``get_plugin_settings`` gives, None if napari does not know the plugin.
+def _settings_of_plugin() -> Any:
+    """Return napari's settings of the plugin; None if napari does not know the plugin.
 
-    That searches the whole environment for plugins again when it is asked first, which
-    takes as long as opening the widget may; here the manifests that are known suffice.
+    napari's own ``get_plugin_settings`` first searches the whole environment for plugins,
+    which takes as long as opening the widget may. The manifests known already suffice here.
     """
     if napari.settings._PLUGIN_SETTINGS:
         return napari.settings._PLUGIN_SETTINGS.get(PLUGIN)
@@ -82,28 +82,30 @@ def _known() -> Any:
 
 
 class PreferencesController:
-    """Applies settings once, and the brush size to every analysis that opens.
+    """Applies preferences when the window opens, and the brush size to every new analysis.
 
     Parameters
     ----------
     session : Session
-        Its state and its new analyses get the settings.
+        Its state and its new analyses get the preferences.
     panels : Panels
-        Show them.
-    settings : Preferences
-        What the user prefers.
+        Show the preferences.
+    preferences : Preferences
+        The preferences to apply.
     """
 
-    def __init__(self, session: Session, panels: Panels, settings: Preferences) -> None:
-        self._settings = settings
+    def __init__(self, session: Session, panels: Panels, preferences: Preferences) -> None:
+        self._preferences = preferences
         session.connections.add(session.added, self._on_session_added)
         state = session.state
-        state.display = replace(state.display, palette=settings.palette, outline=settings.outlines)
-        panels.rate.estimate_box.setChecked(settings.estimate_first)
-        index = panels.rate.definition_box.findData(settings.definition)
-        if index >= 0:  # a definition of the user's own may be gone
+        state.display = replace(
+            state.display, palette=preferences.palette, outline=preferences.outlines
+        )
+        panels.rate.estimate_box.setChecked(preferences.estimate_first)
+        index = panels.rate.definition_box.findData(preferences.definition)
+        if index >= 0:  # a definition of the user's own file may be gone
             panels.rate.definition_box.setCurrentIndex(index)
-        panels.run.set_config({"label_mpp": settings.label_mpp})
+        panels.run.set_config({"label_mpp": preferences.label_mpp})
 
     def _on_session_added(self, analysis: Analysis) -> None:
-        analysis.layer.brush_size = self._settings.brush_size
+        analysis.layer.brush_size = self._preferences.brush_size

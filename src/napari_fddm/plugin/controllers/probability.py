@@ -1,4 +1,4 @@
-"""The probability of a class as an image layer over the slide."""
+"""Shows the probability map of a class as an image layer over the slide."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COLORS = Colormap(
     [(0.0, 0.0, 0.0, 0.0), (0.25, 0.0, 0.45, 0.45), (0.9, 0.3, 0.1, 0.65), (1.0, 1.0, 0.2, 0.8)],
     name="probability over tissue",
 )
-"""Nothing at 0, then ever lighter and less transparent: readable over pink and blue."""
+"""Transparent at 0, then lighter and more opaque: visible over pink and blue tissue."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What was read: values in [0, 1] of shape (H, W), where they lie, of which stage."""
+class _ProbabilityMap:
+    """A map that was read: values in [0, 1] of shape (H, W), its geometry, and its stage."""
 
     values: npt.NDArray[np.float32]
     geometry: MapGeometry
@@ -47,18 +47,18 @@ class _Found:
 
 
 class ProbabilityController:
-    """Shows the probability of a class of the analysis in front.
+    """Shows the probability of a class of the current analysis.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is asked.
+        Its current analysis has the probabilities.
     row : ProbabilityRow
-        Asks.
+        Chooses the class and shows or hides the map.
     hides : callable
-        Whether computed numbers must not be seen yet.
+        Returns whether computed numbers are hidden for now.
     parent : QObject
-        The owner of the reading thread.
+        The owner of the thread that reads.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ProbabilityController:
 
     @property
     def layer(self) -> Image | None:
-        """The layer, while it is shown."""
+        """The layer of the map, while it is shown."""
         return self._layer
 
     def close(self) -> None:
@@ -97,9 +97,9 @@ class ProbabilityController:
             self._refuse,
         )
 
-    def _show(self, analysis: Analysis, value: int, found: _Found) -> None:
+    def _show(self, analysis: Analysis, value: int, found: _ProbabilityMap) -> None:
         if self._of is not analysis or not self._row.button.isChecked() or self._hides():
-            return  # late
+            return  # too late
         layers = self._session.viewer.layers
         name = f"{self._row.title_of(value)} — {analysis.slide_name}"
         if self._layer is not None and self._layer.data.shape == found.values.shape:
@@ -163,8 +163,8 @@ class ProbabilityController:
             self._hide()
 
 
-def read_probability(path: Path, value: int) -> _Found:
-    """Read the probability of a class from a store, 0 where no model looked.
+def read_probability(path: Path, value: int) -> _ProbabilityMap:
+    """Read the probability of a class from a store; 0 where nothing was analyzed.
 
     Parameters
     ----------
@@ -183,10 +183,10 @@ def read_probability(path: Path, value: int) -> _Found:
     with AnalysisStore.open(path) as store:
         found, stage = store.maps.probability_map("refined"), "refined"
         if not found.coverage.any():
-            found, stage = store.maps.probability_map("cell"), "before refining"
+            found, stage = store.maps.probability_map("cell"), "not refined"
     if not found.coverage.any():
         raise StoreError(f"{path} holds no probabilities yet.", hint="Run FDDM first.")
-    return _Found(_values(found, value), found.geometry, stage)
+    return _ProbabilityMap(_values(found, value), found.geometry, stage)
 
 
 def _values(found: ProbabilityMap, value: int) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Collects what is known of a slide for the properties dialog."""
+"""Collects the properties of a slide and shows them in the properties dialog."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Rows = list[tuple[str, str]]
 
-_SAID_ALREADY = ("openslide.level", "openslide.associated.", "openslide.mpp-", "openslide.bounds-")
-"""OpenSlide's own words for what the table says of levels, pictures and pixel size."""
+_SHOWN_ALREADY = ("openslide.level", "openslide.associated.", "openslide.mpp-", "openslide.bounds-")
+"""OpenSlide's properties of levels, associated images and pixel size: in the table already."""
 OBJECTIVES = (
     "openslide.objective-power",
     "aperio.AppMag",
@@ -29,18 +29,18 @@ OBJECTIVES = (
     "leica.objective",
     "ventana.Magnification",
 )
-"""Where scanners write the power of their objective."""
+"""Properties in which scanners store the magnification of their objective."""
 
 
 class PropertiesController(QObject):
-    """Opens the dialog and has pictures read when they are asked for.
+    """Opens the dialog, and reads associated images when the user wants to see them.
 
     Parameters
     ----------
     session : Session
-        Its slide is described.
+        Its current slide is described.
     panels : Panels
-        The slide panel asks.
+        The slide panel has the button.
     parent : QObject
         The owner.
     """
@@ -54,7 +54,7 @@ class PropertiesController(QObject):
         session.connections.add(panels.slide.properties_clicked, self.show)
 
     def show(self) -> None:
-        """Open the dialog for the slide in front."""
+        """Open the dialog for the current slide."""
         info = self._session.state.slide
         if info is None:
             return
@@ -65,7 +65,7 @@ class PropertiesController(QObject):
         if slide is None:
             dialog.set_rows(_rows_of_info(info), [])
         else:
-            vendor = [(k, v) for k, v in sorted(slide.properties.items()) if v and _is_news(k)]
+            vendor = [(k, v) for k, v in sorted(slide.properties.items()) if v and _is_new(k)]
             shown = [(k, v) for k, v in vendor if is_harmless(k)]
             dialog.set_rows(
                 [*slide_rows(info, slide), *shown], [row for row in vendor if row not in shown]
@@ -103,7 +103,7 @@ class PropertiesController(QObject):
 
 
 def slide_rows(info: ShownSlide, slide: Slide) -> Rows:
-    """Return what is known of a slide in any format: size, levels, pixel size, reader."""
+    """Return the properties that slides of every format have: size, levels, pixel size, reader."""
     rows = _rows_of_info(info)
     for level in slide.levels:
         height, width = level.shape
@@ -112,7 +112,7 @@ def slide_rows(info: ShownSlide, slide: Slide) -> Rows:
     power = next((value for value in powers if value), None)
     rows.append(("objective", f"{power}×" if power else "not in the file"))
     rows.append(("reader", slide.backend))
-    rows.append(("pictures beside the slide", ", ".join(slide.associated) or "none"))
+    rows.append(("associated images", ", ".join(slide.associated) or "none"))
     rows.append(("fingerprint", slide.fingerprint))
     return rows
 
@@ -129,5 +129,5 @@ def _rows_of_info(info: ShownSlide) -> Rows:
     ]
 
 
-def _is_news(key: str) -> bool:
-    return not key.startswith(_SAID_ALREADY)
+def _is_new(key: str) -> bool:
+    return not key.startswith(_SHOWN_ALREADY)

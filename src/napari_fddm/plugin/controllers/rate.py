@@ -1,17 +1,20 @@
-"""Carries the numbers of the analysis in front to the panels, at once after a stroke."""
+"""Computes rate and areas of the current analysis and shows them, after every stroke.
+
+The definitions of the user's own file are read here, too.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.definitions import find_definitions
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS
-from napari_fddm.pipeline.store.estimates import estimate_record
+from napari_fddm.plugin.plumbing.timers import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,24 +23,27 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
     from napari_fddm.plugin.document.session import Session
     from napari_fddm.plugin.panels.dock import Panels
-    from napari_fddm.plugin.panels.rate import RatePanel
 
 REFRESH_MS = 200
-"""Layers and numbers are redrawn at most five times a second while a run goes on."""
+"""Shortest time between two updates of layers and numbers during a run."""
 SYNTHETIC_BADGE = (
     "The model behind this rate never saw real tissue: on a real slide its classes mean nothing."
 )
 
 
 def badge_of(model: Mapping[str, Any]) -> str:
-    """Return the warning about a model that never saw real tissue, of all or some classes."""
+    """Return the warning about what a model was trained on; empty if there is none.
+
+    It warns of a model that never saw real tissue of some or all classes, and of a model that
+    was adapted to one slide.
+    """
     if not model.get("real_tissue"):
         return SYNTHETIC_BADGE
     lines = []
     if model.get("adapted_from"):
         lines.append(
-            f"The model was adapted from {model['adapted_from']} to the strokes on one slide: "
-            "look at its classes anew."
+            f"The model was adapted from {model['adapted_from']} to corrections on one slide: "
+            "check its classes again."
         )
     unseen = unseen_classes(model)
     if unseen:
@@ -46,16 +52,16 @@ def badge_of(model: Mapping[str, Any]) -> str:
 
 
 class RateController(QObject):
-    """Keeps rate, areas and badge the same as the labels.
+    """Keeps rate, areas and model warning up to date with the labels.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is reported.
+        Its current analysis is reported.
     panels : Panels
-        Class and necrosis panel show the numbers.
+        The classes panel and the rate panel show the numbers.
     hides : callable
-        Whether computed numbers must not be seen yet.
+        Returns whether computed numbers are hidden for now.
     parent : QObject
         The owner.
     """
@@ -66,9 +72,7 @@ class RateController(QObject):
         super().__init__(parent)
         self._session, self._state, self._panels = session, session.state, panels
         self._hides = hides
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(REFRESH_MS)
+        self._timer = single_shot(self, REFRESH_MS)
         session.on_close(self.stop)
         self._state.definitions = own_definitions()
         panels.rate.set_definitions((*DEFINITIONS.values(), *self._state.definitions))
@@ -82,19 +86,19 @@ class RateController(QObject):
         link(session.report_wanted, self.update)
 
     def refresh(self) -> None:
-        """Redraw what a run changed, and the numbers."""
+        """Redraw the labels that a run changed, and update the numbers."""
         if self._session.current is not None:
             self._session.current.refresh()
             self.update()
 
     def update(self) -> None:
-        """Compute the reports again."""
+        """Compute the reports again, and show them."""
         current, state = self._session.current, self._state
         if current is not None:
             state.report = current.reports(state.definition, state.definitions)
 
     def stop(self) -> None:
-        """Redraw nothing any more."""
+        """Stop the delayed updates."""
         self._timer.stop()
 
     def _schedule(self) -> None:
@@ -132,7 +136,7 @@ class RateController(QObject):
             current.rate_seen |= corrected.main.rate is not None
         excluded = current.excluded_mm2 if current is not None else 0.0
         self._panels.classes.set_areas(corrected.areas if corrected else None, excluded)
-        # Strokes alone have no rate: the model's labels are still to come.
+        # Without any label of the model, strokes alone have no rate.
         if corrected is None or automatic is None or automatic.areas.analyzed_mm2:
             return
         if self._state.busy or not corrected.areas.analyzed_mm2:
@@ -140,67 +144,23 @@ class RateController(QObject):
             self._panels.rate.set_unrefined(started=started)
 
     def _caution(self, current: Analysis | None) -> str:
-        """Say why the numbers are not yet those of a finished analysis."""
+        """Return why the numbers are not those of a finished analysis; empty if they are."""
         if current is None:
             return ""
         lines = []
         if self._state.busy:
             lines.append("running: of what is finished so far")
         elif current.stopped:
-            lines.append("the run was STOPPED: of what was finished")
+            lines.append("the run was STOPPED: only of what was finished")
         if current.shows_tiles:
             lines.append("of whole tiles: nothing is refined")
         if current.spread:
-            lines.append("strokes were spread into the model's classes")
+            lines.append("strokes were spread to similar tissue")
         return "\n".join(lines)
 
 
-class EstimateController:
-    """Asks for the reader's estimate and says whether the computed rate may be shown.
-
-    Parameters
-    ----------
-    session : Session
-        Its state holds whether estimates are wanted.
-    panel : RatePanel
-        Asks.
-    """
-
-    def __init__(self, session: Session, panel: RatePanel) -> None:
-        self._session, self._state, self._panel = session, session.state, panel
-        link = session.connections.add
-        link(panel.estimate_first_toggled, self._on_panel_toggled)
-        link(panel.estimate_entered, self._on_panel_entered)
-        link(self._state.report_changed, self._on_state_report_changed)
-
-    @property
-    def hides(self) -> bool:
-        """Whether the computed rate must not be seen yet."""
-        analysis = self._session.current
-        return analysis is not None and self._state.hides_rate_of(analysis.estimate)
-
-    def _on_panel_toggled(self, wanted: bool) -> None:
-        self._state.estimate_first = wanted
-        self._session.report_wanted.emit()
-
-    def _on_panel_entered(self, rate: float) -> None:
-        analysis = self._session.current
-        if analysis is None or analysis.estimate is not None:
-            return
-        analysis.estimate = rate
-        seen, definition = analysis.rate_seen, self._state.definition
-        record = estimate_record(rate, definition=definition, rate_seen=seen)
-        analysis.writer.record(record)
-        self._session.report_wanted.emit()
-
-    def _on_state_report_changed(self, _reports: Any) -> None:
-        analysis = self._session.current
-        known = analysis.estimate if analysis is not None else None
-        self._panel.set_estimate(known, asking=self.hides)
-
-
 def own_definitions() -> tuple[NecrosisDefinition, ...]:
-    """Return the definitions of the user's file; says what is wrong with it and goes on."""
+    """Return the definitions of the user's own file; none, with a message, if it is invalid."""
     try:
         return find_definitions(None)
     except ConfigError as error:

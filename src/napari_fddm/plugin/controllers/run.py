@@ -1,4 +1,4 @@
-"""Runs: asks the engine, takes its events into the layers, says how far it is."""
+"""Runs analyses: sends requests to the engine, shows its results and its progress."""
 
 from __future__ import annotations
 
@@ -38,27 +38,29 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
-BETWEEN_MS = 10
-"""Between two layers that are added, so that drawing and clicks have their turn. Qt makes
-no turn of 0 ms."""
+PAUSE_MS = 10
+"""Pause between two layers that are added, so that drawing and clicks are handled in between.
+
+A pause of 0 ms does not suffice for Qt.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What the last run was asked for.
+    """The request of the last run.
 
     Attributes
     ----------
     slide : ShownSlide
-        What to analyze.
+        The slide to analyze.
     store : Path
-        Where its store lies.
+        Path of its store.
     mpp : float or None
-        What the user typed, µm per level-0 px.
+        The pixel size that the user typed, µm per level-0 px.
     region : Region or None
-        Level-0 px; None for all of it.
+        The region to analyze, level-0 px; None for the whole slide.
     spread : bool
-        Whether strokes hold fast and spread.
+        Whether corrections spread to similar tissue.
     """
 
     slide: ShownSlide
@@ -69,20 +71,20 @@ class _Request:
 
 
 class RunController(QObject):
-    """Starts and stops runs; their results become analyses of the session.
+    """Starts and stops runs; adds their results to the session as analyses.
 
     Parameters
     ----------
     session : Session
-        Gets the analyses.
+        The analyses are added to it.
     panels : Panels
-        The run panel asks; the slide panel knows a typed pixel size.
+        The run panel requests runs; the slide panel supplies a typed pixel size.
     region_of : callable
-        Returns the part of a slide that a `Scope` means; raises ConfigError.
+        Returns the region of a slide for a `Scope`; raises ConfigError.
     images : ForeignImagesController
-        Gives the pixels of layers that have no file of their own.
+        Supplies the pixels of layers that have no file of their own.
     tissue_of : callable
-        Returns a slide's setting `AnalysisConfig.tissue`; raises StoreError.
+        Returns the setting `AnalysisConfig.tissue` for a slide; raises StoreError.
     parent : QObject
         The owner.
     worker : Engine
@@ -91,7 +93,9 @@ class RunController(QObject):
     Signals
     -------
     refused : SettingsDifferError
-        The stored analysis was made with other settings than those that are shown.
+        The stored analysis has other settings than those shown.
+    ready
+        The result of a run, or a stored analysis, is shown.
     """
 
     refused = Signal(object)
@@ -134,16 +138,16 @@ class RunController(QObject):
         link(images.lost, self._on_images_lost)
 
     def start(self, scope: Scope, existing: Existing = "resume", *, spread: bool = False) -> None:
-        """Analyze the chosen slide; does nothing while a run is going on.
+        """Analyze the current slide; does nothing during a run.
 
         Parameters
         ----------
         scope : Scope
-            Which part of it.
+            The part of the slide.
         existing : {"resume", "revise", "fresh"}
-            What becomes of a stored analysis, see `run_again`.
+            What to do with a stored analysis, see `run_again`.
         spread : bool
-            Whether strokes hold fast and spread; they are on the disk already.
+            Whether corrections spread to similar tissue; they must be on the disk already.
         """
         slide = self._state.slide
         if slide is None or self._state.busy:
@@ -171,14 +175,15 @@ class RunController(QObject):
         Parameters
         ----------
         existing : {"resume", "revise", "fresh"}
-            What becomes of the stored analysis. Where it is replaced, its layers go
-            first: what waits is written, and the engine gets the store for itself.
+            What to do with the stored analysis: continue it, replace it and carry the
+            corrections over, or replace it. Before it is replaced, its layers are removed, so
+            that unsaved strokes are written and the engine has the store for itself.
         """
         if self._request is None or self._state.busy:
             return
         store = self._request.store
         if existing != "resume" and store in self._session.analyses:
-            self._session.settling.emit()  # an outline that was just drawn is carried over, too
+            self._session.settling.emit()  # so that an outline just drawn is carried over
             self._session.analyses[store].remove_layers()
             self._reopen = store
         self._send(existing)
@@ -189,17 +194,17 @@ class RunController(QObject):
             return
         try:
             tissue = self._tissue_of(request.slide)
-        except StoreError as error:  # a run with another mask than the one that is seen is worse
+        except StoreError as error:  # better no run than one with another mask than shown
             show_error(str(error))
             return
         self._started = time.monotonic()
         self._state.progress = RunProgress(RunPhase.STARTING, "starting the engine…")
         self._stage = self._panels.run.config["stage"]
-        source, known = self._images.source(request.slide)
+        source, mpp_of_layer = self._images.source(request.slide)
         self._number = self.worker.start(
             slide=source,
             store=str(request.store),
-            mpp=request.mpp if request.mpp is not None else known,
+            mpp=request.mpp if request.mpp is not None else mpp_of_layer,
             model=self._state.model_name,
             config={**self._panels.run.config, "tissue": tissue},
             region=request.region,
@@ -209,13 +214,13 @@ class RunController(QObject):
         )
 
     def cancel(self) -> None:
-        """Stop the run after the batch it is in; finished work is kept."""
+        """Stop the run after the current batch; finished work is kept."""
         if self._state.busy:
             self._state.progress = RunProgress(RunPhase.CANCELLING, "stopping…")
             self.worker.cancel()
 
     def open_store(self, path: Path) -> None:
-        """Show an analysis that exists, without a run."""
+        """Show a stored analysis without a run."""
         self._opener.open(path)
 
     def close(self) -> None:
@@ -230,18 +235,18 @@ class RunController(QObject):
             self._state.device = answer.device
             return
         if number != self._number:
-            return  # late, of a run that is over
+            return  # too late: that run is over
         if isinstance(answer, PreparedAnalysis):
             self._target = self._open(answer)
         elif isinstance(answer, RunEvent):
-            self._take_event(answer.event)
+            self._handle_event(answer.event)
         elif isinstance(answer, RunFinished):
             self._finish(answer.summary)
         elif isinstance(answer, RunCancelled):
             if self._target is not None:
                 self._target.stopped = True
-            self._take_tiles_as_labels()
-            self._end("stopped; what was finished is kept. Run FDDM goes on.")
+            self._use_tiles_as_labels()
+            self._end("stopped; finished work is kept. Run FDDM continues it.")
             self._show_earlier()
 
     def _on_worker_failed(self, number: int, error: Exception) -> None:
@@ -249,14 +254,14 @@ class RunController(QObject):
             self._end("")
             self._show_earlier()
             if isinstance(error, PixelsGoneError):
-                return  # said when the layer went
+                return  # the user was told when the layer was deleted
             if isinstance(error, SettingsDifferError):
                 self.refused.emit(error)
                 return
         show_error(str(error))
 
     def _show_earlier(self) -> None:
-        """Open what was to be replaced, if it never came to that: it is still there."""
+        """Show the analysis that was to be replaced again, if the run did not get that far."""
         if self._reopen is not None:
             self.open_store(self._reopen)
             self._reopen = None
@@ -275,35 +280,35 @@ class RunController(QObject):
             self.cancel()
 
     def _on_images_lost(self, reason: str) -> None:
-        # A cancel ends the run after this batch; batches that were read ahead would go on.
+        # Batches that were read ahead would still be analyzed; so cancel the run as well.
         show_error(reason)
         self.cancel()
 
-    def _take_event(self, event: Event) -> None:
-        target = self._target  # another one may be in front by now
+    def _handle_event(self, event: Event) -> None:
+        target = self._target  # another analysis may be current by now
         if isinstance(event, AnalysisOpened):
             self._target = self._open(PreparedAnalysis.of(event))
         elif isinstance(event, StageStarted):
             self._stage_started = time.monotonic()
             self._before = event.done
-            self._tell(event.stage, event.done, event.total, event.unit)
+            self._show_progress(event.stage, event.done, event.total, event.unit)
         elif isinstance(event, TileBatch):
-            self._tell("patch", event.done, event.total, "tiles")
+            self._show_progress("patch", event.done, event.total, "tiles")
             seconds = time.monotonic() - self._stage_started
             self._state.tiles_per_second = (event.done - self._before) / max(seconds, 1e-6)
             if target is not None:
                 target.put_tiles(event)
         elif isinstance(event, RegionRefined):
-            self._tell("refined", event.done, event.total, "regions")
+            self._show_progress("refined", event.done, event.total, "regions")
             if target is not None:
                 target.put_region(event)
         elif isinstance(event, StageDone):
             for note in event.notes:
                 show_info(note)
             if event.stage == "patch" and self._stage == "patch":
-                self._take_tiles_as_labels()
+                self._use_tiles_as_labels()
 
-    def _take_tiles_as_labels(self) -> None:
+    def _use_tiles_as_labels(self) -> None:
         if self._target is not None:
             self._target.put_tiles_as_labels()
             self._session.report_wanted.emit()
@@ -325,23 +330,20 @@ class RunController(QObject):
             name = event.slide.get("name", path.name)
             analysis = Analysis(self._session.viewer, prepared, name)
             self._session.add(path, analysis)
-            QTimer.singleShot(BETWEEN_MS, self._add_layers)
+            QTimer.singleShot(PAUSE_MS, self._add_layers)
         return analysis
 
     def _add_layers(self) -> None:
-        """Add one layer that is missing; others in later turns, so that clicks come between."""
+        """Add one missing layer, and the next ones after a pause, so that clicks are handled."""
         if any(analysis.add_next() for analysis in self._session.analyses.values()):
-            QTimer.singleShot(BETWEEN_MS, self._add_layers)
+            QTimer.singleShot(PAUSE_MS, self._add_layers)
 
-    def _tell(self, stage: str, done: int, total: int, unit: str) -> None:
+    def _show_progress(self, stage: str, done: int, total: int, unit: str) -> None:
         seconds = time.monotonic() - self._stage_started
         text = progress_text(
             STAGE_TITLES.get(stage, stage), done, total, unit, seconds, self._before
         )
-        phase = self._state.progress.phase
-        if phase is not RunPhase.CANCELLING:
-            phase = RunPhase.RUNNING
-        self._state.progress = RunProgress(phase, text, done, total)
+        self._state.progress = self._state.progress.advanced_to(text, done, total)
 
     def _finish(self, summary: dict[str, Any]) -> None:
         for note in summary.get("notes", []):

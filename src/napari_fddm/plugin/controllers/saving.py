@@ -1,4 +1,4 @@
-"""Says whether strokes are on the disk, and why they cannot be made."""
+"""Shows whether strokes are saved, and why an analysis is read-only."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.store_writer import SaveState
     from napari_fddm.plugin.panels.rate import RatePanel
 
-SAVED = "all strokes are on the disk"
+SAVED = "all strokes are saved"
 NOT_SAVED = "NOT SAVED: {}, retrying…"
 
 log = logging.getLogger(__name__)
 
 
 class SavingController(QObject):
-    """Carries news of the stores to the necrosis panel and the layers.
+    """Passes the state of the stores to the rate panel and the layers.
 
     Parameters
     ----------
     session : Session
-        Its analyses are kept by their stores.
+        Its analyses are saved by their writers.
     panel : RatePanel
-        Shows the news.
+        Shows whether strokes are saved.
     parent : QObject
         The owner.
     """
@@ -50,7 +50,7 @@ class SavingController(QObject):
         session.connections.add(session.added, self._on_session_added)
         session.connections.add(session.removed, self._on_session_removed)
         session.connections.add(session.current_changed, self._on_session_current_changed)
-        session.unsaved.connect(self._on_session_unsaved)  # also when the window has closed
+        session.unsaved.connect(self._on_session_unsaved)  # needed even after the window has closed
 
     def _on_session_added(self, analysis: Analysis) -> None:
         self._links[analysis] = _Link(self, analysis)
@@ -62,15 +62,15 @@ class SavingController(QObject):
         self._links.pop(analysis, None)
 
     def close(self) -> None:
-        """Let go of every analysis."""
+        """Drop every analysis."""
         self._before.clear()
         self._links.clear()
 
     def _on_session_current_changed(self, _analysis: Analysis | None) -> None:
         self._show()
 
-    def take_state(self, analysis: Analysis, state: SaveState) -> None:
-        """Show how well an analysis is kept; a problem is said once, and so is its end."""
+    def show_state(self, analysis: Analysis, state: SaveState) -> None:
+        """Show whether an analysis is saved; announce a problem, and its end, only once."""
         before = self._before.get(analysis)
         if before is None:
             return
@@ -87,25 +87,28 @@ class SavingController(QObject):
             )
         self._show()
 
-    def take_stored(self, analysis: Analysis, opened: AnalysisOpened) -> None:
-        """Show what another program made of an analysis."""
+    def show_stored(self, analysis: Analysis, opened: AnalysisOpened) -> None:
+        """Show an analysis as another program has changed it."""
         analysis.take_stored(opened)
         self._session.outlined.emit(analysis)
         self._session.locked.emit(analysis)
         self._session.report_wanted.emit()
 
-    def take_rescued(self, analysis: Analysis, entries: Sequence[Entry], place: Path) -> None:
-        """Bring back what an earlier window could not save."""
-        what = describe_entries(entries).capitalize()
+    def restore(self, analysis: Analysis, entries: Sequence[Entry], place: Path) -> None:
+        """Restore edits that an earlier window could not save."""
+        kinds = describe_entries(entries).capitalize()
         if analysis.take_rescued(entries, place):
             self._session.outlined.emit(analysis)
             self._session.report_wanted.emit()
-            show_info(f"{what} that an earlier window could not save: brought back.")
+            show_info(f"{kinds} that an earlier window could not save: restored.")
         else:
-            show_info(f"{what} of an earlier window wait in {place}: {analysis.locked}.")
+            show_info(
+                f"{kinds} of an earlier window cannot be restored yet and stay in {place}: "
+                f"{analysis.locked}."
+            )
 
-    def take_failure(self, analysis: Analysis, error: Exception) -> None:
-        """Say what did not work, and free a layer that waited for it."""
+    def show_failure(self, analysis: Analysis, error: Exception) -> None:
+        """Show an error, and unlock a layer that waited for the outcome."""
         show_error(str(error))
         analysis.update_lock()
 
@@ -122,25 +125,25 @@ class SavingController(QObject):
         else:
             self._panel.set_saved(SAVED, f"In {analysis.store_path}")
 
-    def _on_session_unsaved(self, said: str) -> None:
-        log.error("%s", said)
-        warn(self._panel.window(), said)
+    def _on_session_unsaved(self, message: str) -> None:
+        log.error("%s", message)
+        warn(self._panel.window(), message)
 
 
 def _not_saved(waiting: int) -> str:
     if not waiting:
-        return NOT_SAVED.format("strokes cannot be kept")
+        return NOT_SAVED.format("strokes cannot be saved")
     counted = "1 stroke" if waiting == 1 else f"{waiting} strokes"
     return NOT_SAVED.format(f"{counted} in memory")
 
 
 def warn(window: QWidget | None, text: str) -> None:
-    """Show a loss of work such that a closing window waits until it was read."""
+    """Show a warning about lost work; a closing window waits until it is confirmed."""
     QMessageBox.warning(window, "Not saved", text)
 
 
 class _Link(QObject):
-    """The signals of one writer, with the analysis they are about."""
+    """Passes the signals of one writer on, with the analysis they belong to."""
 
     def __init__(self, saving: SavingController, analysis: Analysis) -> None:
         super().__init__()
@@ -152,13 +155,13 @@ class _Link(QObject):
         writer.rescued.connect(self._on_writer_rescued)
 
     def _on_writer_changed(self, state: SaveState) -> None:
-        self._saving.take_state(self._analysis, state)
+        self._saving.show_state(self._analysis, state)
 
     def _on_writer_failed(self, error: Exception) -> None:
-        self._saving.take_failure(self._analysis, error)
+        self._saving.show_failure(self._analysis, error)
 
     def _on_writer_reread(self, opened: AnalysisOpened) -> None:
-        self._saving.take_stored(self._analysis, opened)
+        self._saving.show_stored(self._analysis, opened)
 
     def _on_writer_rescued(self, entries: Sequence[Entry], place: Path) -> None:
-        self._saving.take_rescued(self._analysis, entries, place)
+        self._saving.restore(self._analysis, entries, place)

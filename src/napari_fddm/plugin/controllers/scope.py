@@ -1,4 +1,4 @@
-"""What a run will look at: the view, a drawn region or the whole slide, and how much that is."""
+"""Determines the region of a run (view, drawn region or whole slide) and its effort."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError
@@ -14,6 +14,7 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import ANALYSIS_MPP, TileGrid, tiles_needed
 from napari_fddm.plugin.layers.outlines import drawn_polygons, find_drawing, new_drawing
 from napari_fddm.plugin.layers.slides import viewport_of
+from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.plugin.state.window_state import Scope, duration_text
 
 if TYPE_CHECKING:
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
 
 ROLE = "region to analyze"
 COLOR = "#00b8ff"
-SETTLED_MS = 300
-"""The estimate is made anew when the view has stood still for this long."""
+ESTIMATE_MS = 300
+"""Shortest time between two estimates of the effort."""
 
 
 class ScopeController(QObject):
-    """Turns the chosen scope into a region and says beforehand how many tiles that is.
+    """Converts the chosen scope to a region, and estimates how many tiles that is.
 
     Parameters
     ----------
     session : Session
-        Its viewer's view and drawn region are asked; its state knows the slide and how
-        fast tiles went through last.
+        Its viewer has the view and the drawn region; its state has the slide and the speed
+        of the last run.
     panels : Panels
-        The run panel asks for a drawing and shows the estimate.
+        The run panel requests a drawing and shows the estimate.
     parent : QObject
         The owner.
     """
@@ -44,9 +45,7 @@ class ScopeController(QObject):
     def __init__(self, session: Session, panels: Panels, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer, self._state, self._panels = session.viewer, session.state, panels
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SETTLED_MS)
+        self._timer = single_shot(self, ESTIMATE_MS)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
         link(panels.run.draw_clicked, self._on_panel_draw_clicked)
@@ -60,12 +59,12 @@ class ScopeController(QObject):
             link(event, self._on_anything_changed)
 
     def region(self, slide: ShownSlide, scope: Scope) -> Region | None:
-        """Return the part of a slide that a scope means, level-0 px; None for all of it.
+        """Return the region of a slide for a scope, level-0 px; None for the whole slide.
 
         Raises
         ------
         ConfigError
-            If that is no part of the slide.
+            If that region is not on the slide.
         """
         if scope is Scope.SLIDE:
             return None
@@ -74,7 +73,7 @@ class ScopeController(QObject):
             region = viewport_of(self._viewer, slide)
             if region is None or region.is_empty:
                 raise ConfigError(
-                    "The window shows no part of the slide.", hint="Move the slide into view."
+                    "The window does not show the slide.", hint="Move the slide into view."
                 )
         if region is None or region.is_empty:
             raise ConfigError(
@@ -84,7 +83,7 @@ class ScopeController(QObject):
         return region
 
     def draw(self) -> None:
-        """Take up the rectangle tool on the layer of drawn regions, made if need be."""
+        """Activate the rectangle tool on the layer of drawn regions; adds the layer if needed."""
         slide = self._state.slide
         if slide is None:
             return
@@ -97,7 +96,7 @@ class ScopeController(QObject):
         self._viewer.layers.selection.active = layer
 
     def _drawn(self, slide: ShownSlide) -> Region | None:
-        """Return the box around the selected shapes, or the last one; cut to the slide."""
+        """Return the bounding box of the selected shapes, or of the last one, on the slide."""
         layer = find_drawing(self._viewer.layers, ROLE, slide.fingerprint)
         if layer is None or not layer.nshapes:
             return None
@@ -110,7 +109,7 @@ class ScopeController(QObject):
         return box.intersection(Region(0, 0, *slide.shape))
 
     def estimate(self) -> str:
-        """Say how many tiles a run would look at, and how long that takes where known."""
+        """Return how many tiles a run would analyze, and how long that takes if known, as text."""
         slide = self._state.slide
         mpp = (slide.mpp or self._panels.slide.mpp) if slide is not None else None
         if slide is None or mpp is None or self._state.busy:
@@ -125,7 +124,7 @@ class ScopeController(QObject):
         tiles = window.height * window.width
         config = load_config(**self._panels.run.config)
         if config.stage is StageName.REFINED:
-            # Tiles around a region are classified as well: its cells depend on them.
+            # Tiles around the region are classified, too: refinement depends on them.
             needed = tiles_needed(grid.shape, window, bridge=config.calls_refiner)
             tiles = int(needed.sum())
         text = f"{tiles} tiles at most" if tiles > 1 else "1 tile"

@@ -1,4 +1,4 @@
-"""Signs the analysis in front off, and unlocks it; both are records of its event log."""
+"""Signs the current analysis off and unlocks it; both are recorded in its event log."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _READER = "reader"
 
 
 class SignOffController(QObject):
-    """Keeps sign-off panel, locks and event logs together.
+    """Keeps the sign-off panel and the lock of the analysis consistent with its event log.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is signed.
+        Its current analysis is signed.
     panel : SignOffPanel
-        Asks and shows.
+        Requests sign-offs and shows them.
     parent : QObject
         The owner.
 
     Signals
     -------
     logged : object, object
-        An analysis and its `SignOff`, or None once it is unlocked; from the thread
+        An analysis and its `SignOff`, or None if it was unlocked; emitted from the thread
         that wrote the record.
     """
 
@@ -73,7 +73,7 @@ class SignOffController(QObject):
         if analysis is None:
             return
         if self._state.hides_rate_of(analysis.estimate):
-            show_info("Enter your own estimate first: nobody signs a rate that is hidden.")
+            show_info("Enter your own estimate first: a hidden rate cannot be signed off.")
             return
         self._session.settling.emit()
         self._settings.setValue(_READER, reader)
@@ -102,7 +102,7 @@ class SignOffController(QObject):
         analysis.sign_off = signed
         analysis.update_lock()
         self._session.locked.emit(analysis)
-        show_info("Signed off and locked." if signed else "Unlocked: it can be changed again.")
+        show_info("Signed off and locked." if signed else "Unlocked: it can be edited again.")
 
     def _show(self) -> None:
         analysis = self._session.current

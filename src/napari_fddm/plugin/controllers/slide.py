@@ -1,17 +1,16 @@
-"""Opening slides: dialogs, the next one of a folder, and the analysis one already has."""
+"""Opens slides: chosen in a dialog, the next one of a folder, or with a stored analysis."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QFileDialog
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.store.layout import default_store_path
-from napari_fddm.plugin.document.slide_files import SLIDE_SUFFIXES, is_store, neighbors
+from napari_fddm.plugin.dialogs.open_slide import choose_files, choose_folder
+from napari_fddm.plugin.document.slide_files import is_store, neighbors
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import layer_of, slide_layer_data
 from napari_fddm.plugin.layers.viewport import remove_layers
@@ -21,9 +20,9 @@ from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from napari.layers import Image
-    from qtpy.QtWidgets import QWidget
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.pipeline.outputs.summary import StoreSummary
@@ -33,23 +32,18 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels.dock import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
-FILTER = "Slides ({});;All files (*)".format(
-    " ".join(f"*{suffix} *{suffix.upper()}" for suffix in SLIDE_SUFFIXES)
-)
-FOLDER_TITLE = "Open an OME-Zarr, or a folder with one DICOM slide"
-
 
 class SlideController(QObject):
-    """Opens slides and says what lies around the one in front.
+    """Opens slides, and finds the other slides of the folder and the stored analysis.
 
     Parameters
     ----------
     session : Session
-        Its viewer gets the slides.
+        Slides are added to its viewer.
     panels : Panels
-        The slide panel asks.
+        The slide panel requests slides.
     run : RunController
-        Shows an analysis without a run.
+        Shows a stored analysis without a run.
     parent : QObject
         The owner.
     """
@@ -76,25 +70,25 @@ class SlideController(QObject):
         link(self._background.failed, self._on_background_failed)
 
     def open(self, path: Path) -> None:
-        """Open a slide beside what is shown, or an analysis without a run."""
+        """Open a slide in addition to those shown, or a stored analysis without a run."""
         if is_store(path):
             self._run.open_store(path)
             return
         self._background.do(lambda: _opened(path), self._add)
 
     def step(self, direction: int) -> None:
-        """Show another slide of the folder in place of this one.
+        """Show another slide of the folder instead of the current one.
 
         Parameters
         ----------
         direction : int
-            `slide_panel.BACK` or `slide_panel.ON`.
+            `BACK` or `ON` of `panels.slide`.
         """
         slide = self._state.slide
         if slide is None or self._state.busy:
             return
         queue = self._around[1 if direction == ON else 0]
-        self._panel.set_neighbors(None, None, "the next one is being opened")
+        self._panel.set_neighbors(None, None, "the next slide is being opened")
         self._background.do(
             lambda: _first_other(queue, slide.fingerprint),
             lambda found: self._replace(slide, found),
@@ -102,7 +96,7 @@ class SlideController(QObject):
         )
 
     def close(self) -> None:
-        """Stop looking and opening."""
+        """Stop opening and searching."""
         self._background.close()
 
     def _add(self, found: tuple[Slide, str]) -> Image:
@@ -116,7 +110,7 @@ class SlideController(QObject):
         slide, uri, skipped = found
         layer = layer_of(self._viewer.layers, old)
         if self._state.slide != old or self._state.busy or layer is None:
-            slide.close()  # something else was begun meanwhile
+            slide.close()  # the user did something else meanwhile
             self._show_around()
             return
         analysis = self._session.analysis_of(old)
@@ -124,22 +118,22 @@ class SlideController(QObject):
         if analysis is not None and not analysis.writer.flush():
             slide.close()
             self._show_around()
-            show_error(f"The corrections are not saved yet, so {old.name} stays. Try again.")
+            show_error(f"{old.name} stays open: its corrections are not saved yet. Try again.")
             return
         for note in skipped:
             show_info(note)
-        # Taken away first: slides with and without a pixel size do not go together.
-        place = self._viewer.layers.index(layer)
-        # The analysis before its outlines: else their going would count as a deletion.
-        mine = [analysis.layer, analysis.patch_layer, analysis.refined_layer] if analysis else []
-        mine += [
+        # The old slide is removed first: napari does not mix units of µm and pixels.
+        index = self._viewer.layers.index(layer)
+        # The analysis before its outlines: otherwise they would count as deleted by the user.
+        own = [analysis.layer, analysis.patch_layer, analysis.refined_layer] if analysis else []
+        own += [
             other
             for other in self._viewer.layers
             if other.metadata.get(METADATA, {}).get("of") == old.fingerprint
         ]
-        remove_layers(self._viewer, (*mine, layer))
+        remove_layers(self._viewer, (*own, layer))
         new = self._add((slide, uri))
-        below = min(place, len(self._viewer.layers) - 1)
+        below = min(index, len(self._viewer.layers) - 1)
         self._viewer.layers.move(self._viewer.layers.index(new), below)
         self._viewer.layers.selection.active = new
 
@@ -148,7 +142,7 @@ class SlideController(QObject):
         if slide is None:
             self._panel.set_neighbors(None, None, "no slide is open")
         elif slide.local_path is None:
-            self._panel.set_neighbors(None, None, "this one lies in no folder")
+            self._panel.set_neighbors(None, None, "this slide has no folder")
         elif self._state.busy:
             self._panel.set_neighbors(None, None, "a run is going on")
         else:
@@ -163,7 +157,7 @@ class SlideController(QObject):
             )
         if self._session.analysis_of(slide) is None:
             self._background.do(
-                lambda: _summary(default_store_path(path, slide.fingerprint)),
+                lambda: _stored_summary(default_store_path(path, slide.fingerprint)),
                 lambda found: self._on_earlier(slide, found),
                 lambda error: self._on_earlier_failed(slide, error),
             )
@@ -182,7 +176,7 @@ class SlideController(QObject):
 
     def _on_earlier_failed(self, slide: ShownSlide, error: FddmError) -> None:
         if slide == self._state.slide:
-            self._panel.add_warning(f"this slide's analysis cannot be read: {error}")
+            self._panel.add_warning(f"the stored analysis of this slide cannot be read: {error}")
 
     def _on_step_failed(self, error: FddmError) -> None:
         self._show_around()
@@ -204,7 +198,7 @@ class SlideController(QObject):
 
     @property
     def _folder(self) -> str:
-        """Where to begin: the folder of the slide in front."""
+        """The folder that a dialog shows first: that of the current slide."""
         slide = self._state.slide
         path = slide.local_path if slide is not None else None
         return str(path.parent) if path is not None else ""
@@ -236,20 +230,8 @@ class SlideController(QObject):
             self._look_around(slide)
 
 
-def choose_files(parent: QWidget | None, folder: str = "") -> list[Path]:
-    """Ask for slide files; none where the dialog is cancelled."""
-    names, _ = QFileDialog.getOpenFileNames(parent, "Open slide", folder, FILTER)
-    return [Path(name) for name in names]
-
-
-def choose_folder(parent: QWidget | None, folder: str = "") -> Path | None:
-    """Ask for the folder of an OME-Zarr or a DICOM slide."""
-    name = QFileDialog.getExistingDirectory(parent, FOLDER_TITLE, folder)
-    return Path(name) if name else None
-
-
-def _summary(store: Path) -> StoreSummary | None:
-    from napari_fddm.pipeline.outputs.summary import summarize_store  # here: a window opens faster
+def _stored_summary(store: Path) -> StoreSummary | None:
+    from napari_fddm.pipeline.outputs.summary import summarize_store  # late: a window opens faster
 
     return summarize_store(store)
 
@@ -259,12 +241,12 @@ def _opened(path: Path) -> tuple[Slide, str]:
 
 
 def _first_other(queue: Sequence[Path], fingerprint: str) -> tuple[Slide, str, list[str]]:
-    """Open the first that can be opened and is another slide, e.g. no file of the same series.
+    """Open the first file that is another slide, e.g. not one of the same DICOM series.
 
     Raises
     ------
     SlideError
-        If there is none.
+        If no other slide can be opened.
     """
     skipped: list[str] = []
     for path in queue:

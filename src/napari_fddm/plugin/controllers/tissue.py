@@ -1,4 +1,4 @@
-"""The tissue mask as a layer: shown, edited, kept on the disk, given to the next run."""
+"""Shows the tissue mask as a layer, saves the user's edits, and passes it to the next run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
@@ -16,6 +16,7 @@ from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
 from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
@@ -26,25 +27,26 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 SAVE_MS = 500
-"""Strokes are on the disk within this and what the disk takes: well below two seconds."""
+"""Delay until strokes on the mask are saved."""
 RETRY_MS = 5000
+"""Delay until saving is tried again after an error."""
 AUTO = "auto"
 LOOKING = "finding the tissue…"
 ANALYSIS_MPP = 1.0
-"""The tissue does not depend on it; a tile grid needs one."""
+"""Resolution of the tile grid, µm per px; finding tissue does not depend on it."""
 
 
 class TissueController(QObject):
-    """Lets a person edit what the next run looks at.
+    """Lets the user edit the tissue mask of the next run.
 
     Parameters
     ----------
     session : Session
-        Its slide in front is the one whose mask is edited.
+        The mask of its current slide is edited.
     panels : Panels
-        The run panel has the row, the slide panel knows a typed pixel size.
+        The run panel has the row; the slide panel supplies a typed pixel size.
     images : ForeignImagesController
-        Gives the pixels of layers that have no file of their own.
+        Supplies the pixels of layers that have no file of their own.
     parent : QObject
         The owner.
     """
@@ -56,10 +58,9 @@ class TissueController(QObject):
         self._session, self._state, self._viewer = session, session.state, session.viewer
         self._panels, self._row, self._images = panels, panels.run.tissue_row, images
         self._edits: dict[tuple[str, float], TissueEdits] = {}
-        self._looking: set[TissueEdits] = set()
+        self._searching: set[TissueEdits] = set()
         self._background = Background("tissue", self)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
+        self._timer = single_shot(self)
         session.on_close(self.close)
         link = session.connections.add
         link(self._row.clicked, self._on_row_clicked)
@@ -72,17 +73,17 @@ class TissueController(QObject):
 
     @property
     def layer(self) -> TissueLabels | None:
-        """The layer of the slide in front."""
+        """The mask layer of the current slide."""
         edits = self._edits_of(self._state.slide)
         return edits.layer if edits is not None else None
 
     def setting(self, slide: ShownSlide) -> str:
-        """Return what a run of a slide has for `AnalysisConfig.tissue`.
+        """Return the setting `AnalysisConfig.tissue` for a run of a slide.
 
         Raises
         ------
         StoreError
-            If an edited mask cannot be written for it.
+            If an edited mask cannot be written.
         """
         edits = self._edits_of(slide)
         if edits is None:
@@ -92,7 +93,7 @@ class TissueController(QObject):
         return edits.setting
 
     def take_up(self, setting: str) -> None:
-        """Show the mask of an earlier run, which the next one shall use."""
+        """Use the mask of an earlier run for the next one."""
         edits = self._edits_of(self._state.slide)
         if edits is None:
             return
@@ -103,7 +104,7 @@ class TissueController(QObject):
         self._write(edits)
 
     def close(self) -> None:
-        """Write what waits, end the thread."""
+        """Save unsaved edits, and end the thread."""
         self._timer.stop()
         self._background.close()
         for edits in self._edits.values():
@@ -127,9 +128,9 @@ class TissueController(QObject):
         if edits is None:
             self._row.set_state(AUTOMATIC_TEXT, shown=False, enabled=False)
             return
-        looking = edits in self._looking
-        text = LOOKING if looking else edits.text
-        self._row.set_state(text, shown=edits.layer is not None, enabled=not looking)
+        searching = edits in self._searching
+        text = LOOKING if searching else edits.text
+        self._row.set_state(text, shown=edits.layer is not None, enabled=not searching)
 
     def _on_state_slide_changed(self, _slide: ShownSlide | None) -> None:
         self._show()
@@ -147,27 +148,27 @@ class TissueController(QObject):
 
     def _on_row_clicked(self) -> None:
         edits = self._edits_of(self._state.slide)
-        if edits is None or edits in self._looking:
+        if edits is None or edits in self._searching:
             return
         if edits.layer is not None:
             self._viewer.layers.remove(edits.layer)
             return
         pixels = self._images.pixels_of(edits.info)
-        self._looking.add(edits)
+        self._searching.add(edits)
         self._show()
         self._background.do(
-            partial(_look, edits, pixels),
+            partial(_find_tissue, edits, pixels),
             partial(self._add_layer, edits),
-            partial(self._on_look_failed, edits),
+            partial(self._on_find_failed, edits),
         )
 
-    def _on_look_failed(self, edits: TissueEdits, error: FddmError) -> None:
-        self._looking.discard(edits)
+    def _on_find_failed(self, edits: TissueEdits, error: FddmError) -> None:
+        self._searching.discard(edits)
         show_error(str(error))
         self._show()
 
     def _add_layer(self, edits: TissueEdits, _answer: object) -> None:
-        self._looking.discard(edits)
+        self._searching.discard(edits)
         mask = edits.mask
         if mask is not None and self._is_open(edits):
             place = placement_of(self._viewer.layers, edits.info.fingerprint)
@@ -183,20 +184,20 @@ class TissueController(QObject):
         return any(i is not None and i.fingerprint == edits.info.fingerprint for i in known)
 
     def _on_viewer_layers_removed(self, event: Any) -> None:
-        gone = bare(event.value)
+        removed = bare(event.value)
         for edits in list(self._edits.values()):
             layer = edits.layer
             if layer is None:
                 continue
-            if layer is gone:
+            if layer is removed:
                 edits.take()
                 layer.touched.disconnect()
                 edits.layer = None
                 self._write(edits)
             elif not self._is_open(edits):
-                self._viewer.layers.remove(layer)  # its slide has gone
+                self._viewer.layers.remove(layer)  # its slide was removed
 
-    # Keeping ------------------------------------------------------------------
+    # Saving -------------------------------------------------------------------
 
     def _on_layer_touched(self, edits: TissueEdits) -> None:
         edits.changed = True
@@ -227,8 +228,8 @@ class TissueController(QObject):
         self._timer.start(RETRY_MS)
 
 
-class _Sized:
-    """Reads pixels that do not know their size by the size that is known of their layer."""
+class _SizedSlide:
+    """Reads regions of a slide without pixel size, by the pixel size of its layer."""
 
     def __init__(self, slide: Any, mpp: float) -> None:
         self._slide, self._mpp = slide, mpp
@@ -237,17 +238,20 @@ class _Sized:
         return self._slide.read_scaled(region, mpp / self._mpp)
 
 
-def _look(edits: TissueEdits, pixels: Slide | None) -> None:
-    """Read the kept mask and find the automatic one; not for the main thread."""
+def _find_tissue(edits: TissueEdits, pixels: Slide | None) -> None:
+    """Load the edited mask and find the automatic one; must not run on the main thread."""
     edits.load()
     if edits.found is not None:
         return
     grid = TileGrid(edits.info.shape, edits.mpp, ANALYSIS_MPP)
     if pixels is not None:
-        sized: Any = _Sized(pixels, edits.mpp)
+        sized: Any = _SizedSlide(pixels, edits.mpp)
         edits.found = tissue_of_slide(sized, grid, AUTO, None).mask
         return
     if not edits.info.uri:
-        raise SlideError(f"The pixels of {edits.info.name} are gone.", hint="Open the slide again.")
+        raise SlideError(
+            f"The pixels of {edits.info.name} are no longer available.",
+            hint="Open the slide again.",
+        )
     with open_slide(edits.info.uri, mpp=edits.mpp) as slide:
         edits.found = tissue_of_slide(slide, grid, AUTO, None).mask

@@ -1,13 +1,14 @@
-"""Keeps the tool panel, napari's own buttons and the layer in front the same."""
+"""Keeps tool, action and brush size the same in the tools panel, the layer and napari."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.layers.viewport import hide_ring_box, is_active
 from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
@@ -17,20 +18,23 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.panels.tools import ToolsPanel
 
 SLIDER_CELLS = 500
-"""napari's own slider ends at 40 cells unless a larger brush was seen; 2 mm in steps of 4 µm."""
+"""Maximum of napari's brush slider, cells: 2 mm with cells of 4 µm.
+
+napari's slider ends at 40 cells unless the brush was once larger.
+"""
 AUDIT_MS = 500
-"""When the hand has rested for this long, what other code wrote unannounced is looked for."""
+"""Delay after the last edit until changes are searched for that other code made silently."""
 
 
 class ToolsController(QObject):
-    """Carries tools, actions and the brush's size between panel and layer.
+    """Passes tool, action and brush size between panel and layer.
 
     Parameters
     ----------
     session : Session
-        Its analysis in front is edited.
+        Its current analysis is edited.
     panel : ToolsPanel
-        Asks for changes and shows them.
+        Requests changes and shows the result.
     parent : QObject
         The owner.
     """
@@ -38,12 +42,10 @@ class ToolsController(QObject):
     def __init__(self, session: Session, panel: ToolsPanel, parent: QObject) -> None:
         super().__init__(parent)
         self._session, self._panel = session, panel
-        self._front = Connections()
+        self._layer_connections = Connections()
         self._screen_px: float | None = None
         self._following_zoom = False
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(AUDIT_MS)
+        self._timer = single_shot(self, AUDIT_MS)
         session.on_close(self.close)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
@@ -62,9 +64,9 @@ class ToolsController(QObject):
         link(session.current_changed, self._on_session_current_changed)
 
     def close(self) -> None:
-        """Let go of the layer in front."""
+        """Disconnect from the current layer."""
         self._timer.stop()
-        self._front.close()
+        self._layer_connections.close()
 
     @property
     def _layer(self) -> CorrectedLabels | None:
@@ -72,20 +74,20 @@ class ToolsController(QObject):
 
     def _on_session_added(self, analysis: Analysis) -> None:
         size = analysis.layer.brush_size
-        for cells in (SLIDER_CELLS, size):  # napari's slider grows to the largest it has seen
+        for cells in (SLIDER_CELLS, size):  # the slider's maximum grows with the brush
             analysis.layer.brush_size = cells
 
     def _on_session_current_changed(self, analysis: Analysis | None) -> None:
-        self._front.close()
+        self._layer_connections.close()
         self._panel.set_enabled(analysis is not None)
         if analysis is None:
             return
         layer = analysis.layer
-        self._front.add(layer.events.mode, self._on_layer_changed)
-        self._front.add(layer.action_changed, self._on_layer_changed)
-        self._front.add(layer.source_changed, self._on_layer_changed)
-        self._front.add(layer.events.brush_size, self._on_layer_brush_size)
-        self._front.add(analysis.tracker.edited, self._on_analysis_edited)
+        self._layer_connections.add(layer.events.mode, self._on_layer_changed)
+        self._layer_connections.add(layer.action_changed, self._on_layer_changed)
+        self._layer_connections.add(layer.source_changed, self._on_layer_changed)
+        self._layer_connections.add(layer.events.brush_size, self._on_layer_brush_size)
+        self._layer_connections.add(analysis.tracker.edited, self._on_analysis_edited)
         self._on_layer_changed()
         self._on_layer_brush_size()
 
@@ -93,9 +95,9 @@ class ToolsController(QObject):
         layer = self._layer
         if layer is None:
             return
-        in_hand = is_active(self._session.viewer, layer)
-        self._panel.set_tool(layer.tool if in_hand else None)
-        self._panel.set_action(layer.action if in_hand else None)
+        active = is_active(self._session.viewer, layer)
+        self._panel.set_tool(layer.tool if active else None)
+        self._panel.set_action(layer.action if active else None)
         self._panel.set_source(layer.relabel_source)
 
     def _on_layer_brush_size(self, _event: Any = None) -> None:
@@ -133,20 +135,20 @@ class ToolsController(QObject):
             layer.brush_size = _cells(layer, um)
 
     def _on_panel_tool_clicked(self, name: str) -> None:
-        self._take_up(tool=Tool(name))
+        self._activate(tool=Tool(name))
 
     def _on_panel_action_clicked(self, name: str) -> None:
         layer, action = self._layer, Action(name)
         if layer is not None and action is Action.RELABEL and layer.action is not action:
-            layer.toggle(action)  # which changes the tool if it has to
-        self._take_up(action=action)
+            layer.toggle(action)  # changes the tool if necessary
+        self._activate(action=action)
 
-    def _take_up(self, tool: Tool | None = None, action: Action | None = None) -> None:
+    def _activate(self, tool: Tool | None = None, action: Action | None = None) -> None:
         layer = self._layer
         if layer is not None:
             layer.activate(tool=tool, action=action)
             self._session.viewer.layers.selection.active = layer
-        self._on_layer_changed()  # a click on the marked button has changed nothing
+        self._on_layer_changed()  # a click on the selected button changes nothing
 
     def _on_panel_source_chosen(self, value: int) -> None:
         if self._layer is not None:
@@ -177,5 +179,5 @@ def _cell_um(layer: CorrectedLabels) -> float:
 
 
 def _cells(layer: CorrectedLabels, um: float) -> int:
-    """Return the brush size that is nearest to a diameter, at least one cell."""
+    """Return the brush size in cells nearest to a diameter in µm; at least 1."""
     return max(1, round(um / _cell_um(layer)))

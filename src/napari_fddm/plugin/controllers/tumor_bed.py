@@ -1,11 +1,11 @@
-"""The tumor bed that the pathologist outlines: drawn, counted, kept in the event log."""
+"""Lets the pathologist outline the tumor bed, shows the rate inside, and records the outline."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_fddm.pipeline.store.tumor_bed import DECIMALS, tumor_bed_record
 from napari_fddm.plugin.layers.outlines import (
@@ -15,6 +15,7 @@ from napari_fddm.plugin.layers.outlines import (
     show_outline,
 )
 from napari_fddm.plugin.layers.viewport import is_active
+from napari_fddm.plugin.plumbing.timers import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
 ROLE = "tumor bed"
 COLOR = "#ff3df0"
 SETTLED_MS = 300
-"""An outline is counted and stored when it has not changed for this long."""
+"""Delay after the last change until an outline is counted and recorded."""
 
 
 class TumorBedController(QObject):
-    """Keeps the drawn outline, the analysis in front and the panel together.
+    """Keeps drawn outlines, analyses and the panel consistent.
 
     Parameters
     ----------
     session : Session
-        Its analyses are counted inside their outlines.
+        Its analyses have the outlines.
     panel : RatePanel
-        Asks for an outline and shows the rate inside it.
+        Requests an outline and shows the rate inside it.
     parent : QObject
         The owner.
     """
@@ -50,9 +51,7 @@ class TumorBedController(QObject):
         super().__init__(parent)
         self._session, self._state, self._panel = session, session.state, panel
         self._viewer = session.viewer
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(SETTLED_MS)
+        self._timer = single_shot(self, SETTLED_MS)
         session.on_close(self.settle)
         link = session.connections.add
         link(self._timer.timeout, self._on_timer_timeout)
@@ -72,7 +71,7 @@ class TumorBedController(QObject):
         if analysis.tumor_bed and slide is not None and layer is None:
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
         elif layer is not None and layers.index(layer) < len(layers) - 1:
-            layers.move(layers.index(layer), len(layers))  # classes must not hide it
+            layers.move(layers.index(layer), len(layers))  # the classes must not hide it
         self._on_session_locked(analysis)
 
     def _on_session_locked(self, analysis: Analysis) -> None:
@@ -81,7 +80,7 @@ class TumorBedController(QObject):
             layer.editable = not analysis.locked
 
     def _on_session_outlined(self, analysis: Analysis) -> None:
-        # Without this the layer's older outline would be taken for a newer one.
+        # Otherwise the older outline of the layer would count as a newer edit.
         layer, slide = self._drawing(analysis), self._slide_of(analysis)
         if layer is not None:
             show_outline(layer, analysis.tumor_bed)
@@ -89,7 +88,7 @@ class TumorBedController(QObject):
             self._add(new_drawing(ROLE, slide, COLOR, analysis.tumor_bed))
 
     def settle(self) -> None:
-        """Count and store now what was drawn, e.g. before closing."""
+        """Count and record what was drawn right away, e.g. before closing."""
         if self._timer.isActive():
             self._timer.stop()
             self._on_timer_timeout()
@@ -109,7 +108,7 @@ class TumorBedController(QObject):
     def _on_panel_outline_clicked(self) -> None:
         analysis = self._session.current
         slide = self._slide_of(analysis) if analysis is not None else None
-        self._show_mode()  # a click has checked the button, whatever comes of it
+        self._show_mode()  # the click checked the button; show the actual state
         if analysis is None or slide is None:
             return
         if analysis.locked:

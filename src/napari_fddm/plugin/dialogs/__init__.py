@@ -1,1 +1,1 @@
-"""Windows that ask or tell something: Qt only, no controller."""
+"""Dialog windows: Qt only, no controller."""

@@ -1,4 +1,4 @@
-"""A window that says what belongs to which class."""
+"""The class guide: a window that explains what belongs to each class."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SIZE = (460, 620)
 
 
 class ClassGuide(QDialog):
-    """The guide; it stays open beside the slide.
+    """The guide as text; it can stay open beside the slide.
 
     Parameters
     ----------
     table : ClassTable
-        Names and keys of the classes.
+        Supplies names and keys of the classes.
     """
 
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The export dialog: format, names or not, place, and how it went."""
+"""The export dialog: chooses format, anonymity and destination, and shows the result."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
     QVBoxLayout,
 )
+
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -28,7 +29,7 @@ MIN_WIDTH = 520
 
 
 class ExportFormat(StrEnum):
-    """What can be written."""
+    """The formats that can be written."""
 
     V05 = "0.5"
     V04 = "0.4"
@@ -36,31 +37,31 @@ class ExportFormat(StrEnum):
 
     @property
     def version(self) -> str:
-        """Version of OME-Zarr."""
+        """The version of OME-Zarr."""
         return "0.4" if self is ExportFormat.V04 else "0.5"
 
     @property
     def suffix(self) -> str:
-        """End of the name of what is written."""
+        """The suffix of the file or folder."""
         return ".ozx" if self is ExportFormat.OZX else ".ome.zarr"
 
 
 TITLES = {
-    ExportFormat.V05: "OME-Zarr 0.5 folder (can be gone on with)",
+    ExportFormat.V05: "OME-Zarr 0.5 folder (can be opened and edited again)",
     ExportFormat.V04: "OME-Zarr 0.4 folder (for older programs)",
     ExportFormat.OZX: "OME-Zarr 0.5 as a single file (.ozx)",
 }
 
 
 class ExportDialog(QDialog):
-    """Asks what shall be exported where.
+    """Asks for format and destination of an export.
 
     Parameters
     ----------
     parent : QWidget, optional
         The owner.
     with_name : bool
-        Whether the slide's name is kept unless the user says otherwise.
+        Whether the box to keep the slide's name is checked at first.
 
     Signals
     -------
@@ -78,28 +79,27 @@ class ExportDialog(QDialog):
         self.format_box = QComboBox()
         for item in ExportFormat:
             self.format_box.addItem(TITLES[item], item.value)
-        self.format_box.setToolTip("What other programs shall read.")
+        self.format_box.setToolTip("Choose what the programs that will read it support.")
         self.name_box = QCheckBox("with the slide's name")
         self.name_box.setChecked(with_name)
         self.name_box.setToolTip(
-            "File names often carry patients' names. Without this, the copy holds the slide's "
-            "fingerprint instead, and readers are numbered."
+            "File names often contain names of patients. If unchecked, the copy has the slide's "
+            "fingerprint instead of its name, and numbers instead of the readers' names."
         )
-        self.place_edit = QLineEdit()
-        self.place_edit.setToolTip("It must not exist yet: nothing is ever replaced.")
+        self.destination_edit = QLineEdit()
+        self.destination_edit.setToolTip("Must not exist yet: nothing is overwritten.")
         self.browse_button = QPushButton("Browse…")
-        self.browse_button.setToolTip("Choose the folder to put it in.")
+        self.browse_button.setToolTip("Choose the folder.")
         self.progress = QProgressBar()
         self.progress.setRange(0, 0)
         self.progress.hide()
-        self.status_label = QLabel()
-        self.status_label.setWordWrap(True)
+        self.status_label = wrapped_label()
         self.status_label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.export_button = QPushButton("Export")
         self.export_button.setDefault(True)
-        self.export_button.setToolTip("Write the copy and check it.")
+        self.export_button.setToolTip("Write the copy and validate it.")
         self.close_button = QPushButton("Close")
-        self.close_button.setToolTip("Close this dialog; an export that has begun goes on.")
+        self.close_button.setToolTip("Close this dialog. An export that is running continues.")
         self._lay_out()
         self.format_box.currentIndexChanged.connect(self._propose)
         self.name_box.toggled.connect(self._propose)
@@ -108,13 +108,13 @@ class ExportDialog(QDialog):
         self.close_button.clicked.connect(self.hide)
 
     def _lay_out(self) -> None:
-        place = QHBoxLayout()
-        place.addWidget(self.place_edit, 1)
-        place.addWidget(self.browse_button)
+        destination = QHBoxLayout()
+        destination.addWidget(self.destination_edit, 1)
+        destination.addWidget(self.browse_button)
         form = QFormLayout()
         form.addRow("Format", self.format_box)
         form.addRow("", self.name_box)
-        form.addRow("Place", place)
+        form.addRow("Destination", destination)
         buttons = QHBoxLayout()
         buttons.addStretch()
         buttons.addWidget(self.export_button)
@@ -131,34 +131,34 @@ class ExportDialog(QDialog):
         return ExportFormat(self.format_box.currentData())
 
     def propose(self, folder: Path, *, plain: str, named: str) -> None:
-        """Propose a place.
+        """Propose a destination.
 
         Parameters
         ----------
         folder : Path
-            Where to put the copy.
+            The folder of the copy.
         plain, named : str
-            What to call it without and with the slide's name.
+            Names of the copy without and with the slide's name.
         """
         self._folder, self._plain, self._named = folder, plain, named
         self.set_status("")
         self._propose()
 
     def set_busy(self, busy: bool) -> None:
-        """Show that an export is going on."""
+        """Show whether an export is running."""
         self.progress.setVisible(busy)
         self.export_button.setEnabled(not busy)
         if busy:
             self.status_label.setText("exporting…")
 
     def set_status(self, text: str) -> None:
-        """Say how it went."""
+        """Show the result of the export."""
         self.set_busy(False)
         self.status_label.setText(text)
 
     def _propose(self) -> None:
         name = self._named if self.name_box.isChecked() else self._plain
-        self.place_edit.setText(str(self._folder / f"{name}{self.format.suffix}"))
+        self.destination_edit.setText(str(self._folder / f"{name}{self.format.suffix}"))
 
     def _on_browse_clicked(self) -> None:
         chosen = QFileDialog.getExistingDirectory(self, "Export into", str(self._folder))
@@ -167,6 +167,6 @@ class ExportDialog(QDialog):
             self._propose()
 
     def _on_export_clicked(self) -> None:
-        place = self.place_edit.text().strip()
-        if place:
-            self.export_wanted.emit(place, self.format.value, self.name_box.isChecked())
+        destination = self.destination_edit.text().strip()
+        if destination:
+            self.export_wanted.emit(destination, self.format.value, self.name_box.isChecked())

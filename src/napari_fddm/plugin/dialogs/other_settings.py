@@ -1,53 +1,59 @@
-"""Asks what to do with an analysis that was made with other settings."""
+"""The dialog for a run whose settings differ from those of the stored analysis."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QDialog, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
+
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
 
 class OtherSettingsDialog(QDialog):
-    """Says what differs and offers what can be done; does not block the window.
+    """Lists what differs and offers the choices; does not block the window.
 
     Signals
     -------
     revise_clicked, go_on_clicked
-        What the user chose; nothing is emitted for Cancel.
+        The user wants to start over, or to continue with the stored settings.
 
     Parameters
     ----------
     differences : str
         What differs, one line each.
     start_over : str
-        What the first button says.
-    fate : str
-        What becomes of the earlier analysis, in words.
-    why_not_on : str
-        Why the earlier settings cannot be taken up; empty if they can.
+        Text of the button that starts over.
+    consequence : str
+        What happens to the stored analysis when starting over.
+    why_not_go_on : str
+        Why the stored settings cannot be used; empty if they can.
     """
 
     revise_clicked = Signal()
     go_on_clicked = Signal()
 
     def __init__(
-        self, differences: str, start_over: str, fate: str, why_not_on: str, parent: QWidget
+        self,
+        differences: str,
+        start_over: str,
+        consequence: str,
+        why_not_go_on: str,
+        parent: QWidget,
     ) -> None:
         super().__init__(parent)
         self.setWindowTitle("Other settings")
-        self.text = QLabel(
+        self.text = wrapped_label(
             f"This slide has an analysis that was made with other settings:\n\n{differences}"
-            f"\n\n{fate}"
+            f"\n\n{consequence}"
         )
-        self.text.setWordWrap(True)
         self.revise_button = QPushButton(start_over)
-        self.go_on_button = QPushButton("Go on with the earlier settings")
-        self.go_on_button.setEnabled(not why_not_on)
-        self.go_on_button.setToolTip(why_not_on or "The settings in the panel change back.")
+        self.go_on_button = QPushButton("Continue with the earlier settings")
+        self.go_on_button.setEnabled(not why_not_go_on)
+        self.go_on_button.setToolTip(why_not_go_on or "The panel shows the earlier settings again.")
         self.cancel_button = QPushButton("Cancel")
         layout = QVBoxLayout(self)
         layout.addWidget(self.text)
@@ -58,7 +64,7 @@ class OtherSettingsDialog(QDialog):
         self.cancel_button.clicked.connect(self.reject)
 
     def done(self, result: int) -> None:
-        """Close and let Qt delete it."""
+        """Close the dialog and let Qt delete it."""
         super().done(result)
         self.deleteLater()
 

@@ -1,12 +1,11 @@
-"""The dialog with a slide's properties; what may name a patient is shown on request only."""
+"""The dialog with a slide's properties; what may identify a patient is shown only on request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QImage, QPixmap
+from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -19,6 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fddm.plugin.panels.widgets import qt_image, wrapped_label
 from napari_fddm.slides.extras import LABEL, MACRO, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -31,20 +31,22 @@ if TYPE_CHECKING:
 PICTURE_SIZE = (560, 220)
 NAME_WIDTH = 250
 CAUTIONS = {
-    LABEL: "The label of the glass usually carries a name or number of the patient.",
-    MACRO: "The photograph of the whole glass; many scanners show its label as well.",
+    LABEL: "The label of the glass slide; it usually has the name or number of the patient.",
+    MACRO: "A photograph of the whole glass slide; with many scanners it includes the label.",
     THUMBNAIL: "A small picture of the scanned area.",
 }
-UNKNOWN_PICTURE = "The file does not say what this shows; it may be the label of the glass."
+UNKNOWN_PICTURE = (
+    "The file does not say what this image shows; it may be the label of the glass slide."
+)
 
 
 class PropertiesDialog(QDialog):
-    """Facts as a table, hidden fields and pictures behind buttons.
+    """A table of properties, with buttons for fields and images that may identify a patient.
 
     Signals
     -------
     picture_wanted : str
-        An associated image shall be read and shown.
+        The user wants to see this associated image.
     """
 
     picture_wanted = Signal(str)
@@ -57,14 +59,13 @@ class PropertiesDialog(QDialog):
         self.table = QTableWidget(0, 2)
         self.hidden_button = QPushButton()
         self.hidden_button.setToolTip(
-            "What the scanner or the laboratory wrote, such as names, numbers, file names and "
-            "dates. Only fields that are known to say nothing about a patient are shown at once."
+            "Fields that scanner or laboratory wrote, such as names, numbers, file names and "
+            "dates. Only fields that are known not to identify a patient are shown right away."
         )
         self.buttons: dict[str, QPushButton] = {}
         self.picture = QLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.picture_label = QLabel()
-        self.picture_label.setWordWrap(True)
+        self.picture_label = wrapped_label()
         self._hidden: Rows = ()
         self._lay_out()
         self.hidden_button.clicked.connect(self._on_hidden_button_clicked)
@@ -101,9 +102,9 @@ class PropertiesDialog(QDialog):
         Parameters
         ----------
         shown : sequence of (str, str)
-            Names and values that say nothing about a patient.
+            Names and values that cannot identify a patient.
         hidden : sequence of (str, str)
-            The others, behind a button.
+            All others; a button shows them.
         """
         self.table.setRowCount(0)
         self._append(shown)
@@ -113,7 +114,7 @@ class PropertiesDialog(QDialog):
         self.hidden_button.setText(f"Show {fields} (may identify the patient)")
 
     def set_pictures(self, names: Sequence[str]) -> None:
-        """Offer the pictures beside the pyramid, each behind a button."""
+        """Add a button for each associated image."""
         for number, name in enumerate(names):
             kind = name if name not in (MACRO, LABEL) else f"{name} image"
             button = QPushButton(f"Show {kind}")
@@ -124,12 +125,10 @@ class PropertiesDialog(QDialog):
             self._row.insertWidget(number, button)
 
     def set_picture(self, name: str, rgb: RgbImage) -> None:
-        """Show a picture, uint8 (h, w, 3)."""
-        rgb = np.ascontiguousarray(rgb)
+        """Show an associated image, uint8 (height, width, 3)."""
         height, width = rgb.shape[:2]
-        image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
         ratio = self.devicePixelRatioF()
-        pixmap = QPixmap.fromImage(image).scaled(
+        pixmap = QPixmap.fromImage(qt_image(rgb)).scaled(
             *(round(n * ratio) for n in PICTURE_SIZE),
             Qt.AspectRatioMode.KeepAspectRatio,
             Qt.TransformationMode.SmoothTransformation,
@@ -140,19 +139,19 @@ class PropertiesDialog(QDialog):
         self.picture.show()
 
     def set_picture_text(self, text: str) -> None:
-        """Say what the picture is, or why there is none."""
+        """Show what the image is, or why it cannot be shown."""
         self.picture_label.setText(text)
         self.picture_label.show()
 
     def _append(self, rows: Rows) -> None:
         table = self.table
         for row in rows:
-            place = table.rowCount()
-            table.insertRow(place)
+            index = table.rowCount()
+            table.insertRow(index)
             for column, text in enumerate(row):
                 item = QTableWidgetItem(text)
                 item.setToolTip(text)
-                table.setItem(place, column, item)
+                table.setItem(index, column, item)
 
     def _on_hidden_button_clicked(self) -> None:
         self._append(self._hidden)

@@ -1,4 +1,4 @@
-"""Keeps where a person painted the class that was there already: the model was right."""
+"""Collects confirmations: cells painted with the class that the model gave them already."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from napari_fddm.plugin.document.analysis import Analysis
 
 BLOCK = 256
-"""Edge of the blocks in which confirmed cells are kept, label cells."""
+"""Edge of the blocks in which confirmed cells are stored, label cells."""
 
 
 class Confirmations:
-    """Listens to one analysis; `take` gives what goes into its event log.
+    """The confirmations of one analysis; `take` returns the records for its event log.
 
     Parameters
     ----------
     analysis : Analysis
-        Whose layer is painted.
+        Its corrected layer reports what is painted.
     """
 
     def __init__(self, analysis: Analysis) -> None:
@@ -36,16 +36,17 @@ class Confirmations:
         self._connections.add(analysis.layer.repainted, self._on_layer_repainted)
 
     def take(self) -> list[LogRecord]:
-        """Return, once, what was confirmed and still stands as the model said it."""
+        """Return the new confirmations, as far as the cells still have the model's class."""
         records = []
         whole = self._analysis.geometry.shape
         for (row, col), values in self._blocks.items():
             window = Window(row * BLOCK, col * BLOCK, BLOCK, BLOCK).clipped(whole)
-            said = values[: window.height, : window.width]
-            stands = (self._analysis.label_map.labels[window.slices] == said) & (
-                self._analysis.label_map.automatic[window.slices] == said
+            confirmed = values[: window.height, : window.width]
+            valid = (self._analysis.label_map.labels[window.slices] == confirmed) & (
+                self._analysis.label_map.automatic[window.slices] == confirmed
             )
-            record = confirmation_record(np.where(stands, said, 0).astype(np.uint8), whole, window)
+            cells = np.where(valid, confirmed, 0).astype(np.uint8)
+            record = confirmation_record(cells, whole, window)
             if record is not None:
                 records.append(record)
         self._blocks.clear()
@@ -56,7 +57,7 @@ class Confirmations:
         self._connections.close()
 
     def _on_layer_repainted(self, window: Window, same: npt.NDArray[np.bool_], label: int) -> None:
-        """Note the cells block by block, with slices: this runs at every move of the brush."""
+        """Store the cells block by block, fast: this runs at every move of the brush."""
         bottom, right = window.y + window.height, window.x + window.width
         for row in range(window.y // BLOCK, -(-bottom // BLOCK)):
             for col in range(window.x // BLOCK, -(-right // BLOCK)):

@@ -1,1 +1,1 @@
-"""The dock widget's parts: Qt only; a panel bears the noun of its controller."""
+"""The parts of the dock widget: Qt only, no controller; named as the controllers they serve."""

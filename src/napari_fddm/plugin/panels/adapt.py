@@ -1,4 +1,4 @@
-"""The panel of spreading and learning: what there is, what came of it. Emits intent only."""
+"""The adapt panel: spread corrections, or train the model on them, and see the result. Qt only."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.plugin.panels.section import GAP_PX
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 
 class AdaptPanel(QWidget):
-    """Offers to learn from corrections and shows the verdict.
+    """Offers to spread corrections or to learn from them, and shows the result.
 
     Signals
     -------
     asked
-        The user wants to see what there is to learn from.
+        The user wants to see how many strokes there are to learn from.
     spread_clicked
-        The user wants strokes to spread to where the tissue looks alike.
+        The user wants the corrections to spread to similar tissue nearby.
     learn_clicked : str, bool
-        Name of the adapted model, and whether adapters of the backbone learn, too.
+        Name of the adapted model, and whether the backbone is fine-tuned as well.
     dismissed
         The user does not want to learn now.
     cancelled
-        The user wants to stop the learning that goes on.
+        The user wants to stop the training.
     use_clicked, back_clicked
-        Take the adapted model, or the one it was made from.
+        The user wants the adapted model, or the model it was made from.
     """
 
     asked = Signal()
@@ -48,27 +49,26 @@ class AdaptPanel(QWidget):
         self._free = self._enough = False
         self.ask_button = QPushButton("Learn from my corrections…")
         self.ask_button.setToolTip(
-            "Let the model learn from what you painted on this slide. It is kept only if it does "
-            "better on places that it has not learned from."
+            "Train the model on the cells that you painted on this slide. The result is used only "
+            "if it is better at painted places that were kept out of the training."
         )
         self.spread_button = QPushButton("Spread my corrections")
         self.spread_button.setToolTip(
-            "Run once more over what the window shows, with what you painted held fast, so that "
-            "it spreads to tissue that looks alike. Your strokes stay; Run FDDM takes the rest "
-            "back."
+            "Refine what the window shows again with your corrections fixed, so that they spread "
+            "to similar tissue nearby. Your strokes do not change; Run FDDM undoes the spreading."
         )
-        self.counts_label = _label("counts")
+        self.counts_label = wrapped_label(name="counts")
         self.name_edit = QLineEdit()
-        self.name_edit.setToolTip("What the adapted model is called.")
-        self.lora_box = QCheckBox("fine-tune the backbone, too (minutes)")
-        self.lora_box.setToolTip("LoRA adapters learn from the pixels of painted tiles.")
+        self.name_edit.setToolTip("Name of the adapted model.")
+        self.lora_box = QCheckBox("also fine-tune the backbone (takes minutes)")
+        self.lora_box.setToolTip("Train LoRA adapters of the backbone on the painted tiles.")
         self.learn_button = QPushButton("Learn")
         self.dismiss_button = QPushButton("Not now")
-        self.progress_label = _label("learning")
+        self.progress_label = wrapped_label(name="learning")
         self.cancel_button = QPushButton("Cancel")
-        self.verdict_label = _label("verdict")
+        self.verdict_label = wrapped_label(name="verdict")
         self.use_button = QPushButton("Use the adapted model")
-        self.back_button = QPushButton("Back to the model as it was")
+        self.back_button = QPushButton("Back to the original model")
         self._question, self._progress, self._answer = self._lay_out()
         self.ask_button.clicked.connect(self.asked)
         self.spread_button.clicked.connect(self.spread_clicked)
@@ -80,7 +80,7 @@ class AdaptPanel(QWidget):
         self.set_question(None)
         self.set_progress(None)
         self.set_verdict("")
-        self.set_possible(analysis=False, busy=False)
+        self.set_enabled_for(analysis=False, busy=False)
 
     def _lay_out(self) -> tuple[QWidget, QWidget, QWidget]:
         layout = QVBoxLayout(self)
@@ -113,8 +113,8 @@ class AdaptPanel(QWidget):
             layout.addWidget(box)
         return question, progress, answer
 
-    def set_possible(self, *, analysis: bool, busy: bool, locked: bool = False) -> None:
-        """Whether there is an analysis, the engine is at work, and nothing may change."""
+    def set_enabled_for(self, *, analysis: bool, busy: bool, locked: bool = False) -> None:
+        """Enable the buttons if there is an analysis, no run is going on, and it is not locked."""
         self._free = analysis and not busy and not locked
         self.ask_button.setEnabled(self._free)
         self.spread_button.setEnabled(self._free)
@@ -123,7 +123,7 @@ class AdaptPanel(QWidget):
         self.back_button.setEnabled(not busy and not locked)
 
     def set_question(self, text: str | None, name: str = "", *, enough: bool = False) -> None:
-        """Show what there is to learn from and ask; None asks nothing."""
+        """Show what there is to learn from, with a proposed name; None hides the question."""
         self._enough = enough
         self._question.setVisible(text is not None)
         self.counts_label.setText(text or "")
@@ -133,19 +133,19 @@ class AdaptPanel(QWidget):
             widget.setEnabled(enough)
 
     def set_progress(self, text: str | None) -> None:
-        """Show how far the learning is; None: it is over."""
+        """Show the progress of the training; None hides it."""
         self._progress.setVisible(text is not None)
         self.progress_label.setText(text or "")
 
     def set_verdict(self, text: str, *, adapted: bool | None = None) -> None:
-        """Show what came of it.
+        """Show the result of the training.
 
         Parameters
         ----------
         text : str
-            In words; empty for nothing.
+            What was found; empty hides the result.
         adapted : bool or None
-            Whether the adapted model is the one in use; None if there is none.
+            Whether the adapted model is in use; None if there is no adapted model.
         """
         self._answer.setVisible(bool(text))
         self.verdict_label.setText(text)
@@ -154,10 +154,3 @@ class AdaptPanel(QWidget):
 
     def _on_learn_button_clicked(self) -> None:
         self.learn_clicked.emit(self.name_edit.text().strip(), self.lora_box.isChecked())
-
-
-def _label(name: str) -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setObjectName(name)
-    return label

@@ -1,4 +1,4 @@
-"""The folded settings of a run; their form is made when somebody looks."""
+"""The collapsible box of advanced run settings; its form is built when first expanded."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QLabel
 from superqt import QCollapsible
 
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.plugin.panels import settings_form
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class AdvancedSettings(QCollapsible):
     """Holds the settings that are rarely changed.
 
-    Most windows never unfold it, and its form takes a tenth of the time in which a window
-    may open, so the form comes with the first unfolding.
+    The form takes a tenth of the time in which a window must open, and most users never
+    expand it, so it is built when the box is first expanded.
 
     Signals
     -------
     label_mpp_changed : float
-        The label grid has another cell, µm.
+        The cell size of the label grid, µm, was changed.
     """
 
     label_mpp_changed = Signal(float)
@@ -37,19 +37,18 @@ class AdvancedSettings(QCollapsible):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", parent)
         for set_icon in (self.setCollapsedIcon, self.setExpandedIcon):
-            set_icon(QIcon())  # theirs is black, also on a dark window
+            set_icon(QIcon())  # superqt's icon is black, also on dark themes
         self.toggled.connect(self._on_toggled)
-        self._on_toggled(unfolded=False)
+        self._on_toggled(expanded=False)
         self.layout().setContentsMargins(0, 0, 0, 0)
         config = AnalysisConfig().model_dump(mode="json")
         self._values = {name: config[name] for name in settings_form.NAMES}
         self._devices: Sequence[str] = ("cpu",)
-        self.size_label = QLabel()
-        self.size_label.setWordWrap(True)
+        self.size_label = wrapped_label()
 
     @cached_property
     def form(self) -> Container[Any]:
-        """The settings as widgets, by the names of `AnalysisConfig`."""
+        """The form; its widgets have the names of `AnalysisConfig`."""
         form = settings_form.advanced_settings(self._devices)
         settings_form.set_values(form, self._values)
         form["label_mpp"].changed.connect(self._on_form_label_mpp_changed)
@@ -57,16 +56,16 @@ class AdvancedSettings(QCollapsible):
         self.addWidget(self.size_label)
         return form
 
-    def _on_toggled(self, unfolded: bool) -> None:
-        self.setText(f"{'▾' if unfolded else '▸'} Advanced")
+    def _on_toggled(self, expanded: bool) -> None:
+        self.setText(f"{'▾' if expanded else '▸'} Advanced")
 
     @property
     def values(self) -> dict[str, Any]:
-        """The settings, as fields of `AnalysisConfig`."""
+        """The settings as fields of `AnalysisConfig`."""
         return self.form.asdict() if self._has_form else dict(self._values)
 
     def set_values(self, values: Mapping[str, Any]) -> None:
-        """Show other settings; names that are none of them are left out."""
+        """Show other settings; names that the form does not have are ignored."""
         if self._has_form:
             settings_form.set_values(self.form, values)
             return
@@ -76,7 +75,7 @@ class AdvancedSettings(QCollapsible):
             self.label_mpp_changed.emit(self._values["label_mpp"])
 
     def set_devices(self, present: Sequence[str]) -> None:
-        """Offer the devices that this computer has."""
+        """Offer the devices of this computer."""
         self._devices = present
         chosen = self.values["device"]
         if self._has_form:
@@ -84,8 +83,8 @@ class AdvancedSettings(QCollapsible):
         self.set_values({"device": chosen if chosen in ("auto", *present) else "auto"})
 
     def expand(self, animate: bool = True) -> None:
-        """Unfold it."""
-        _ = self.form  # made before its height is asked for
+        """Expand the box."""
+        _ = self.form  # built before Qt asks for its height
         super().expand(animate)
 
     def _on_form_label_mpp_changed(self, value: float) -> None:

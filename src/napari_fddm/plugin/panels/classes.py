@@ -1,4 +1,4 @@
-"""The class panel: eye, solo, lock, color, key, name, area and share of each class."""
+"""The classes panel: a table of the classes with visibility, lock, key, area and share. Qt only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_fddm.core.class_guide import CLASS_GUIDE
 from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.panels import icons
 from napari_fddm.plugin.panels.compare_row import CompareRow
 from napari_fddm.plugin.panels.probability_row import ProbabilityRow
-from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.panels.widgets import ROW_PX, narrow, set_item_text
 from napari_fddm.plugin.state.display import PALETTE_TITLES, ClassDisplay
 
 if TYPE_CHECKING:
@@ -34,26 +35,25 @@ if TYPE_CHECKING:
 
 COLUMNS = ("", "", "", "Key", "Class", "mm²", "Share")
 EYE, SOLO, LOCK, KEY, NAME, AREA, SHARE = range(len(COLUMNS))
-ROW_PX = 24
 
 
 class ClassesPanel(QWidget):
-    """A row per class; clicking its name takes it into the brush.
+    """One row per class; clicking the name selects the class to paint with.
 
     Signals
     -------
     class_clicked : int
         Label value to paint with.
     exclude_clicked
-        The brush shall exclude cells.
+        The user wants to exclude cells with the brush.
     lock_clicked : int
-        Label value to protect from the brush, or not any more.
+        Label value to protect from painting, or to unprotect.
     eye_clicked, solo_clicked : int
-        Label value to show, hide, or show alone.
+        Label value to show or hide, or to show alone.
     palette_chosen : str
         A `Palette`.
     outline_toggled : bool
-        Whether borders are wanted instead of areas.
+        Whether classes are drawn as borders instead of filled areas.
     """
 
     class_clicked = Signal(int)
@@ -81,9 +81,11 @@ class ClassesPanel(QWidget):
         for palette, title in PALETTE_TITLES.items():
             self.palette_box.addItem(title, palette.value)
         self.outline_box = QCheckBox("Outlines")
-        self.outline_box.setToolTip("Draw the borders of the classes, so that the cells show.")
+        self.outline_box.setToolTip(
+            "Draw only the borders of the classes, so that the tissue stays visible."
+        )
         self.guide_button = QPushButton("Class guide")
-        self.guide_button.setToolTip("What belongs to which class, and where that is written.")
+        self.guide_button.setToolTip("What belongs to each class, with sources.")
         self._guide: ClassGuide | None = None
         self.compare_row = CompareRow()
         self.probability_row = ProbabilityRow(table)
@@ -99,22 +101,22 @@ class ClassesPanel(QWidget):
         for index, tissue in enumerate(self._classes):
             name = QTableWidgetItem(tissue.name)
             role = tissue.role.value.replace("_", " ")
-            words = CLASS_GUIDE[index].text
-            name.setToolTip(f"<p>{tissue.short}: {tissue.name} ({role}). {words}</p>")
+            guide = CLASS_GUIDE[index].text
+            name.setToolTip(f"<p>{tissue.short}: {tissue.name} ({role}). {guide}</p>")
             key = QTableWidgetItem(str(tissue.value))
             key.setToolTip(f"Press {tissue.value} to paint {tissue.name}.")
             eye, solo, lock = (QTableWidgetItem() for _ in range(3))
-            eye.setToolTip(f"Show or hide {tissue.name}; the labels and the rate stay as they are.")
-            solo.setToolTip(f"Show {tissue.name} alone, or all classes again.")
-            lock.setToolTip(f"Keep {tissue.name} from being painted over.")
+            eye.setToolTip(f"Show or hide {tissue.name}. Labels and rate do not change.")
+            solo.setToolTip(f"Show only {tissue.name}, or all classes again.")
+            lock.setToolTip(f"Protect {tissue.name} from being painted over.")
             self._set_row(index, {EYE: eye, SOLO: solo, LOCK: lock, KEY: key, NAME: name})
         name = QTableWidgetItem("excluded by hand")
         name.setToolTip(
-            "A fold, pen, bone dust, a section that is there twice: not analyzed, in no sum. "
-            "Hatched on the slide. Restore brings it back."
+            "Cells that you excluded, e.g. folds, pen marks, bone dust or a duplicate section. "
+            "They count in no area and no rate, and are hatched on the slide. Restore undoes it."
         )
         key = QTableWidgetItem("X")
-        key.setToolTip("Press X to exclude with the brush, X again to paint classes.")
+        key.setToolTip("Press X to exclude with the brush, and X again to paint classes.")
         self._set_row(self._exclude_row, {KEY: key, NAME: name})
 
     @property
@@ -142,7 +144,7 @@ class ClassesPanel(QWidget):
         layout.addWidget(self.probability_row)
 
     def set_areas(self, areas: ClassAreas | None, excluded_mm2: float = 0.0) -> None:
-        """Show areas and their share of what was analyzed, and the area a person excluded."""
+        """Show the area of each class, its share of the analyzed area, and the excluded area."""
         total = areas.analyzed_mm2 if areas else 0.0
         for index, tissue in enumerate(self._classes):
             mm2 = areas.mm2(tissue.short) if areas else 0.0
@@ -152,29 +154,27 @@ class ClassesPanel(QWidget):
         self._write(self._exclude_row, AREA, f"{excluded_mm2:.2f}" if areas else "–")
 
     def _write(self, row: int, column: int, text: str) -> None:
-        item = self.rows.item(row, column)
-        if item.text() != text:  # else Qt measures the columns anew at each move of the brush
-            item.setText(text)
+        set_item_text(self.rows.item(row, column), text)
 
     def set_selected(self, value: int) -> None:
-        """Mark the class that is in the brush; 0 marks none."""
+        """Select the row of the class that the brush paints; 0 selects none."""
         self.rows.clearSelection()
         if value:
             self.rows.selectRow(value - 1)
 
     def set_excluding(self) -> None:
-        """Mark that the brush excludes cells."""
+        """Select the row of excluded cells: the brush excludes."""
         self.rows.selectRow(self._exclude_row)
 
     def set_locked(self, locked: frozenset[int]) -> None:
-        """Show which classes are protected from the brush."""
+        """Show which classes are protected from painting."""
         ink = icons.ink()
         for index, tissue in enumerate(self._classes):
             icon = icons.padlock(ink, closed=tissue.value in locked)
             self.rows.item(index, LOCK).setIcon(icon)
 
     def set_display(self, display: ClassDisplay) -> None:
-        """Show which classes are drawn, and how."""
+        """Show which classes are visible, in which colors, and whether as outlines."""
         ink = icons.ink()
         for index, tissue in enumerate(self._classes):
             shown = display.shows(tissue.value)
@@ -184,9 +184,8 @@ class ClassesPanel(QWidget):
             self.rows.item(index, KEY).setIcon(icons.swatch(display.rgb(tissue), shown=shown))
         self.rows.item(self._exclude_row, KEY).setIcon(icons.hatch())
         self.palette_box.setCurrentIndex(self.palette_box.findData(display.palette.value))
-        blocked = self.outline_box.blockSignals(True)
-        self.outline_box.setChecked(display.outline)
-        self.outline_box.blockSignals(blocked)
+        with signals_blocked(self.outline_box):
+            self.outline_box.setChecked(display.outline)
 
     def _fit(self) -> None:
         header = self.rows.horizontalHeader()
@@ -204,7 +203,7 @@ class ClassesPanel(QWidget):
             self.rows.setRowHeight(row, ROW_PX)
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Make the table as high as its rows, once the style has settled their sizes."""
+        """Fit the table's height to its rows, whose sizes the style sets only when it is shown."""
         super().showEvent(event)
         frame = 2 * self.rows.frameWidth()
         header = max(self.rows.horizontalHeader().height(), ROW_PX)

@@ -1,4 +1,4 @@
-"""The row that asks for a comparison of two maps."""
+"""The row below the class table that compares two maps side by side. Qt only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from enum import StrEnum
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
+from napari_fddm.plugin.panels.widgets import narrow
+
 
 class Side(StrEnum):
-    """What may stand on a side of the line."""
+    """What can be shown on one side of the line."""
 
     PATCH = "patch"
     REFINED = "refined"
@@ -21,12 +23,12 @@ MIN_LETTERS = 7
 
 
 class CompareRow(QWidget):
-    """Two maps and a button.
+    """A button that starts the comparison, and a box for the map of each side.
 
     Signals
     -------
     toggled : bool
-        Whether the comparison is wanted.
+        The user starts or ends the comparison.
     sides_chosen
         Another map was chosen for a side.
     """
@@ -42,7 +44,7 @@ class CompareRow(QWidget):
         self.button.setObjectName("compare")
         self.button.setCheckable(True)
         self.button.setToolTip(
-            "Lay a line over the slide with one map on each side: drag it to compare (key W)."
+            "Show one map on each side of a line over the slide; drag the line to compare. Key: W"
         )
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -56,15 +58,15 @@ class CompareRow(QWidget):
 
     @property
     def sides(self) -> tuple[Side, Side]:
-        """What is chosen for left and right."""
+        """The maps chosen for the left and the right side."""
         return Side(self.left_box.currentData()), Side(self.right_box.currentData())
 
     def set_available(self, available: bool) -> None:
-        """Without an analysis there is nothing to compare."""
+        """Enable the row if there is an analysis to compare."""
         self.button.setEnabled(available)
 
     def set_active(self, active: bool) -> None:
-        """Show whether a comparison goes on."""
+        """Show whether the comparison is on."""
         self.button.setChecked(active)
 
     def _on_box_activated(self, _index: int) -> None:
@@ -72,11 +74,9 @@ class CompareRow(QWidget):
 
 
 def _box(chosen: Side, where: str) -> QComboBox:
-    box = QComboBox()
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(MIN_LETTERS)
+    box = narrow(QComboBox(), MIN_LETTERS)
     for side in Side:
         box.addItem(side.value, side.value)
     box.setCurrentIndex(box.findData(chosen.value))
-    box.setToolTip(f"What to show {where} of the line.")
+    box.setToolTip(f"The map on the {where} side of the line.")
     return box

@@ -1,4 +1,4 @@
-"""Every definition's rate in a table: over all tissue, and inside the outlined tumor bed."""
+"""The table of rates: every necrosis definition, over all tissue and inside the tumor bed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
-from napari_fddm.plugin.panels.widgets import rate_and_grade
+from napari_fddm.plugin.panels.widgets import ROW_PX, rate_and_grade, set_item_text
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisReport, RateResult
 
 COLUMNS = ("Definition", "All tissue", "In the outline")
 TITLE, RATE, BED_RATE = range(len(COLUMNS))
-ROW_PX = 24
 
 
 class DefinitionTable(QTableWidget):
-    """A row per definition: rate and Huvos grade; formula and source as tooltips."""
+    """One row per definition: rate and Huvos grade, with formula and source as tooltip."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(0, len(COLUMNS), parent)
@@ -40,7 +39,7 @@ class DefinitionTable(QTableWidget):
         self.set_report(None)
 
     def set_report(self, report: NecrosisReport | None) -> None:
-        """Show the rates over all tissue; None clears the table."""
+        """Show the rates over all tissue; None empties and hides the table."""
         results = report.results if report else ()
         grown = len(results) != self.rowCount()
         self.setRowCount(len(results))
@@ -55,7 +54,7 @@ class DefinitionTable(QTableWidget):
         self.setVisible(bool(results))
 
     def set_bed_report(self, report: NecrosisReport | None) -> None:
-        """Show the rates inside the outline beside the others; None hides those columns."""
+        """Show the rates inside the tumor bed in a column of their own; None hides it."""
         self._bed = report
         self._fill_bed()
 
@@ -72,8 +71,7 @@ class DefinitionTable(QTableWidget):
             side = Qt.AlignmentFlag.AlignLeft if left else Qt.AlignmentFlag.AlignRight
             item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, column, item)
-        if item.text() != text:  # else Qt measures the columns anew at each move of the brush
-            item.setText(text)
+        set_item_text(item, text)
         if item.toolTip() != tip:
             item.setToolTip(tip)
 

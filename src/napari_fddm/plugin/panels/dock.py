@@ -1,4 +1,4 @@
-"""The views of the dock widget, from top to bottom."""
+"""All panels of the dock widget, from top to bottom, and the sections they belong to."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ class Panels:
     Attributes
     ----------
     slide : SlidePanel
-        What is looked at.
+        The open slide.
     navigator : NavigatorPanel
-        Where on it one is, and how near.
+        Overview and magnification.
     model : ModelPanel
-        Which networks look at it.
+        The model of the next run.
     run : RunPanel
-        What shall be analyzed, and how far that is.
+        What to analyze, and the progress of the run.
     tools : ToolsPanel
-        What the hand does.
+        Tools, actions and brush size.
     classes : ClassesPanel
-        What the brush paints and how the classes look.
+        The class to paint, and how the classes are drawn.
     adapt : AdaptPanel
-        What the model may learn from that.
+        Spreading corrections and learning from them.
     rate : RatePanel
-        The rate.
+        Necrosis rate, tumor bed and export.
     signoff : SignOffPanel
-        Who stands for it.
+        Sign-off and unlocking.
     """
 
     slide: SlidePanel
@@ -58,7 +58,7 @@ class Panels:
 
     @classmethod
     def build(cls, parent: QWidget | None = None) -> Panels:
-        """Make all of them."""
+        """Create all panels."""
         return cls(
             slide=SlidePanel(parent),
             navigator=NavigatorPanel(parent),
@@ -72,7 +72,7 @@ class Panels:
         )
 
     def sections(self) -> dict[str, tuple[QWidget, ...]]:
-        """Return the panels by the title they stand under, from top to bottom."""
+        """Return the panels by the title of their section, from top to bottom."""
         return {
             "Slide": (self.slide, self.navigator),
             "Analyze": (self.model, self.run),

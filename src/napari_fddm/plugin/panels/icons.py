@@ -1,4 +1,4 @@
-"""Small icons, drawn here: no file, no theme, no download."""
+"""Icons of the class table, drawn in code so that no image files are needed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 SIZE_PX = 16
 _SCALES = (1, 2, 3)
-"""Pictures of an icon: one for each kind of screen."""
+"""Device pixel ratios for which each icon is drawn."""
 
 
 def ink() -> QColor:
-    """Return the text color of napari's theme; Qt's own palette does not know it."""
+    """Return the text color of napari's theme, which Qt's own palette does not have."""
     from napari.settings import get_settings
     from napari.utils.theme import get_theme
 
@@ -25,7 +25,7 @@ def ink() -> QColor:
 
 
 def swatch(rgb: tuple[int, int, int], *, shown: bool = True) -> QIcon:
-    """Return a square of a color; only its frame if the class is hidden."""
+    """Return a filled square in the color of a class; only its frame if the class is hidden."""
 
     def draw(painter: QPainter) -> None:
         box = QRectF(1.5, 1.5, SIZE_PX - 3, SIZE_PX - 3)
@@ -38,7 +38,7 @@ def swatch(rgb: tuple[int, int, int], *, shown: bool = True) -> QIcon:
 
 
 def hatch() -> QIcon:
-    """Return a hatched square: excluded."""
+    """Return a hatched square for excluded cells."""
 
     def draw(painter: QPainter) -> None:
         box = QRectF(1.5, 1.5, SIZE_PX - 3, SIZE_PX - 3)
@@ -54,7 +54,7 @@ def hatch() -> QIcon:
 
 
 def eye(color: QColor, *, opened: bool) -> QIcon:
-    """Return an eye; closed it is struck through."""
+    """Return an open eye, or a struck-through one."""
 
     def draw(painter: QPainter) -> None:
         lid = QPainterPath(QPointF(1, 8))
@@ -74,7 +74,7 @@ def eye(color: QColor, *, opened: bool) -> QIcon:
 
 
 def spot(color: QColor, *, lit: bool) -> QIcon:
-    """Return a ring, filled when lit: this class alone."""
+    """Return a ring, filled if its class is shown alone."""
 
     def draw(painter: QPainter) -> None:
         painter.setPen(QPen(color, 1.4))
@@ -88,7 +88,7 @@ def spot(color: QColor, *, lit: bool) -> QIcon:
 
 
 def padlock(color: QColor, *, closed: bool) -> QIcon:
-    """Return a padlock; open it is faint."""
+    """Return a closed padlock, or a faint open one."""
 
     def draw(painter: QPainter) -> None:
         painter.setPen(QPen(color, 1.4))

@@ -1,57 +1,54 @@
-"""The model panel: which model the next run takes, and its card in words. Emits intent only."""
+"""The model panel: chooses the model of the next run and shows its card. Qt only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDialog,
-    QDialogButtonBox,
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
 
-from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.panels.widgets import CAUTION_COLOR, narrow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDER, HUB = "ask for a folder", "ask for a name on the hub"
+"""Entries of the box that are no models."""
 CARD_LINES, PROBLEM_LINES = 2, 4
-"""The rest of the card is in its tooltip and behind its button."""
-PROBLEM_COLOR = "#e0a000"
+"""Lines that are shown; the rest is in the tooltip and behind the button."""
 
 
 class _CardLabel(QElidingLabel):
-    """Elides a paragraph by lines that are a little narrower than the label itself.
+    """A label that shortens its text to fit, measured a little narrower than it is.
 
-    With lines of its whole width the label's own margins wrap one word more, and the
-    ellipsis goes out of sight.
+    Measured at its full width, the margins of the label wrap one more word, and the ellipsis
+    ends up on a line that is not visible.
     """
 
     def width(self) -> int:
-        """Return the width that lines may have, px."""
+        """Return the width that the text is fitted into, px."""
         return int(super().width()) - 8
 
 
 class ModelPanel(QWidget):
-    """Offers models and shows what the chosen one says of itself.
+    """Offers models and shows the card of the chosen one.
 
     Signals
     -------
     model_chosen : str
         Id, folder or ``hf:owner/name`` of a model in the list.
     folder_clicked, hub_clicked
-        The user wants to name another one.
+        The user wants to choose a model that is not in the list.
     card_clicked
-        The user wants to read the whole card.
+        The user wants to read the complete card.
     """
 
     model_chosen = Signal(str)
@@ -63,9 +60,9 @@ class ModelPanel(QWidget):
         super().__init__(parent)
         self._shown = ""
         self.model_box = narrow(QComboBox())
-        self.model_box.setToolTip("The networks that classify and refine in the next run.")
+        self.model_box.setToolTip("The model that the next run uses.")
         self.card_button = QPushButton("Card…")
-        self.card_button.setToolTip("Everything the model says of itself.")
+        self.card_button.setToolTip("Show the complete model card.")
         self.card_label = _CardLabel()
         self.card_label.setWordWrap(True)
         self.card_label.setObjectName("card")
@@ -81,7 +78,7 @@ class ModelPanel(QWidget):
         self.card_button.clicked.connect(self.card_clicked)
 
     def set_models(self, models: Sequence[tuple[str, str]], chosen: str) -> None:
-        """Offer models, each (name to show, what chooses it), and mark one."""
+        """Offer models as (title, model), and select one by its model."""
         self._shown = chosen
         self.model_box.clear()
         for title, model in models:
@@ -90,47 +87,29 @@ class ModelPanel(QWidget):
         self.model_box.insertSeparator(self.model_box.count())
         self.model_box.addItem("Folder…", FOLDER)
         self.model_box.addItem("From the hub…", HUB)
-        self._mark()
+        self._select_shown()
 
     def set_card(self, text: str, *, problem: bool = False, whole: bool = True) -> None:
-        """Show the card in words, or why the model cannot be run."""
+        """Show a summary of the card, or with ``problem`` why the model cannot be run.
+
+        ``whole`` is whether the complete card can be shown.
+        """
         self.card_label.setText(text)
         self.card_label.setToolTip(text)
         lines = PROBLEM_LINES if problem else CARD_LINES
         self.card_label.setFixedHeight(lines * self.card_label.fontMetrics().lineSpacing() + 4)
-        self.card_label.setStyleSheet(f"color: {PROBLEM_COLOR};" if problem else "")
+        self.card_label.setStyleSheet(f"color: {CAUTION_COLOR};" if problem else "")
         self.card_button.setEnabled(whole)
 
-    def _mark(self) -> None:
+    def _select_shown(self) -> None:
         self.model_box.setCurrentIndex(self.model_box.findData(self._shown))
 
     def _on_model_box_activated(self, _index: int) -> None:
         model = self.model_box.currentData()
-        self._mark()  # until the controller has taken it up
+        self._select_shown()  # until the controller confirms the choice
         if model == FOLDER:
             self.folder_clicked.emit()
         elif model == HUB:
             self.hub_clicked.emit()
         else:
             self.model_chosen.emit(model)
-
-
-class ModelCardDialog(QDialog):
-    """A whole model card, to read and to copy from."""
-
-    def __init__(self, title: str, text: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setWindowTitle(title)
-        self.resize(620, 640)
-        self.text = QPlainTextEdit(text)
-        self.text.setReadOnly(True)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.text)
-        layout.addWidget(buttons)
-
-    def done(self, result: Any) -> None:
-        """Close and let Qt delete it."""
-        super().done(result)
-        self.deleteLater()

@@ -1,44 +1,44 @@
-"""The navigator: where on the slide one is, how near, and moving there."""
+"""The navigator panel: an overview of the slide to move in, and the magnification. Qt only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from qtpy.QtGui import QColor, QImage, QPainter, QPen
+from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_fddm.plugin.panels.widgets import qt_image
+
 if TYPE_CHECKING:
-    from qtpy.QtGui import QMouseEvent, QPaintEvent
+    from qtpy.QtGui import QImage, QMouseEvent, QPaintEvent
 
     from napari_fddm.core.geometry import Region
     from napari_fddm.core.protocols import RgbImage
 
 MAGNIFICATIONS = (2, 4, 10, 20, 40)
-MAP_SIZE = (190, 118)
-"""Most of the dock's width and height that the minimap may take, px."""
-SMALLEST_MARK = 7.0
-"""A frame smaller than this, px, would be lost on the map."""
+MAP_SIZE_PX = (190, 118)
+"""Width and height of the minimap, px."""
+SMALLEST_FRAME_PX = 7.0
+"""Smallest width and height at which the frame is drawn, px: a smaller one is easily missed."""
 LINE = QColor("#00b8ff")
-_GROUND = QColor(128, 128, 128, 60)
+_BACKGROUND = QColor(128, 128, 128, 60)
 
-NO_MPP = "not known: this slide does not say how large its pixels are"
+NO_MPP = "unknown: this slide does not say how large its pixels are"
 MEANING = (
-    "How near the view is, as on a microscope: at 40× one pixel of the screen shows 0.25 µm, "
-    "at 20× 0.5 µm, in general 10 µm divided by the magnification. Screens differ, so this "
-    "compares with the objective of a scanner (a 40× scan at 40× is shown pixel by pixel), "
-    "not with the size of a cell in an eyepiece."
+    "Magnification as scanners count it: at 40× one screen pixel shows 0.25 µm, at 20× 0.5 µm, "
+    "in general 10 µm divided by the magnification. A 40× scan at 40× is shown pixel by pixel. "
+    "How large a cell looks depends on the screen, so it differs from an eyepiece."
 )
 
 
 class Minimap(QWidget):
-    """The whole slide, small, with a frame around what the canvas shows.
+    """An overview of the whole slide with a frame around what the canvas shows.
 
     Signals
     -------
     moved : float, float
-        A place (y, x) in level-0 px was clicked or dragged to.
+        The position (y, x) that was clicked or dragged to, level-0 px.
     """
 
     moved = Signal(float, float)
@@ -48,11 +48,11 @@ class Minimap(QWidget):
         self._image: QImage | None = None
         self._shape: tuple[int, int] | None = None
         self._view: Region | None = None
-        self.setFixedSize(*MAP_SIZE)
-        self.setToolTip("The whole slide. Click or drag: the view goes there.")
+        self.setFixedSize(*MAP_SIZE_PX)
+        self.setToolTip("The whole slide. Click or drag to move the view there.")
 
     def set_slide(self, shape: tuple[int, int] | None) -> None:
-        """Take up a slide of this size (height, width), level-0 px; None for no slide."""
+        """Prepare for a slide of this size (height, width), level-0 px; None for no slide."""
         self._shape, self._image, self._view = shape, None, None
         cursor = Qt.CursorShape.PointingHandCursor if shape else Qt.CursorShape.ArrowCursor
         self.setCursor(cursor)
@@ -60,25 +60,22 @@ class Minimap(QWidget):
 
     def set_image(self, rgb: RgbImage) -> None:
         """Show a picture of the whole slide, uint8 (h, w, 3)."""
-        rgb = np.ascontiguousarray(rgb)
-        height, width = rgb.shape[:2]
-        image = QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888)
-        self._image = image.copy()  # Qt does not keep the array alive
+        self._image = qt_image(rgb)
         self.update()
 
     def set_view(self, region: Region | None) -> None:
-        """Frame what the canvas shows, level-0 px; None for nothing."""
+        """Draw the frame around a region, level-0 px; None for no frame."""
         self._view = region
         self.update()
 
     @property
     def has_image(self) -> bool:
-        """Whether there is a picture yet."""
+        """Whether the overview was read."""
         return self._image is not None
 
     @property
     def frame(self) -> QRectF | None:
-        """Where the frame is drawn, px of the widget."""
+        """The frame as drawn, px of the widget; None if there is none."""
         if self._view is None or self._shape is None:
             return None
         area, scale = self._area()
@@ -90,49 +87,51 @@ class Minimap(QWidget):
         ).intersected(area)
         if rect.isEmpty():
             return None
-        grow_x, grow_y = (max(0.0, SMALLEST_MARK - n) / 2 for n in (rect.width(), rect.height()))
+        grow_x, grow_y = (
+            max(0.0, SMALLEST_FRAME_PX - n) / 2 for n in (rect.width(), rect.height())
+        )
         return rect.adjusted(-grow_x, -grow_y, grow_x, grow_y)
 
     def place_of(self, y: float, x: float) -> QPointF:
-        """Return where a level-0 place is drawn, px of the widget."""
+        """Return where a position in level-0 px is drawn, px of the widget."""
         area, scale = self._area()
         return QPointF(area.left() + x * scale, area.top() + y * scale)
 
     def sizeHint(self) -> QSize:
         """Return the fixed size."""
-        return QSize(*MAP_SIZE)
+        return QSize(*MAP_SIZE_PX)
 
     def paintEvent(self, _event: QPaintEvent | None) -> None:
-        """Draw ground, picture and frame."""
+        """Draw background, overview and frame."""
         painter = QPainter(self)
         if self._shape is None:
-            painter.fillRect(self.rect(), _GROUND)
+            painter.fillRect(self.rect(), _BACKGROUND)
             painter.end()
             return
         area, _ = self._area()
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.fillRect(area, _GROUND)
+        painter.fillRect(area, _BACKGROUND)
         if self._image is not None:
             painter.drawImage(area, self._image)
         frame = self.frame
         if frame is not None:
-            painter.setPen(QPen(QColor("white"), 4))  # seen on tissue as well as on glass
+            painter.setPen(QPen(QColor("white"), 4))  # visible on tissue and on glass
             painter.drawRect(frame)
             painter.setPen(QPen(LINE, 2))
             painter.drawRect(frame)
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Go where the left button is pressed."""
+        """Move the view to where the left button is pressed."""
         if event is not None and event.button() == Qt.MouseButton.LeftButton:
-            self._go(event.position())
+            self._move_to(event.position())
 
     def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
-        """Follow a drag."""
+        """Move the view along with a drag of the left button."""
         if event is not None and event.buttons() & Qt.MouseButton.LeftButton:
-            self._go(event.position())
+            self._move_to(event.position())
 
-    def _go(self, place: QPointF) -> None:
+    def _move_to(self, place: QPointF) -> None:
         if self._shape is None:
             return
         area, scale = self._area()
@@ -149,14 +148,14 @@ class Minimap(QWidget):
 
 
 class NavigatorPanel(QWidget):
-    """Minimap, magnification buttons and read-out.
+    """Minimap, magnification buttons and the current magnification.
 
     Signals
     -------
     moved : float, float
-        A place (y, x) in level-0 px was clicked on the minimap.
+        The position (y, x) that was clicked on the minimap, level-0 px.
     magnification_clicked : int
-        A magnification was asked for.
+        The user chose this magnification.
     """
 
     moved = Signal(float, float)
@@ -191,18 +190,18 @@ class NavigatorPanel(QWidget):
         layout.addLayout(side, 1)
 
     def set_slide(self, shape: tuple[int, int] | None) -> None:
-        """Take up a slide of this size (height, width), level-0 px; None for no slide."""
+        """Prepare for a slide of this size (height, width), level-0 px; None for no slide."""
         self.map.set_slide(shape)
         self.set_magnification(None, "no slide is open")
 
     def set_magnification(self, value: float | None, reason: str = NO_MPP) -> None:
-        """Show the magnification of the view; None with the reason why there is none."""
+        """Show the magnification of the view; None shows a dash, with the reason as tooltip."""
         self.readout.setText("–" if value is None else magnification_text(value))
         self.readout.setToolTip(MEANING if value is not None else f"Magnification: {reason}.")
         for power, button in self.buttons.items():
             button.setEnabled(value is not None)
             button.setChecked(value is not None and abs(value / power - 1) < 0.02)
-            tip = f"Show the middle of the view at {power}×: {10 / power:g} µm per screen pixel."
+            tip = f"Zoom to {power}×: {10 / power:g} µm per screen pixel."
             button.setToolTip(tip if value is not None else f"Magnification: {reason}.")
 
     def _on_button_clicked(self, power: int) -> None:
@@ -210,7 +209,7 @@ class NavigatorPanel(QWidget):
 
 
 def magnification_text(value: float) -> str:
-    """Say a magnification as people do: "0.42×", "7.3×", "23×"."""
+    """Return a magnification with sensible digits: "0.42×", "7.3×", "23×"."""
     digits = 2 if value < 0.995 else 1 if value < 9.95 and round(value, 1) % 1 else 0
     return f"{value:.{digits}f}×"
 

@@ -1,4 +1,4 @@
-"""The row that asks for a probability map: of which class, shown or not. Emits intent only."""
+"""The row below the class table that shows the probability map of a class. Qt only."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable
 
 DOUBT = 0
-"""Stands for "how unsure the model is" among the label values, where 0 is no class."""
+"""Choice of the uncertainty map (1 − the highest probability); 0 is no class's value."""
 TIP = (
-    "Color where the model gives a class some probability. It is what the network says, from 0 "
-    "to 1; it is not calibrated for your slides."
+    "Show the probability that the model gives to a class, from 0 to 1. It is the output of the "
+    "network and is not calibrated for your slides."
 )
 
 
 class ProbabilityRow(QWidget):
-    """Chooses a class and shows its probability.
+    """A button that shows the map, and a box to choose the class.
 
     Signals
     -------
     toggled : bool
-        Whether the map is wanted.
+        The user shows or hides the map.
     class_chosen : int
         Label value, or `DOUBT`.
     """
@@ -45,9 +45,9 @@ class ProbabilityRow(QWidget):
         for tissue in table:
             self.class_box.addItem(tissue.name, tissue.value)
         self.class_box.setCurrentIndex(self.class_box.findData(table.values[1]))
-        self.class_box.setToolTip("Of which class. Least sure: 1 − the highest probability.")
+        self.class_box.setToolTip("The class. Least sure: 1 − the highest of all probabilities.")
         self.stage_label = QLabel()
-        self.stage_label.setToolTip("The stage that the probabilities are of.")
+        self.stage_label.setToolTip("The stage that the probabilities come from.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.button)
@@ -63,15 +63,15 @@ class ProbabilityRow(QWidget):
         return int(self.class_box.currentData())
 
     def title_of(self, value: int) -> str:
-        """Return what a choice is called."""
+        """Return the title of a choice."""
         return str(self.class_box.itemText(self.class_box.findData(value)))
 
     def set_available(self, available: bool) -> None:
-        """Without a result, or while computed numbers are hidden, there is nothing to show."""
+        """Enable the row; not without a result or while computed numbers are hidden."""
         self.setEnabled(available)
 
     def set_shown(self, shown: bool, stage: str = "") -> None:
-        """Show whether the map is in the viewer, and of which stage it is."""
+        """Show whether the map is visible and which stage it comes from."""
         self.button.setChecked(shown)
         self.stage_label.setText(stage)
         self.stage_label.setVisible(bool(stage))

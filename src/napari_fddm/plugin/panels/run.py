@@ -1,4 +1,4 @@
-"""The run panel: scope, stage, settings, Run FDDM, progress. Emits intent only."""
+"""The run panel: what to analyze, with which settings, and how far the run is. Qt only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_fddm.plugin.panels.advanced_settings import AdvancedSettings
 from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.settings_form import map_size_text
 from napari_fddm.plugin.panels.tissue_row import TissueRow
-from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.panels.widgets import narrow, wrapped_label
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, ShownSlide
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ SCOPES = {
 
 
 class MapKind(StrEnum):
-    """What a class stands for in the map that a run makes."""
+    """The kinds of label map that a run can make."""
 
     REFINED = "refined"
     CELLS = "cells"
@@ -54,22 +54,22 @@ _STAGES: dict[MapKind, dict[str, Any]] = {
     MapKind.CELLS: {"stage": StageName.REFINED.value, "steps": 0},
     MapKind.TILES: {"stage": StageName.PATCH.value},
 }
-"""The settings that make each map."""
+"""The settings of `AnalysisConfig` that produce each kind of map."""
 
 
 class RunPanel(QWidget):
-    """Asks for an analysis and shows how far it is.
+    """Starts runs and shows their progress.
 
     Signals
     -------
     run_clicked : str
         The chosen `Scope`.
     cancel_clicked
-        The user wants to stop.
+        The user wants to stop the run.
     draw_clicked
         The user wants to draw the region to analyze.
     scope_chosen
-        What a run would cost may have changed.
+        The scope or the stage was changed, so the estimated effort may differ.
     """
 
     run_clicked = Signal(str)
@@ -86,30 +86,30 @@ class RunPanel(QWidget):
             self.scope_box.addItem(title, scope.value)
         self.draw_button = QPushButton("Draw")
         self.draw_button.setToolTip("Draw a rectangle on the slide and analyze that.")
-        self.estimate_label = QLabel()
-        self.estimate_label.setWordWrap(True)
+        self.estimate_label = wrapped_label()
         self.estimate_label.setToolTip(
-            "Tiles without tissue are left out when the run begins. What is refined needs the "
-            "tiles around it, too."
+            "Tiles without tissue are left out when the run starts. Refined cells also need the "
+            "tiles around them."
         )
         default = AnalysisConfig()
         self.stage_box = narrow(QComboBox())
         for kind, title in MAP_TITLES.items():
             self.stage_box.addItem(title, kind.value)
         self.stage_box.setToolTip(
-            "Refined cells: one class per cell of 32 µm, after the bridge. Cells: as stage 1 gives "
-            "them. Tiles only: one class per tile of 256 µm; the rate is then that of whole tiles."
+            "Refined cells: one class per cell of 32 µm, after refinement. Cells: the same cells "
+            "without refinement. Tiles only: one class per tile of 256 µm, and a rate of whole "
+            "tiles."
         )
         self.samples_box = QSpinBox()
         self.samples_box.setRange(1, 64)
         self.samples_box.setPrefix("samples: ")
         self.samples_box.setValue(default.samples)
-        self.samples_box.setToolTip("Bridge samples that are averaged per region.")
+        self.samples_box.setToolTip("How many refinements of each region are averaged.")
         self.tissue_row = TissueRow()
         self.advanced = AdvancedSettings()
         self.device_label = QLabel("starting the engine…")
-        self.device_label.setToolTip("Where the networks run, and in which precision.")
-        self.device_label.setEnabled(False)  # gray: it is there for who looks for it
+        self.device_label.setToolTip("The device that runs the networks, and its precision.")
+        self.device_label.setEnabled(False)  # gray: rarely needed
         self.run_button = QPushButton("Run FDDM")
         self.run_button.setObjectName("run")
         self.cancel_button = QPushButton("Cancel")
@@ -117,9 +117,7 @@ class RunPanel(QWidget):
         self.progress_bar = QProgressBar()
         self.progress_bar.setTextVisible(True)
         self.progress_bar.hide()
-        self.status_label = QLabel()
-        self.status_label.setObjectName("status")
-        self.status_label.setWordWrap(True)
+        self.status_label = wrapped_label(name="status")
         self._lay_out()
         self.run_button.clicked.connect(self._on_run_button_clicked)
         self.draw_button.clicked.connect(self._on_draw_button_clicked)
@@ -158,12 +156,12 @@ class RunPanel(QWidget):
 
     @property
     def scope(self) -> Scope:
-        """What a run shall look at."""
+        """The chosen part of the slide."""
         return Scope(self.scope_box.currentData())
 
     @property
     def config(self) -> Mapping[str, Any]:
-        """The settings, as fields of `AnalysisConfig`."""
+        """The chosen settings, as fields of `AnalysisConfig`."""
         return {
             "samples": self.samples_box.value(),
             **self.advanced.values,
@@ -172,12 +170,15 @@ class RunPanel(QWidget):
 
     @property
     def kind(self) -> MapKind:
-        """What the map of a run shall show."""
+        """The chosen kind of label map."""
         return MapKind(self.stage_box.currentData())
 
     def set_config(self, config: Mapping[str, Any]) -> None:
-        """Show other settings, e.g. those of an earlier run; the device stays, and tiles do."""
-        cells = config.get("steps") == 0  # a choice of the box, not a number of steps
+        """Show other settings, e.g. those of an earlier run.
+
+        The device stays as it is, and so does the choice of tiles only.
+        """
+        cells = config.get("steps") == 0  # chosen in the box, not as a number of steps
         fixed = {"device", "steps"} if cells else {"device"}
         self.advanced.set_values({k: v for k, v in config.items() if k not in fixed})
         if "samples" in config:
@@ -188,14 +189,14 @@ class RunPanel(QWidget):
             self._choose(MapKind.REFINED)
 
     def set_can_refine(self, can_refine: bool, *, otherwise: MapKind = MapKind.CELLS) -> None:
-        """Offer refined cells, or not, where the model has no refiner.
+        """Offer refined cells, or do not where the model has no refiner.
 
         Parameters
         ----------
         can_refine : bool
-            Whether it has.
+            Whether the model has a refiner.
         otherwise : MapKind
-            What is chosen then instead.
+            What is chosen instead if it has none.
         """
         if not can_refine and self.kind is MapKind.REFINED:
             self._choose(otherwise)
@@ -209,15 +210,15 @@ class RunPanel(QWidget):
         self.stage_box.setCurrentIndex(self.stage_box.findData(kind.value))
 
     def set_device(self, title: str) -> None:
-        """Say where the networks run."""
+        """Show which device runs the networks."""
         self.device_label.setText(f"runs on {title}")
 
     def set_devices(self, present: Sequence[str]) -> None:
-        """Offer the devices that this computer has."""
+        """Offer the devices of this computer."""
         self.advanced.set_devices(present)
 
     def set_slide(self, info: ShownSlide | None) -> None:
-        """Without a slide nothing can be run."""
+        """Allow runs on a slide; None if there is no slide."""
         self._has_slide = info is not None
         self._slide = info
         self._on_advanced_label_mpp_changed(self.advanced.values["label_mpp"])
@@ -225,11 +226,11 @@ class RunPanel(QWidget):
         self.draw_button.setEnabled(info is not None)
 
     def set_estimate(self, text: str) -> None:
-        """Say how much a run would look at."""
+        """Show how many tiles a run would analyze."""
         self.estimate_label.setText(text)
 
     def set_progress(self, progress: RunProgress) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         busy = progress.phase is not RunPhase.IDLE
         self.cancel_button.setEnabled(progress.phase in (RunPhase.STARTING, RunPhase.RUNNING))
         self.run_button.setText("Running…" if busy else "Run FDDM")

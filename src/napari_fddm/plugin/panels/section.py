@@ -1,4 +1,4 @@
-"""A titled part of the dock that can be folded away."""
+"""A titled section of the dock widget that can be collapsed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
 GAP_PX = 4
+"""Vertical space between widgets."""
 
 
 class Section(QWidget):
-    """A header to click and what is below it; open at first.
+    """A clickable header with widgets below it; expanded at first.
 
     Parameters
     ----------
     title : str
-        On the header.
+        Text of the header.
     widgets : tuple of QWidget
-        From top to bottom.
+        The content, from top to bottom.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Section(QWidget):
         super().__init__(parent)
         self.header = QToolButton()
         self.header.setText(title)
-        self.header.setToolTip(f"Fold or unfold: {title}.")
+        self.header.setToolTip(f"Collapse or expand: {title}.")
         self.header.setCheckable(True)
         self.header.setChecked(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -45,7 +46,7 @@ class Section(QWidget):
         self.set_open(True)
 
     def set_open(self, wanted: bool) -> None:
-        """Show or fold away what is below the header."""
+        """Show or hide the widgets below the header."""
         self.header.setChecked(wanted)
         self.header.setArrowType(Qt.ArrowType.DownArrow if wanted else Qt.ArrowType.RightArrow)
         self.body.setVisible(wanted)

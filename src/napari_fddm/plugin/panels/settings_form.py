@@ -1,4 +1,4 @@
-"""The settings of a run as a form; its names are those of `AnalysisConfig`."""
+"""The form of advanced run settings; its fields have the names of `AnalysisConfig`."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ TITLES = {
     "weights": "Weights",
     "slide": "Slide",
 }
-"""What the window calls a setting."""
+"""Titles of the settings in the window."""
 DEVICE_TITLES = {
     "auto": "automatic",
     "cpu": "CPU",
     "cuda": "CUDA GPU (speed unmeasured)",
     "mps": "Apple GPU (speed unmeasured)",
 }
-
-
+LARGE_SIDE = 16_384
+"""Cells along a side; larger maps exceed the texture size of common graphics cards."""
 NAMES = ("steps", "eta", "seed", "label_mpp", "overlap", "blank_filter", "device")
-"""The settings that are rarely changed."""
+"""The settings that the form offers."""
 
 
 def advanced_settings(devices: Sequence[str]) -> Container[Any]:
-    """Return the settings of `NAMES` as widgets, offering these devices."""
+    """Return a form of the settings in `NAMES` that offers these devices."""
     from magicgui.widgets import CheckBox, ComboBox, Container, FloatSlider, FloatSpinBox, SpinBox
 
     default = AnalysisConfig()
@@ -53,7 +53,7 @@ def advanced_settings(devices: Sequence[str]) -> Container[Any]:
                 value=default.steps,
                 min=1,
                 max=100,
-                tooltip="Network calls per region; 1 is the direct refiner.",
+                tooltip="Network calls per region. 1 refines in a single step.",
             ),
             FloatSlider(
                 name="eta",
@@ -61,14 +61,14 @@ def advanced_settings(devices: Sequence[str]) -> Container[Any]:
                 value=default.eta,
                 min=0.0,
                 max=1.0,
-                tooltip="1: exact posterior; 0: without noise.",
+                tooltip="Noise of the bridge. 1: samples the exact posterior. 0: no noise.",
             ),
             SpinBox(
                 name="seed",
                 label=TITLES["seed"],
                 value=default.seed,
                 max=2**31 - 1,
-                tooltip="Of the noise: the same seed gives the same labels.",
+                tooltip="Seed of the noise. The same seed gives the same labels.",
             ),
             FloatSpinBox(
                 name="label_mpp",
@@ -77,48 +77,48 @@ def advanced_settings(devices: Sequence[str]) -> Container[Any]:
                 min=1.0,
                 max=16.0,
                 step=1.0,
-                tooltip="Edge of a cell of the label map: what the brush can resolve.",
+                tooltip="Edge of a cell of the label map: the smallest area that the brush paints.",
             ),
             SpinBox(
                 name="overlap",
                 label=TITLES["overlap"],
                 value=default.overlap,
                 max=128,
-                tooltip="px by which the tiles that the network sees overlap; FDDM has 16. "
-                "The run takes longer.",
+                tooltip="Overlap of the tiles that the network sees; the FDDM paper has 16 px. "
+                "More overlap takes longer.",
             ),
             CheckBox(
                 name="blank_filter",
                 label=TITLES["blank_filter"],
                 value=default.blank_filter,
-                tooltip="Take tiles without edges for background, as FDDM does. A tile of pale, "
-                "homogeneous necrosis has no edges either.",
+                tooltip="Treat tiles without edges as background, as the FDDM paper does. Tiles of "
+                "pale, homogeneous necrosis have no edges either.",
             ),
             ComboBox(
                 name="device",
                 label=TITLES["device"],
                 choices=device_choices(devices),
                 value=default.device,
-                tooltip="Where the networks run; only what this computer has is offered.",
+                tooltip="Device that runs the networks; only those of this computer are offered.",
             ),
         ]
     )
 
 
 def device_choices(present: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (title, value) of the devices that can be chosen."""
+    """Return the devices to choose from as (title, value)."""
     return [(DEVICE_TITLES[name], name) for name in ("auto", *present)]
 
 
 def set_values(form: Container[Any], values: Mapping[str, Any]) -> None:
-    """Show other values; names that the form does not have are left out."""
+    """Set the values of the form; names that it does not have are ignored."""
     for widget in form:
         if widget.name in values:
             widget.value = values[widget.name]
 
 
 def map_size_text(shape: tuple[int, int], mpp: float, label_mpp: float) -> str:
-    """Say how much memory a label map takes, before it is made.
+    """Return a text on the size of a label map, and a warning if painting becomes slow.
 
     Parameters
     ----------
@@ -130,9 +130,5 @@ def map_size_text(shape: tuple[int, int], mpp: float, label_mpp: float) -> str:
     rows, cols = (max(1, round(n * mpp / label_mpp)) for n in shape)
     text = f"The label map has {cols} × {rows} cells, {rows * cols / 1e6:.3g} MB."
     if max(rows, cols) > LARGE_SIDE:
-        text += " That is large: painting becomes slow."
+        text += " Painting becomes slow at this size."
     return text
-
-
-LARGE_SIDE = 16_384
-"""Cells along a side from which on a map is more than common graphics cards draw at once."""

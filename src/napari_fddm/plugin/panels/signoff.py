@@ -1,23 +1,25 @@
-"""The sign-off panel: who signed the analysis, and the way to sign or unlock it."""
+"""The sign-off panel: shows who signed the analysis, and signs or unlocks it. Qt only."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff
 
 SIGN, UNLOCK = "Sign off…", "Unlock…"
 OPEN = "not signed off"
-CHANGED = "WARNING: the corrected labels are not those that were signed."
+CHANGED = "WARNING: the corrected labels were changed after they were signed."
 _SIGN_TIP = (
     "Sign the corrected labels with your name or initials. The analysis is then locked: "
-    "no brush and no run changes it."
+    "neither a tool nor a run can change it."
 )
-_UNLOCK_TIP = "Allow changes again. Who unlocked it, and when, is kept."
+_UNLOCK_TIP = "Allow changes again. Name and time are recorded."
 
 
 class SignOffPanel(QWidget):
@@ -36,21 +38,20 @@ class SignOffPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.state_label = QLabel(OPEN)
-        self.state_label.setWordWrap(True)
+        self.state_label = wrapped_label(OPEN)
         self.button = QPushButton(SIGN)
         self.button.setObjectName("sign_off")
         self.reader_edit = QLineEdit()
         self.reader_edit.setPlaceholderText("your name or initials")
-        self.reader_edit.setToolTip("Kept with the record; remembered for the next time.")
+        self.reader_edit.setToolTip("Recorded with the sign-off, and proposed the next time.")
         self.confirm_button = QPushButton()
         self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Leave everything as it is.")
-        self.resting, self.asking = QWidget(), QWidget()  # one in the place of the other
+        self.cancel_button.setToolTip("Change nothing.")
+        self._state_row, self._name_row = QWidget(), QWidget()  # only one of them is visible
         self._signed = False
         self._lay_out()
         self.button.clicked.connect(self._on_button_clicked)
-        self.cancel_button.clicked.connect(self._rest)
+        self.cancel_button.clicked.connect(self._show_state)
         self.confirm_button.clicked.connect(self._on_confirmed)
         self.reader_edit.returnPressed.connect(self._on_confirmed)
         self.reader_edit.textChanged.connect(self._on_reader_edit_changed)
@@ -58,31 +59,31 @@ class SignOffPanel(QWidget):
         self.set_enabled(False)
 
     def _lay_out(self) -> None:
-        row = QHBoxLayout(self.resting)
+        row = QHBoxLayout(self._state_row)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.state_label, 1)
         row.addWidget(self.button)
-        asking = QHBoxLayout(self.asking)
-        asking.setContentsMargins(0, 0, 0, 0)
-        asking.addWidget(self.reader_edit, 1)
-        asking.addWidget(self.confirm_button)
-        asking.addWidget(self.cancel_button)
+        name = QHBoxLayout(self._name_row)
+        name.setContentsMargins(0, 0, 0, 0)
+        name.addWidget(self.reader_edit, 1)
+        name.addWidget(self.confirm_button)
+        name.addWidget(self.cancel_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.resting)
-        layout.addWidget(self.asking)
-        self.asking.hide()
+        layout.addWidget(self._state_row)
+        layout.addWidget(self._name_row)
+        self._name_row.hide()
 
     def set_reader(self, name: str) -> None:
-        """Propose a name."""
+        """Propose the name of the reader."""
         self.reader_edit.setText(name)
         self._on_reader_edit_changed(name)
 
     def set_enabled(self, enabled: bool) -> None:
-        """Allow signing or unlocking, or not while there is nothing to sign."""
+        """Allow signing and unlocking; not while there is no analysis that can be signed."""
         self.button.setEnabled(enabled)
         if not enabled:
-            self._rest()
+            self._show_state()
 
     def set_sign_off(self, signed: SignOff | None) -> None:
         """Show who signed, or that nobody did."""
@@ -95,15 +96,15 @@ class SignOffPanel(QWidget):
         self.button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
         self.confirm_button.setText("Unlock" if self._signed else "Sign off")
         self.confirm_button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
-        self._rest()
+        self._show_state()
 
-    def _rest(self) -> None:
-        self.asking.hide()
-        self.resting.show()
+    def _show_state(self) -> None:
+        self._name_row.hide()
+        self._state_row.show()
 
     def _on_button_clicked(self) -> None:
-        self.resting.hide()
-        self.asking.show()
+        self._state_row.hide()
+        self._name_row.show()
         self.reader_edit.setFocus()
         self.reader_edit.selectAll()
 
@@ -112,6 +113,6 @@ class SignOffPanel(QWidget):
 
     def _on_confirmed(self) -> None:
         name = self.reader_edit.text().strip()
-        if name and not self.asking.isHidden():
-            self._rest()
+        if name and not self._name_row.isHidden():
+            self._show_state()
             (self.unlock_confirmed if self._signed else self.sign_confirmed).emit(name)

@@ -1,4 +1,4 @@
-"""The slide panel: what is looked at, how large it is, what to know about its file."""
+"""The slide panel: the open slide, its pixel size, warnings, and opening slides. Qt only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -18,29 +17,31 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_fddm.core.geometry import Mpp
+from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
 
-NO_SLIDE = "none: Open… below, or drop one here"
+NO_SLIDE = "none: click Open…, or drop a file on the window"
 BACK, ON = -1, 1
+"""Directions in a folder: the previous and the next slide."""
 
 
 class SlidePanel(QWidget):
-    """Names the slide and asks for its pixel size where the file does not say it.
+    """Shows the slide, and asks for its pixel size where the file does not have it.
 
     Signals
     -------
     mpp_typed
-        Another pixel size was given.
+        The user changed the pixel size.
     open_file_clicked, open_folder_clicked
-        A slide shall be chosen and opened.
+        The user wants to choose a slide and open it.
     step_clicked : int
-        `BACK` or `ON`: another slide of the same folder is wanted.
+        The user wants the previous (`BACK`) or the next (`ON`) slide of the folder.
     properties_clicked
-        What the file says about itself is wanted.
+        The user wants to see the properties of the file.
     earlier_clicked
-        The analysis that exists shall be shown.
+        The user wants to see the stored analysis.
     """
 
     mpp_typed = Signal()
@@ -54,22 +55,20 @@ class SlidePanel(QWidget):
         super().__init__(parent)
         self.slide_label = QElidingLabel(NO_SLIDE)
         self.size_label = QElidingLabel()
-        self.warning_label = QLabel()
-        self.warning_label.setWordWrap(True)
+        self.warning_label = wrapped_label()
         self.mpp_box = _mpp_box()
         self.open_button, self.folder_button = QPushButton("Open…"), QPushButton("Folder…")
         self.open_button.setToolTip("Open a slide file.")
-        self.folder_button.setToolTip("Open an OME-Zarr or a folder with a DICOM slide.")
+        self.folder_button.setToolTip("Open an OME-Zarr, or a folder that holds one DICOM slide.")
         self.back_button, self.on_button = QPushButton("◀"), QPushButton("▶")
         self.properties_button = QPushButton("Properties…")
         self.properties_button.setToolTip(
-            "Levels, pixel size and what the scanner wrote into the file; macro and label image "
-            "on request."
+            "Levels, pixel size and what the scanner wrote into the file. The macro and label "
+            "images are shown on request."
         )
-        self.earlier_label = QLabel()
-        self.earlier_label.setWordWrap(True)
+        self.earlier_label = wrapped_label()
         self.earlier_button = QPushButton("Show it")
-        self.earlier_button.setToolTip("Show the stored classes and corrections, without a run.")
+        self.earlier_button.setToolTip("Show the stored classes and corrections without a new run.")
         self.earlier_notice = QFrame()
         self._warnings: list[str] = []
         self._lay_out()
@@ -110,20 +109,20 @@ class SlidePanel(QWidget):
 
     @property
     def mpp(self) -> float | None:
-        """What the user typed as µm per pixel; None where the slide knows it or nothing was."""
+        """The pixel size that the user typed, µm; None if there is none or the file has one."""
         value = float(self.mpp_box.value())
         return value if self.mpp_box.isVisibleTo(self) and value > 0 else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is told about the slide's file."""
+        """The warnings about the slide's file that are shown."""
         return tuple(self._warnings)
 
     def set_slide(self, info: ShownSlide | None) -> None:
-        """Show a slide."""
+        """Show a slide; None if none is open."""
         self.slide_label.setText(info.name if info else NO_SLIDE)
-        place = (info.uri or "the pixels of this layer") if info else ""
-        tip = f"{place}\npixel size from: {info.mpp_source}" if info else ""
+        origin = (info.uri or "the pixels of this layer") if info else ""
+        tip = f"{origin}\npixel size from: {info.mpp_source}" if info else ""
         self.slide_label.setToolTip(tip)
         self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
@@ -134,20 +133,20 @@ class SlidePanel(QWidget):
         self.properties_button.setEnabled(info is not None)
 
     def add_warning(self, text: str) -> None:
-        """Tell one more thing about the slide's file; nothing where it is empty or told."""
+        """Show one more warning about the slide's file, unless it is empty or already shown."""
         if text and text not in self._warnings:
             self._warnings.append(text)
             self._show_warnings()
 
     def set_neighbors(self, back: str | None, on: str | None, reason: str = "") -> None:
-        """Say which slides lie before and after this one in its folder, None for none.
+        """Show which slides come before and after this one in its folder.
 
         Parameters
         ----------
         back, on : str or None
-            Names.
+            Their names; None if there is none.
         reason : str
-            Why there is none.
+            Why there is none; by default that this is the first or last slide.
         """
         ends = (
             (self.back_button, back, "first", "Previous"),
@@ -159,7 +158,7 @@ class SlidePanel(QWidget):
             button.setToolTip(f"{title} slide of the folder: {name or why}.")
 
     def set_earlier(self, text: str) -> None:
-        """Offer an analysis that exists, in words; "" for none."""
+        """Offer a stored analysis with its description; empty for none."""
         self.earlier_label.setText(text)
         self.earlier_notice.setVisible(bool(text))
 
@@ -168,7 +167,7 @@ class SlidePanel(QWidget):
         self.warning_label.setVisible(bool(self._warnings))
 
     def set_refusal(self, text: str) -> None:
-        """Say why the selected layer is no slide; only where no other slide is shown."""
+        """Show why the selected layer cannot be analyzed; only while no slide is shown."""
         self.warning_label.setText(text)
         self.warning_label.setVisible(bool(text))
 
@@ -182,6 +181,6 @@ def _mpp_box() -> QDoubleSpinBox:
     box.setRange(0.0, high)
     box.setDecimals(4)
     box.setSingleStep(0.01)
-    box.setSpecialValueText("not known: type it")
-    box.setToolTip(f"This slide does not say how large its pixels are: {low}–{high} µm.")
+    box.setSpecialValueText("unknown: type it")
+    box.setToolTip(f"The file has no pixel size. Type it: {low}–{high} µm.")
     return box

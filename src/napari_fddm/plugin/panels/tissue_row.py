@@ -1,4 +1,4 @@
-"""The row that says which tissue mask the next run uses. Emits intent only."""
+"""The row of the run panel that shows which tissue mask the next run uses. Qt only."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
 SHOW, HIDE = "Show", "Hide"
 TIP = (
-    "What the next run looks at: every tile of 256 µm that touches the mask. "
+    "The next run analyzes every tile of 256 µm that touches the tissue mask. "
     "Pale necrosis and hemorrhage count as tissue. "
-    "Show the mask and paint or erase on it to add tissue or leave some out."
+    "To add or leave out tissue, show the mask and paint or erase on it."
 )
 
 
 class TissueRow(QWidget):
-    """Says what the mask is, and asks for its layer.
+    """Describes the mask, and has a button that shows or hides it as a layer.
 
     Signals
     -------
     clicked
-        The user wants the layer, or wants it gone.
+        The user wants to show or hide the layer of the mask.
     """
 
     clicked = Signal()
@@ -37,13 +37,10 @@ class TissueRow(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.label, 1)
         layout.addWidget(self.button)
-        self.button.clicked.connect(self._on_button_clicked)
+        self.button.clicked.connect(self.clicked)
 
     def set_state(self, text: str, *, shown: bool, enabled: bool) -> None:
-        """Say what the mask is; ``shown`` is whether it has a layer."""
+        """Show a description of the mask; ``shown`` is whether its layer is in the viewer."""
         self.label.setText(text)
         self.button.setText(HIDE if shown else SHOW)
         self.button.setEnabled(enabled)
-
-    def _on_button_clicked(self) -> None:
-        self.clicked.emit()

@@ -1,4 +1,4 @@
-"""The tool panel: what is in the hand, what it does to the cells, how large the brush is."""
+"""The tools panel: tools, what they do to cells, brush size, undo and reset. Qt only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_fddm.plugin.panels.widgets import narrow
 from napari_fddm.plugin.state.tools import Action, Tool
@@ -30,54 +31,54 @@ TOOLS = {
     Tool.BRUSH: (
         "Brush",
         "P",
-        "Drag to touch cells. Or right-click, circle a patch and come back to the red ring.",
+        "Drag over cells. Or right-click, draw around an area and return to the red ring.",
     ),
-    Tool.FILL: ("Fill", "F", "Click to touch the connected patch of one class."),
+    Tool.FILL: ("Fill", "F", "Click a cell: it and all connected cells of its class are changed."),
     Tool.LASSO: (
         "Lasso",
         "G",
-        "Drag around cells, or click corners and double-click. Escape gives up.",
+        "Drag around cells, or click corners and double-click. Escape cancels.",
     ),
 }
 ACTIONS = {
-    Action.PAINT: ("Paint", "1–7", "Give cells the class that is selected in the table."),
+    Action.PAINT: ("Paint", "1–7", "Give cells the class that is selected in the table below."),
     Action.RESTORE: (
         "Restore",
         "E",
-        "Bring the model's labels back: with brush, fill or lasso. "
-        "Holding Ctrl or Shift while you drag the brush does it in passing.",
+        "Bring the model's labels back. "
+        "With the brush you can also hold Ctrl or Shift while you drag.",
     ),
     Action.EXCLUDE: (
         "Exclude",
         "X",
-        "Take cells out of every sum: a fold, pen, bone dust, a section that is there twice.",
+        "Take cells out of every area and rate: folds, pen marks, bone dust, a duplicate section.",
     ),
     Action.RELABEL: (
         "Relabel",
         "R",
-        "Turn one class into another: click a patch, or draw a lasso. "
-        "The box below says which class may change.",
+        "Change one class into another: click a patch, or draw a lasso. "
+        "The box below limits it to one class.",
     ),
 }
 LARGEST_UM = 20_000.0
-"""Twenty millimeters, about a cassette's width."""
+"""Largest brush, µm: about the width of a tissue cassette."""
 
 
 class ToolsPanel(QWidget):
-    """A row of tools, a row of what they do, and the brush's size.
+    """A row of tools, a row of actions, and the size of the brush.
 
     Signals
     -------
     tool_clicked, action_clicked : str
-        A `Tool`, an `Action`.
+        Values of `Tool` and `Action`.
     undo_clicked, redo_clicked, reset_clicked
-        Reset is emitted after the question was answered with yes.
+        Reset is emitted only after the user has confirmed it.
     size_typed : float
         Diameter of the brush, µm.
     following_toggled : bool
-        Whether the brush shall keep its size on the screen.
+        Whether the brush keeps its size on the screen when the user zooms.
     source_chosen : int
-        The class that relabeling changes; 0: any.
+        The only class that relabeling changes; 0 for any.
     """
 
     tool_clicked = Signal(str)
@@ -91,16 +92,16 @@ class ToolsPanel(QWidget):
 
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.tool_buttons = {tool: _button(*words) for tool, words in TOOLS.items()}
-        self.action_buttons = {action: _button(*words) for action, words in ACTIONS.items()}
-        self.undo_button = _button("Undo", "Ctrl+Z", "Take the last stroke back.", checkable=False)
+        self.tool_buttons = {tool: _button(*texts) for tool, texts in TOOLS.items()}
+        self.action_buttons = {action: _button(*texts) for action, texts in ACTIONS.items()}
+        self.undo_button = _button("Undo", "Ctrl+Z", "Undo the last stroke.", checkable=False)
         self.redo_button = _button(
-            "Redo", "Ctrl+Shift+Z", "Do it again after all.", checkable=False
+            "Redo", "Ctrl+Shift+Z", "Do the undone stroke again.", checkable=False
         )
         self.reset_button = _button(
             "Reset…",
             "",
-            "Bring the model's labels back everywhere. For one region: Restore with the lasso.",
+            "Bring the model's labels back on the whole slide. For a part of it use Restore.",
             checkable=False,
         )
         self.size_spin = _size_spin()
@@ -112,7 +113,7 @@ class ToolsPanel(QWidget):
         self.source_box.addItem("any", 0)
         for tissue in table:
             self.source_box.addItem(tissue.short, tissue.value)
-        self.source_box.setToolTip("Relabel changes cells of this class alone.")
+        self.source_box.setToolTip("Relabel changes only cells of this class.")
         self._groups = [
             _exclusive(self, buttons)
             for buttons in (self.tool_buttons.values(), self.action_buttons.values())
@@ -145,51 +146,44 @@ class ToolsPanel(QWidget):
             button.clicked.connect(lambda _=False, t=tool: self.tool_clicked.emit(t.value))
         for action, button in self.action_buttons.items():
             button.clicked.connect(lambda _=False, a=action: self.action_clicked.emit(a.value))
-        self.undo_button.clicked.connect(self._on_undo_button_clicked)
-        self.redo_button.clicked.connect(self._on_redo_button_clicked)
+        self.undo_button.clicked.connect(self.undo_clicked)
+        self.redo_button.clicked.connect(self.redo_clicked)
         self.reset_button.clicked.connect(self._on_reset_button_clicked)
         self.size_spin.valueChanged.connect(self.size_typed)
         self.follow_box.toggled.connect(self.following_toggled)
         self.source_box.activated.connect(self._on_source_box_activated)
 
     def set_enabled(self, wanted: bool) -> None:
-        """Without labels there is nothing to touch."""
+        """Enable the tools if there are labels to edit."""
         self.setEnabled(wanted)
 
     def set_tool(self, tool: Tool | None) -> None:
-        """Mark what is in the hand; None: the mouse moves the view."""
-        _mark(self._groups[0], self.tool_buttons.get(tool) if tool else None)
+        """Show the current tool; None if the mouse moves the view."""
+        _check_only(self._groups[0], self.tool_buttons.get(tool) if tool else None)
 
     def set_action(self, action: Action | None) -> None:
-        """Mark what tools do; None: another layer than the corrected classes is in front."""
-        _mark(self._groups[1], self.action_buttons[action] if action else None)
+        """Show the current action; None if the corrected layer is not the active one."""
+        _check_only(self._groups[1], self.action_buttons[action] if action else None)
         for widget in (self.source_label, self.source_box):
             widget.setVisible(action is Action.RELABEL)
 
     def set_size(self, um: float, step_um: float) -> None:
-        """Show the brush's diameter; a step is two cells, the least that changes a disk."""
-        blocked = self.size_spin.blockSignals(True)
-        self.size_spin.setSingleStep(step_um)
-        self.size_spin.setValue(um)
-        self.size_spin.blockSignals(blocked)
+        """Show the diameter of the brush and how much one click on the arrows changes it."""
+        with signals_blocked(self.size_spin):
+            self.size_spin.setSingleStep(step_um)
+            self.size_spin.setValue(um)
 
     def set_source(self, value: int) -> None:
-        """Show which class relabeling changes."""
+        """Show the class that relabeling is limited to."""
         self.source_box.setCurrentIndex(self.source_box.findData(value))
-
-    def _on_undo_button_clicked(self) -> None:
-        self.undo_clicked.emit()
-
-    def _on_redo_button_clicked(self) -> None:
-        self.redo_clicked.emit()
 
     def _on_reset_button_clicked(self) -> None:
         answer = QMessageBox.question(
             self,
             "Reset to the model's labels",
             "Bring the model's labels back on the whole slide?\n\n"
-            "Every correction and exclusion goes, except in locked classes. "
-            "Undo takes it back as long as the slide is open.",
+            "This removes all corrections and exclusions, except in locked classes. "
+            "You can undo it as long as the slide is open.",
         )
         if answer == QMessageBox.StandardButton.Yes:
             self.reset_clicked.emit()
@@ -204,7 +198,7 @@ def _button(text: str, key: str, tip: str, *, checkable: bool = True) -> QPushBu
     button.setText(text + short)
     button.setToolTip(f"{tip} Key: {key}" if key else tip)
     button.setCheckable(checkable)
-    button.setStyleSheet("padding: 4px 2px")  # napari's are too wide for six in a row
+    button.setStyleSheet("padding: 4px 2px")  # napari's padding is too wide for six in a row
     return button
 
 
@@ -215,8 +209,8 @@ def _exclusive(parent: QWidget, buttons: Iterable[QPushButton]) -> QButtonGroup:
     return group
 
 
-def _mark(group: QButtonGroup, wanted: QPushButton | None) -> None:
-    group.setExclusive(False)  # else the last one could not be let go
+def _check_only(group: QButtonGroup, wanted: QPushButton | None) -> None:
+    group.setExclusive(False)  # an exclusive group cannot uncheck its last button
     for button in group.buttons():
         button.setChecked(button is wanted)
     group.setExclusive(True)

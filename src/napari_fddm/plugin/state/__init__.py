@@ -1,1 +1,1 @@
-"""What the window shows, as plain values without Qt."""
+"""The state of the window as plain values, without Qt."""

@@ -1,4 +1,4 @@
-"""How the classes look: which are shown, in which colors, filled or as outlines."""
+"""How classes are displayed: which are visible, in which colors, filled or as outlines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Palette(StrEnum):
-    """Colors of the classes."""
+    """The color schemes of the classes."""
 
     SAFE = "safe"
     PAPER = "paper"
@@ -22,16 +22,16 @@ PALETTE_TITLES = {Palette.SAFE: "Color-blind safe", Palette.PAPER: "As in the FD
 
 @dataclass(frozen=True, slots=True)
 class ClassDisplay:
-    """What of the classes is drawn, and how. It changes colors only, never a label.
+    """Which classes are drawn, and how. It affects colors only, never labels.
 
     Attributes
     ----------
     hidden : frozenset of int
-        Label values whose eye is closed.
+        Label values that the user has hidden.
     solo : int or None
-        The only label value drawn, whatever the eyes say.
+        The only label value that is drawn, whatever is hidden; None for all.
     palette : Palette
-        Colors.
+        The color scheme.
     outline : bool
         Draw the borders of the classes instead of filling them.
     """
@@ -42,15 +42,15 @@ class ClassDisplay:
     outline: bool = False
 
     def shows(self, value: int) -> bool:
-        """Whether a class is drawn."""
+        """Return whether a class is drawn."""
         return value == self.solo if self.solo is not None else value not in self.hidden
 
     def with_eye_toggled(self, value: int) -> ClassDisplay:
-        """Close an open eye or open a closed one; ends solo."""
+        """Hide a visible class or show a hidden one; ends showing one class alone."""
         return replace(self, hidden=self.hidden ^ {value}, solo=None)
 
     def with_solo_toggled(self, value: int) -> ClassDisplay:
-        """Draw one class alone, or all of them again if it was alone."""
+        """Show one class alone, or all again if it was alone."""
         return replace(self, solo=None if self.solo == value else value)
 
     def rgb(self, tissue: TissueClass) -> tuple[int, int, int]:

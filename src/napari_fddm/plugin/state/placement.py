@@ -1,4 +1,4 @@
-"""Where an image lies in napari's world, and how large that makes its pixels."""
+"""Position and scale of an image in napari's world, and the pixel size that follows."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MICROMETERS = ("um", "um")
 SOURCE = "layer"
-"""What an `Mpp` says whose value is the scale of a layer."""
+"""The source of an `Mpp` whose value is the scale of a layer."""
 _SKEW = 1e-6
-"""Off the axes by less than this share is rounding."""
-_REMEDY = "Give it a plain scale and translation: results are laid over straight images only."
+"""Shares of rotation and shear up to this are rounding errors."""
+_REMEDY = "Give it a plain scale and translation: results cannot be laid over other images."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Placement:
     scale, translate : tuple of float
         (y, x), in the layer's units.
     units : tuple of str
-        Of the y and x axis; "pixel" where the layer has none.
+        Units of the y and x axis; "pixel" where the layer has none.
     """
 
     scale: YX
@@ -42,14 +42,14 @@ class Placement:
 
     @classmethod
     def of_slide(cls, mpp: float | None) -> Placement:
-        """Return how our own reader places a slide: in µm, or in pixels where unknown."""
+        """Return how this plugin places a slide: in µm, or in pixels if its size is unknown."""
         if mpp is None:
             return cls((1.0, 1.0), (0.0, 0.0), ("pixel", "pixel"))
         return cls((mpp, mpp), (0.0, 0.0), MICROMETERS)
 
     @classmethod
     def of_layer(cls, layer: Layer) -> Placement:
-        """Return where the last two axes of an image layer lie.
+        """Return the placement of the last two axes of an image layer.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Placement:
 
     @property
     def claim(self) -> MppClaim | None:
-        """What the layer says of its pixels' size; None without a unit of length."""
+        """The pixel size that the layer's scale states; None without a unit of length."""
         um = [_um(unit) for unit in self.units]
         if um[0] is None or um[1] is None:
             return None
@@ -85,7 +85,7 @@ class Placement:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of a layer whose coordinates are the image's pixels."""
+        """Keyword arguments for a layer whose data coordinates are the image's pixels."""
         return {
             "scale": self.scale,
             "translate": self.translate,
@@ -94,7 +94,7 @@ class Placement:
         }
 
     def of_map(self, geometry: MapGeometry) -> dict[str, Any]:
-        """Return the keyword arguments that lay a map of the image's cells over it."""
+        """Return the keyword arguments for a layer that shows a map of cells over the image."""
         scale = tuple(geometry.cell * s for s in self.scale)
         translate = tuple(
             (start + geometry.cell / 2 - 0.5) * s + t

@@ -1,4 +1,4 @@
-"""What the plugin knows: the only truth, free of Qt. Views show it, the controller changes it."""
+"""The state of the window, free of Qt: panels show it, controllers change it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RunPhase(StrEnum):
-    """What the engine is doing for us."""
+    """What the engine is doing for this window."""
 
     IDLE = "idle"
     STARTING = "starting"
@@ -27,7 +27,7 @@ class RunPhase(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a run analyzes."""
+    """Which part of the slide a run analyzes."""
 
     VIEWPORT = "viewport"
     DRAWN = "drawn region"
@@ -41,12 +41,12 @@ class ShownSlide:
     Attributes
     ----------
     name : str
-        What to call it.
+        Its name in the window.
     uri : str
-        What the engine opens: a path or ``synthetic:…``; empty where the window serves
-        the pixels of a layer.
+        What the engine opens: a path or ``synthetic:…``; empty where the window sends the
+        pixels of a layer to the engine.
     path : str or None
-        Its file, where it has one: the store lies beside it.
+        Its file, if it has one; the store is created beside it.
     fingerprint : str
         Identity of its content.
     shape : tuple of int
@@ -54,11 +54,11 @@ class ShownSlide:
     mpp : float or None
         µm per level-0 px.
     mpp_source : str
-        Where that was found.
+        Where the pixel size comes from.
     warnings : tuple of str
         What the user should know about the file.
     placement : Placement or None
-        Where its layer lies; None where our own reader placed it.
+        Where its layer lies; None if this plugin's reader placed it.
     """
 
     name: str
@@ -73,12 +73,12 @@ class ShownSlide:
 
     @property
     def local_path(self) -> Path | None:
-        """Its file, where it has one."""
+        """Its file, if it has one."""
         return Path(self.path) if self.path else None
 
     @property
     def size_text(self) -> str:
-        """Size and pixel size in words."""
+        """Size and pixel size as text."""
         if self.mpp is None:
             return "{1} × {0} px, pixel size unknown".format(*self.shape)
         height, width = (n * self.mpp / 1000 for n in self.shape)
@@ -87,16 +87,16 @@ class ShownSlide:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is.
+    """The progress of a run, or of training on corrections.
 
     Attributes
     ----------
     phase : RunPhase
-        What is going on.
+        What the engine is doing.
     text : str
-        The same in words.
+        The progress as text.
     done, total : int
-        Units of the current stage; total 0 means unknown.
+        Units of work of the current stage; a total of 0 means unknown.
     """
 
     phase: RunPhase = RunPhase.IDLE
@@ -104,32 +104,37 @@ class RunProgress:
     done: int = 0
     total: int = 0
 
+    def advanced_to(self, text: str, done: int, total: int) -> RunProgress:
+        """Return the progress of work that is running; a requested cancel stays."""
+        phase = self.phase if self.phase is RunPhase.CANCELLING else RunPhase.RUNNING
+        return RunProgress(phase, text, done, total)
 
-KNOWN_AFTER_S = 2.0
-"""A speed is told after this time: the first batch says little about the others."""
+
+SPEED_KNOWN_AFTER_S = 2.0
+"""Seconds before a speed is shown: the first batch is not representative."""
 
 
 def progress_text(
     title: str, done: int, total: int, unit: str, seconds: float, before: int = 0
 ) -> str:
-    """Say how far a stage is, how fast, and how long it still takes.
+    """Return the progress of a stage as text, with speed and remaining time.
 
     Parameters
     ----------
     title : str
-        What the stage does.
+        Name of the stage.
     done, total : int
         Units of work.
     unit : str
-        "tiles" or "regions".
+        Name of the units, e.g. "tiles".
     seconds : float
-        How long the stage has taken so far.
+        Duration of the stage so far.
     before : int
-        Units that earlier runs had done: they took no time of this one.
+        Units that earlier runs had done already; they do not count for the speed.
     """
     if not (total and done):
         return title
-    if done <= before or seconds < KNOWN_AFTER_S:
+    if done <= before or seconds < SPEED_KNOWN_AFTER_S:
         return f"{title}: {done} of {total} {unit}"
     speed = (done - before) / seconds
     time_left = duration_text((total - done) / speed)
@@ -137,12 +142,12 @@ def progress_text(
 
 
 def duration_text(seconds: float) -> str:
-    """Say a time as people do, e.g. "40 s" or "12 min"."""
+    """Return a duration as text, e.g. "40 s" or "12 min"."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class PluginState:
-    """Everything the views show.
+    """Everything the panels show.
 
     Attributes
     ----------
@@ -175,7 +180,7 @@ class PluginState:
         self.tiles_per_second: float | None = None
 
     def hides_rate_of(self, estimate: float | None) -> bool:
-        """Whether a computed rate must not be seen, given the reader's own so far."""
+        """Return whether computed rates are hidden: the reader's estimate is wanted and missing."""
         return self.estimate_first and estimate is None
 
     @property
@@ -191,7 +196,7 @@ class PluginState:
 
     @property
     def progress(self) -> RunProgress:
-        """How far the run is."""
+        """The progress of the run."""
         return self._progress
 
     @progress.setter
@@ -213,12 +218,12 @@ class PluginState:
 
     @property
     def busy(self) -> bool:
-        """Whether a run is going on."""
+        """Whether the engine is working for this window."""
         return self._progress.phase is not RunPhase.IDLE
 
     @property
     def report(self) -> tuple[NecrosisReport | None, NecrosisReport | None]:
-        """(corrected, automatic) reports; None before there is a result."""
+        """The reports (corrected, automatic); None before there is a result."""
         return self._report
 
     @report.setter
@@ -228,7 +233,7 @@ class PluginState:
 
     @property
     def display(self) -> ClassDisplay:
-        """How the classes look, in every analysis of this window."""
+        """How classes are displayed, in every analysis of this window."""
         return self._display
 
     @display.setter
@@ -239,7 +244,7 @@ class PluginState:
 
     @property
     def locked(self) -> frozenset[int]:
-        """Classes that no hand tool changes, in every analysis of this window."""
+        """Classes that are protected from painting, in every analysis of this window."""
         return self._locked
 
     @locked.setter
@@ -250,7 +255,7 @@ class PluginState:
 
     @property
     def device(self) -> str:
-        """Where the engine runs, in words; empty until it is ready."""
+        """The device that the engine uses, as text; empty until it is ready."""
         return self._device
 
     @device.setter

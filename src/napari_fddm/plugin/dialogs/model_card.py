@@ -1,0 +1,28 @@
+"""The dialog that shows a complete model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+
+
+class ModelCardDialog(QDialog):
+    """A model card as text that can be selected and copied."""
+
+    def __init__(self, title: str, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(title)
+        self.resize(620, 640)
+        self.text = QPlainTextEdit(text)
+        self.text.setReadOnly(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.text)
+        layout.addWidget(buttons)
+
+    def done(self, result: Any) -> None:
+        """Close the dialog and let Qt delete it."""
+        super().done(result)
+        self.deleteLater()
