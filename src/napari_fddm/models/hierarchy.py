@@ -289,12 +289,6 @@ class HierarchicalLoss(nn.Module):
         self.s.clamp_(-float(torch.log(torch.tensor(high))), -float(torch.log(torch.tensor(low))))
 
 
-def stationary_weight(loss: float) -> float:
-    """Return the weight at which a level of constant loss settles: clip(0.2 / L, 0.2, 3)."""
-    low, high = WEIGHT_RANGE
-    return high if loss <= 0 else min(max(REGULARIZATION / loss, low), high)
-
-
 def _inverse_frequency(counts: Sequence[int]) -> list[float]:
     """Return weights that add up to their number; an answer without samples counts as one."""
     inverse = [1.0 / max(1, n) for n in counts]
