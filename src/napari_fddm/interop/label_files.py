@@ -230,19 +230,12 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def _multiscale(name: str, place: Place, count: int, *, channels: bool) -> dict[str, Any]:
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
-    unit = {"unit": place.unit} if place.unit else {}
-    axes += [{"name": n, "type": "space", **unit} for n in ("y", "x")]
-    one, zero = ([1.0], [0.0]) if channels else ([], [])
-    datasets = []
-    for index in range(count):
-        level = place.halved(index)
-        steps = [
-            {"type": "scale", "scale": [*one, *level.scale]},
-            {"type": "translation", "translation": [*zero, *level.translate]},
-        ]
-        datasets.append({"path": str(index), "coordinateTransformations": steps})
-    return {"name": name, "axes": axes, "datasets": datasets}
+    places = (place.halved(index) for index in range(count))
+    return {
+        "name": name,
+        "axes": ngff.axes(place.unit, channels=channels),
+        "datasets": ngff.datasets(((p.scale, p.translate) for p in places), channels=channels),
+    }
 
 
 def _read(group: zarr.Group) -> Drawn:

@@ -16,7 +16,7 @@ from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 VERSION = "0.5"
 BLOCK = "napari_fddm"
@@ -31,7 +31,6 @@ UM_PER_UNIT = {
     "meter": 1e6,
 }
 """Micrometers in each unit of length that NGFF names."""
-_SPACE = [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
 _RGB_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 
 
@@ -72,18 +71,46 @@ def multiscale(
     channels : bool
         Whether the arrays are (c, y, x) instead of (y, x).
     """
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
-    datasets = [
-        {"path": str(index), "coordinateTransformations": _transformations(level, channels)}
-        for index, level in enumerate(levels)
-    ]
+    places = [(level.scale, level.translate) for level in levels]
     return {
         "name": name,
-        "axes": axes + _SPACE,
-        "datasets": datasets,
+        "axes": axes("micrometer", channels=channels),
+        "datasets": datasets(places, channels=channels),
         "type": method,
         "metadata": {"description": f"each level halves the finer one ({method} of 2 by 2)"},
     }
+
+
+def axes(unit: str | None, *, channels: bool) -> list[dict[str, str]]:
+    """Build the ``axes`` (y, x), or (c, y, x), in a unit; None for pixels of no known size."""
+    unit_entry = {"unit": unit} if unit else {}
+    space = [{"name": name, "type": "space", **unit_entry} for name in ("y", "x")]
+    return [{"name": "c", "type": "channel"}, *space] if channels else space
+
+
+def datasets(
+    places: Iterable[tuple[Sequence[float], Sequence[float]]], *, channels: bool
+) -> list[dict[str, Any]]:
+    """Build the ``datasets`` of a pyramid; its arrays are named "0", "1" and so on.
+
+    Parameters
+    ----------
+    places : iterable of (scale, translation)
+        Each (y, x), for each level, finest first.
+    channels : bool
+        Whether the arrays are (c, y, x) instead of (y, x).
+    """
+    one, zero = ([1.0], [0.0]) if channels else ([], [])
+    return [
+        {
+            "path": str(index),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [*one, *scale]},
+                {"type": "translation", "translation": [*zero, *translation]},
+            ],
+        }
+        for index, (scale, translation) in enumerate(places)
+    ]
 
 
 def rgb_rendering() -> dict[str, Any]:
@@ -263,14 +290,6 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     if not all(math.isfinite(n) for n in (sy, sx, ty, tx)) or sy <= 0 or sx <= 0:
         raise StoreError(f"the multiscales metadata gives an impossible scale: {scale}.")
     return (sy, sx), (ty, tx)
-
-
-def _transformations(level: MapGeometry, channels: bool) -> list[dict[str, Any]]:
-    extra = ([1.0], [0.0]) if channels else ([], [])
-    return [
-        {"type": "scale", "scale": [*extra[0], *level.scale]},
-        {"type": "translation", "translation": [*extra[1], *level.translate]},
-    ]
 
 
 def _rgb(values: Sequence[Any]) -> tuple[int, int, int]:

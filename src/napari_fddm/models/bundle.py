@@ -24,6 +24,7 @@ from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha25
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
@@ -136,7 +137,7 @@ class LoadedModel:
         """
         if self.card.refiner is None:
             raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
         _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
         return denoiser.to(self.compute.device).eval()
@@ -160,6 +161,9 @@ class LoadedModel:
             known["backbone"] = {"source": source, "tensors_sha256": self.backbone_sha256}
         return known
 
+    def _building(self) -> AbstractContextManager[None]:
+        return _refusing(f"{self.folder / CARD_NAME} describes no network that can be built")
+
     def _load_backbone_tensors(self) -> dict[str, torch.Tensor]:
         """Load the backbone from the folder, or from where the card's source is found."""
         spec = self.card.classifier
@@ -178,7 +182,7 @@ class LoadedModel:
 
     def _load_segmenter(self, name: str) -> TileSegmenter:
         spec = self.card.classifier
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             network = build_segmenter(name, spec.backbone, len(self.card.classes))
         _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
         return TileSegmenter(network, mean=spec.mean, std=spec.std)
@@ -192,7 +196,7 @@ class LoadedModel:
             If its weights are missing, damaged or do not fit.
         """
         spec = self.card.classifier
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = self._load_backbone_tensors()
         where = spec.backbone_source or BACKBONE_FILE
@@ -206,7 +210,7 @@ class LoadedModel:
             adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
             with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):
                 backbone = merge_lora(backbone, spec.lora, adapter)
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             classifier = build_classifier(backbone, spec, self.card.classes)
         heads = load_tensors(self.folder, HEADS_FILE, self.card)
         for name in classifier.head_names:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import PyramidSlide, SlideInfo, closed_error
+from napari_fddm.slides.base import PyramidSlide, SlideInfo
+from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
 from napari_fddm.slides.planes import dressed, guess_axes, refuse_other_than_image
 from napari_fddm.slides.scales import level_scales

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from napari_fddm.core.resample import (
     bin_average,
 )
 from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.closing import Closable
 from napari_fddm.slides.extras import WithExtras
 from napari_fddm.slides.scales import level_scales, measured_scales
 
@@ -75,7 +76,7 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
 
-class PyramidSlide(WithExtras):
+class PyramidSlide(WithExtras, Closable):
     """Base of all slides; satisfies `napari_fddm.core.protocols.Slide`.
 
     Subclasses implement `_read_level` (thread-safe) and may extend `close`.
@@ -106,7 +107,6 @@ class PyramidSlide(WithExtras):
         self._set_scales(level_scales(self._shapes, binned=binned))
         self._chunk = tile * max(1, math.ceil(DASK_CHUNK / tile))
         self._warnings = list(info.warnings)
-        self._closed = False
 
     def _set_scales(self, scales: Sequence[Scale]) -> None:
         longer = 0 if self._shapes[0][0] >= self._shapes[0][1] else 1
@@ -325,26 +325,10 @@ class PyramidSlide(WithExtras):
             for level in self._levels
         ]
 
-    def close(self) -> None:
-        """Release what is held; reading afterwards raises SlideError."""
-        self._closed = True
-
-    def __enter__(self) -> Self:
-        """Return the slide itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the slide."""
-        self.close()
-
     def __repr__(self) -> str:
         """Return name, size and pixel size for logs and consoles."""
         height, width = self._levels[0].shape
         return f"<{type(self).__name__} {self.name!r} {width}×{height} px, {self.mpp}>"
-
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise closed_error(self.name)
 
     @abstractmethod
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
@@ -352,11 +336,6 @@ class PyramidSlide(WithExtras):
 
         The answer belongs to the caller, who may write to it.
         """
-
-
-def closed_error(name: str) -> SlideError:
-    """Return the error of reading from a slide that was closed."""
-    return SlideError(f"{name} was closed and cannot be read.", hint="Open it again.")
 
 
 class _LevelArray:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo, closed_error
+from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
