@@ -1,4 +1,4 @@
-"""docs/science.md: tables stand between markers, which the benchmarks fill."""
+"""Write tables into docs/science.md, between the markers of their section."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 def is_unfinished(path: Path) -> bool:
     """Return whether a name is one of `whole_file` or `whole_folder` before the end.
 
-    A program that was killed leaves such files and folders; nobody needs them.
+    A program that was killed leaves such files and folders behind; they can be deleted.
     """
     return path.name.startswith(".") and _PART in path.suffixes
 

@@ -1,9 +1,9 @@
-"""OME-Zarr 0.5 metadata, as plain dictionaries: built from our values and read back.
+"""OME-Zarr 0.5 metadata as plain dictionaries: build it from our values, and read it.
 
 NGFF stores micrometers and centers of pixels; a `MapGeometry` needs the level-0
 pixel as well. Our own block beside the ``ome`` key carries it, so that a map
-comes back exactly as it was; for stores of others the map's own cell becomes
-the pixel of reference.
+comes back exactly as it was; in files of other programs the map's own cell
+counts as the level-0 pixel.
 """
 
 from __future__ import annotations
@@ -216,8 +216,8 @@ def table_of_block(block: Sequence[Mapping[str, Any]]) -> ClassTable:
 def table_of_names(properties: Sequence[Mapping[str, Any]]) -> ClassTable | None:
     """Return the osteosarcoma table if these label names are its own, else None.
 
-    A store of others says names and colors but not what a class means for the
-    necrosis rate; that is not guessed.
+    Files of other programs give names and colors but not the role of a class in the
+    necrosis rate, which is not guessed.
     """
     try:
         named = {int(p["label-value"]): str(p["name"]) for p in properties}
@@ -265,7 +265,7 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     Raises
     ------
     StoreError
-        If the metadata does not say them.
+        If the metadata lacks them.
     """
     try:
         names = [axis["name"] for axis in entry["axes"]]

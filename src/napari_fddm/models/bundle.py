@@ -1,4 +1,4 @@
-"""A model ready to run: card, classifier and, on demand, the denoiser."""
+"""Load a model: its card, its classifier and, on demand, the denoiser of stage 2."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class LoadedModel:
     Parameters
     ----------
     folder : Path
-        Where the files lie.
+        Folder of the model's files.
     card : ModelCard
-        What they are.
+        Its description.
     compute : ComputeDevice
-        Where they run.
+        Device and precision.
     """
 
     def __init__(self, folder: Path, card: ModelCard, compute: ComputeDevice) -> None:
@@ -105,7 +105,7 @@ class LoadedModel:
     def embed(
         self, tiles_nhwc: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return what the heads see of tiles of shape (n, h, w, 3).
+        """Return the features that the heads get for tiles of shape (n, h, w, 3).
 
         Returns
         -------
@@ -144,7 +144,7 @@ class LoadedModel:
 
     @cached_property
     def identity(self) -> dict[str, object]:
-        """What provenance records of the model."""
+        """Identity of the model, as provenance records it."""
         known: dict[str, object] = {
             "id": self.card.id,
             "files": dict(self.card.files),
@@ -244,9 +244,9 @@ def build_classifier(
 
 
 def with_best_layout(classifier: TileClassifier, device: torch.device) -> TileClassifier:
-    """Let convolutional backbones keep their channels last, as the tiles come.
+    """Give convolutional backbones the channels-last memory format, as the tiles have.
 
-    In bfloat16 on a CPU they are faster so, by 1.5 times for a ResNet
+    In bfloat16 on a CPU that is faster, by 1.5 times for a ResNet
     (``benchmarks/precision.py``); transformers, all matrix products, gain nothing.
     """
     if device.type != "mps" and not hasattr(classifier.backbone, "patch_embed"):
@@ -261,11 +261,11 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], wher
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turn what torch, timm, peft and diffusers say of a bad model into one line."""
+    """Turn the errors of torch, timm, peft and diffusers into one line."""
     try:
         yield
     except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, re.error) as error:
-        # torch says what is wrong in its second line only.
+        # torch gives the reason in its second line only.
         detail = " ".join(str(error).split("\n")[1:2]).strip() or first_line(error)
         raise WeightsError(
             f"{what}: {detail.rstrip('.')}.",

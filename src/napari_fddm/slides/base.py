@@ -1,7 +1,7 @@
-"""What every slide shares: resolution-true reading, lazy arrays, closing.
+"""Base class of all slides: reads a region at any resolution, and gives lazy arrays.
 
-A backend says where its levels are and reads whole pixels of one level; all
-geometry happens here, once.
+A backend lists its levels and reads whole pixels of one level; the geometry is computed
+here for all backends.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MOST_PER_PIXEL = 512
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What a backend knows after opening.
+    """Name, pixel size and identity of an opened slide.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class SlideInfo:
     fingerprint : str
         Stable identity of the content.
     warnings : tuple of str
-        What a user should know.
+        Warnings about the file, one sentence each.
     """
 
     name: str
@@ -117,7 +117,7 @@ class PyramidSlide(WithExtras, Closable):
         )
 
     def _measure_scales(self) -> None:
-        """Let the pixels decide doubtful downsamples; for the end of a backend's opening."""
+        """Measure ambiguous downsamples on the pixels; backends call it when they are open."""
         if self._binned:
             return
         try:
@@ -132,7 +132,7 @@ class PyramidSlide(WithExtras, Closable):
 
     @property
     def backend(self) -> str:
-        """Which reader is at work."""
+        """Name of the reader, such as "tiff" or "openslide"."""
         return self._info.backend
 
     @property
@@ -162,7 +162,7 @@ class PyramidSlide(WithExtras, Closable):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What a user should know about this file."""
+        """Warnings about this file, one sentence each."""
         return tuple(self._warnings)
 
     @property
@@ -172,16 +172,16 @@ class PyramidSlide(WithExtras, Closable):
         return Region(0.0, 0.0, float(height), float(width))
 
     def add_warning(self, text: str) -> None:
-        """Tell the user one more thing about this slide."""
+        """Add a warning about this slide."""
         self._warnings.append(text)
 
     def read_region(self, region: Region, mpp: float) -> RgbImage:
         """Read a region at a resolution; see `napari_fddm.core.protocols.Slide`.
 
         Output pixel (i, j) covers exactly ``mpp`` × ``mpp`` µm, counted from the
-        region's upper left corner: the grid keeps its pitch even where the region
-        is no whole number of pixels. Where the slide is coarser than asked, values
-        are interpolated linearly; nothing is gained but the grid.
+        region's upper left corner: the pitch stays exact even where the region is not a
+        whole number of pixels. Where the slide is coarser than asked, values are
+        interpolated linearly, which adds no detail.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class PyramidSlide(WithExtras, Closable):
         return image
 
     def _read_whole_bins(self, level: int, y_bins: Bins, x_bins: Bins) -> RgbImage:
-        """Average whole level pixels; the short way where grid and file line up."""
+        """Average whole level pixels: the fast path where the output grid meets the file's."""
         window = self._read_level(level, y_bins.first, x_bins.first, y_bins.size, x_bins.size)
         return bin_average(window, (y_bins.step, x_bins.step))
 
@@ -334,12 +334,12 @@ class PyramidSlide(WithExtras, Closable):
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         """Read a window that lies fully inside the level; (height, width, 3) uint8.
 
-        The answer belongs to the caller, who may write to it.
+        The array belongs to the caller, who may write to it.
         """
 
 
 class _LevelArray:
-    """One level dressed as an array, for dask to slice."""
+    """One level as an array-like that dask can slice."""
 
     dtype = np.dtype(np.uint8)
     ndim = 3

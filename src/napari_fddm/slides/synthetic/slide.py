@@ -1,6 +1,6 @@
 """A slide without a file: procedural H&E tissue of any size with its exact truth.
 
-Demonstrations, tests and the bundled model need slides that may be given to anybody,
+Demonstrations, tests and the bundled model need slides that may be shared freely,
 have every class and are labeled without error. Colors and classes are continuous
 functions of the position in µm, evaluated at pixel centers at the resolution asked for;
 nothing is stored, and a thumbnail of a huge slide costs as much as one of a small slide.
