@@ -1,4 +1,4 @@
-"""A slide of any size that is glass but for a piece of synthetic tissue."""
+"""A slide of any size: glass with one piece of synthetic tissue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peak memory of whole runs on slides that exist nowhere, each in a process of its own."""
+"""Peak memory of whole runs on synthetic slides, each in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contenders that take turns, so that a busy machine slows all of them alike."""
+"""Time several functions in turns, so that a busy machine slows all of them alike."""
 
 from __future__ import annotations
 

@@ -125,8 +125,8 @@ def by_slide(scores: dict[str, Any], fold: Fold) -> list[dict[str, Any]]:
     """Return the confusion of each slide that was judged, with its patient."""
     patients = {tile.slide: tile.case for tile in fold.judged}
     return [
-        {"slide": slide, "patient": patients[slide], "confusion": said["confusion"]}
-        for slide, said in scores["cases"].items()
+        {"slide": slide, "patient": patients[slide], "confusion": row["confusion"]}
+        for slide, row in scores["cases"].items()
     ]
 
 

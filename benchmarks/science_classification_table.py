@@ -5,13 +5,11 @@ python -m benchmarks.science_classification_table RESULTS.jsonl [--write]
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.science_page import write_section
+from benchmarks.science_page import print_tables, write_section
 from benchmarks.science_scores import RESAMPLES, bootstrap_difference, in_points
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.training.loop.run_log import RunLog
@@ -19,6 +17,7 @@ from napari_fddm.training.stage1.scores import balanced_accuracy, scores_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -150,8 +149,4 @@ def difference(slides: Sequence[Line], reference: Sequence[Line]) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--write", action="store_true")
-    chosen = parser.parse_args()
-    print("\n".join(write_page(chosen.results, write=chosen.write)))
+    print_tables(__doc__, write_page)

@@ -1,4 +1,4 @@
-"""Scores of the refinement benchmark, slide by slide, and what they say of a method."""
+"""Scores of the refinement benchmark, slide by slide, and their comparison between methods."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def score(probs: npt.NDArray[np.float32], slide: RegionSlide) -> dict[str, Any]:
 def boundary_hits(labels: Labels, truth: Labels) -> list[int]:
     """Return found, predicted, recalled and true boundary cells, within one cell of each other."""
     known = ndimage.binary_erosion(truth > 0, np.ones((3, 3)), border_value=1)
-    said, true = (edges(values) & known for values in (labels, truth))
+    predicted, true = (edges(values) & known for values in (labels, truth))
     return [
-        int((said & near(true)).sum()),
-        int(said.sum()),
-        int((true & near(said)).sum()),
+        int((predicted & near(true)).sum()),
+        int(predicted.sum()),
+        int((true & near(predicted)).sum()),
         int(true.sum()),
     ]
 
@@ -81,8 +81,8 @@ def mean_iou(scored: Sequence[dict[str, Any]]) -> float:
 
 def boundary_f(scored: Sequence[dict[str, Any]]) -> float:
     """Return the F score, %, of pooled boundaries."""
-    found, said, recalled, true = np.sum([s["boundary"] for s in scored], axis=0)
-    precision, recall = found / max(1, said), recalled / max(1, true)
+    found, predicted, recalled, true = np.sum([s["boundary"] for s in scored], axis=0)
+    precision, recall = found / max(1, predicted), recalled / max(1, true)
     return 100.0 * float(2 * precision * recall / max(1e-9, precision + recall))
 
 

@@ -109,7 +109,7 @@ def measure(work: Path, data_folder: Path | None) -> None:
             tasks = swapped_areas(slide, rng) if one_area else real_errors(slide, rng)
             for task in tasks:
                 for method in METHODS:
-                    scored = score(task, said(method, task, slide, refiner), slide)
+                    scored = score(task, corrected(method, task, slide, refiner), slide)
                     about = {"dataset": dataset, "slide": slide.meta.slide, "method": method}
                     log.append(**about, **scored)
         logging.info("%s", dataset)
@@ -168,7 +168,7 @@ def dabs(places: Mask, rng: np.random.Generator, within: int = 0) -> Mask:
     return np.asarray(ndimage.binary_dilation(centers, np.ones((DAB, DAB))))
 
 
-def said(method: str, task: Task, slide: RegionSlide, refiner: Refiner) -> Labels:
+def corrected(method: str, task: Task, slide: RegionSlide, refiner: Refiner) -> Labels:
     """Return the labels that a method gives the cells."""
     features = slide.coarse.features.astype(np.float32)
     source = task.source

@@ -5,15 +5,13 @@ python -m benchmarks.science_table RESULTS.jsonl [--write]
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections import defaultdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.science_page import write_section
+from benchmarks.science_page import print_tables, write_section
 from benchmarks.science_scores import (
     bootstrap_difference,
     boundary_f,
@@ -25,6 +23,7 @@ from napari_fddm.training.loop.run_log import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     Cases = dict[str, list[dict[str, Any]]]
 
@@ -153,8 +152,4 @@ def title_of(name: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path)
-    parser.add_argument("--write", action="store_true")
-    chosen = parser.parse_args()
-    print("\n".join(write_page(chosen.results, write=chosen.write)))
+    print_tables(__doc__, write_page)

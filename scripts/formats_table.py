@@ -160,9 +160,9 @@ def pixel_size(facts: dict[str, Any]) -> str:
 
 def describe(done: subprocess.CompletedProcess[str], folder: Path, facts: dict[str, Any]) -> str:
     """Say how a run ended: what it analyzed, or its error."""
-    said = done.stderr.strip()
+    printed = done.stderr.strip()
     if done.returncode != 0:
-        lines = said.splitlines()
+        lines = printed.splitlines()
         note = "" if len(lines) == 1 else f" ({len(lines)} lines!)"
         return f"exit {done.returncode}{note}: {lines[-1].removeprefix('napari-fddm: ')}"
     report = json.loads((folder / "r.json").read_text())

@@ -154,4 +154,4 @@ def test_kappa_agrees_with_scikit_learn():
 
 def test_kappa_of_nobody_is_none():
     found = weighted_kappa(grade_table([], []))
-    assert (found.value, found.reason) == (None, "nobody was graded by both")
+    assert (found.value, found.reason) == (None, "no subject was graded by both")

@@ -186,7 +186,7 @@ def replace_folder(new: Path, path: Path, old: Path) -> None:
 def is_unfinished(path: Path) -> bool:
     """Return whether a name is one of `whole_file`, `whole_folder` or `temporary_beside`.
 
-    A program that was killed leaves such files and folders; nobody needs them.
+    A program that was killed leaves such files and folders behind; they can be deleted.
     """
     return path.name.startswith(".") and _PART in path.suffixes
 

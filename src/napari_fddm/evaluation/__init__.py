@@ -1,1 +1,1 @@
-"""How good a label map is, given the truth."""
+"""Evaluation of predicted label maps against the truth."""

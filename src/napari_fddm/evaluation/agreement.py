@@ -210,11 +210,11 @@ def weighted_kappa(table: npt.NDArray[np.int64]) -> Estimate:
     """Return Cohen's kappa with quadratic weights of a table (k, k) of counts."""
     total = table.sum()
     if total == 0:
-        return Estimate(None, reason="nobody was graded by both")
+        return Estimate(None, reason="no subject was graded by both")
     k = len(table)
     weights = (np.subtract.outer(np.arange(k), np.arange(k)) / (k - 1)) ** 2
     expected = np.outer(table.sum(axis=1), table.sum(axis=0)) / total
     by_chance = float((weights * expected).sum())
     if by_chance == 0:
-        return Estimate(None, reason="both give everybody the same grade")
+        return Estimate(None, reason="both give all subjects the same grade")
     return Estimate(1 - float((weights * table).sum()) / by_chance)

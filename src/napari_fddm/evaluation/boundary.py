@@ -2,8 +2,8 @@
 
 A border cell of a class has, among its four neighbors, an evaluated cell of another
 class. Precision is the share of predicted border cells within the tolerance of a true
-one, recall the reverse, F their harmonic mean. The edge of the map and of the evaluated
-area is nobody's border: both maps have it, and it would be found for free.
+one, recall the reverse, F their harmonic mean. The edges of the map and of
+the evaluated area do not count as borders: both maps share them, so they would always match.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOLERANCE_UM = 32.0
 """One bridge cell: finer than that the automatic labels do not claim to be."""
 _BLOCK = 512
 """Cells per side whose distances are taken at once: most blocks lack most classes."""
-_TRUE, _TRUE_FOUND, _SAID, _SAID_RIGHT = range(4)
+_TRUE, _TRUE_FOUND, _PREDICTED, _PREDICTED_RIGHT = range(4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +58,8 @@ class BoundaryCounts:
 def f_score_of(counts: Counts) -> npt.NDArray[np.float64]:
     """Return F of counts (…, n, 4) as (…, n); 0 where one map alone has borders."""
     recall = ratio(counts[..., _TRUE_FOUND], counts[..., _TRUE])
-    precision = ratio(counts[..., _SAID_RIGHT], counts[..., _SAID])
-    some = counts[..., _TRUE] + counts[..., _SAID] > 0
+    precision = ratio(counts[..., _PREDICTED_RIGHT], counts[..., _PREDICTED])
+    some = counts[..., _TRUE] + counts[..., _PREDICTED] > 0
     total = np.nan_to_num(recall) + np.nan_to_num(precision)
     product = 2 * np.nan_to_num(recall) * np.nan_to_num(precision)
     f_score = np.zeros_like(total)
@@ -131,10 +131,10 @@ def _border(labels: Labels, value: int) -> Cells:
     return np.asarray(border & own)
 
 
-def _matches(true: Cells, said: Cells, inside: tuple[slice, slice], reach: float) -> list[int]:
-    found = true & _near(said, true, reach)
-    right = said & _near(true, said, reach)
-    return [int(np.count_nonzero(cells[inside])) for cells in (true, found, said, right)]
+def _matches(true: Cells, predicted: Cells, inside: tuple[slice, slice], reach: float) -> list[int]:
+    found = true & _near(predicted, true, reach)
+    right = predicted & _near(true, predicted, reach)
+    return [int(np.count_nonzero(cells[inside])) for cells in (true, found, predicted, right)]
 
 
 def _near(border: Cells, asked: Cells, reach: float) -> Cells:

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability, ECE, Brier score, log loss.
+"""Calibration of predicted probabilities: reliability, ECE, Brier score, log loss.
 
 On cells of the truth's grid: each has the probabilities of the model's cell it lies in.
 Sums over cells, so that slides can be pooled.
@@ -86,7 +86,7 @@ class CalibrationSums:
 
 
 def check_probabilities(given: ProbabilityMap, name: str) -> None:
-    """Refuse probabilities that are none.
+    """Refuse values that are no probabilities.
 
     Raises
     ------
@@ -149,13 +149,13 @@ def _sums_of(probs: npt.NDArray[np.float64], channel: npt.NDArray[np.int64]) -> 
     if not channel.size:
         return CalibrationSums.empty()
     probs = probs / probs.sum(axis=0)
-    said, top = probs.argmax(axis=0), probs.max(axis=0)
+    predicted, top = probs.argmax(axis=0), probs.max(axis=0)
     index = np.minimum((top * BINS).astype(np.int64), BINS - 1)
     right = probs[channel, np.arange(channel.size)]
     return CalibrationSums(
         np.bincount(index, minlength=BINS),
         np.bincount(index, weights=top, minlength=BINS).astype(np.float64),
-        np.bincount(index, weights=said == channel, minlength=BINS).astype(np.float64),
+        np.bincount(index, weights=predicted == channel, minlength=BINS).astype(np.float64),
         float(((probs**2).sum(axis=0) - 2 * right + 1).sum()),
         float(-np.log(np.maximum(right, LEAST)).sum()),
         int(np.count_nonzero(right < LEAST)),

@@ -1,4 +1,4 @@
-"""The confusion matrix: everything that is said of two label maps follows from it."""
+"""Confusion matrix of two label maps, and the scores that are computed from it."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ class Area:
                 raise ConfigError(f"a mask of {given.shape} does not match maps of {shape}.")
 
     def scored(self, truth: Labels, predicted: Labels, table: ClassTable = OSTEOSARCOMA) -> Cells:
-        """Return the cells whose two labels are both somebody's word, shape (H, W).
+        """Return the cells that are compared, shape (H, W): those that both maps label.
 
-        With "annotation" that is the inside alone: outside, both maps are set to
-        background, which says nothing of borders or probabilities.
+        With "annotation" only those inside: outside, both maps are set to background,
+        which has no meaning for borders or probabilities.
         """
         cells = (truth != NOT_ANALYZED) & (predicted != NOT_ANALYZED)
         if self.tissue is not None:
@@ -145,11 +145,11 @@ class Confusion:
         )
         for start in range(0, truth.size, _BLOCK):
             block = slice(start, start + _BLOCK)
-            true, said = (part[block].astype(np.int64) for part in maps)
+            rows, columns = (part[block].astype(np.int64) for part in maps)
             if area.mode == "annotation":
                 inside = None if annotation is None else annotation[block]
-                true, said = _as_annotated(true, said, inside, table[BACKGROUND].value)
-            pairs = true * n + said
+                rows, columns = _as_annotated(rows, columns, inside, table[BACKGROUND].value)
+            pairs = rows * n + columns
             if tissue is not None:
                 pairs = pairs[tissue[block]]
             square += np.bincount(pairs, minlength=n * n).reshape(n, n)
@@ -203,8 +203,8 @@ class Confusion:
 
     def share_errors(self) -> Scores:
         """Return |predicted − true| share of each class, see `shares`."""
-        true, said = self.shares()
-        return np.asarray(np.abs(said - true))
+        true, predicted = self.shares()
+        return np.asarray(np.abs(predicted - true))
 
 
 def iou_of(counts: Counts) -> Scores:

@@ -1,4 +1,4 @@
-"""The report as one picture: confusion, scores by class, rates, reliability."""
+"""Draw the evaluation report as one figure: confusion, scores by class, rates, reliability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bringing one label map onto another's grid, by nearest neighbor."""
+"""Resample a label map onto another one's grid, by nearest neighbor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OUTSIDE = -1
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where the cells of a map lie, as far as its file says it.
+    """Where the cells of a map lie, as far as its file states it.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Grid:
         Its place on the slide; None: a picture, which covers the whole slide.
     slide_um : tuple of float or None
         (height, width) of the slide, µm, where it is known: cells of a map with a place
-        may hang over the slide's edge, and a picture has its size from the user.
+        may extend beyond the slide's edge, and a picture has its size from the user.
     """
 
     shape: tuple[int, int]
@@ -43,7 +43,7 @@ class Grid:
 
     @property
     def cell_um(self) -> float | None:
-        """Edge of a cell, µm; None where nothing says it."""
+        """Edge of a cell, µm; None where it is unknown."""
         if self.geometry is not None:
             return self.geometry.cell_um
         if self.slide_um is None:
@@ -59,7 +59,7 @@ class Grid:
         return (rows * self.geometry.cell_um, cols * self.geometry.cell_um)
 
     def in_words(self) -> str:
-        """Say shape and cell size."""
+        """Return shape and cell size as text."""
         size = "" if self.cell_um is None else f" of {self.cell_um:g} µm"
         return f"{self.shape[1]} × {self.shape[0]} cells{size}"
 
@@ -69,7 +69,7 @@ def same_place(first: Grid, second: Grid) -> bool:
     if first.shape != second.shape:
         return False
     if first.geometry is None or second.geometry is None:
-        # a picture of the same shape as a map whose cells hang over was drawn on that map
+        # A picture of a map's shape was drawn on that map, even if cells extend beyond the slide.
         return True
     a, b = ((*g.scale, *g.translate) for g in (first.geometry, second.geometry))
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-6 * a[0]))
@@ -99,8 +99,8 @@ def check_same_slide(truth: Grid, predicted: Grid, names: tuple[str, str]) -> No
     if picture and None not in extents and abs(math.log(h / height)) > rounding:
         raise ConfigError(
             f"{shown} have other sizes: {h / 1000:.3g} and {height / 1000:.3g} mm high.",
-            hint="--mpp is µm per pixel of the picture; leave it away where the other map knows "
-            "its place.",
+            hint="--mpp is µm per pixel of the picture; leave it away where the other map has "
+            "a place.",
         )
 
 
@@ -142,7 +142,7 @@ def resample(values: npt.NDArray[Any], rows: Index, cols: Index, fill: int = 0) 
 
 
 def truth_cell_um(truth: Grid, predicted: Grid) -> float | None:
-    """Return the edge of the truth's cells, µm: as it says, or by the slide's size."""
+    """Return the edge of the truth's cells, µm: as it states, or from the slide's size."""
     if truth.cell_um is not None or predicted.extent_um is None:
         return truth.cell_um
     if truth.shape == predicted.shape:

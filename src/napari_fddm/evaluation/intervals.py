@@ -1,4 +1,4 @@
-"""Percentile bootstrap over cases: how much a number owes to who happened to be in the set.
+"""Confidence intervals by the percentile bootstrap over cases.
 
 Cells, regions and slides of one patient share their stain, their tumor and the model's
 errors on it, so only whole cases are drawn (``docs/algorithm.md#intervals``).
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Weights = npt.NDArray[np.int64]
 
 FEW_CASES = 10
-"""Below this a percentile interval is known to be too narrow; said beside every one."""
+"""With fewer cases a percentile interval is known to be too narrow, which reports note."""
 _ENOUGH = 0.9
 """Share of the draws that must have a value."""
 
@@ -71,7 +71,7 @@ class Interval:
 
 
 class CaseBootstrap:
-    """The draws, the same ones for every number of an evaluation.
+    """Bootstrap draws of cases, the same for every number of an evaluation.
 
     Parameters
     ----------

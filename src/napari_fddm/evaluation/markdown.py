@@ -1,4 +1,4 @@
-"""The report in words and tables, for the terminal and for files."""
+"""Write the evaluation report as Markdown, for the terminal and for files."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def _classes(report: dict[str, Any]) -> str:
 
 def _area_columns(found: dict[str, Any], area: dict[str, Any] | None) -> list[str]:
     if area is None:
-        true, said = found["true_cells"], found["predicted_cells"]
-        return [str(true), str(said), f"{said - true:+d}"]
+        true, predicted = found["true_cells"], found["predicted_cells"]
+        return [str(true), str(predicted), f"{predicted - true:+d}"]
     return [f"{area['true_mm2']:.3f}", f"{area['predicted_mm2']:.3f}", f"{area['error_mm2']:+.3f}"]
 
 

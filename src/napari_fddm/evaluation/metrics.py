@@ -1,6 +1,6 @@
 """Scores of predicted label maps and their means (``docs/algorithm.md#scores``).
 
-The paper's own way is the preset `FDDM_PAPER`. It flatters: outside the annotation
+The paper's own way is the preset `FDDM_PAPER`. It gives higher scores: outside the annotation
 the prediction is replaced by the truth, background counts as a class, and a class
 that occurs nowhere scores 1. The defaults do none of this.
 """
@@ -77,7 +77,7 @@ class SegmentationScores:
     mean_iou, mean_dice, mean_precision, mean_recall : float
         Over the classes that the settings average.
     settings : MetricSettings
-        How they were made: a number is never without it.
+        How they were computed.
     """
 
     iou: Scores
@@ -148,7 +148,7 @@ def weighted_scores(
     settings: MetricSettings,
     keep: npt.NDArray[np.bool_],
 ) -> tuple[Scores, Scores]:
-    """Score slides that count several times or not at all: one row, one answer.
+    """Score slides that count several times or not at all, once for each row of weights.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which truth, and both to which case."""
+"""Match predictions with truths and cases: from two files, two folders or a manifest (CSV)."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Pairs:
     pairs : tuple of Pair
         One for each slide.
     cases_known : bool
-        Whether somebody said which slides are of one patient. If not, each slide is
-        called a case of its own, and nothing may be concluded from their number.
+        Whether the user gave the case (patient) of the slides. If not, each slide is
+        its own case, and no intervals over cases may be computed.
     """
 
     pairs: tuple[Pair, ...]
@@ -106,7 +106,7 @@ def slide_name(file_name: str) -> str:
 
 
 def _name_of(source: str) -> str:
-    """Return the slide's name that a label map's place gives."""
+    """Return the slide's name, derived from the path of a label map."""
     path = Path(source)
     return slide_name(path.parent.parent.name if path.parent.name == LABELS else path.name)
 
@@ -121,7 +121,7 @@ def read_manifest(path: Path) -> Pairs:
     Raises
     ------
     ConfigError
-        If it cannot be read, lacks or has a strange column, or lists a slide twice.
+        If it cannot be read, lacks a column or has an unknown one, or lists a slide twice.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -132,10 +132,10 @@ def read_manifest(path: Path) -> Pairs:
         ) from error
     rows = list(csv.DictReader(text.splitlines()))
     columns = [str(name).strip() for name in (rows[0] if rows else {}) if name is not None]
-    strange = [c for c in columns if c not in COLUMNS and not c.startswith(READER)]
+    unknown = [c for c in columns if c not in COLUMNS and not c.startswith(READER)]
     missing = [c for c in NEEDED if c not in columns]
-    if not rows or missing or strange:
-        what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(strange)}"
+    if not rows or missing or unknown:
+        what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
         raise ConfigError(
             f"the manifest {path.name} {what if rows else 'has no rows'}.",
             hint=f"Columns are {', '.join(NEEDED)}, optionally "
@@ -178,7 +178,10 @@ def _number(text: str | None, line: int, path: Path) -> float | None:
     try:
         return float(text)
     except ValueError as error:
-        raise ConfigError(f"line {line} of {path.name}: mpp {text!r} is no number.") from error
+        raise ConfigError(
+            f"line {line} of {path.name}: mpp {text!r} is no number.",
+            hint="Write for instance 0.5.",
+        ) from error
 
 
 def _refuse_repeats(pairs: tuple[Pair, ...], manifest: str) -> None:
@@ -229,7 +232,8 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         return re.compile(pattern) if pattern else None
     except re.error as error:
         raise ConfigError(
-            f"--case-pattern {pattern!r} is no regular expression: {error}."
+            f"--case-pattern {pattern!r} is no regular expression: {error}.",
+            hint="Write for instance '^([^_]+)_'; special characters need a backslash.",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Necrosis rates by truth, prediction and further readers: errors, grades, agreement."""
+"""Compare necrosis rates of truth, prediction and further readers: errors, grades, agreement."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def rates_json(
 
 def _row(rated: Rated, definition: NecrosisDefinition, raters: Sequence[str]) -> dict[str, Any]:
     found = rated.rates(definition, raters)
-    truth, said = found[TRUTH].rate, found[PREDICTION].rate
+    truth, predicted = found[TRUTH].rate, found[PREDICTION].rate
     return {
         "name": rated.name,
         "case": rated.case,
@@ -184,7 +184,7 @@ def _row(rated: Rated, definition: NecrosisDefinition, raters: Sequence[str]) ->
         "reasons": {r: v.reason for r, v in found.items() if v.reason},
         "huvos": {r: v.huvos for r, v in found.items()},
         "mean_of_slides": {r: rated.mean_of_slides(definition, r) for r in found},
-        "error": None if truth is None or said is None else said - truth,
+        "error": None if truth is None or predicted is None else predicted - truth,
     }
 
 

@@ -1,4 +1,4 @@
-"""Label maps from whatever holds them: our stores, OME-Zarr, pictures, synthetic slides."""
+"""Read the label maps to evaluate: from our stores, OME-Zarr, pictures, synthetic slides."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class LabelInput:
     Attributes
     ----------
     name : str
-        File name and label, for people.
+        File name and label, for messages and the report.
     labels : array of uint8, shape (H, W)
         Class values, 0 not analyzed.
     grid : Grid
@@ -75,7 +75,7 @@ class LabelInput:
     about : dict
         JSON values for the report: kind, label, fingerprints.
     notes : tuple of str
-        What a reader of the scores must know.
+        Notes for the reader of the scores.
     store : Path or None
         Our store, which also has probabilities.
     source : str
@@ -93,7 +93,7 @@ class LabelInput:
 
     @property
     def fingerprint(self) -> str | None:
-        """The slide's fingerprint, where the file says it."""
+        """The slide's fingerprint, where the file states it."""
         return self.about.get("slide_fingerprint")
 
     @property
@@ -213,7 +213,9 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
     slide = None
     if settings.mpp is not None:
         if not 0 < settings.mpp < float("inf"):
-            raise ConfigError(f"--mpp cannot be {settings.mpp}: it must be above 0.")
+            raise ConfigError(
+                f"--mpp cannot be {settings.mpp}: it must be above 0.", hint="Give µm per pixel."
+            )
         slide = (shape[0] * settings.mpp, shape[1] * settings.mpp)
     notes: tuple[str, ...] = ()
     if read.left_out:

@@ -1,4 +1,4 @@
-"""One slide: both maps on one grid, counted once."""
+"""Compare the prediction and the truth of one slide, on the grid of the truth."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _COVERED = 0.99
 
 @dataclass(frozen=True, slots=True)
 class SlideSettings:
-    """How a slide is compared.
+    """Settings of the comparison of a slide.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class SlideSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SlideResult:
-    """What one slide gives.
+    """Results of one slide.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class SlideResult:
     inputs : dict
         What identifies the maps, for the report.
     notes : tuple of str
-        What a reader of the scores must know.
+        Notes for the reader of the scores.
     """
 
     slide: str
@@ -126,14 +126,14 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
         If a map cannot be read, they are of two slides, or nothing can be compared.
     """
     truth = read_label_input(pair.truth, _with_mpp(settings.truth, pair.mpp))
-    said = read_label_input(pair.pred, _with_mpp(settings.pred, pair.mpp))
-    if said.source == truth.source:
+    prediction = read_label_input(pair.pred, _with_mpp(settings.pred, pair.mpp))
+    if prediction.source == truth.source:
         raise ConfigError(
             f"{pair.slide}: prediction and truth are the same label map, {truth.name}.",
             hint="Of one analysis, name two label maps with --pred-label and --truth-label.",
         )
-    notes = [*truth.notes, *said.notes]
-    predicted, index, more = _on_truth(said, truth)
+    notes = [*truth.notes, *prediction.notes]
+    predicted, index, more = _on_truth(prediction, truth)
     notes += more
     area = _area(pair, settings.metrics, truth)
     confusion = Confusion.from_labels(truth.labels, predicted, area=area, table=truth.table)
@@ -149,10 +149,10 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
             f"the prediction leaves out {1 - covered:.1%} of what the truth labels and "
             f"{1 - of_tissue:.1%} of its tissue: that is in no score"
         )
-    notes += _provenance_notes(truth, said)
+    notes += _provenance_notes(truth, prediction)
     if np.array_equal(truth.labels, predicted) and confusion.counts.any(axis=1).sum() > 1:
         notes.append("prediction and truth are alike in every cell: is one a copy of the other?")
-    cell_um = grids.truth_cell_um(truth.grid, said.grid)
+    cell_um = grids.truth_cell_um(truth.grid, prediction.grid)
     boundary = None
     if settings.tolerance_um is not None and cell_um is not None:
         boundary = count_boundaries(
@@ -163,9 +163,13 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
             tolerance_um=settings.tolerance_um,
             table=truth.table,
         )
-    sums, why = _calibration(said, truth, scored, settings)
+    sums, why = _calibration(prediction, truth, scored, settings)
     readers, reader_inputs, more = _readers(pair, settings, truth, scored, cell_um)
-    inputs = {"truth": truth.to_json(), "prediction": said.to_json(), "readers": reader_inputs}
+    inputs = {
+        "truth": truth.to_json(),
+        "prediction": prediction.to_json(),
+        "readers": reader_inputs,
+    }
     inputs["prediction"]["rows_and_columns"] = index
     return SlideResult(
         pair.slide,
@@ -188,7 +192,7 @@ def _with_mpp(settings: ReadingSettings, mpp: float | None) -> ReadingSettings:
 
 
 def _on_truth(given: LabelInput, truth: LabelInput) -> tuple[Labels, str, list[str]]:
-    """Return a map on the truth's grid, and how it came there."""
+    """Return a map on the truth's grid, and how it was resampled."""
     if given.table != truth.table:
         raise ConfigError(
             f"{given.name} and {truth.name} have other classes.",
@@ -267,14 +271,14 @@ def _why_nothing(truth: LabelInput, predicted: Labels, area: Area) -> str:
     return "the two maps label no cell in common"
 
 
-def _provenance_notes(truth: LabelInput, said: LabelInput) -> list[str]:
+def _provenance_notes(truth: LabelInput, prediction: LabelInput) -> list[str]:
     found = []
-    if said.about.get("edited_cells"):
+    if prediction.about.get("edited_cells"):
         found.append(
-            f"the prediction {said.name} holds corrections by a reader "
-            f"({said.about['edited_cells']} cells); --pred-label refined is the model alone"
+            f"the prediction {prediction.name} holds corrections by a reader "
+            f"({prediction.about['edited_cells']} cells); --pred-label refined is the model alone"
         )
-    if truth.store is not None and truth.store == said.store:
+    if truth.store is not None and truth.store == prediction.store:
         found.append(
             "the truth was made by correcting this prediction: what its reader let stand counts "
             "as right, so scores are too high"
@@ -283,16 +287,18 @@ def _provenance_notes(truth: LabelInput, said: LabelInput) -> list[str]:
 
 
 def _calibration(
-    said: LabelInput, truth: LabelInput, scored: Cells, settings: SlideSettings
+    prediction: LabelInput, truth: LabelInput, scored: Cells, settings: SlideSettings
 ) -> tuple[CalibrationSums | None, str]:
     if not settings.calibration:
         return None, "it was not asked for"
     try:
-        probabilities, name = read_probabilities(said)
+        probabilities, name = read_probabilities(prediction)
     except ConfigError as error:
         return None, error.message
-    check_probabilities(probabilities, f"{said.name}: {name} probabilities")
-    grid = grids.Grid(probabilities.geometry.shape, probabilities.geometry, said.grid.slide_um)
+    check_probabilities(probabilities, f"{prediction.name}: {name} probabilities")
+    grid = grids.Grid(
+        probabilities.geometry.shape, probabilities.geometry, prediction.grid.slide_um
+    )
     rows, cols = grids.nearest_index(truth.grid, grid)
     sums = sum_calibration(probabilities, rows, cols, truth.labels, scored)
     return (sums, "") if sums.total else (None, "no evaluated cell has probabilities")

@@ -1,4 +1,4 @@
-"""All slides together: what the report, its tables and its figures are made of."""
+"""Evaluate all slides and collect the numbers of the report, its tables and figures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _PACKAGES = ("napari-fddm", "numpy", "scipy", "zarr", "tifffile", "pillow")
 
 @dataclass(frozen=True, slots=True)
 class EvaluationSettings:
-    """Everything that decides an evaluation.
+    """All settings of an evaluation.
 
     Attributes
     ----------
@@ -88,12 +88,12 @@ def evaluate_pairs(
 
 
 def _refuse_repeat(results: Sequence[SlideResult]) -> None:
-    """Refuse a slide whose fingerprint or whose very labels another one has."""
+    """Refuse a slide with the same fingerprint or the same labels as another one."""
     new = results[-1]
     for old in results[:-1]:
         for key in ("slide_fingerprint", "labels_sha256"):
             one, other = (r.inputs[TRUTH].get(key) for r in (old, new))
-            # two maps of one single class may be alike by chance
+            # two maps of a single class may be equal by chance
             telling = key == "slide_fingerprint" or new.confusion.counts.any(axis=1).sum() > 1
             if one is not None and one == other and telling:
                 what = "fingerprint" if key == "slide_fingerprint" else "truth"
@@ -110,8 +110,8 @@ def summarize(
     bootstrap = CaseBootstrap([r.case for r in results], settings.bootstrap)
     if not pairs.cases_known:
         bootstrap.reason = (
-            "no intervals: nobody said which slides are of one patient; give --case-pattern or a "
-            "manifest"
+            "no intervals: it is not known which slides are of one patient; give "
+            "--case-pattern or a manifest"
         )
     table = results[0].confusion.table
     slides = rated_slides(results)
@@ -191,12 +191,12 @@ def _scores(
 
 def _areas(results: Sequence[SlideResult]) -> dict[str, Any]:
     true = pool_mm2([r.confusion.true_areas(r.cell_mm2) for r in results]).by_short()
-    said = pool_mm2([r.confusion.predicted_areas(r.cell_mm2) for r in results]).by_short()
+    predicted = pool_mm2([r.confusion.predicted_areas(r.cell_mm2) for r in results]).by_short()
     return {
         short: {
             "true_mm2": true[short],
-            "predicted_mm2": said[short],
-            "error_mm2": said[short] - true[short],
+            "predicted_mm2": predicted[short],
+            "error_mm2": predicted[short] - true[short],
         }
         for short in true
     }
@@ -207,11 +207,11 @@ def _share_errors(results: Sequence[SlideResult]) -> dict[str, Any]:
     table = results[0].confusion.table
     errors = mean_of_known(np.stack([r.confusion.share_errors() for r in results]), axis=0)
     pooled = reduce(add, (r.confusion for r in results))
-    true, said = pooled.shares()
+    true, predicted = pooled.shares()
     return {
         c.short: {
             "true_share": _plain(true[c.channel]),
-            "predicted_share": _plain(said[c.channel]),
+            "predicted_share": _plain(predicted[c.channel]),
             "mean_absolute_error": _plain(errors[c.channel]),
         }
         for c in table
@@ -291,7 +291,7 @@ def _intervals(bootstrap: CaseBootstrap, pairs: Pairs) -> dict[str, Any]:
 
 
 def _flattery(metrics: MetricSettings) -> list[str]:
-    """Say what makes scores look better than they are."""
+    """Return notes on what makes scores look better than they are."""
     found = []
     if metrics.mask == "annotation":
         found.append("outside the annotation both maps are background: errors there are hidden")
@@ -310,8 +310,10 @@ def _notes(results: Sequence[SlideResult], bootstrap: CaseBootstrap) -> list[str
     never = [c.short for c in table if not pooled[c.channel].any()]
     phantom = [short for short in never if pooled[:, table[short].channel].any()]
     if never:
-        said = f" ({', '.join(phantom)} predicted all the same)" if phantom else ""
-        notes.append(f"the truth has no {', '.join(never)}{said}: nothing is known of finding it")
+        despite = f" ({', '.join(phantom)} predicted all the same)" if phantom else ""
+        notes.append(
+            f"the truth has no {', '.join(never)}{despite}: nothing is known of finding it"
+        )
     sizes = {round(r.cell_um, 6) for r in results if r.cell_um is not None}
     if len(sizes) > 1:
         notes.append("cells of different sizes are pooled: scores count cells, areas mm²")

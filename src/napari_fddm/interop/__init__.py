@@ -1,1 +1,1 @@
-"""Formats shared with other tools."""
+"""File formats shared with other tools (OME-Zarr, GeoJSON, PNG, TIFF), and safe writing."""

@@ -1,7 +1,7 @@
-"""Label maps from pictures: class values, or the exact colors of a palette.
+"""Read a label map from a PNG or TIFF of class values, or of the exact colors of a palette.
 
-Nothing is guessed. A value or a color that is no class's is an error that says how
-often it occurs and where first; on request such cells are left out instead.
+Nothing is guessed: a value or color that belongs to no class is an error, which gives its
+count and its first place; on request such cells are left out instead.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of a command that errors point to.
+    """Options of a command that error messages refer to.
 
     Attributes
     ----------
     reading : str
-        Which say how pixels are read; empty: none does.
+        Names of the options that set how pixels are read; empty if there is none.
     leave_out : str
-        A sentence on which one leaves out what is no class.
+        A sentence that names the option to leave out what is no class.
     """
 
     reading: str = ""
@@ -113,12 +113,12 @@ def read_class_image(
             pixels = picture.palette[pixels]
         labels, unknown, places = _by_color(pixels, picture.opaque, table, reading == "paper")
     if unknown and not leave_out:
-        raise _strange(name, (unknown, places), reading, table, options)
+        raise _unknown_error(name, (unknown, places), reading, table, options)
     return ClassImage(labels, reading, unknown)
 
 
 def _reading_of(picture: Picture, name: str, table: ClassTable, options: Options) -> Reading:
-    """Decide how a picture is meant; refuse where both ways give a label map."""
+    """Decide how a picture is to be read; refuse it if both ways give a label map."""
     if picture.pixels.ndim == 3:
         return "paper"
     if picture.palette is None:
@@ -176,7 +176,7 @@ def _by_color(
     filler = table.rgb_table(paper=paper)[1]
     for start in range(0, pixels.shape[0], step):
         band = pixels[start : start + step]
-        if opaque is not None:  # transparent pixels: a known color, taken away below
+        if opaque is not None:  # transparent pixels get a known color, and are removed below
             band = np.where(opaque[start : start + step, :, None], band, filler)
         found = labels_from_rgb(band, table, paper=paper)
         labels[start : start + step] = found.labels
@@ -196,7 +196,7 @@ def _first(where: npt.NDArray[np.bool_]) -> tuple[int, int]:
     return row, col
 
 
-def _strange(
+def _unknown_error(
     name: str,
     found: tuple[dict[str, int], dict[str, tuple[int, int]]],
     reading: str,

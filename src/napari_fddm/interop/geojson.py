@@ -1,4 +1,4 @@
-"""Outlines with a class from GeoJSON, as QuPath writes it: x before y, level-0 pixels."""
+"""Read outlines with a class from GeoJSON, as QuPath writes it (x before y, level-0 px)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Outline:
     Attributes
     ----------
     name : str
-        Of its class, as the file says it.
+        Name of its class in the file.
     rings : tuple of array of float, shape (corners, 2)
         (y, x) in level-0 px: the outer ring first, then the holes.
     """
@@ -92,8 +92,8 @@ def _features(content: Any, path: Path) -> list[dict[str, Any]]:
 
 def _class_name(feature: dict[str, Any]) -> str | None:
     properties = feature.get("properties") or {}
-    said = properties.get("classification")
-    name = said.get("name") if isinstance(said, dict) else said
+    given = properties.get("classification")
+    name = given.get("name") if isinstance(given, dict) else given
     return name if isinstance(name, str) and name.strip() else None
 
 

@@ -1,9 +1,9 @@
-"""Any integer label maps as one OME-Zarr 0.5, whatever their values and pixels.
+"""Write and read any integer label maps as one OME-Zarr 0.5.
 
-`ome_zarr` writes the class maps of an analysis: uint8, square cells, a known slide.
-What people draw otherwise has other types and other places; here it is written band
-by band, so that no second copy of a large map is held, under an image as the
-specification wants it: the one it was drawn on, or a blank one.
+`ome_zarr` writes the class maps of an analysis: uint8, square cells, a known slide. Other
+labels that users draw in napari have any type, scale and place. They are written block by
+block, so that no second copy of a large map is held, and under an image, as the
+specification demands: the one they were drawn on, or a blank one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable
 
 KIND = "labels"
-"""In our block of the root: a file of this module."""
+"""Value in our block of the root that marks a file of this module."""
 _SMALLEST = 256
 _BLOCK = 4 * CHUNK
 """Pixels per side read and written at once: whole chunks."""
@@ -64,7 +64,7 @@ class Place:
 
 
 class Drawn(NamedTuple):
-    """One layer to write, or as it was read.
+    """A label map or an image, to be written or as it was read.
 
     Attributes
     ----------
@@ -230,19 +230,12 @@ def _count(shape: tuple[int, ...]) -> int:
 
 
 def _multiscale(name: str, place: Place, count: int, *, channels: bool) -> dict[str, Any]:
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
-    unit = {"unit": place.unit} if place.unit else {}
-    axes += [{"name": n, "type": "space", **unit} for n in ("y", "x")]
-    one, zero = ([1.0], [0.0]) if channels else ([], [])
-    datasets = []
-    for index in range(count):
-        level = place.halved(index)
-        steps = [
-            {"type": "scale", "scale": [*one, *level.scale]},
-            {"type": "translation", "translation": [*zero, *level.translate]},
-        ]
-        datasets.append({"path": str(index), "coordinateTransformations": steps})
-    return {"name": name, "axes": axes, "datasets": datasets}
+    places = (place.halved(index) for index in range(count))
+    return {
+        "name": name,
+        "axes": ngff.axes(place.unit, channels=channels),
+        "datasets": ngff.datasets(((p.scale, p.translate) for p in places), channels=channels),
+    }
 
 
 def _read(group: zarr.Group) -> Drawn:

@@ -1,4 +1,4 @@
-"""The arrays of a pyramid: created, written window by window, derived from the finest."""
+"""Arrays of a pyramid: create them, write windows, derive the coarser levels."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def create_level(group: zarr.Group, index: int, level: MapGeometry, *, channels:
 def write_window(
     group: zarr.Group, level: str, window: Window, values: npt.NDArray[np.uint8]
 ) -> None:
-    """Write a window of a level; what hangs over the border is dropped.
+    """Write a window of a level; cells outside the level are ignored.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""OME-Zarr 0.5 metadata, as plain dictionaries: built from our values and read back.
+"""OME-Zarr 0.5 metadata as plain dictionaries: build it from our values, and read it.
 
 NGFF stores micrometers and centers of pixels; a `MapGeometry` needs the level-0
 pixel as well. Our own block beside the ``ome`` key carries it, so that a map
-comes back exactly as it was; for stores of others the map's own cell becomes
-the pixel of reference.
+comes back exactly as it was; in files of other programs the map's own cell
+counts as the level-0 pixel.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.units import UM_PER_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 VERSION = "0.5"
 BLOCK = "napari_fddm"
 """Key of our own attributes, beside ``ome``."""
-_SPACE = [{"name": name, "type": "space", "unit": "micrometer"} for name in ("y", "x")]
 _RGB_CHANNELS = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 
 
@@ -63,18 +62,46 @@ def multiscale(
     channels : bool
         Whether the arrays are (c, y, x) instead of (y, x).
     """
-    axes: list[dict[str, str]] = [{"name": "c", "type": "channel"}] if channels else []
-    datasets = [
-        {"path": str(index), "coordinateTransformations": _transformations(level, channels)}
-        for index, level in enumerate(levels)
-    ]
+    places = [(level.scale, level.translate) for level in levels]
     return {
         "name": name,
-        "axes": axes + _SPACE,
-        "datasets": datasets,
+        "axes": axes("micrometer", channels=channels),
+        "datasets": datasets(places, channels=channels),
         "type": method,
         "metadata": {"description": f"each level halves the finer one ({method} of 2 by 2)"},
     }
+
+
+def axes(unit: str | None, *, channels: bool) -> list[dict[str, str]]:
+    """Build the ``axes`` (y, x), or (c, y, x), in a unit; None for pixels of no known size."""
+    unit_entry = {"unit": unit} if unit else {}
+    space = [{"name": name, "type": "space", **unit_entry} for name in ("y", "x")]
+    return [{"name": "c", "type": "channel"}, *space] if channels else space
+
+
+def datasets(
+    places: Iterable[tuple[Sequence[float], Sequence[float]]], *, channels: bool
+) -> list[dict[str, Any]]:
+    """Build the ``datasets`` of a pyramid; its arrays are named "0", "1" and so on.
+
+    Parameters
+    ----------
+    places : iterable of (scale, translation)
+        Each (y, x), for each level, finest first.
+    channels : bool
+        Whether the arrays are (c, y, x) instead of (y, x).
+    """
+    one, zero = ([1.0], [0.0]) if channels else ([], [])
+    return [
+        {
+            "path": str(index),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [*one, *scale]},
+                {"type": "translation", "translation": [*zero, *translation]},
+            ],
+        }
+        for index, (scale, translation) in enumerate(places)
+    ]
 
 
 def rgb_rendering() -> dict[str, Any]:
@@ -180,8 +207,8 @@ def table_of_block(block: Sequence[Mapping[str, Any]]) -> ClassTable:
 def table_of_names(properties: Sequence[Mapping[str, Any]]) -> ClassTable | None:
     """Return the osteosarcoma table if these label names are its own, else None.
 
-    A store of others says names and colors but not what a class means for the
-    necrosis rate; that is not guessed.
+    Files of other programs give names and colors but not the role of a class in the
+    necrosis rate, which is not guessed.
     """
     try:
         named = {int(p["label-value"]): str(p["name"]) for p in properties}
@@ -229,7 +256,7 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     Raises
     ------
     StoreError
-        If the metadata does not say them.
+        If the metadata lacks them.
     """
     try:
         names = [axis["name"] for axis in entry["axes"]]
@@ -254,14 +281,6 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     if not all(math.isfinite(n) for n in (sy, sx, ty, tx)) or sy <= 0 or sx <= 0:
         raise StoreError(f"the multiscales metadata gives an impossible scale: {scale}.")
     return (sy, sx), (ty, tx)
-
-
-def _transformations(level: MapGeometry, channels: bool) -> list[dict[str, Any]]:
-    extra = ([1.0], [0.0]) if channels else ([], [])
-    return [
-        {"type": "scale", "scale": [*extra[0], *level.scale]},
-        {"type": "translation", "translation": [*extra[1], *level.translate]},
-    ]
 
 
 def _rgb(values: Sequence[Any]) -> tuple[int, int, int]:

@@ -1,8 +1,8 @@
-"""A finished OME-Zarr 0.5 written again as 0.4, for programs that know no zarr 3.
+"""Convert a finished OME-Zarr 0.5 to 0.4, for programs that cannot read zarr 3.
 
 Pixels, labels, places, names and colors are the same; arrays become zarr 2 with ``/``
-between chunk numbers. Our own arrays and the event log stay behind: 0.4 is for passing
-results on, not for going on with an analysis.
+between chunk numbers. Our own arrays and the event log are not copied: 0.4 is for sharing
+results, not for continuing an analysis.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.4"
 _EXPORTED = "exported_as"
-"""In our block: tells a copy that this module wrote, which may be replaced by another."""
+"""Key in our block that marks a copy of this module, which may be overwritten."""
 _ATTRIBUTES = ".zattrs"
 _BLOCK = 2048
 
@@ -75,7 +75,7 @@ def _copy_pyramid(source: zarr.Group, target: zarr.Group) -> None:
     ome = _ome(source)
     for dataset in ome["multiscales"][0]["datasets"]:
         _copy_level(source[dataset["path"]], target, dataset["path"])
-    # The description comes last: what has one is whole.
+    # The metadata comes last: a group that has it is complete.
     target.update_attributes(_attributes(ome, source.attrs.asdict().get(ngff.BLOCK)))
 
 

@@ -43,7 +43,7 @@ class LabelData(NamedTuple):
     geometry : MapGeometry
         Where the map lies; see ``exact``.
     table : ClassTable or None
-        Its classes; None where the store does not say what they mean.
+        Its classes; None where the store does not define them.
     exact : bool
         Whether the store gave level-0 pixels. If not, the geometry is right in
         micrometers, and the map's own cell counts as the level-0 pixel unless
@@ -168,7 +168,7 @@ def write_label_window(group: zarr.Group, window: Window, labels: npt.NDArray[np
     group : Group
         The label map's group.
     window : Window
-        Cells of the finest level; what hangs over the border is dropped.
+        Cells of the finest level; cells outside the map are ignored.
     labels : array of uint8, shape of the window
         Values.
 
@@ -212,7 +212,7 @@ def rebuild_image_pyramid(group: zarr.Group, window: Window | None = None) -> No
 
 
 def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData:
-    """Read a label map of an OME-Zarr 0.5, ours or another's.
+    """Read a label map of an OME-Zarr 0.5, ours or of another program.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
         Name under ``labels/``.
     mpp : float, optional
         Micrometers per level-0 pixel of the slide; used where the store does
-        not say it itself.
+        not state it.
 
     Raises
     ------

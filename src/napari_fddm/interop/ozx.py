@@ -1,4 +1,4 @@
-"""One OME-Zarr as one file, ``.ozx``: the zipped form of NGFF RFC-9.
+"""Pack an OME-Zarr into one file, ``.ozx`` (the zipped form of NGFF RFC-9), and read one.
 
 Nothing is compressed a second time, and every ``zarr.json`` comes first, the
 root's before all others, so that a reader finds the hierarchy at the start. The

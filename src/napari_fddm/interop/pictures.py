@@ -1,4 +1,4 @@
-"""Pictures whose pixels mean something: PNG and TIFF, decoded without changing a value."""
+"""Decode PNG and TIFF label pictures without changing a pixel value."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_PIXELS = 2**30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """What a file holds.
+    """A decoded picture.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Halving label maps and images without inventing values."""
+"""Downsample label maps and images by two, resample them, and cut them into blocks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mode_halved(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Halve a label map: each 2 by 2 block becomes its most frequent value.
 
     Among equally frequent values the first in reading order wins, so no class
-    is favored; averaging would invent classes that nobody assigned. Blocks cut
+    is favored; averaging would give classes that occur nowhere in the block. Blocks cut
     by the border count the cells they have.
 
     Parameters

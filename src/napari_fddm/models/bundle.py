@@ -1,4 +1,4 @@
-"""A model ready to run: card, classifier and, on demand, the denoiser."""
+"""Load a model: its card, its classifier and, on demand, the denoiser of stage 2."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha25
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
@@ -58,11 +59,11 @@ class LoadedModel:
     Parameters
     ----------
     folder : Path
-        Where the files lie.
+        Folder of the model's files.
     card : ModelCard
-        What they are.
+        Its description.
     compute : ComputeDevice
-        Where they run.
+        Device and precision.
     """
 
     def __init__(self, folder: Path, card: ModelCard, compute: ComputeDevice) -> None:
@@ -104,7 +105,7 @@ class LoadedModel:
     def embed(
         self, tiles_nhwc: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Return what the heads see of tiles of shape (n, h, w, 3).
+        """Return the features that the heads get for tiles of shape (n, h, w, 3).
 
         Returns
         -------
@@ -136,14 +137,14 @@ class LoadedModel:
         """
         if self.card.refiner is None:
             raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
         _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
         return denoiser.to(self.compute.device).eval()
 
     @cached_property
     def identity(self) -> dict[str, object]:
-        """What provenance records of the model."""
+        """Identity of the model, as provenance records it."""
         known: dict[str, object] = {
             "id": self.card.id,
             "files": dict(self.card.files),
@@ -159,6 +160,9 @@ class LoadedModel:
             source = self.card.classifier.backbone_source
             known["backbone"] = {"source": source, "tensors_sha256": self.backbone_sha256}
         return known
+
+    def _building(self) -> AbstractContextManager[None]:
+        return _refusing(f"{self.folder / CARD_NAME} describes no network that can be built")
 
     def _load_backbone_tensors(self) -> dict[str, torch.Tensor]:
         """Load the backbone from the folder, or from where the card's source is found."""
@@ -178,7 +182,7 @@ class LoadedModel:
 
     def _load_segmenter(self, name: str) -> TileSegmenter:
         spec = self.card.classifier
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             network = build_segmenter(name, spec.backbone, len(self.card.classes))
         _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
         return TileSegmenter(network, mean=spec.mean, std=spec.std)
@@ -192,7 +196,7 @@ class LoadedModel:
             If its weights are missing, damaged or do not fit.
         """
         spec = self.card.classifier
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = self._load_backbone_tensors()
         where = spec.backbone_source or BACKBONE_FILE
@@ -206,7 +210,7 @@ class LoadedModel:
             adapter = load_tensors(self.folder, ADAPTER_FILE, self.card)
             with _refusing(f"{self.folder / ADAPTER_FILE} {MISFIT}"):
                 backbone = merge_lora(backbone, spec.lora, adapter)
-        with _refusing(f"{self.folder / CARD_NAME} describes no network that can be built"):
+        with self._building():
             classifier = build_classifier(backbone, spec, self.card.classes)
         heads = load_tensors(self.folder, HEADS_FILE, self.card)
         for name in classifier.head_names:
@@ -240,9 +244,9 @@ def build_classifier(
 
 
 def with_best_layout(classifier: TileClassifier, device: torch.device) -> TileClassifier:
-    """Let convolutional backbones keep their channels last, as the tiles come.
+    """Give convolutional backbones the channels-last memory format, as the tiles have.
 
-    In bfloat16 on a CPU they are faster so, by 1.5 times for a ResNet
+    In bfloat16 on a CPU that is faster, by 1.5 times for a ResNet
     (``benchmarks/precision.py``); transformers, all matrix products, gain nothing.
     """
     if device.type != "mps" and not hasattr(classifier.backbone, "patch_embed"):
@@ -257,11 +261,11 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], wher
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turn what torch, timm, peft and diffusers say of a bad model into one line."""
+    """Turn the errors of torch, timm, peft and diffusers into one line."""
     try:
         yield
     except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, re.error) as error:
-        # torch says what is wrong in its second line only.
+        # torch gives the reason in its second line only.
         detail = " ".join(str(error).split("\n")[1:2]).strip() or first_line(error)
         raise WeightsError(
             f"{what}: {detail.rstrip('.')}.",

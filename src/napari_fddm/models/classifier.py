@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class TileFeatures(NamedTuple):
-    """What the heads get of a batch of tiles.
+    """Features of a batch of tiles, the input of the heads.
 
     Attributes
     ----------
@@ -68,12 +68,12 @@ def build_backbone(name: str, **options: object) -> nn.Module:
 def check_input_px(backbone: nn.Module, input_px: int) -> None:
     """Refuse an input size that the backbone's patches cannot tile.
 
-    Convolutional backbones take any size; timm's patch embeddings say what they take.
+    Convolutional backbones take any size; timm's patch embeddings state theirs.
 
     Raises
     ------
     WeightsError
-        Naming the size and what would do.
+        Naming the size and one that fits.
     """
     embed = getattr(backbone, "patch_embed", None)
     image = getattr(embed, "img_size", None)
@@ -151,7 +151,7 @@ class TileClassifier(nn.Module):
         self.backbone = backbone
         self.input_px = input_px
         features = int(backbone.num_features)  # type: ignore[arg-type]
-        # MobileNet and its kin widen the pooled feature once more.
+        # MobileNet and similar networks widen the pooled feature once more.
         pooled = int(getattr(backbone, "head_hidden_size", None) or features)
         outputs = classes if tree is None else tree[0].logits
         self.radiomics = radiomics
@@ -179,7 +179,7 @@ class TileClassifier(nn.Module):
         return self.classify_features(self.features(tiles_nhwc))
 
     def features(self, tiles_nhwc: torch.Tensor) -> TileFeatures:
-        """Return what the heads get of uint8 tiles of shape (n, h, w, 3)."""
+        """Return the features, the input of the heads, of uint8 tiles of shape (n, h, w, 3)."""
         pooled, grid = self._features(self.preprocess(tiles_nhwc))
         # one feature per bridge cell: (n, d, g, g) → (n, 8, 8, d)
         cells = cell_means(grid).permute(0, 2, 3, 1)
@@ -187,7 +187,7 @@ class TileClassifier(nn.Module):
         return TileFeatures(pooled, cells, measured)
 
     def classify_features(self, features: TileFeatures) -> TileLogits:
-        """Ask the heads."""
+        """Run the heads on features."""
         cell_logits = self.cell_head(features.cells).permute(0, 3, 1, 2)  # (n, c, 8, 8)
         pooled = features.pooled
         if self.fusion is not None and features.radiomics is not None:
@@ -215,7 +215,7 @@ class TileClassifier(nn.Module):
 
 
 def feature_grid(backbone: nn.Module, features: torch.Tensor) -> torch.Tensor:
-    """Return what a timm backbone sees of each place, as (n, d, g, g).
+    """Return a timm backbone's features by place, as (n, d, g, g).
 
     Raises
     ------
@@ -223,7 +223,7 @@ def feature_grid(backbone: nn.Module, features: torch.Tensor) -> torch.Tensor:
         If its features form no square grid.
     """
     if isinstance(features, torch.Tensor) and features.dim() == 4:
-        # Swin and its kin keep channels last.
+        # Swin and similar networks keep channels last.
         last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
         return features.permute(0, 3, 1, 2) if last else features
     if isinstance(features, torch.Tensor) and features.dim() == 3:

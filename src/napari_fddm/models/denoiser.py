@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 LEAST_PROBABILITY = 1e-3
-"""What a class of y counts as at least where its logarithm is taken."""
+"""Lower bound of the probabilities of y before their logarithm is taken."""
 
 
 class Denoiser(nn.Module):

@@ -1,4 +1,4 @@
-"""Where and in which precision the networks run."""
+"""Choose the device and the precision in which the networks run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComputeDevice:
-    """A device and the precision that pays on it.
+    """A device and the precision that is fastest on it.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class ComputeDevice:
     dtype : torch.dtype
         Precision of matrix products; float32 means no autocast.
     title : str
-        What the user reads, e.g. "CPU, bfloat16, 2 threads".
+        Text for the user, e.g. "CPU, bfloat16, 2 threads".
     """
 
     device: torch.device
@@ -116,7 +116,7 @@ def _cpu() -> ComputeDevice:
 
 
 def cpu_has_fast_bfloat16() -> bool:
-    """Say whether the processor multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
+    """Return whether the processor multiplies bfloat16 in hardware (AVX512-BF16 or AMX)."""
     if os.environ.get("NAPARI_FDDM_FLOAT32"):
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

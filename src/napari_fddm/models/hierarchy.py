@@ -1,9 +1,9 @@
-"""Classes as a tree: each question is asked only where the one above it is answered.
+"""Hierarchical classification: a tree of classes with a question at each node, and its loss.
 
 RadiomicsOS (arXiv:2601.09416) asks "tumor?" and then "viable?". Here any tree will do; that
 of the seven classes is ``BG | NT | tumor bed → (VT | non-viable → (NC | FH | HC | IF))``,
 so that P(non-viable | tumor bed), summed over area, is the necrosis rate. A class's
-probability is the product of the answers on its way.
+probability is the product of the probabilities of the answers that lead to it.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ class ClassTree:
 
     @property
     def levels(self) -> int:
-        """How many questions are on the longest way."""
+        """Number of questions on the longest path."""
         return 1 + max(split.depth for split in self.splits)
 
     @property
     def logits(self) -> int:
-        """How many logits all questions have together."""
+        """Number of logits of all questions together."""
         return sum(len(split.answers) for split in self.splits)
 
     def pruned(self, leaves: Sequence[str]) -> ClassTree:
@@ -143,7 +143,7 @@ OSTEOSARCOMA_TREE = ClassTree(
 def leaf_log_probabilities(
     tree: ClassTree, logits: torch.Tensor, classes: Sequence[str]
 ) -> torch.Tensor:
-    """Return log-probabilities of classes: sums of those of the answers on their way.
+    """Return log-probabilities of classes: sums of those of the answers that lead to them.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class HierarchicalLoss(nn.Module):
 
     It is computed from the classes' log-probabilities, so it suits a flat head too. Such a
     head also has channels of classes that are no leaf: ``−log P(any leaf)`` is added, 0 for
-    a head that is a tree, or nothing would ever teach it not to say them.
+    a head that is a tree, or nothing would teach it not to predict them.
 
     Parameters
     ----------
@@ -287,12 +287,6 @@ class HierarchicalLoss(nn.Module):
         """Keep the weights in `WEIGHT_RANGE`; to be called after each step."""
         low, high = WEIGHT_RANGE
         self.s.clamp_(-float(torch.log(torch.tensor(high))), -float(torch.log(torch.tensor(low))))
-
-
-def stationary_weight(loss: float) -> float:
-    """Return the weight at which a level of constant loss settles: clip(0.2 / L, 0.2, 3)."""
-    low, high = WEIGHT_RANGE
-    return high if loss <= 0 else min(max(REGULARIZATION / loss, low), high)
 
 
 def _inverse_frequency(counts: Sequence[int]) -> list[float]:

@@ -1,14 +1,13 @@
 """Models and backbones on the Hugging Face hub, fetched with the user's own access.
 
 ``hf:owner/name`` or ``hf:owner/name@revision`` names a repository. huggingface_hub
-does the work: its cache, the user's token and HF_HUB_OFFLINE hold here too.
+downloads it, so its cache, the user's token and HF_HUB_OFFLINE apply.
 
 A backbone like UNI may not be passed on, so a model's folder can hold its adapters
 and heads alone, and its card names the backbone's repository. The backbone is then
 looked for in the folder that NAPARI_FDDM_BACKBONES names, as
 ``owner/name/model.safetensors``, and on the hub. Pickles (``pytorch_model.bin``) are
-never loaded on the way; `convert_backbone` turns one into safetensors when the user
-says so::
+never loaded; `convert_backbone` turns one into safetensors on the user's command::
 
     python -m napari_fddm.models.hub hf:MahmoodLab/UNI
 """
@@ -61,7 +60,7 @@ class HubSource:
         Raises
         ------
         WeightsError
-            If it is written otherwise.
+            If the text has another form.
         """
         match = _SOURCE.fullmatch(text)
         if match is None:
@@ -119,7 +118,7 @@ def find_backbone(source: HubSource) -> Path:
                     source.repo, BACKBONE_NAME, revision=source.revision
                 )
             )
-        except LocalEntryNotFoundError:  # offline; `_explaining` knows what to say
+        except LocalEntryNotFoundError:  # offline; `_explaining` words it
             raise
         except EntryNotFoundError:
             raise WeightsError(
@@ -138,7 +137,7 @@ def convert_backbone(source: HubSource) -> Path:
     Raises
     ------
     WeightsError
-        If the file cannot be had or is no dictionary of tensors.
+        If the file cannot be fetched or is no dictionary of tensors.
     """
     import huggingface_hub
     import torch
@@ -159,12 +158,16 @@ def convert_backbone(source: HubSource) -> Path:
             )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # pickle raises whatever it likes
+    except Exception as error:  # unpickling can raise anything
         raise WeightsError(
-            f"{path} is refused: it holds more than tensors, or is damaged."
+            f"{path} is refused: it holds more than tensors, or is damaged.",
+            hint="Download it again, or get the weights as safetensors.",
         ) from error
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise WeightsError(f"{path} is refused: it is no dictionary of tensors.")
+        raise WeightsError(
+            f"{path} is refused: it is no dictionary of tensors.",
+            hint="Get the weights as safetensors.",
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     save_tensors(state, target)
     return target
@@ -180,7 +183,7 @@ def backbones_folder() -> Path:
 
 @contextmanager
 def _explaining(source: HubSource, by_hand: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one line that says what to do."""
+    """Turn the errors of huggingface_hub into one line with a hint."""
     from huggingface_hub import errors
 
     log_in = "then log in with `hf auth login` or set HF_TOKEN"

@@ -1,4 +1,4 @@
-"""When memory runs out, halve the batch and go on."""
+"""Run a network in batches that are halved when memory runs out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUT_OF_MEMORY = (
 class HalvingBatches:
     """Calls a network on a batch, in halves and halves of halves where memory runs out.
 
-    What did not fit is not tried again: the rest of the run goes on with the
+    A size that did not fit is not tried again: the rest of the run uses the
     smaller batch. Results are then equal to those of a full batch only within a
     tolerance, for networks round differently in other shapes
     (``docs/architecture.md#equal-to-the-last-bit``); `note` says so to the user.
@@ -39,7 +39,7 @@ class HalvingBatches:
     batch_size : int
         Items in a batch, to begin with.
     unit : str
-        What a user calls the items, e.g. "tiles".
+        Name of the items in messages, e.g. "tiles".
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class HalvingBatches:
 
     @property
     def note(self) -> str:
-        """What the user should know; empty if every batch fitted."""
+        """A note for the user; empty if every batch fitted."""
         if self.size == self.batch_size:
             return ""
         return (
@@ -109,7 +109,7 @@ class HalvingBatches:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error of torch or numpy means that memory ran out."""
+    """Return whether an error of torch or numpy means that memory ran out."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -117,7 +117,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what Python and torch keep for later."""
+    """Return the memory that Python and torch keep cached."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

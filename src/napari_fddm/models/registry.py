@@ -1,4 +1,4 @@
-"""Which models there are: bundled and adapted ones by name, folders, others on the hub."""
+"""Find a model: bundled and adapted ones by name, others by folder or on the hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def adapters_folder() -> Path:
 def find_model(model: str) -> Path:
     """Return the folder of a model, given its id, a folder, or ``hf:owner/name[@revision]``.
 
-    An adapted model goes by its name, too; a folder of the same name goes before it.
+    An adapted model is found by its name, too; a folder of the same name is preferred.
 
     Raises
     ------

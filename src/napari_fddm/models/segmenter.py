@@ -1,4 +1,4 @@
-"""U-Net, SegFormer and their like as stage 1: pixels first, then their cells and tiles.
+"""Segmentation networks (U-Net, SegFormer …) as stage 1: pixels, averaged to cells and tiles.
 
 The baselines of FDDM (``docs/algorithm.md#controls``), by segmentation-models-pytorch.
 A segmenter answers for every pixel of a tile; a cell's or the tile's probability is the

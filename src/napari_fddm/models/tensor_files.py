@@ -1,4 +1,4 @@
-"""Writing tensors."""
+"""Write tensors as a safetensors file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """Write tensors as safetensors; the file is whole or absent.
 
-    safetensors' own files can be read by nobody but their writer, which is no use in a
-    folder that people share; this one has the rights that the user's files have.
+    The file has the permissions of the user's other files; those that safetensors itself
+    writes can be read by their owner only, which does not suit a shared folder.
 
     Raises
     ------
@@ -26,6 +26,6 @@ def save_tensors(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """
     from safetensors.torch import save
 
-    # Cloned, for tensors that share memory are refused.
+    # Cloned, because safetensors refuses tensors that share memory.
     own = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     write_atomic(path, save(own))

@@ -98,7 +98,7 @@ def tensors_sha256(state: dict[str, torch.Tensor]) -> str:
 
 
 def check_files(folder: Path) -> dict[str, str]:
-    """Say of each file of a model whether it is "ok", "missing" or "damaged".
+    """Return the state of each file of a model: "ok", "missing" or "damaged".
 
     Raises
     ------

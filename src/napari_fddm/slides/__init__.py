@@ -1,1 +1,1 @@
-"""Slide backends behind one protocol."""
+"""Whole-slide images: one reader for each file format, all with the same interface."""

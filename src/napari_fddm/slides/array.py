@@ -1,4 +1,4 @@
-"""Slides that are arrays already: napari layers, opened OME-Zarr levels, test images."""
+"""A slide over arrays, in memory or lazy: napari layers, OME-Zarr levels, test images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import PyramidSlide, SlideInfo, closed_error
+from napari_fddm.slides.base import PyramidSlide, SlideInfo
+from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
-from napari_fddm.slides.planes import dressed, guess_axes, refuse_other_than_image
+from napari_fddm.slides.planes import as_image, guess_axes, refuse_other_than_image
 from napari_fddm.slides.scales import level_scales
 from napari_fddm.slides.tiff_level import onto_white
 
@@ -37,13 +38,13 @@ class ArraySlide(PyramidSlide):
     mpp : float or Mpp, optional
         Micrometers per level-0 pixel; a number counts as given by the user.
     name : str
-        What to call it.
+        Name of the slide, for messages and reports.
     uri : str
-        What `open_slide` can open it from again; empty if nothing.
+        Path or URL with which `open_slide` opens it again; empty if there is none.
     backend : str
-        What to call the reader.
+        Name of the reader.
     axes : tuple of str, optional
-        Name of each axis; by default told from the shape, see `guess_axes`.
+        Name of each axis; by default derived from the shape, see `guess_axes`.
 
     Raises
     ------
@@ -69,7 +70,7 @@ class ArraySlide(PyramidSlide):
             raise SlideError(f"{name} has no pixels.", hint="Give one array per level.")
         axes = axes or guess_axes(arrays[0], name)
         refuse_other_than_image(arrays, axes, name)
-        arrays = [dressed(array, axes) for array in arrays]
+        arrays = [as_image(array, axes) for array in arrays]
         shapes = [(int(a.shape[0]), int(a.shape[1])) for a in arrays]
         level_scales(shapes)  # refuses what is empty before pixels are looked at
         resolved, notes = _resolve(mpp, name)
@@ -103,7 +104,7 @@ def _to_rgb(window: npt.NDArray[np.uint8]) -> RgbImage:
         return np.repeat(window[..., None], 3, axis=2)
     if window.shape[2] == 4:
         return onto_white(window[..., :3], window[..., 3], premultiplied=False)
-    return np.array(window)  # a copy: who gets it may write to it
+    return np.array(window)  # a copy, because the caller may write to it
 
 
 def _resolve(mpp: float | Mpp | None, name: str) -> tuple[Mpp, tuple[str, ...]]:
@@ -136,5 +137,5 @@ def _samples(array: Any) -> Iterator[npt.NDArray[np.uint8]]:
             yield np.asarray(array[y : y + 64, x : x + 64])
         except OSError:
             raise  # a disk or network that fails now may answer later, with another identity
-        except Exception:  # noqa: BLE001  # each codec has errors of its own; reading tells them
+        except Exception:  # noqa: BLE001  # each codec has errors of its own; they are reported when the place is read
             yield np.zeros(0, np.uint8)

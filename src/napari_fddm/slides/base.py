@@ -1,7 +1,7 @@
-"""What every slide shares: resolution-true reading, lazy arrays, closing.
+"""Base class of all slides: reads a region at any resolution, and gives lazy arrays.
 
-A backend says where its levels are and reads whole pixels of one level; all
-geometry happens here, once.
+A backend lists its levels and reads whole pixels of one level; the geometry is computed
+here for all backends.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from napari_fddm.core.resample import (
     bin_average,
 )
 from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.closing import Closable
 from napari_fddm.slides.extras import WithExtras
 from napari_fddm.slides.scales import level_scales, measured_scales
 
@@ -48,7 +49,7 @@ _MOST_PER_PIXEL = 512
 
 @dataclass(frozen=True, slots=True)
 class SlideInfo:
-    """What a backend knows after opening.
+    """Name, pixel size and identity of an opened slide.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class SlideInfo:
     fingerprint : str
         Stable identity of the content.
     warnings : tuple of str
-        What a user should know.
+        Warnings about the file, one sentence each.
     """
 
     name: str
@@ -75,7 +76,7 @@ class SlideInfo:
     warnings: tuple[str, ...] = ()
 
 
-class PyramidSlide(WithExtras):
+class PyramidSlide(WithExtras, Closable):
     """Base of all slides; satisfies `napari_fddm.core.protocols.Slide`.
 
     Subclasses implement `_read_level` (thread-safe) and may extend `close`.
@@ -106,7 +107,6 @@ class PyramidSlide(WithExtras):
         self._set_scales(level_scales(self._shapes, binned=binned))
         self._chunk = tile * max(1, math.ceil(DASK_CHUNK / tile))
         self._warnings = list(info.warnings)
-        self._closed = False
 
     def _set_scales(self, scales: Sequence[Scale]) -> None:
         longer = 0 if self._shapes[0][0] >= self._shapes[0][1] else 1
@@ -117,7 +117,7 @@ class PyramidSlide(WithExtras):
         )
 
     def _measure_scales(self) -> None:
-        """Let the pixels decide doubtful downsamples; for the end of a backend's opening."""
+        """Measure ambiguous downsamples on the pixels; backends call it when they are open."""
         if self._binned:
             return
         try:
@@ -132,7 +132,7 @@ class PyramidSlide(WithExtras):
 
     @property
     def backend(self) -> str:
-        """Which reader is at work."""
+        """Name of the reader, such as "tiff" or "openslide"."""
         return self._info.backend
 
     @property
@@ -162,7 +162,7 @@ class PyramidSlide(WithExtras):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """What a user should know about this file."""
+        """Warnings about this file, one sentence each."""
         return tuple(self._warnings)
 
     @property
@@ -172,16 +172,16 @@ class PyramidSlide(WithExtras):
         return Region(0.0, 0.0, float(height), float(width))
 
     def add_warning(self, text: str) -> None:
-        """Tell the user one more thing about this slide."""
+        """Add a warning about this slide."""
         self._warnings.append(text)
 
     def read_region(self, region: Region, mpp: float) -> RgbImage:
         """Read a region at a resolution; see `napari_fddm.core.protocols.Slide`.
 
         Output pixel (i, j) covers exactly ``mpp`` × ``mpp`` µm, counted from the
-        region's upper left corner: the grid keeps its pitch even where the region
-        is no whole number of pixels. Where the slide is coarser than asked, values
-        are interpolated linearly; nothing is gained but the grid.
+        region's upper left corner: the pitch stays exact even where the region is not a
+        whole number of pixels. Where the slide is coarser than asked, values are
+        interpolated linearly, which adds no detail.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class PyramidSlide(WithExtras):
         return image
 
     def _read_whole_bins(self, level: int, y_bins: Bins, x_bins: Bins) -> RgbImage:
-        """Average whole level pixels; the short way where grid and file line up."""
+        """Average whole level pixels: the fast path where the output grid meets the file's."""
         window = self._read_level(level, y_bins.first, x_bins.first, y_bins.size, x_bins.size)
         return bin_average(window, (y_bins.step, x_bins.step))
 
@@ -325,42 +325,21 @@ class PyramidSlide(WithExtras):
             for level in self._levels
         ]
 
-    def close(self) -> None:
-        """Release what is held; reading afterwards raises SlideError."""
-        self._closed = True
-
-    def __enter__(self) -> Self:
-        """Return the slide itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the slide."""
-        self.close()
-
     def __repr__(self) -> str:
         """Return name, size and pixel size for logs and consoles."""
         height, width = self._levels[0].shape
         return f"<{type(self).__name__} {self.name!r} {width}×{height} px, {self.mpp}>"
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise closed_error(self.name)
-
     @abstractmethod
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         """Read a window that lies fully inside the level; (height, width, 3) uint8.
 
-        The answer belongs to the caller, who may write to it.
+        The array belongs to the caller, who may write to it.
         """
 
 
-def closed_error(name: str) -> SlideError:
-    """Return the error of reading from a slide that was closed."""
-    return SlideError(f"{name} was closed and cannot be read.", hint="Open it again.")
-
-
 class _LevelArray:
-    """One level dressed as an array, for dask to slice."""
+    """One level as an array-like that dask can slice."""
 
     dtype = np.dtype(np.uint8)
     ndim = 3

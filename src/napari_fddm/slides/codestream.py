@@ -1,7 +1,8 @@
-"""Is a compressed tile whole? The decoders paint what is missing and report success.
+"""Check that the JPEG or JPEG 2000 data of a tile is complete, before it is decoded.
 
-libjpeg fills the rest of a cut tile with gray and openjpeg with black or blur, so the
-frame is checked before: where it must start, where it must end, what may not occur.
+The decoders report no error: libjpeg fills the rest of a truncated tile with gray, and
+openjpeg with black or blur. So the markers are checked: those at the start and the end,
+and those that must not occur in between.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _J2K_START, _JP2_SIGNATURE = b"\xff\x4f", b"jP  "
 
 
 def jpeg_damage(data: bytes) -> str:
-    """Return why a JPEG stream cannot be whole, or "" where nothing speaks against it.
+    """Return why a JPEG stream cannot be complete, or "" if no fault is found.
 
     It starts with SOI, ends with EOI, and the coded data in between holds no byte pair
     that only a marker may be (ITU-T T.81, B.1.1.5).
@@ -36,7 +37,7 @@ def jpeg_damage(data: bytes) -> str:
 
 
 def jpeg2000_damage(data: bytes) -> str:
-    """Return why a JPEG 2000 stream cannot be whole, or "".
+    """Return why a JPEG 2000 stream cannot be complete, or "" if no fault is found.
 
     A codestream ends with EOC (ITU-T T.800, A.4.4); in a JP2 file it is the content
     of the box ``jp2c`` (I.5.4).

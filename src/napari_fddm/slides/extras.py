@@ -2,8 +2,8 @@
 
 Both may name a patient. The label is a photograph of the glass label, the macro image
 often shows it too, and vendors write names, numbers and dates into their properties.
-So nothing here is read until it is asked for, and a property counts as harmless only
-if it is listed here: whoever meets an unknown one has to assume the worst.
+So nothing here is read until it is asked for, and only the properties listed here count
+as harmless: an unknown one must be assumed to identify a patient.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import RgbImage
 
 THUMBNAIL, MACRO, LABEL = "thumbnail", "macro", "label"
-"""Names that mean the same in every format; other names mean whatever a vendor likes."""
+"""Names that mean the same in every format; other names have no fixed meaning."""
 
 _HARMLESS = re.compile(
     r"""
@@ -43,7 +43,7 @@ _HARMLESS = re.compile(
     """,
     re.VERBOSE,
 )
-"""Properties that say how a slide was scanned, not whose it is or when that was."""
+"""Properties about how a slide was scanned, not about the patient or the date."""
 
 
 def is_harmless(key: str) -> bool:

@@ -1,4 +1,4 @@
-"""Stable identity of a slide's content, so that a moved or renamed file is recognized."""
+"""Fingerprint of a slide's content, by which a moved or renamed file is recognized."""
 
 from __future__ import annotations
 

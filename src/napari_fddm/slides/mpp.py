@@ -1,9 +1,10 @@
-"""How large is a pixel? Asks every place a file may say it and believes the best one.
+"""Pixel size (mpp, micrometers per pixel) of a slide: chosen among what its file states.
 
-The order is vendor, OME, TIFF resolution tags, objective power, and over all of
-them the user. What cannot be true (outside `Mpp.PLAUSIBLE`, or pixels far from
-square) is refused in words: a wrong pixel size shifts the magnification the model
-sees and scales every area.
+A file may state it in a vendor's field (the MPP of an Aperio SVS), in OME metadata, in
+TIFF resolution tags, or as the power of the objective; the first plausible one in this
+order is taken, and a value given by the user overrides them all. Implausible values
+(outside `Mpp.PLAUSIBLE`, or pixels far from square) are refused with a reason: a wrong
+pixel size shifts the magnification that the model sees, and scales every area.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_ANISOTROPY = 1.05
 """Pixels whose sides differ by more than this ratio are not taken as square."""
 
 MAX_USER_DEVIATION = 1.10
-"""A user's value that differs from the file's by more than this ratio earns a warning."""
+"""A user's value that differs from the file's by more than this ratio gives a warning."""
 
 OBJECTIVE_MPP = 10.0
 """µm per pixel times objective power: 0.5 µm at 20x and 0.25 µm at 40x."""
@@ -40,7 +41,7 @@ _PRINT_RESOLUTIONS = frozenset({1.0, 72.0, 96.0, 150.0, 300.0, 600.0})
 
 @dataclass(frozen=True, slots=True)
 class MppClaim:
-    """What one place in a file says about the pixel size.
+    """Pixel size that one place in a file states.
 
     Attributes
     ----------
@@ -58,12 +59,12 @@ class MppClaim:
 def resolve_mpp(
     claims: Iterable[MppClaim | None], *, name: str, user: float | None = None
 ) -> tuple[Mpp, tuple[str, ...]]:
-    """Choose the pixel size among what the file claims and the user says.
+    """Choose the pixel size among those that the file states and the user gives.
 
     Parameters
     ----------
     claims : iterable of MppClaim or None
-        Best source first; None where a source is silent.
+        Best source first; None where a source states none.
     name : str
         The slide's name, for the messages.
     user : float, optional
@@ -72,9 +73,9 @@ def resolve_mpp(
     Returns
     -------
     mpp : Mpp
-        ``Mpp(None, "unknown")`` where nothing believable is said.
+        ``Mpp(None, "unknown")`` where nothing plausible is stated.
     warnings : tuple of str
-        What a user should know about the choice.
+        Warnings about the choice.
 
     Raises
     ------
@@ -126,7 +127,7 @@ def require_mpp(slide: Slide) -> float:
     Raises
     ------
     MppError
-        If it is unknown; says what the file claims and why that was not believed.
+        If it is unknown; the message gives what the file states and why that was refused.
     """
     if slide.mpp.value is not None:
         return slide.mpp.value
@@ -219,8 +220,8 @@ def claim_from_resolution(y: float, x: float, unit: int) -> MppClaim | None:
     Returns
     -------
     MppClaim or None
-        None for no unit and for the screen and print resolutions that writers fill
-        in when they know nothing (1, 72, 96, 150, 300 and 600 per inch).
+        None for no unit and for the screen and print resolutions that writers put in
+        by default (1, 72, 96, 150, 300 and 600 per inch).
     """
     um = _UM_PER_RESOLUTION_UNIT.get(unit)
     if um is None or not (math.isfinite(y) and math.isfinite(x) and y > 0 and x > 0):

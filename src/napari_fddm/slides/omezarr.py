@@ -1,4 +1,4 @@
-"""Slides stored as OME-Zarr 0.4 and 0.5, in a folder or behind a URL, read through zarr."""
+"""Slides stored as OME-Zarr 0.4 or 0.5, in a folder or at a URL, read through zarr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VERSIONS = ("0.4", "0.5")
 _NETWORK = ("aiohttp", "botocore", "s3fs", "gcsfs", "adlfs")
-"""Packages whose errors are about the way to a file, not about the file."""
+"""Packages whose errors concern the connection, not the content of the file."""
 _MARKERS = ("zarr.json", ".zattrs", ".zgroup")
 
 
@@ -85,7 +85,7 @@ def _open(place: Path | Store, name: str, uri: str, mpp: float | None) -> ArrayS
         slide = ArraySlide(arrays, mpp=resolved, name=name, uri=uri, backend="omezarr", axes=axes)
     except (FddmError, OSError):
         raise
-    except Exception as error:  # metadata written by anybody can fail anywhere
+    except Exception as error:  # unknown writers' metadata can fail anywhere
         if type(error).__module__.startswith(_NETWORK):
             raise
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
@@ -141,7 +141,7 @@ def _zarr_group(place: Path | Store, inside: str) -> Any:
     """Open a group of zarr 3 or 2.
 
     The newer is tried first and alone: zarr, told of neither, asks for both at once, and
-    where the first answer is an error it abandons the other requests, which s3fs bewails.
+    where the first answer is an error it abandons the other requests, of which s3fs warns.
     """
     import zarr
 

@@ -1,4 +1,4 @@
-"""`open_slide`: looks at the content, picks the reader, says in one line what is wrong."""
+"""`open_slide`: opens a slide of any format, choosing the reader by the file's content."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _KINDS = {
     b"\x08\x00\x00\x00": "a single image in an old form of DICOM",
     b"\x08\x00\x05\x00": "a single image in an old form of DICOM",
 }
-"""By their first bytes; the old DICOM begins with group 0008 instead of a preamble."""
+"""Kinds of other files by their first bytes; old DICOM has group 0008 and no preamble."""
 
 DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
@@ -54,8 +54,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True)
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
     look : bool
-        Whether to look at some pixels for `dark_ground`; a window does that later, in a
-        thread.
+        Whether to check some pixels with `dark_ground`; the window does that later, in
+        a thread.
 
     Returns
     -------
@@ -118,8 +118,8 @@ def local_place(text: str) -> Path | None:
 def dark_ground(slide: PyramidSlide) -> str:
     """Return a warning if a slide does not look like brightfield, else "".
 
-    Looks at up to 16 patches of the coarsest level, so that no format needs to
-    decode more than some megapixels.
+    Reads at most 16 patches of the coarsest level, so that no format has to decode
+    more than a few megapixels.
     """
     level = slide.levels[-1]
     try:
@@ -302,7 +302,7 @@ def _head(path: Path) -> bytes:
 
 
 def _kind(head: bytes) -> str:
-    """Say what the content of a file is that is no slide."""
+    """Describe the content of a file that is not a slide."""
     for magic, kind in _KINDS.items():
         if head.startswith(magic):
             return f"{kind}, not a slide"

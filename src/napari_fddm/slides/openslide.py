@@ -1,7 +1,7 @@
-"""Slides through OpenSlide: MRXS, NDPI, SCN, BIF, DICOM and what else it knows.
+"""Slides through OpenSlide: MRXS, NDPI, SCN, BIF, DICOM and its other formats.
 
-OpenSlide counts (x, y) and places every window in level-0 pixels of its own
-canvas; both end in this file. The canvas may be larger than the scan (MRXS, SCN):
+OpenSlide's coordinates are (x, y) in level-0 pixels of its own canvas; this file converts
+them to (y, x) in level pixels. The canvas may be larger than the scan (MRXS, SCN):
 its bounds become the slide, so (0, 0) is the scan's corner.
 """
 
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo, closed_error
+from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
@@ -33,7 +34,7 @@ _IN_WORDS = {
     "Couldn't get image flavor": "it does not say that it is a level of a slide (ImageType)",
     "Unsupported or missing image file": "it is of no slide format that OpenSlide knows",
 }
-"""What OpenSlide says, for people."""
+"""Messages of OpenSlide in plain words."""
 
 MAX_TILE = 2048
 """Larger tiles than this, px, do not set the size of viewing chunks."""
@@ -84,7 +85,7 @@ class OpenSlideSlide(PyramidSlide):
         self._measure_scales()
 
     def close(self) -> None:
-        """Let go of the file; reading afterwards raises SlideError."""
+        """Release the file; reading afterwards raises SlideError."""
         super().close()
         self._handle = None
 
@@ -135,7 +136,7 @@ class OpenSlideSlide(PyramidSlide):
         return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
 
     def _replace(self, broken: OpenSlide) -> None:
-        """Open the file anew: a handle that failed once refuses everything afterwards."""
+        """Open the file again: an OpenSlide handle that failed once fails in every later call."""
         fresh = _open(self._path)
         with self._swap_lock:
             if self._handle is broken:

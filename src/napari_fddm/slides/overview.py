@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import RgbImage, Slide
 
 MOST_PIXELS = 1 << 25
-"""A coarsest level beyond this (100 MB) is not read through for a picture of some pixels."""
+"""A coarsest level beyond this (100 MB) is not read for an overview."""
 UNREADABLE = 160
-"""Gray of what cannot be decoded."""
+"""Gray value of parts that cannot be decoded."""
 
 
 def read_overview(
     slide: Slide, longest: int, stop: Callable[[], bool] = lambda: False
 ) -> RgbImage | None:
-    """Read a slide's coarsest level at a size of so many pixels; what is damaged is gray.
+    """Read a slide's coarsest level at a given size; damaged parts are gray.
 
     Parameters
     ----------
@@ -33,12 +33,12 @@ def read_overview(
     longest : int
         Longer side of the answer, px.
     stop : callable
-        Asked in between; a true answer gives up.
+        Called between chunks; reading is given up when it returns True.
 
     Returns
     -------
     array of uint8, shape (h, w, 3), or None
-        None where it was given up, or where the file has no level coarse enough.
+        None if reading was given up, or if the file has no level that is coarse enough.
     """
     height, width = slide.levels[-1].shape
     if height * width > MOST_PIXELS:
@@ -52,7 +52,7 @@ def read_overview(
         try:
             whole[top:bottom] = level[top:bottom].compute(scheduler="synchronous")
         except SlideError:
-            continue  # it stays gray; whoever reads the place itself is told
+            continue  # it stays gray; reading the place itself raises the error
     downsample = max(1.0, max(height, width) / longest)
     shape = max(1, round(height / downsample)), max(1, round(width / downsample))
     return area_average(whole, (0, 0, height, width), shape)

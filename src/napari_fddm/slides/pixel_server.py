@@ -1,4 +1,4 @@
-"""Serves regions of a slide in this process to another one, from threads named fddm-pixels."""
+"""Serves the pixels of a slide in this process to another process, from threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PixelServer:
     Parameters
     ----------
     slide : PyramidSlide
-        Whose pixels are served; it stays the caller's to close.
+        The slide whose pixels are served; the caller closes it.
     """
 
     def __init__(self, slide: PyramidSlide) -> None:
@@ -50,12 +50,12 @@ class PixelServer:
         return PixelSource(str(self._listener.address), family, self._key, mpp, mpp_source)
 
     def stop(self, reason: str = CLOSED) -> None:
-        """Tell every reader that there is nothing more, and why; does not wait."""
+        """Tell every reader that no more pixels come, and why; does not wait."""
         if self._stop.is_set():
             return
         self._farewell = PixelsGoneError(reason, hint=KEPT)
         self._stop.set()
-        # Closing the listener would not wake the accepting thread; a caller does.
+        # Closing the listener would not wake the accepting thread; a connection does.
         with contextlib.suppress(OSError, EOFError, AuthenticationError):
             Client(self._listener.address, authkey=self._key).close()
 
@@ -77,7 +77,7 @@ class PixelServer:
                 try:
                     connection = self._listener.accept()
                 except (OSError, EOFError, AuthenticationError):
-                    continue  # somebody without the key, or who went away at once
+                    continue  # a client without the key, or one that left at once
                 self._threads.append(self._start(self._serve, connection))
 
     def _serve(self, connection: Connection) -> None:
@@ -91,7 +91,7 @@ class PixelServer:
                 if connection.poll(POLL_SECONDS) and not self._stop.is_set():
                     self._answer(connection, connection.recv())
             connection.send(self._farewell)
-            while connection.poll():  # an unread request would make the reader's end an error
+            while connection.poll():  # an unread request would reset the reader's connection
                 connection.recv()
 
     def _answer(self, connection: Connection, request: WindowRequest) -> None:

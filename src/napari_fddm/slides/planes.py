@@ -1,4 +1,4 @@
-"""Arrays with their axes in any order, dressed as (h, w) or (h, w, channels)."""
+"""Views of arrays whose axes come in any order, as (h, w) or (h, w, channels)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Plane:
         return window.transpose([kept.index(axis) for axis in "yxc" if axis in kept])
 
 
-def dressed(array: Any, axes: tuple[str, ...]) -> Any:
+def as_image(array: Any, axes: tuple[str, ...]) -> Any:
     """Return an array of these axes as (h, w) or (h, w, channels); nothing is copied."""
     plane = Plane(array, axes)
     if isinstance(array, np.ndarray):

@@ -1,7 +1,7 @@
-"""Places that are named by a URL instead of a path, reached through fsspec.
+"""Access to an OME-Zarr at a URL (https, s3 …), through fsspec.
 
-A network that hangs must not hang the program, and a viewer asks for the same chunks
-again and again: requests have time limits, and the last answers are kept.
+Requests have time limits, so that a network that hangs does not hang the program, and
+recent answers are cached, because a viewer asks for the same chunks again and again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CONNECT_SECONDS, READ_SECONDS, REQUEST_SECONDS = 10, 30, 120
 """Limits for reaching a server, for each piece of its answer, and for a whole answer."""
 
 CACHE_BYTES = 64 << 20
-"""Answers kept per slide, as they came: chunks stay compressed."""
+"""Size of the cache per slide; chunks are kept compressed."""
 
 # At least two letters, because "C:/" is a drive of Windows.
 _URL = re.compile(r"^(?P<protocol>[A-Za-z][A-Za-z0-9+.-]+)://")
@@ -54,7 +54,7 @@ def local_path(url: str) -> Path | None:
 
 
 def url_name(url: str) -> str:
-    """Return what to call a slide at a URL: the last part of it."""
+    """Return the name of a slide at a URL: its last part."""
     return unquote(url.rstrip("/").rsplit("/", 1)[-1])
 
 
@@ -101,7 +101,7 @@ def url_store(url: str, *, anonymous: bool = False) -> Store:
 
 @contextmanager
 def url_errors(url: str) -> Iterator[None]:
-    """Turn what happens on the way to a URL into a SlideError.
+    """Turn the errors of reaching a URL into a SlideError.
 
     Raises
     ------

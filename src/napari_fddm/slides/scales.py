@@ -1,9 +1,9 @@
-"""How many level-0 pixels a pixel of a level stands for, when the file gives only sizes.
+"""Exact downsample of each level of a pyramid, for files that give only the levels' sizes.
 
 Scanners bin by a whole number and cut off the rest; image libraries stretch the image
 onto the rounded size. A 1483 px level of a 2967 px slide is 2.0 or 2.00067: at the far
 edge the two differ by up to a level pixel, which is enough to shift an overlay. Where
-the writer is unknown, the pixels tell.
+the writer is unknown, the pixels decide.
 """
 
 from __future__ import annotations

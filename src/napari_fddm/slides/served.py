@@ -1,7 +1,7 @@
 """A slide whose pixels another process holds: an image layer of the window, read by the engine.
 
-A socket carries the pixels. Shared memory would save one copy, but holds no lazy array:
-a dask or zarr layer would have to be computed as a whole first.
+A socket carries the pixels. Shared memory would save one copy, but cannot hold a
+lazy array: a dask or zarr layer would have to be computed as a whole first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEPT = "Finished work is kept; open the image again and run it again."
 
 @dataclass(frozen=True, slots=True)
 class PixelSource:
-    """Where a process gets a slide's pixels from, and how large they are.
+    """Address of a `PixelServer`, and the pixel size of its slide.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class PixelSource:
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What the server says of its slide to whoever connects."""
+    """What the server sends about its slide to each reader that connects."""
 
     name: str
     fingerprint: str
@@ -88,7 +88,7 @@ class ServedSlide(PyramidSlide):
     Raises
     ------
     PixelsGoneError
-        If nobody serves there any more.
+        If the server is gone.
     MppError
         If `mpp` is not believable.
     """
@@ -106,7 +106,7 @@ class ServedSlide(PyramidSlide):
         self._set_scales(hello.scales)
 
     def close(self) -> None:
-        """Leave the server."""
+        """Disconnect from the server."""
         super().close()
         self._close_idle()
 
@@ -116,7 +116,7 @@ class ServedSlide(PyramidSlide):
                 self._idle.get_nowait().close()
 
     def _give_back(self, connection: Connection) -> None:
-        """Keep a connection for the next read; a slide closed meanwhile keeps none."""
+        """Keep a connection for the next read, unless the slide was closed meanwhile."""
         self._idle.put(connection)
         if self._closed:
             self._close_idle()
@@ -152,7 +152,7 @@ class ServedSlide(PyramidSlide):
 
 
 def _ask(connection: Connection, request: WindowRequest) -> None:
-    """Send a request and take its first answer; a farewell may lie in wait before it."""
+    """Send a request and read its first answer; the server may have sent its last one before."""
     try:
         connection.send(request)
     except OSError:

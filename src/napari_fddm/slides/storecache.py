@@ -1,4 +1,4 @@
-"""A zarr store that remembers its last answers; importing it imports zarr."""
+"""A zarr store that caches the answers of a slow one; importing this module imports zarr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zarr.core.buffer import Buffer, BufferPrototype
 
 _KEY_BYTES = 200
-"""What an entry costs beside its content; so that answers "nothing there" are bounded, too."""
+"""Cost of an entry beside its content, so that cached answers "nothing there" are bounded too."""
 
 
 class CachedStore(WrapperStore["Store"]):  # type: ignore[misc]  # zarr is not looked into

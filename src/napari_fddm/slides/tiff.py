@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo, closed_error
+from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import resolve_mpp
 from napari_fddm.slides.tiff_extras import read_image

@@ -1,4 +1,4 @@
-"""What a TIFF slide holds besides its pyramid: tags, Aperio's fields, other images."""
+"""Metadata and images of a TIFF slide besides its pyramid: tags, Aperio's fields, macro, label."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _TAGS = ("Make", "Model", "Software", "DateTime", "HostComputer", "Artist", "Copyright")
 _MOST_PIXELS = 1 << 26
-"""A larger image beside the pyramid is no macro or label; nobody wants to wait for it."""
+"""A larger image beside the pyramid is no macro or label, and slow to read."""
 
 
 def tiff_properties(file: Any, page: Any) -> dict[str, str]:
-    """Return what a file says about its slide, with the names that OpenSlide would use.
+    """Return the metadata of a slide, with the names that OpenSlide would use.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a TIFF file holds: which image is the slide, its levels, its pixel size."""
+"""Structure of a TIFF slide: which image is the slide, its levels, its pixel size."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ MAX_UNTILED_BYTES = 1 << 30
 _STACK_AXES = {"Z": "focus planes", "T": "time points", "C": "channels"}
 _COPY_AGAIN = "The file is damaged or no TIFF; copy it again from the scanner."
 
-# tifffile logs what it stumbles over; our error says it already, so without a handler
-# of the application's own it need not reach the terminal a second time.
+# tifffile logs the faults that our errors report already; unless the application has a
+# handler of its own, they should not reach the terminal a second time.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 
@@ -38,8 +38,8 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 class TiffStructure:
     """A TIFF slide's levels, finest first, and what it says about itself.
 
-    `is_scanner` tells files that a scanner wrote, not an image library; `properties` are what
-    it says about the slide, `associated` the series of other images by name.
+    `is_scanner` is true for files that a scanner wrote, not an image library; `properties`
+    are its metadata, `associated` the series of other images by name.
     """
 
     levels: tuple[TiffLevel, ...]

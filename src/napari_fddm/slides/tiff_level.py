@@ -1,7 +1,7 @@
-"""One level of a TIFF: finds, decodes and colors its tiles.
+"""One level of a TIFF slide: finds its tiles and decodes them to RGB.
 
-Tiles are decoded one by one from their bytes, in the caller's thread; nothing of
-zarr or dask is in between. What cannot be decoded is an error, never white.
+Tiles are decoded one by one from their bytes, in the caller's thread, without zarr or
+dask. What cannot be decoded is an error, never white.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
 
 
 class NotBrightfieldError(SlideError):
-    """The file is whole but holds no brightfield image; another reader cannot help."""
+    """The file is complete but holds no brightfield image, so no other reader is tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,10 +255,10 @@ def _refuse_samples(page: Any, planes: int, name: str) -> None:
 
 def _refuse_codec(page: Any, name: str) -> None:
     try:
-        page.decode(None, 0)  # answers without data, unless it cannot decode at all
+        page.decode(None, 0)  # returns without data, unless it cannot decode at all
     except Exception as error:
         number = int(page.compression)
-        # tifffile speaks of its own classes where it does not even know the name.
+        # Of unknown compressions, tifffile's messages name only its own classes.
         known = hasattr(page.compression, "name")
         reason = str(error) if known else f"its compression (number {number}) is not known"
         raise SlideError(

@@ -1,1 +1,1 @@
-"""A drawn slide whose true classes are known at every pixel."""
+"""Synthetic slides: procedurally drawn tissue whose true class is known at every pixel."""

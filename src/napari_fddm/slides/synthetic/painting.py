@@ -1,4 +1,4 @@
-"""From classes and dyes to pixels: what `SyntheticSlide` draws on one block."""
+"""Draws the pixels of one block of a synthetic slide, from its classes and dyes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A slide without a file: procedural H&E tissue of any size with its exact truth.
 
-Demonstrations, tests and the bundled model need slides that may be given to anybody,
+Demonstrations, tests and the bundled model need slides that may be shared freely,
 have every class and are labeled without error. Colors and classes are continuous
 functions of the position in µm, evaluated at pixel centers at the resolution asked for;
 nothing is stored, and a thumbnail of a huge slide costs as much as one of a small slide.
@@ -12,14 +12,14 @@ import hashlib
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError, MppError
 from napari_fddm.core.geometry import LevelInfo, MapGeometry, Mpp, Region
-from napari_fddm.slides.base import closed_error
+from napari_fddm.slides.closing import Closable
 from napari_fddm.slides.extras import WithExtras
 from napari_fddm.slides.synthetic.layout import TissueLayout
 from napari_fddm.slides.synthetic.noise import SampleGrid, subseed
@@ -105,7 +105,7 @@ class _Reading:
             yield slice(begin, min(begin + _BLOCK, self.inside.stop))
 
 
-class SyntheticSlide(WithExtras):
+class SyntheticSlide(WithExtras, Closable):
     """A deterministic procedural slide that implements the `Slide` protocol.
 
     The same arguments give the same bytes; a tile read alone equals the same pixels of
@@ -154,7 +154,6 @@ class SyntheticSlide(WithExtras):
         self._layout = TissueLayout.drawn((height * mpp, width * mpp), subseed(seed, 1))
         self._painter = Painter(self._layout, subseed(seed, 2))
         self._levels = _power_of_two_levels(height, width)
-        self._closed = False
 
     @property
     def name(self) -> str:
@@ -241,7 +240,7 @@ class SyntheticSlide(WithExtras):
         SlideError
             If the slide was closed.
         """
-        self._require_open()
+        self._refuse_if_closed()
         (y, x), (rows, cols), cell = geometry.origin, geometry.shape, geometry.cell
         step = cell * self._mpp
         return self._labels(
@@ -251,7 +250,7 @@ class SyntheticSlide(WithExtras):
 
     def as_dask(self) -> list[Any]:
         """Return one lazy uint8 dask array (h, w, 3) per level, in chunks of 512 px."""
-        self._require_open()
+        self._refuse_if_closed()
         return [self._lazy_level(level) for level in self._levels]
 
     def write_tiff(
@@ -288,7 +287,7 @@ class SyntheticSlide(WithExtras):
         """
         from napari_fddm.slides.synthetic.tiff_writing import write_pyramid
 
-        self._require_open()
+        self._refuse_if_closed()
         count = len(self._levels) if levels is None else levels
         if not 1 <= count <= len(self._levels):
             raise ConfigError(
@@ -299,24 +298,8 @@ class SyntheticSlide(WithExtras):
             self, path, levels=self._levels[:count], pyramid=pyramid, tile=tile, quality=quality
         )
 
-    def close(self) -> None:
-        """Refuse reads from now on; there is no file to release."""
-        self._closed = True
-
-    def __enter__(self) -> Self:
-        """Return the slide itself; leaving the block closes it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the slide."""
-        self.close()
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise closed_error(self._name)
-
     def _plan(self, region: Region, mpp: float) -> tuple[_Reading, _Reading]:
-        self._require_open()
+        self._refuse_if_closed()
         if not math.isfinite(mpp) or mpp <= 0:
             raise MppError(f"cannot read {self._name} at {mpp} µm/px.", hint="Ask for more than 0.")
         cell = mpp / self._mpp

@@ -1,4 +1,4 @@
-"""What the tissue classes of a synthetic slide look like: dye concentrations in µm space.
+"""Textures of the tissue classes of a synthetic slide: dye concentrations in µm space.
 
 Each texture is drawn after the usual description of the class in hematoxylin and eosin;
 lengths are in µm, concentrations in the units of `StainModel`. Two materials within a

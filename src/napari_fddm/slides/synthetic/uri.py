@@ -1,4 +1,4 @@
-"""Synthetic slides by name: ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``."""
+"""Open a synthetic slide by a text, ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``."""
 
 from __future__ import annotations
 
