@@ -27,6 +27,7 @@ CROSS_CUTTING = {
     "test_contracts.py": "the source tree as a whole",
     "test_docs.py": "pages against what they document",
     "test_earlier_versions.py": "files of every kind that earlier versions wrote",
+    "test_examples.py": "the programs in examples/",
     "test_properties.py": "properties from slide to report",
     "test_readme.py": "the README's claims",
     "test_science.py": "the benchmarks",
