@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 	tests/plugin/plumbing/test_background.py tests/plugin/document/test_store_writer.py
 
-.PHONY: demo test test-all lint bench bench-science docs screenshots clean system-libraries
+.PHONY: demo test test-all coverage lint bench bench-science docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -17,7 +17,7 @@ demo: $(STAMP)
 # Two at a time, with one thread each: threads of torch that wait for each other cost minutes.
 IN_TWO := -n 2 --dist loadfile
 
-test test-all: export OMP_NUM_THREADS = 1
+test test-all coverage: export OMP_NUM_THREADS = 1
 
 test: $(STAMP) system-libraries
 	$(BIN)/python -m pytest -m "not gui and not thorough" $(IN_TWO) $(PYTEST_ARGS)
@@ -28,6 +28,15 @@ test: $(STAMP) system-libraries
 test-all: test
 	$(BIN)/python -m pytest -m "not gui and thorough" $(IN_TWO) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "gui and thorough" $(IN_TWO) $(PYTEST_ARGS)
+
+# Which modules have no test of their name, and which no quick test reaches at all.
+coverage: $(STAMP) system-libraries
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"
+	$(BIN)/python -m pytest -m "not gui and not thorough" $(IN_TWO) --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "gui and not thorough" $(IN_TWO) --cov --cov-append --cov-report= $(PYTEST_ARGS)
+	$(BIN)/python -m coverage report --skip-covered --sort=cover
+	$(BIN)/python -m coverage json --quiet -o coverage.json
+	$(BIN)/python scripts/untested_modules.py --coverage coverage.json
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

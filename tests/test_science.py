@@ -21,7 +21,7 @@ from benchmarks.science_scores import (
     rate_error,
     score,
 )
-from benchmarks.science_spreading import METHODS, dabs, real_errors, said, swapped_areas
+from benchmarks.science_spreading import METHODS, corrected, dabs, real_errors, swapped_areas
 from benchmarks.science_spreading import score as score_spreading
 from benchmarks.science_spreading import tables as spreading_tables
 from benchmarks.science_table import tables
@@ -244,7 +244,7 @@ def test_spreading_mends_the_area_and_strokes_alone_do_not():
     slide = window_of_halves()
     task = next(swapped_areas(slide, np.random.default_rng(0)))
     alone, spread = (
-        score_spreading(task, said(method, task, slide, None), slide)
+        score_spreading(task, corrected(method, task, slide, None), slide)
         for method in ("nothing", "spread")
     )
     assert alone["area"][0] == 0

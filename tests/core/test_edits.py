@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.cells import ChangedCells
-from napari_fddm.core.edits import Edit, ShadowCounter, combined, difference
+from napari_fddm.core.edits import Edit, ShadowCounter, difference
 from napari_fddm.core.errors import ConfigError, FddmError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import ClassAreas, count_labels, necrosis_report
@@ -64,32 +64,6 @@ def test_p31_the_rate_after_each_stroke_is_that_of_a_full_recount(start, strokes
         counter.update(labels, window)
         live = necrosis_report(ClassAreas.from_counts(counter.counts, 16e-6))
         assert live == necrosis_report(labels, mpp=4.0)
-
-
-@settings(max_examples=60, deadline=None)
-@given(maps(), st.lists(st.tuples(windows, st.integers(0, N)), max_size=8))
-def test_a_combined_edit_does_what_its_parts_do(start, strokes):
-    labels = start.copy()
-    counter = ShadowCounter(labels, N)
-    edits = []
-    for window, value in strokes:
-        labels[window.clipped(labels.shape).slices] = value
-        edit = counter.update(labels, window, f"tool {value}")
-        edits += [edit] if edit else []
-    whole = combined(edits)
-    replayed = start.copy()
-    if whole is None:
-        assert np.array_equal(start, labels)
-        return
-    assert whole.tool == edits[-1].tool
-    whole.apply(replayed)
-    assert np.array_equal(replayed, labels)
-    whole.inverted().apply(replayed)
-    assert np.array_equal(replayed, start)
-    touched = np.zeros(start.shape, bool)
-    for edit in edits:
-        touched[edit.window.slices] |= edit.mask()
-    assert whole.changed_cells == int(touched.sum())  # also what is as it was: a person said so
 
 
 @given(maps(), maps())

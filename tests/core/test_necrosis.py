@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
+from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import (
     DEFINITIONS,
@@ -24,9 +24,7 @@ from napari_fddm.core.necrosis import (
     compute_rate,
     count_labels,
     find_definition,
-    mean_rate,
     necrosis_report,
-    pool_areas,
 )
 
 CELL_MM2 = 1.0  # every count is then well above the smallest bed
@@ -38,6 +36,7 @@ def areas(cell_mm2: float = CELL_MM2, **counts: int) -> ClassAreas:
 
 
 cells = st.integers(0, 10**9)
+
 beds = st.fixed_dictionaries(dict.fromkeys(("VT", "NC", "FH", "HC", "IF"), cells)).filter(
     lambda counts: sum(counts.values()) > 0
 )
@@ -119,29 +118,6 @@ def test_a_tiny_bed_gives_no_rate():
     assert "below 0.01 mm²" in small.reason
     assert large.rate == 1.0
     assert compute_rate(areas(cell, NC=1), FDDM, min_bed_mm2=0.0).rate == 1.0
-
-
-def test_p30_pooling_is_not_averaging():
-    slides = [areas(NC=10, VT=90), areas(NC=900, VT=100)]
-    pooled = compute_rate(pool_areas(slides), FDDM)
-    assert pooled.rate == pytest.approx(0.8273, abs=5e-5)
-    assert mean_rate(slides, FDDM) == pytest.approx(0.5)
-
-
-def test_slides_without_a_rate_leave_the_mean_alone():
-    assert mean_rate([areas(NC=10, VT=90), areas(BG=100)], FDDM) == pytest.approx(0.1)
-    assert mean_rate([areas(BG=100)], FDDM) is None
-    assert mean_rate([], FDDM) is None
-
-
-def test_only_like_areas_are_pooled():
-    with pytest.raises(ConfigError, match="same classes and cell size"):
-        pool_areas([areas(VT=1), areas(2.0, VT=1)])
-    two = ClassTable(OSTEOSARCOMA.classes[:2])
-    with pytest.raises(ConfigError, match="same classes"):
-        pool_areas([areas(VT=1), ClassAreas((0, 1, 1), CELL_MM2, two)])
-    with pytest.raises(ConfigError, match="pooled"):
-        pool_areas([])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,15 +28,18 @@ CONFIG = load_config(batch_size=16, label_mpp=8.0, stage="patch", tissue="all")
 LABELS_PER_BLOCK = BLOCK // 8
 
 
+@cache
 def two_tissues(seed: int = 0) -> np.ndarray:
-    """Paint a chessboard of blue and of pink tissue, 1 µm per px, uint8 (h, w, 3)."""
+    """Paint a chessboard of blue and of pink tissue, 1 µm per px, uint8 (h, w, 3); read-only."""
     rng = np.random.default_rng(seed)
     side = BLOCK * BLOCKS
     rows, cols = np.indices((side, side)) // BLOCK
     colors = np.array([[90, 60, 150], [225, 150, 190]], np.uint8)
     image = colors[(rows + cols) % 2].astype(np.int16)
     grain = rng.integers(-25, 26, (side // 8, side // 8, 3)).repeat(8, 0).repeat(8, 1)
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
+    image = np.clip(image + grain, 0, 255).astype(np.uint8)
+    image.flags.writeable = False
+    return image
 
 
 def open_tissues() -> ArraySlide:

@@ -65,3 +65,17 @@ def tile_dataset(folder: Path, **options: Any) -> Dataset:
     folder.mkdir(exist_ok=True)
     manifest = split_manifest(read_manifest(write_tiles(folder)), hold_out=("c",))
     return drained(build_dataset(manifest, folder / "data", PatchSettings(**options), ClassNames()))
+
+
+def flat_textures(folder, per_case=2):
+    """Write a manifest of one-colored tiles: the color says the class, and nothing else."""
+    colors = {"non_tumor": (10, 200, 30), "necrosis": (200, 20, 60), "viable_tumor": (30, 40, 220)}
+    lines = ["file,label3,patient,slide"]
+    for case in ("P1", "P2", "P3"):
+        for label, color in colors.items():
+            for i in range(per_case):
+                name = f"{case}-{label}-{i}.png"
+                Image.new("RGB", (90, 70), color).save(folder / name)
+                lines.append(f"{name},{label},{case},{case}/S{i}")
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    return folder / "manifest.csv"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
+from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.state.tools import Action
 from tests.support.controllers import refined_halves
+from tests.support.stores import GEOMETRIES
 
 pytestmark = pytest.mark.gui
 
@@ -52,13 +55,18 @@ def test_deleted_marks_stay_away_and_go_with_their_analysis(bench):
     assert marks not in bench.viewer.layers
 
 
-def test_marks_cannot_be_painted(bench):
-    analysis = refined_halves(bench)
-    analysis.layer.action = Action.EXCLUDE
-    analysis.layer.paint((30, 30), 3)
-    marks = bench.controller.excluded.marks_of(analysis)
-    marks.mode = "paint"
-    assert marks.mode == "pan_zoom"
-    bench.viewer.layers.remove(marks)
-    analysis.layer.paint((60, 60), 3)
-    assert marks not in bench.viewer.layers
+def test_what_is_excluded_leaves_the_rate_and_is_shown(bench):
+    bench.start()
+    layer = bench.controller.current.layer
+    window = Window(0, 0, *layer.data.shape)
+    labels = np.full(layer.data.shape, 2, np.uint8)
+    labels[:, : layer.data.shape[1] // 2] = 3
+    bench.answer(RegionRefined(window, labels, 1, 1))
+    bench.controller.rate.refresh()
+    assert bench.panels.rate.rate_label.text() == "50.0 %"
+    layer.action = Action.EXCLUDE
+    layer.fill((0, 0), 3)
+    assert bench.panels.rate.rate_label.text() == "0.0 %"
+    shown = float(bench.panels.classes.rows.item(7, AREA).text())
+    cells = np.count_nonzero(labels == 3)
+    assert shown == pytest.approx(cells * GEOMETRIES.label.cell_mm2, abs=0.006)

@@ -17,8 +17,10 @@ from napari_fddm.slides.synthetic.slide import SyntheticSlide
 
 if TYPE_CHECKING:
     from pathlib import Path
+from napari_fddm.slides.synthetic.slide import texture_sheet
 
 BG = OSTEOSARCOMA["BG"].value
+
 SIDE = 4096
 
 
@@ -296,3 +298,13 @@ def test_a_closed_slide_has_no_truth_to_read() -> None:
     slide.close()
     with pytest.raises(SlideError):
         slide.truth_map(MapGeometry.covering((64, 64), 8.0, 0.5))
+
+
+def test_a_texture_sheet_is_of_one_class_and_reproducible():
+    one, same, other = (texture_sheet(3, (64, 96), mpp=1.0, seed=seed) for seed in (1, 1, 2))
+    assert one.shape == (64, 96, 3)
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    glass = texture_sheet(1, (64, 64), mpp=1.0, seed=1)
+    assert glass.min() > 225
+    assert one.mean() < glass.mean() - 20

@@ -9,23 +9,15 @@ from torch import nn
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.models.classifier import build_head
-from napari_fddm.training.adapt.events import Verdict
 from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
 from napari_fddm.training.adapt.head_learning import learn_events
 from napari_fddm.training.adapt.heads import Heads, predict, tile_inputs
-from napari_fddm.training.adapt.judging import assign_folds, balanced_accuracy, held_out_events
+from napari_fddm.training.adapt.judging import held_out_events
 from napari_fddm.training.adapt.samples import PaintedSamples, Samples
 from napari_fddm.training.adapt.tile_cache import HeadInputs
 from napari_fddm.training.adapt.unpainted import Unpainted as Places
+from tests.support.embedding import WIDTH, looks, painted
 from tests.support.runs import drain
-
-WIDTH = 16
-CENTERS = np.random.default_rng(3).normal(size=(8, WIDTH)) * 3
-
-
-def looks(value: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Features of a tissue, float16 (count, d)."""
-    return (CENTERS[value] + rng.normal(size=(count, WIDTH)) * 0.7).astype(np.float16)
 
 
 def head_that_says(of_value: dict[int, int]) -> nn.Module:
@@ -36,25 +28,6 @@ def head_that_says(of_value: dict[int, int]) -> nn.Module:
     torch.manual_seed(0)
     examples = Examples.of(x, y, np.full(len(y), 1 / len(y)), np.zeros((0, WIDTH), np.float16))
     return fit_head(build_head(WIDTH, 7), examples, HeadFitting(steps=200, noise=0.0))
-
-
-def painted(values: list[int], rng: np.random.Generator) -> tuple[PaintedSamples, dict, dict]:
-    """One site of one tile for each value, 16 cells of it painted; features, and truth."""
-    features, truth, cells = {}, {}, []
-    for number, value in enumerate(values):
-        index = (number * 4, 0)
-        features[index] = HeadInputs(
-            looks(value, 1, rng)[0], looks(value, 64, rng).reshape(8, 8, WIDTH)
-        )
-        truth[index] = value
-        cells += [(index[0] * 8 + r, c, value, number + 1) for r in range(4) for c in range(4)]
-    rows, cols, label, site = (np.array(column) for column in zip(*cells, strict=True))
-    of_cells = Samples(np.stack([rows, cols], 1), label, np.ones(len(label)), site)
-    of_tiles = Samples(
-        np.array(list(features)), np.array(values), np.full(len(values), 0.25),
-        np.arange(len(values)) + 1,
-    )  # fmt: skip
-    return PaintedSamples(of_cells, of_tiles), features, truth
 
 
 def unpainted(values: list[int], features: dict, rng: np.random.Generator) -> list:
@@ -157,44 +130,3 @@ def test_no_site_is_judged_by_heads_that_learned_from_it(wrong, monkeypatch):
     assert sum(map(len, held_out)) == len(everything)  # each site once
     assert np.array_equal(tiles, predict(wrong.tile, tile_inputs(samples.tiles, features)))
     assert (cells > 0).all()
-
-
-def test_folds_never_hold_out_all_sites_of_a_class():
-    rng = np.random.default_rng(0)
-    samples, _, _ = painted([2, 3, 3, 4, 4, 7, 7, 7], rng)
-    folds = assign_folds(samples)
-    for value in (3, 4, 7):
-        sites = {int(s) for s in samples.cells.site[samples.cells.label == value]}
-        assert len({folds[s] for s in sites}) > 1
-
-
-def test_balanced_accuracy_counts_classes_and_sites_alike():
-    samples = Samples(
-        np.zeros((7, 2), np.int64), np.array([2, 2, 2, 2, 3, 3, 4]), np.ones(7),
-        np.array([1, 1, 1, 2, 3, 3, 4]),
-    )  # fmt: skip
-    predicted = np.array([2, 2, 2, 7, 3, 7, 7])
-    # class 2: site 1 right, site 2 wrong → 1/2; class 3: one site, half right → 1/2
-    assert balanced_accuracy(samples, predicted, [2, 3]) == pytest.approx(0.5)
-    assert balanced_accuracy(samples, predicted, [2]) == pytest.approx(0.5)
-    assert balanced_accuracy(samples, predicted, [5]) is None
-
-
-@pytest.mark.parametrize(
-    ("scores", "accepted"),
-    [
-        ((0.5, 0.6, 0.5, 0.5), True),
-        ((0.5, 0.5, 0.5, 0.6), True),
-        ((0.5, 0.5, 0.5, 0.5), False),
-        ((0.5, 0.9, 0.5, 0.49), False),
-        ((0.5, 0.49, 0.5, 0.9), False),
-        ((None, None, 0.5, 0.6), True),
-        ((None, None, None, None), False),
-    ],
-)
-def test_the_gate_wants_neither_worse_and_one_better(scores, accepted):
-    assert Verdict(*scores, 6, ("VT", "NC")).accepted is accepted
-
-
-def test_the_verdict_in_words():
-    assert Verdict(0.61, 0.84, 0.5, 0.755, 6, ()).in_words == "tiles 61 % → 84 %, cells 50 % → 76 %"

@@ -14,17 +14,12 @@ from napari_fddm.training.data import datasets
 from napari_fddm.training.data.datasets import build_dataset, open_dataset
 from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.data.manifest import read_manifest
-from napari_fddm.training.data.patches import (
-    PatchSettings,
-    RegionSettings,
-    dominant,
-    tissue_share,
-)
+from napari_fddm.training.data.patches import PatchSettings, RegionSettings, dominant
 from napari_fddm.training.data.splits import split_manifest
-from napari_fddm.training.data.tcia import case_of, read_collection, write_collection
 from tests.support.training import drained, tile_dataset, write_rows, write_tile
 
 NAMES = ClassNames()
+
 SLIDE = "synthetic:1500x1800?seed=3&mpp=0.5"
 
 
@@ -32,36 +27,6 @@ def built(tmp_path, settings, *rows, folder="data"):
     path = write_rows(tmp_path / "m.csv", "tile,slide,mask,label,case,mpp", *rows)
     manifest = split_manifest(read_manifest(path, NAMES), val_share=0)
     return drained(build_dataset(manifest, tmp_path / folder, settings, NAMES))
-
-
-def test_the_dominant_class_is_of_the_labeled_pixels_and_ties_go_to_the_lowest():
-    labels = np.zeros((10, 10), np.uint8)
-    assert dominant(labels, 7) == (0, 0.0)
-    labels[0, :3], labels[1, :3] = 5, 4
-    assert dominant(labels, 7) == (4, 0.06)
-    labels[2, 0] = 5
-    assert dominant(labels, 7) == (5, 0.07)
-
-
-def test_cells_are_majorities_where_half_is_known():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, (256, 256)).astype(np.uint8)
-    labels[:32, :32] = 0
-    labels[:8, :32] = 2
-    found = cell_majority(labels, 7)
-    for row, col in np.ndindex(8, 8):
-        block = labels[32 * row : 32 * row + 32, 32 * col : 32 * col + 32]
-        counts = np.bincount(block.ravel(), minlength=8)
-        expected = counts[1:].argmax() + 1 if counts[1:].sum() * 2 >= 1024 else 0
-        assert found[row, col] == expected
-    assert found[0, 0] == 0
-
-
-def test_tissue_is_what_is_stained():
-    image = np.full((10, 10, 3), 240, np.uint8)
-    assert tissue_share(image) == 0
-    image[:3] = (220, 140, 200)
-    assert tissue_share(image) == pytest.approx(0.3)
 
 
 def test_a_large_tile_is_cut_into_sixteen(tmp_path):
@@ -175,46 +140,3 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(DataError, match="damaged"):
         open_dataset(tmp_path)
-
-
-def test_the_public_collection_is_matched_word_by_word(tmp_path):
-    """Table and files write names differently; digits alone would collide."""
-    folder = tmp_path / "Osteosarcoma-UT"
-    files = {
-        "Training-Set-1/set1/Case-3-A15-2939-11262.jpg": "Non-Tumor",
-        "Training-Set-1/set2/Case-48-P5-C14-54171-23668.jpg": "Viable",
-        "Training-Set-2/set9/Case-4-A1-52-3411.jpg": "Non-Viable-Tumor",
-        "Training-Set-2/set9/Case-4-A1-523-411.jpg": "viable: non-viable",
-        "Training-Set-2/set9/P9-E1-23-45.jpg": "Non-Tumor",
-        "Training-Set-2/set9/Case-4-A9-1-2.jpg": None,
-    }
-    rows = ["image.name,feature,classification", "Case-3-Z9-1-1,0.5,Viable"]
-    for number, (name, label) in enumerate(files.items()):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_tile(path, (120, 60, 150 - number), seed=number)
-        if label:
-            written = path.stem.replace("Case-", "Case ").replace("-A", " - A")
-            rows.append(f"{written},0.1,{label}")
-    write_rows(folder / "ML_Features_1144.csv", *rows)
-    found = read_collection(folder)
-    assert {(p.name, label) for p, label, _ in found.tiles} == {
-        (name.rsplit("/", 1)[1], label) for name, label in files.items() if label
-    }
-    assert [p.name for p in found.unlabeled] == ["Case-4-A9-1-2.jpg"]
-    assert found.absent == ("Case-3-Z9-1-1",)
-    write_collection(found, folder / "manifest.csv")
-    manifest = read_manifest(folder / "manifest.csv")
-    assert manifest.cases == ("Case-3", "Case-4", "Case-48", "P9")
-    assert manifest.left_out == 1
-    assert {s.mpp for s in manifest.sources} == {1.0}
-
-
-@pytest.mark.parametrize(
-    ("name", "case"),
-    [("Case 48 - P5 C14-1-2", "Case-48"), ("P9-E1-2", "P9"), ("case-3-A7", "Case-3")],
-)
-def test_the_case_is_in_the_name(name, case):
-    assert case_of(name) == case
-    with pytest.raises(DataError, match="case"):
-        case_of("slide-7")

@@ -12,12 +12,14 @@ from torch import nn
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.training.loop import training_loop
+from napari_fddm.training.loop.optimizer import learning_rate_factor
 from napari_fddm.training.loop.run_log import RunLog
 from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.loop.training_loop import run_loop
 from tests.support.training import drained
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
+
 SETTINGS = LoopSettings(steps=20, batch_size=4, save_every=3, validate_every=4, lr=0.05)
 
 
@@ -156,3 +158,11 @@ def test_the_loop_learns(tmp_path):
     settings = LoopSettings(steps=200, batch_size=16, lr=0.1, patience=0, weight_decay=0.0)
     assert drained(run(task, tmp_path, settings)).best_score > -1e-3
     assert np.allclose(task.module.weight.detach().numpy(), [[2, 0, 0]], atol=0.05)
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    factors = [learning_rate_factor(step, 200) for step in range(200)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == pytest.approx(1.0)
+    assert factors[-1] < 0.02
+    assert (np.diff(factors[10:]) <= 0).all()

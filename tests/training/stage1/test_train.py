@@ -10,16 +10,16 @@ from safetensors.torch import load_file, save_file
 from napari_fddm.core.cards import read_card
 from napari_fddm.core.errors import DataError, TrainingError, WeightsError
 from napari_fddm.models.bundle import load_model
-from napari_fddm.models.classifier import TileLogits, build_backbone
+from napari_fddm.models.classifier import build_backbone
 from napari_fddm.models.weights import tensors_sha256
 from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1 import architectures
 from napari_fddm.training.stage1.architectures import Architecture, find_architecture, load_backbone
-from napari_fddm.training.stage1.tasks import HeadLoss
 from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
 from tests.support.training import drained, tile_dataset
 
 VIT, CNN = "test_vit.r160_in1k", "test_resnet.r160_in1k"
+
 LOOP = LoopSettings(steps=8, batch_size=4, save_every=2, validate_every=4, lr=3e-3)
 
 
@@ -136,23 +136,6 @@ def test_radiomics_os_fuses_and_says_what_counts(tmp_path, dataset, small_radiom
     assert (tiles[:, [0, 3, 4, 5]] == 0).all()
 
 
-def test_radiomics_os_is_the_papers_network():
-    network = find_architecture("radiomics-os")
-    spec = architectures.classifier_card(network, ("VT", "NC", "NT"), input_px=None)
-    assert (spec.backbone, spec.input_px) == ("inception_v3.tv_in1k", 299)
-    # not ImageNet's constants: the weights were trained with 0.5
-    assert spec.mean == spec.std == (0.5, 0.5, 0.5)
-    assert (network.tune, network.tree, network.radiomics) == ("full", True, ("first_order",))
-
-
-def test_uni_is_the_papers_network():
-    spec = architectures.classifier_card(find_architecture("uni"), ("VT", "NC"), input_px=None)
-    assert (spec.backbone, spec.input_px) == ("vit_large_patch16_224", 256)
-    assert spec.backbone_source == "hf:MahmoodLab/UNI"
-    assert spec.mean == (0.485, 0.456, 0.406)
-    assert spec.tree is None
-
-
 @pytest.mark.thorough
 def test_a_backbone_that_may_not_be_passed_on_stays_where_it_is(tmp_path, dataset, monkeypatch):
     network = Architecture(VIT, {"dynamic_img_size": True}, source="hf:Owner/Gated", input_px=64)
@@ -208,16 +191,3 @@ def test_data_without_anything_to_tell_apart_are_refused(tmp_path, dataset, monk
     monkeypatch.setitem(vars(dataset), "values", np.full(len(dataset.values), 2, np.uint8))
     with pytest.raises(DataError, match="one class only"):
         drained(train_stage1(dataset, tmp_path, settings(VIT)))
-
-
-def test_cells_that_nobody_labeled_teach_nothing():
-    loss = HeadLoss(None)
-    tile, cells = torch.randn(2, 7), torch.randn(2, 7, 8, 8, requires_grad=True)
-    truth = torch.zeros(2, 8, 8, dtype=torch.int64)
-    truth[0, 3, 4] = 5
-    loss(TileLogits(tile, cells), torch.tensor([2, 3]), truth).backward()
-    reached = cells.grad.abs().sum(dim=1) > 0
-    assert torch.equal(reached, truth > 0)
-    nothing = loss(TileLogits(tile, cells), torch.tensor([2, 3]), torch.zeros_like(truth))
-    of_tiles = torch.nn.functional.cross_entropy(tile, torch.tensor([1, 2]))
-    assert torch.allclose(nothing, of_tiles)

@@ -6,166 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from napari_fddm.core.cards import DenoiserSettings, InputMoments
-from napari_fddm.core.errors import ConfigError, TrainingError
-from napari_fddm.diffusion.losses import one_hot, refinement_loss
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.core.errors import TrainingError
 from napari_fddm.models.device import ComputeDevice
-from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
 from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.regions.batches import (
-    HANGING_SHARE,
-    measured_moments,
-    random_regions,
-)
+from napari_fddm.training.regions.batches import measured_moments, random_regions
 from napari_fddm.training.stage2.recipes import RECIPES, find_recipe
 from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
-from tests.support.regions import blocky_slide, coded_slide
+from tests.support.recipes import built
+from tests.support.regions import blocky_slide
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
-NETWORK = DenoiserSettings(widths=(8, 16), layers=1)
 
 
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
-
-
-def built(recipe, moments=None):
-    """Return scheduler and network of a recipe, the same weights each time."""
-    card = find_recipe(recipe).card(7, moments or InputMoments(), NETWORK)
-    scheduler = build_scheduler(card)
-    torch.manual_seed(0)
-    return scheduler, Denoiser(card.denoiser, input_scale(scheduler, card.input_moments))
-
-
-# Batches ----------------------------------------------------------------------
-
-
-def test_regions_keep_source_features_and_truth_together(rng):
-    batch = random_regions([coded_slide(rng, (10, 9))], 8, rng, sources=["cells"])
-    assert batch.source.shape == (8, 7, 64, 64)
-    known = batch.truth >= 0
-    assert np.array_equal(batch.source.argmax(axis=1)[known], batch.truth[known])
-    assert np.allclose(batch.source.sum(axis=1), 1, atol=1e-5)
-    for region in range(8):
-        codes = batch.features[region, 0]
-        means = [codes[batch.truth[region] == c].mean() for c in range(7)]
-        assert (np.diff(means) > 0).all()
-
-
-def test_regions_begin_at_tiles(rng):
-    batch = random_regions([coded_slide(rng, (11, 12))], 12, rng, sources=["tiles"])
-    blocks = batch.source.reshape(12, 7, 8, 8, 8, 8)
-    assert (blocks == blocks[:, :, :, :1, :, :1]).all()
-
-
-def test_small_slides_are_padded_with_glass_that_has_no_truth(rng):
-    batch = random_regions([coded_slide(rng, (3, 5))], 6, rng)
-    assert ((batch.truth >= 0).sum(axis=(1, 2)) == 24 * 40).all()
-    beyond = batch.truth < 0
-    assert (batch.source[:, 0][beyond] == 1).all()
-
-
-def test_some_regions_hang_over_the_end_by_less_than_half(rng):
-    batch = random_regions([coded_slide(rng, (9, 9))], 200, rng)
-    beyond = batch.truth < 0
-    hangs = beyond.any(axis=(1, 2))
-    assert hangs.mean() == pytest.approx(1 - (1 - HANGING_SHARE) ** 2, abs=0.1)
-    assert beyond.all(axis=1).sum(axis=1).max() <= 24
-    assert beyond.all(axis=2).sum(axis=1).max() <= 24
-    assert (batch.source[:, 0][beyond] == 1).all()
-    assert (batch.features[:, 3:].transpose(0, 2, 3, 1)[beyond] == 0).all()
-
-
-def test_both_sources_occur_and_batches_depend_on_the_seed_alone(rng):
-    slide = coded_slide(rng, (8, 8))
-    one, same, other = (
-        random_regions([slide], 16, np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
-    assert np.array_equal(one.source, same.source)
-    assert not np.array_equal(one.source, other.source)
-    exact = ((one.source.argmax(axis=1) == one.truth) | (one.truth < 0)).all(axis=(1, 2))
-    assert 0 < exact.sum() < 16
-
-
-# Preconditioning and recipes ----------------------------------------------------
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_preconditioned_input_has_unit_variance(seed):
-    rng = np.random.default_rng(seed)
-    slides = [blocky_slide(rng, noise=0.1 + 0.3 * seed)]
-    moments = measured_moments(slides)
-    scheduler, denoiser = built("bridge", moments)
-    slide = slides[0]
-    generator = torch.Generator().manual_seed(seed)
-    index = torch.from_numpy(slide.truth.astype(np.int64) - 1)[None]
-    original = one_hot(index, 7)
-    for m in (1.0, 0.99, 0.9, 0.5, 0.1):
-        values = []
-        for name in ("cells", "tiles"):
-            y = torch.from_numpy(slide.coarse.source(name)[None].astype(np.float32))
-            t = torch.from_numpy(scheduler.timestep_at(np.array([m])))
-            noise = torch.randn(original.shape, generator=generator)
-            sample = scheduler.add_noise(original, y, noise, t)
-            values.append((sample - 1 / 7) * denoiser.input_scale[t].item())
-        assert torch.cat(values).square().mean().item() == pytest.approx(1, rel=0.03)
-
-
-def test_regions_without_any_truth_are_refused(rng):
-    slide = coded_slide(rng, (1, 1))
-    slide.truth[:] = 0
-    with pytest.raises(ConfigError, match="no cell of the training regions"):
-        measured_moments([slide])
-
-
-def test_without_moments_nothing_is_scaled():
-    _, denoiser = built("fddm_paper")
-    assert (denoiser.input_scale == 1).all()
-
-
-def test_timesteps_of_the_recipes(rng):
-    generator = torch.Generator().manual_seed(0)
-    counts = {}
-    for name, recipe in RECIPES.items():
-        scheduler, _ = built(name)
-        t = recipe.timesteps(20_000, scheduler, generator)
-        m = torch.tensor(scheduler.mixing)[t]
-        counts[name] = [(m >= edge).double().mean().item() for edge in (1.0, 0.9, 0.5)]
-    assert counts["direct"] == [1.0, 1.0, 1.0]
-    # Half at the end, and of the logit-normal (mean 2, sd 1.5) what lies above.
-    normal = torch.distributions.Normal(2.0, 1.5)
-    above = [1 - normal.cdf(torch.logit(torch.tensor(e))).item() for e in (0.9, 0.5)]
-    assert counts["bridge"][1:] == pytest.approx([0.5 + 0.5 * a for a in above], abs=0.015)
-    assert counts["bridge"][0] == pytest.approx(0.5, abs=0.015)
-    assert counts["fddm_paper"][1:] == pytest.approx([0.1, 0.5], abs=0.015)
-
-
-def test_an_unknown_recipe_names_those_there_are():
-    with pytest.raises(ConfigError, match="bridge, direct, fddm_paper"):
-        find_recipe("magic")
-
-
-def test_the_papers_recipe_is_regressed_and_ours_is_cross_entropy(rng):
-    scheduler, _ = built("fddm_paper")
-    index = torch.from_numpy(rng.integers(0, 7, (2, 8, 8)))
-    original = one_hot(index, 7)
-    y = torch.full_like(original, 1 / 7)
-    t = torch.tensor([300, 700])
-    sample = scheduler.add_noise(original, y, torch.randn(original.shape), t)
-    exact = RECIPES["fddm_paper"].loss(scheduler, sample - original, sample, y, t, index)
-    assert exact.trans.item() == pytest.approx(0, abs=1e-6)
-    assert exact.total.item() == pytest.approx(0, abs=1e-4)
-    off = RECIPES["fddm_paper"].loss(scheduler, sample - original - 0.1, sample, y, t, index)
-    assert off.trans.item() == pytest.approx(0.1, abs=1e-5)
-    assert off.total.item() == pytest.approx((off.trans + off.seg).item())
-    logits = torch.randn(original.shape)
-    ours = RECIPES["bridge"].loss(scheduler, logits, sample, y, t, index)
-    assert ours.total.item() == pytest.approx(refinement_loss(logits, index).seg.item())
-
-
-# The loop -------------------------------------------------------------------------
 
 
 def test_the_refiner_learns_to_correct_its_source(rng, tmp_path):

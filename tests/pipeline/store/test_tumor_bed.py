@@ -1,0 +1,42 @@
+"""The outline of the tumor bed in the event log: the last one counts, for each map."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_fddm.core.errors import StoreError
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.tumor_bed import KIND, read_tumor_bed, tumor_bed_record
+from tests.support.stores import make
+
+TRIANGLE = np.array([[0.0, 0.0], [10.126, 0.0], [0.0, 7.5]])
+
+
+def test_the_last_outline_counts_and_none_takes_it_back(path):
+    make(path).close()
+    with AnalysisStore.open(path, "r+") as store:
+        assert read_tumor_bed(store) == ()
+        store.records.append(tumor_bed_record([TRIANGLE, TRIANGLE + 50]))
+        store.records.append(tumor_bed_record([TRIANGLE * 2]))
+        (polygon,) = read_tumor_bed(store)
+        assert polygon.tolist() == [[0.0, 0.0], [20.25, 0.0], [0.0, 15.0]]
+        store.records.append(tumor_bed_record([]))
+        assert read_tumor_bed(store) == ()
+
+
+def test_each_readers_map_has_its_own(path):
+    make(path).close()
+    with AnalysisStore.open(path, "r+") as store:
+        store.records.append(tumor_bed_record([TRIANGLE], layer="reader-ab"))
+        assert read_tumor_bed(store) == ()
+        assert len(read_tumor_bed(store, layer="reader-ab")) == 1
+
+
+@pytest.mark.parametrize("polygons", [None, "x", [[1, 2, 3]], [[["a", 1]]]])
+def test_a_damaged_outline_is_refused(path, polygons):
+    make(path).close()
+    with AnalysisStore.open(path, "r+") as store:
+        store.append_record(KIND, layer="corrected", polygons=polygons)
+        with pytest.raises(StoreError, match="outline of the tumor bed is damaged"):
+            read_tumor_bed(store)

@@ -1,0 +1,249 @@
+"""What earlier versions wrote opens unchanged: analyses, models, rescued work, trainings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from napari_fddm.cli.main import main
+from napari_fddm.core.cards import RefinerCard
+from napari_fddm.core.edits import Edit
+from napari_fddm.core.geometry import Window
+from napari_fddm.interop import ome_zarr
+from napari_fddm.models.bundle import load_model
+from napari_fddm.models.device import ComputeDevice
+from napari_fddm.pipeline.run.analyze import analyze
+from napari_fddm.pipeline.stage2.refiner import build_scheduler
+from napari_fddm.pipeline.store import rescue
+from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.estimates import read_estimate
+from napari_fddm.pipeline.store.signature import SignedOffError
+from napari_fddm.pipeline.store.signoff import labels_sha256, read_sign_off, unlock
+from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
+from napari_fddm.slides.opening import open_slide
+from napari_fddm.training.adapt.models import find_adapter
+from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
+from napari_fddm.training.regions.files import read_regions
+from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
+from tests.fixtures.earlier import trainings
+from tests.support.runs import contents, drain, load_config
+from tests.support.stores import stroke
+
+FILES = Path(trainings.__file__).parent
+EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
+FINGERPRINT = "of-rescued-strokes"
+CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the files; the user's folders are of the test."""
+    monkeypatch.setenv("NAPARI_FDDM_FLOAT32", "1")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(rescue.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    return shutil.copytree(FILES, tmp_path / "earlier")
+
+
+@pytest.fixture
+def store(earlier: Path) -> Path:
+    return earlier / "slide.fddm.ome.zarr"
+
+
+def classified(folder: Path) -> dict[str, np.ndarray]:
+    tiles = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    patch, cells = load_model(str(folder), "cpu").classify(tiles)
+    return {"tiles": patch, "cells": cells.mean(axis=(2, 3))}
+
+
+def assert_classified(folder: Path, expected: dict[str, Any]) -> None:
+    for name, probs in classified(folder).items():
+        assert np.allclose(probs, expected[name], rtol=1e-3, atol=1e-5), name
+
+
+def read_analysis(path: Path) -> dict[str, Any]:
+    with AnalysisStore.open(path) as store:
+        layers = ("patch", "refined", *store.edit_layers)
+        held = store.held_cells()
+        signed = read_sign_off(store)
+        assert held is not None
+        assert signed is not None
+        return {
+            "labels": {name: labels_sha256(store.labels(name)) for name in layers},
+            "automatic": labels_sha256(store.automatic_labels()),
+            "held": labels_sha256(held.astype(np.uint8)),
+            "strokes": {n: labels_sha256(read_strokes(store, n).painted) for n in layers[2:]},
+            "records": [[r["seq"], r["time"], r["kind"]] for r in store.log.records()],
+            "tumor_bed": [polygon.tolist() for polygon in read_tumor_bed(store)],
+            "estimate": read_estimate(store),
+            "sign_off": signed.to_json(),
+            "provenance": store.provenance,
+            "slide": store.slide_info,
+            "complete": store.complete,
+        }
+
+
+def test_an_analysis_reads_as_it_did(store):
+    expected = {k: v for k, v in EXPECTED["analysis"].items() if k not in ("rate", "report")}
+    kinds = [kind for _, _, kind in expected["records"]]
+    assert {"edit", "confirmed", "tumor_bed", "estimate", "sign_off", "unlock"} == set(kinds)
+    assert kinds.count("edit") == 7
+    assert read_analysis(store) == expected
+    ome_zarr.validate(store)
+
+
+def test_reading_and_opening_change_no_byte(store):
+    def files():
+        return {p: p.read_bytes() for p in store.rglob("*") if p.is_file()}
+
+    before = files()
+    read_analysis(store)
+    contents(store)
+    with AnalysisStore.open(store, "r+"):
+        pass
+    assert files() == before
+
+
+def test_the_corrected_map_follows_from_its_log(store):
+    """Where the derived maps are lost, the strokes are not."""
+    (store / "fddm" / "synced.json").unlink()
+    assert read_analysis(store)["labels"] == EXPECTED["analysis"]["labels"]
+
+
+@pytest.mark.parametrize(("options", "name"), [((), "rate"), (("--json",), "report")])
+def test_the_rate_is_printed_as_it_was(store, monkeypatch, capsys, options, name):
+    monkeypatch.chdir(store.parent)
+    monkeypatch.setattr(sys, "argv", ["napari-fddm", "rate", store.name, *options])
+    main()
+    assert capsys.readouterr().out == EXPECTED["analysis"][name]
+
+
+def test_a_signed_analysis_is_still_locked_and_goes_on_when_unlocked(store):
+    model = load_model(str(store.parent / "model"), "cpu")
+    config = load_config(**EXPECTED["analysis"]["provenance"]["config"])
+    with open_slide("synthetic:1500x1800?seed=3&mpp=0.5") as slide:
+        with pytest.raises(SignedOffError):
+            drain(analyze(slide, store=store, model=model, config=config))
+        before = contents(store)
+        with AnalysisStore.open(store, "r+") as opened:
+            unlock(opened, "A. Bee")
+        drain(analyze(slide, store=store, model=model, config=config))
+    after = contents(store)
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    with AnalysisStore.open(store, "r+") as opened:
+        labels = opened.labels("corrected")
+        opened.append_edit(stroke(labels, Window(0, 0, *labels.shape), 3))
+        assert opened.log.last_seq == len(EXPECTED["analysis"]["records"]) + 2
+    with AnalysisStore.open(store) as opened:
+        assert np.array_equal(opened.labels("corrected"), labels)
+
+
+def test_a_model_classifies_as_it_did(earlier):
+    assert_classified(earlier / "model", EXPECTED["model"])
+
+
+def test_an_adapted_model_finds_its_base_and_classifies_as_it_did(earlier, tmp_path):
+    folder = shutil.copytree(earlier / "adapted", tmp_path / "data/napari-fddm/adapters/mine")
+    card = folder / "card.json"
+    card.write_text(card.read_text(encoding="utf-8").replace("FOLDER", str(earlier)), "utf-8")
+    adapter = find_adapter("mine")
+    assert adapter.in_words == EXPECTED["adapted"]["words"]
+    expected = json.dumps(EXPECTED["adapted"]["card"]).replace("FOLDER", str(earlier))
+    assert adapter.card.model_dump(mode="json") == json.loads(expected)
+    assert_classified(folder, EXPECTED["adapted"])
+
+
+def rescued_entries(earlier: Path, store: Path) -> list[Any]:
+    """Put the rescued file where that version had put it, and read it."""
+    folder = rescue.workspace_folder().with_name("rescued")
+    shutil.copytree(earlier / "rescued", folder)
+    (found,) = rescue.find_rescues(FINGERPRINT)
+    with AnalysisStore.open(store) as opened:
+        return rescue.read_rescue(found, opened.geometries.label.shape)
+
+
+def test_rescued_work_is_found_and_read(earlier, store):
+    edit, *records = rescued_entries(earlier, store)
+    assert isinstance(edit, Edit)
+    work = [edit.to_record(), *([r.kind, r.made, dict(r.fields)] for r in records)]
+    assert work == EXPECTED["rescued"]
+
+
+@pytest.mark.gui
+def test_a_window_takes_rescued_work_up(earlier, store, qtbot):
+    from napari_fddm.plugin.document.store_writer import StoreWriter
+
+    entries = rescued_entries(earlier, store)
+    with AnalysisStore.open(store, "r+") as opened:
+        unlock(opened, "A. Bee")
+    keeper = StoreWriter(store, fingerprint=FINGERPRINT)
+    with qtbot.waitSignal(keeper.rescued, timeout=10_000) as found:
+        keeper.begin()
+    taken, place = found.args
+    assert taken == entries
+    keeper.append(taken[0])
+    for record in taken[1:]:
+        keeper.record(record)
+    keeper.forget(place)
+    keeper.close()
+    assert rescue.find_rescues(FINGERPRINT) == []
+    with AnalysisStore.open(store) as opened:
+        assert (opened.labels("corrected")[30:44, 50:61] == 7).all()
+        assert len(read_tumor_bed(opened)[0]) == 3
+        assert read_estimate(opened) == 0.4  # the first counts
+
+
+def test_a_region_dataset_reads_as_it_did(earlier):
+    about, (slide,) = read_regions(earlier / "regions")
+    assert (about.classes, about.cell_um) == (tuple("abcdefg"), 32.0)
+    assert slide.truth.tolist() == EXPECTED["regions"]
+    # each cell says the class of its truth, by construction
+    assert np.array_equal(slide.coarse.source("cells").argmax(axis=0) + 1, slide.truth)
+
+
+def assert_weights(module: torch.nn.Module, expected: dict[str, Any]) -> None:
+    for name, tensor in module.state_dict().items():
+        assert np.allclose(tensor.numpy(), expected[name], rtol=1e-3, atol=1e-5), name
+
+
+def steps_of(log: Path) -> list[int]:
+    lines = log.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def test_a_training_of_stage_1_goes_on_to_the_same_end(earlier):
+    folder = earlier / "checkpoints" / "stage1"
+    task = trainings.Line()
+    log = RunLog(folder / "log.jsonl")
+    settings = LoopSettings(**trainings.STAGE1)
+    run = run_loop(task, settings, CPU, folder / "checkpoint.pt", log)
+    assert next(run).done == 6  # saved every third step, stopped after the seventh
+    drain(run)
+    assert_weights(task.module, EXPECTED["checkpoints"]["stage1"])
+    assert steps_of(folder / "log.jsonl")[:2] == [4, 8]
+
+
+def test_a_training_of_stage_2_goes_on_to_the_same_end(earlier):
+    checkpoint = earlier / "checkpoints" / "stage2" / "checkpoint.pt"
+    denoiser: Any = trainings.PixelDenoiser()
+    log = checkpoint.with_name("log.jsonl")
+    assert steps_of(log) == [0, 1, 2, 3]
+    train_refiner(
+        denoiser,
+        build_scheduler(RefinerCard()),
+        read_regions(earlier / "regions")[1],
+        RefinerTraining(**trainings.STAGE2),
+        CPU,
+        checkpoint,
+        log,
+    )
+    assert_weights(denoiser, EXPECTED["checkpoints"]["stage2"])
+    assert steps_of(log) == [0, 1, 2, 3, 4, 5, 6]
