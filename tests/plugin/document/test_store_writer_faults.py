@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.edits import Edit
-from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline.outputs.report import compute_store_report
 from napari_fddm.pipeline.store import layout, rescue
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
@@ -214,24 +213,6 @@ def test_a_disk_that_never_answers_does_not_hold_the_window(tmp_path, qtbot, mon
     assert "does not answer" in said
     assert "strokes" in said
     assert rescue.find_rescues(FINGERPRINT)
-
-
-def test_where_nothing_can_be_written_the_loss_is_said(tmp_path, monkeypatch):
-    (tmp_path / "data").write_text("no folder")
-    (tmp_path / "temporary").write_text("no folder")
-    painter = Painter()
-    with pytest.raises(StoreError, match="could not be written anywhere"):
-        rescue.write_rescue([painter.stroke(1, 1, 2)], FINGERPRINT, tmp_path / "store")
-
-
-def test_rescued_strokes_of_another_grid_are_refused_and_kept(tmp_path):
-    place = rescue.write_rescue([Painter().stroke(1, 1, 2)], FINGERPRINT, tmp_path / "store")
-    with pytest.raises(StoreError, match="another size"):
-        rescue.read_rescue(place, (SHAPE[0] + 1, SHAPE[1]))
-    place.write_text("{}\nnothing\n")
-    with pytest.raises(StoreError, match="cannot be read"):
-        rescue.read_rescue(place, SHAPE)
-    assert place.exists()
 
 
 def test_a_read_only_store_says_so_and_can_be_exported(tmp_path, qtbot):
