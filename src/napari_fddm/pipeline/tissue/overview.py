@@ -46,11 +46,9 @@ def iter_blocks(
         Why they cannot be decoded; else empty.
     """
     whole = window or Window(0, 0, *geometry.shape)
-    for y in range(whole.y, whole.y + whole.height, block):
-        for x in range(whole.x, whole.x + whole.width, block):
-            part = Window(
-                y, x, min(block, whole.y + whole.height - y), min(block, whole.x + whole.width - x)
-            )
+    for y in range(whole.y, whole.y_end, block):
+        for x in range(whole.x, whole.x_end, block):
+            part = Window(y, x, block, block).intersection(whole)
             try:
                 rgb = slide.read_region(geometry.region_of(part), geometry.cell_um)
             except SlideError as error:
