@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PART = ".part"
-"""In the name of every file and folder that is not finished."""
+"""Part of the name of every file and folder that is not finished."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -148,7 +148,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether a name is one of `whole_file` or `whole_folder` before the end.
+    """Return whether a path is a temporary one of `whole_file` or `whole_folder`.
 
     A program that was killed leaves such files and folders behind; they can be deleted.
     """
