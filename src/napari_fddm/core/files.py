@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _PART = ".part"
-"""In the name of every file and folder that is not finished."""
+"""Part of the name of every file and folder that is not finished."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -184,7 +184,7 @@ def replace_folder(new: Path, path: Path, old: Path) -> None:
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether a name is one of `whole_file`, `whole_folder` or `temporary_beside`.
+    """Return whether a path is a temporary one of those that this module makes.
 
     A program that was killed leaves such files and folders behind; they can be deleted.
     """

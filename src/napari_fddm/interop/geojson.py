@@ -37,7 +37,7 @@ class Outline:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OutlineFile:
-    """What a file holds.
+    """Outlines of a GeoJSON file.
 
     Attributes
     ----------

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     Edges = npt.NDArray[np.float64]
 
 BLOCK = 2048
-"""Source pixels a side that are held at once while resampling; bounds the memory."""
+"""Most source pixels per side that are held at once while resampling; bounds the memory."""
 
 _SUBPIXELS = float(1 << 20)
 _NOTHING = 0.5 / _SUBPIXELS
-"""Level pixels that rounding to subpixels makes 0."""
+"""Distances below this, in level pixels, are rounded to 0."""
 
 
 class Bins(NamedTuple):

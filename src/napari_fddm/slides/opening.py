@@ -105,7 +105,7 @@ def slide_spec(slide: Slide) -> str:
 
 
 def local_place(text: str) -> Path | None:
-    """Return the file or folder that a text for `open_slide` names, None where there is none.
+    """Return the local file or folder that a text for `open_slide` names, or None.
 
     Synthetic slides and URLs have none; a pixel size behind the path is cut off.
     """

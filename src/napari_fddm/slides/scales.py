@@ -31,9 +31,9 @@ _PATCH = 64
 _PATCHES = 3
 _PLACES = (0.55, 0.65, 0.75, 0.85, 0.95)
 _IRRELEVANT = 0.05
-"""Level pixels at the far edge below which the two readings need no decision."""
+"""Readings that differ by less than this at the far edge, in level pixels, count as equal."""
 _DECISIVE = 0.9
-"""A reading must misfit by less than this share of the other's misfit to be taken."""
+"""A reading is taken if its misfit is below this share of the other reading's misfit."""
 
 
 def level_scales(shapes: Sequence[Shape], *, binned: bool = False) -> tuple[Scale, ...]:
@@ -63,7 +63,7 @@ def level_scales(shapes: Sequence[Shape], *, binned: bool = False) -> tuple[Scal
 
 
 def measured_scales(shapes: Sequence[Shape], read: Reader) -> tuple[Scale, ...]:
-    """Return what `level_scales` does, each doubtful level decided by its pixels.
+    """Return the scales as `level_scales` does, with ambiguous levels decided by their pixels.
 
     A few textured patches far from the origin are compared with the next finer level,
     averaged under either reading; the one that fits clearly better is taken, and the

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_UNTILED_BYTES = 1 << 30
-"""An image without tiles is held whole in memory up to this decoded size."""
+"""An image without tiles is kept in memory if its decoded size is at most this."""
 
 _STACK_AXES = {"Z": "focus planes", "T": "time points", "C": "channels"}
 _COPY_AGAIN = "The file is damaged or no TIFF; copy it again from the scanner."
@@ -36,7 +36,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class TiffStructure:
-    """A TIFF slide's levels, finest first, and what it says about itself.
+    """A TIFF slide's levels, finest first, and its metadata.
 
     `is_scanner` is true for files that a scanner wrote, not an image library; `properties`
     are its metadata, `associated` the series of other images by name.

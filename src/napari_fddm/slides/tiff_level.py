@@ -90,7 +90,7 @@ class TiffLevel:
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """All stored pieces, plane after plane, row by row."""
+        """All stored tiles, plane after plane, row by row."""
         return self._segments
 
     @property

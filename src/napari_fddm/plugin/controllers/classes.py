@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.classes import OSTEOSARCOMA
+from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.layers.colors import apply_display
 from napari_fddm.plugin.state.display import ClassDisplay, Palette
 from napari_fddm.plugin.state.tools import Action
@@ -99,7 +100,9 @@ class ClassDisplayController:
 
     def __init__(self, session: Session, panel: ClassesPanel) -> None:
         self._session, self._state, self._panel = session, session.state, panel
+        self._guide: ClassGuide | None = None
         link = session.connections.add
+        link(panel.guide_clicked, self._on_panel_guide_clicked)
         link(panel.eye_clicked, self._on_panel_eye_clicked)
         link(panel.solo_clicked, self._on_panel_solo_clicked)
         link(panel.palette_chosen, self._on_panel_palette_chosen)
@@ -123,6 +126,12 @@ class ClassDisplayController:
 
     def _on_panel_outline_toggled(self, wanted: bool) -> None:
         self._state.display = replace(self._state.display, outline=wanted)
+
+    def _on_panel_guide_clicked(self) -> None:
+        if self._guide is None:
+            self._guide = ClassGuide(OSTEOSARCOMA, self._panel)
+        self._guide.show()
+        self._guide.raise_()
 
     def _on_state_display_changed(self, display: ClassDisplay) -> None:
         self._panel.set_display(display)

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_fddm.core.class_guide import CLASS_GUIDE
-from napari_fddm.plugin.dialogs.class_guide import ClassGuide
 from napari_fddm.plugin.panels import icons
 from napari_fddm.plugin.panels.compare_row import CompareRow
 from napari_fddm.plugin.panels.probability_row import ProbabilityRow
@@ -54,6 +53,8 @@ class ClassesPanel(QWidget):
         A `Palette`.
     outline_toggled : bool
         Whether classes are drawn as borders instead of filled areas.
+    guide_clicked
+        The user wants to read what belongs to each class.
     """
 
     class_clicked = Signal(int)
@@ -63,6 +64,7 @@ class ClassesPanel(QWidget):
     solo_clicked = Signal(int)
     palette_chosen = Signal(str)
     outline_toggled = Signal(bool)
+    guide_clicked = Signal()
 
     def __init__(self, table: ClassTable, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -86,7 +88,6 @@ class ClassesPanel(QWidget):
         )
         self.guide_button = QPushButton("Class guide")
         self.guide_button.setToolTip("What belongs to each class, with sources.")
-        self._guide: ClassGuide | None = None
         self.compare_row = CompareRow()
         self.probability_row = ProbabilityRow(table)
         self._lay_out()
@@ -95,7 +96,7 @@ class ClassesPanel(QWidget):
         self.rows.cellClicked.connect(self._on_rows_cell_clicked)
         self.palette_box.activated.connect(self._on_palette_box_activated)
         self.outline_box.toggled.connect(self.outline_toggled)
-        self.guide_button.clicked.connect(self._on_guide_button_clicked)
+        self.guide_button.clicked.connect(self.guide_clicked)
 
     def _fill(self) -> None:
         for index, tissue in enumerate(self._classes):
@@ -215,12 +216,6 @@ class ClassesPanel(QWidget):
             return
         signals = {EYE: self.eye_clicked, SOLO: self.solo_clicked, LOCK: self.lock_clicked}
         signals.get(column, self.class_clicked).emit(self._classes.values[row])
-
-    def _on_guide_button_clicked(self) -> None:
-        if self._guide is None:
-            self._guide = ClassGuide(self._classes, self)
-        self._guide.show()
-        self._guide.raise_()
 
     def _on_palette_box_activated(self, _index: int) -> None:
         self.palette_chosen.emit(self.palette_box.currentData())
