@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
+    discard_folder,
     is_unfinished,
     read_json,
     storage_errors,
@@ -272,3 +276,24 @@ def test_everything_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch
 @pytest.mark.parametrize("name", ["a.json", ".a.json", "a.part", ".a.parts.json", "part"])
 def test_finished_names_are_told_apart(tmp_path, name):
     assert not is_unfinished(tmp_path / name)
+
+
+def test_a_folder_goes_although_a_thread_still_writes_into_it(tmp_path):
+    folder = tmp_path / "chunks"
+    begun = threading.Event()
+
+    def write() -> None:
+        for number in range(60):
+            inside = folder / str(number % 7)
+            with suppress(OSError):
+                inside.mkdir(parents=True, exist_ok=True)
+                (inside / f"{number}").write_bytes(b"late")
+            begun.set()
+            time.sleep(0.002)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait()
+    discard_folder(folder)
+    writer.join()
+    assert not folder.exists()

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import time
 import uuid
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _PART = ".part"
 """Part of the name of every file and folder that is not finished."""
+
+_DISCARD_TRIES = 20
+_DISCARD_PAUSE_S = 0.05
+"""Together a second, which is longer than a chunk takes that is being written."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -142,7 +147,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             _refuse_existing(path)
             part.rename(path)
         except BaseException:
-            shutil.rmtree(part, ignore_errors=True)
+            discard_folder(part)
             raise
         sync_folder(path.parent)
 
@@ -181,6 +186,22 @@ def replace_folder(new: Path, path: Path, old: Path) -> None:
         old.rename(path)
         raise
     sync_folder(path.parent)
+
+
+def discard_folder(folder: Path) -> None:
+    """Remove a folder and all that is in it, as far as the system allows; never raises.
+
+    zarr writes chunks in threads of its own: after an error, those that are on their way
+    may still put a file into a folder that is being removed, or make it anew. So the
+    folder has to be gone twice, a pause apart.
+    """
+    gone = False
+    for _ in range(_DISCARD_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        was_gone, gone = gone, not os.path.lexists(folder)
+        if was_gone and gone:
+            return
+        time.sleep(_DISCARD_PAUSE_S)
 
 
 def is_unfinished(path: Path) -> bool:

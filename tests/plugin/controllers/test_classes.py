@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_fddm.plugin.dialogs.class_guide import ClassGuide
+
 pytestmark = pytest.mark.gui
 
 
@@ -26,3 +28,11 @@ def test_eyes_solo_palette_and_outline_reach_every_layer_and_no_label(bench):
     bench.panels.classes.outline_toggled.emit(False)
     assert {layer.contour for layer in analysis.layers} == {0}
     assert np.array_equal(analysis.layer.data, before)
+
+
+def test_the_class_guide_opens_once_and_comes_back(bench):
+    button = bench.panels.classes.guide_button
+    button.click()
+    button.click()
+    (guide,) = bench.panels.classes.findChildren(ClassGuide)
+    assert guide.isVisible()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
+    discard_folder,
     is_unfinished,
     replace_folder,
     storage_errors,
@@ -85,7 +86,7 @@ def export_version(
             export_store(store, finished, with_name=with_name, change=change)
             ngff04.write_v04(finished, converted)
         finally:
-            shutil.rmtree(finished, ignore_errors=True)
+            discard_folder(finished)
         validation.validate_v04(converted)
 
     put_in_place(build, destination, overwrite=overwrite)
@@ -203,7 +204,7 @@ def put_in_place(
         _check_vacancy(destination, overwrite=overwrite)
         _install(packed if packed.exists() else copy, destination)
     finally:
-        shutil.rmtree(copy, ignore_errors=True)
+        discard_folder(copy)
         packed.unlink(missing_ok=True)
 
 

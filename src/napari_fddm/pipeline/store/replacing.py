@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import shutil
 import time
 import uuid
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
+    discard_folder,
     read_json,
     replace_folder,
     storage_errors,
@@ -74,10 +74,10 @@ def replace_store(path: Path, create: Callable[[Path], None]) -> Path | None:
             replace_folder(new, path, old)
             _replaces_file(path).unlink(missing_ok=True)
     finally:
-        shutil.rmtree(new, ignore_errors=True)
+        discard_folder(new)
     if keep:
         return old
-    shutil.rmtree(old, ignore_errors=True)
+    discard_folder(old)
     return None
 
 
@@ -100,7 +100,7 @@ def recover(path: Path) -> None:
             with storage_errors("put back", path):
                 old.rename(path)
                 sync_folder(path.parent)
-            shutil.rmtree(part, ignore_errors=True)
+            discard_folder(part)
             return
 
 
@@ -143,7 +143,7 @@ def remove_abandoned(path: Path) -> None:
         except OSError:
             continue  # it has just been renamed or removed
         if old:
-            shutil.rmtree(part, ignore_errors=True)
+            discard_folder(part)
 
 
 def _check_idle(path: Path) -> None:
