@@ -79,7 +79,7 @@ def continued(
         )
     if tune == "full":
         raise TrainingError(
-            "--tune full would change the backbone, which --base keeps.",
+            "--tune full would replace the backbone, which --base keeps.",
             hint="Use --tune frozen or lora, or start from --arch and --weights.",
         )
     if tune == "lora":
