@@ -24,6 +24,7 @@ LONGEST = 400
 FULLEST = 24
 """Modules of a folder: what one can take in at a glance."""
 CROSS_CUTTING = {
+    "test_citations.py": "what docstrings and pages cite",
     "test_contracts.py": "the source tree as a whole",
     "test_docs.py": "pages against what they document",
     "test_earlier_versions.py": "files of every kind that earlier versions wrote",
@@ -37,6 +38,7 @@ CROSS_CUTTING = {
     "plugin/test_isolation.py": "the tests themselves",
     "plugin/test_manifest.py": "napari.yaml",
     "plugin/test_two_slides.py": "two analyses in one window",
+    "slides/test_contract.py": "every backend by the same tests",
     "slides/test_real_files.py": "every backend on scanners' files",
     "slides/test_registration.py": "every backend's pixels in their places",
 }

@@ -16,7 +16,7 @@ from napari_fddm.cli.main import main
 from napari_fddm.core.cards import RefinerCard
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
-from napari_fddm.interop import ome_zarr
+from napari_fddm.interop import validation
 from napari_fddm.models.bundle import load_model
 from napari_fddm.models.device import ComputeDevice
 from napari_fddm.pipeline.run.analyze import analyze
@@ -71,14 +71,14 @@ def assert_classified(folder: Path, expected: dict[str, Any]) -> None:
 
 def read_analysis(path: Path) -> dict[str, Any]:
     with AnalysisStore.open(path) as store:
-        layers = ("patch", "refined", *store.edit_layers)
-        held = store.held_cells()
+        layers = ("patch", "refined", *store.corrections.layers)
+        held = store.corrections.held_cells()
         signed = read_sign_off(store)
         assert held is not None
         assert signed is not None
         return {
             "labels": {name: labels_sha256(store.labels(name)) for name in layers},
-            "automatic": labels_sha256(store.automatic_labels()),
+            "automatic": labels_sha256(store.maps.labels()),
             "held": labels_sha256(held.astype(np.uint8)),
             "strokes": {n: labels_sha256(read_strokes(store, n).painted) for n in layers[2:]},
             "records": [[r["seq"], r["time"], r["kind"]] for r in store.log.records()],
@@ -87,7 +87,7 @@ def read_analysis(path: Path) -> dict[str, Any]:
             "sign_off": signed.to_json(),
             "provenance": store.provenance,
             "slide": store.slide_info,
-            "complete": store.complete,
+            "complete": store.maps.complete,
         }
 
 
@@ -97,7 +97,7 @@ def test_an_analysis_reads_as_it_did(store):
     assert {"edit", "confirmed", "tumor_bed", "estimate", "sign_off", "unlock"} == set(kinds)
     assert kinds.count("edit") == 7
     assert read_analysis(store) == expected
-    ome_zarr.validate(store)
+    validation.validate(store)
 
 
 def test_reading_and_opening_change_no_byte(store):
@@ -140,7 +140,7 @@ def test_a_signed_analysis_is_still_locked_and_goes_on_when_unlocked(store):
     assert all(np.array_equal(before[name], after[name]) for name in before)
     with AnalysisStore.open(store, "r+") as opened:
         labels = opened.labels("corrected")
-        opened.append_edit(stroke(labels, Window(0, 0, *labels.shape), 3))
+        opened.corrections.append_edit(stroke(labels, Window(0, 0, *labels.shape), 3))
         assert opened.log.last_seq == len(EXPECTED["analysis"]["records"]) + 2
     with AnalysisStore.open(store) as opened:
         assert np.array_equal(opened.labels("corrected"), labels)
@@ -184,16 +184,16 @@ def test_a_window_takes_rescued_work_up(earlier, store, qtbot):
     entries = rescued_entries(earlier, store)
     with AnalysisStore.open(store, "r+") as opened:
         unlock(opened, "A. Bee")
-    keeper = StoreWriter(store, fingerprint=FINGERPRINT)
-    with qtbot.waitSignal(keeper.rescued, timeout=10_000) as found:
-        keeper.begin()
+    writer = StoreWriter(store, fingerprint=FINGERPRINT)
+    with qtbot.waitSignal(writer.rescued, timeout=10_000) as found:
+        writer.begin()
     taken, place = found.args
     assert taken == entries
-    keeper.append(taken[0])
+    writer.append(taken[0])
     for record in taken[1:]:
-        keeper.record(record)
-    keeper.forget(place)
-    keeper.close()
+        writer.record(record)
+    writer.remove_rescue(place)
+    writer.close()
     assert rescue.find_rescues(FINGERPRINT) == []
     with AnalysisStore.open(store) as opened:
         assert (opened.labels("corrected")[30:44, 50:61] == 7).all()

@@ -40,7 +40,7 @@ def test_a_combined_edit_does_what_its_parts_do(start, strokes):
     assert whole.tool == edits[-1].tool
     whole.apply(replayed)
     assert np.array_equal(replayed, labels)
-    whole.revert(replayed)
+    whole.inverted().apply(replayed)
     assert np.array_equal(replayed, start)
     touched = np.zeros(start.shape, bool)
     for edit in edits:

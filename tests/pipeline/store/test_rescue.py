@@ -33,7 +33,7 @@ def test_work_comes_back_in_its_order_by_the_slides_fingerprint(tmp_path):
     assert rescue.find_rescues(FINGERPRINT) == [place]
     assert rescue.find_rescues("another") == []
     assert rescue.read_rescue(place, SHAPE) == entries
-    assert rescue.what_is_in(entries) == "strokes, estimate"
+    assert rescue.describe_entries(entries) == "strokes, estimate"
 
 
 def test_without_the_users_folder_it_is_the_systems_temporary_one(tmp_path):

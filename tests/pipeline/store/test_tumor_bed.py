@@ -7,6 +7,7 @@ import pytest
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.tumor_bed import KIND, read_tumor_bed, tumor_bed_record
 from tests.support.stores import make
 
@@ -37,6 +38,6 @@ def test_each_readers_map_has_its_own(path):
 def test_a_damaged_outline_is_refused(path, polygons):
     make(path).close()
     with AnalysisStore.open(path, "r+") as store:
-        store.append_record(KIND, layer="corrected", polygons=polygons)
+        store.records.append(LogRecord(KIND, {"layer": "corrected", "polygons": polygons}))
         with pytest.raises(StoreError, match="outline of the tumor bed is damaged"):
             read_tumor_bed(store)

@@ -34,5 +34,3 @@ def test_data_that_cannot_be_learned_from_are_refused():
         with pytest.raises(DataError, match=words):
             made.check()
     of((2, "train"), (3, "train"), (7, "val")).check(allow_missing=True)
-    with pytest.raises(DataError, match="test is empty"):
-        of((2, "train"), (3, "train")).check_split("test")

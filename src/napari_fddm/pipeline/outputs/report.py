@@ -40,7 +40,7 @@ AREAS = (
     "unreadable_mm2",
     "unreadable_tiles",
 )
-"""Keys of a run's provenance, see `pipeline.run.areas.account`; None before a run has ended."""
+"""Keys of a run's provenance, see `pipeline.run.areas.compute_areas`; None before one ended."""
 
 
 CHANGED_SINCE = "the corrected labels are not those that were signed off"
