@@ -17,12 +17,12 @@ from benchmarks.adapt_tiles import load_or_make_tiles
 from napari_fddm.core.cards import ModelCard, read_card, write_card
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.models.bundle import BACKBONE_FILE, HEADS_FILE, LoadedModel
+from napari_fddm.models import LoadedModel, choose_device
+from napari_fddm.models.bundle import BACKBONE_FILE, HEADS_FILE
 from napari_fddm.models.classifier import build_head
-from napari_fddm.models.device import choose_device
 from napari_fddm.models.registry import bundled_folder
 from napari_fddm.models.weights import sha256_of
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from napari_fddm.training.adapt.heads import Heads
 from napari_fddm.training.adapt.tile_cache import HeadInputs, TileCache, cache_key
 from napari_fddm.training.adapt.tile_features import feature_events

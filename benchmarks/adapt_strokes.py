@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.pipeline.store.strokes import Strokes
+from napari_fddm.pipeline.store import Strokes
 
 LABEL_MPP = 4.0
 BRUSH_UM = 120.0

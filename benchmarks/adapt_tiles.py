@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.slides.synthetic.slide import SyntheticSlide
+    from napari_fddm.slides.synthetic import SyntheticSlide
 
 
 @dataclass(frozen=True, slots=True)

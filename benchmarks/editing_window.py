@@ -28,9 +28,8 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import DEFINITIONS, ClassAreas, compute_rate
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.layout import StoreGeometries
-from napari_fddm.plugin.document.analysis import Analysis
+from napari_fddm.pipeline.store import AnalysisStore, StoreGeometries
+from napari_fddm.plugin.document import Analysis
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import placement

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides.base import PyramidSlide, SlideInfo
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides import PyramidSlide
+from napari_fddm.slides.base import SlideInfo
+from napari_fddm.slides.synthetic import SyntheticSlide
 
 GLASS = 243
 SMALLEST_LEVEL = 1024

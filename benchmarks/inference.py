@@ -13,7 +13,7 @@ from benchmarks.paired import Outcome, compare
 from benchmarks.reading import write_slide
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.events import StageDone, StageStarted
-from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.models import LoadedModel, load_model
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.slides.tiff import TiffSlide
 

@@ -70,7 +70,7 @@ def written_slides(folder: Path) -> Iterator[str]:
     """Write synthetic tissue as a JPEG pyramid, and the same without tiles."""
     import tifffile
 
-    from napari_fddm.slides.synthetic.slide import SyntheticSlide
+    from napari_fddm.slides.synthetic import SyntheticSlide
 
     slide = SyntheticSlide(SIDE, SIDE, mpp=0.5, seed=3)
     pyramid = folder / "pyramid.tif"
@@ -97,7 +97,7 @@ def measure(text: str, *, asynchronous: bool) -> dict[str, float]:
     from qtpy.QtWidgets import QApplication
 
     from napari_fddm.plugin.layers.slides import slide_layer_data
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides import open_slide
 
     get_settings().experimental.async_ = asynchronous
     viewer = napari.Viewer(show=True)

@@ -11,8 +11,8 @@ import time
 
 import torch
 
-from napari_fddm.models.bundle import load_model
-from napari_fddm.models.classifier import TileClassifier, build_backbone
+from napari_fddm.models import TileClassifier, load_model
+from napari_fddm.models.classifier import build_backbone
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 ROUNDS = 3

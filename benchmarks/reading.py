@@ -11,8 +11,8 @@ import tifffile
 
 from benchmarks.paired import Outcome, compare, rate_of
 from napari_fddm.core.tiling import TILE_PX, TileGrid
-from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.pipeline.stage1 import iter_tile_batches
+from napari_fddm.slides.synthetic import SyntheticSlide
 from napari_fddm.slides.tiff import TiffSlide
 
 if TYPE_CHECKING:

@@ -20,11 +20,10 @@ from benchmarks.science_classification_table import COLOR, write_page
 from napari_fddm.core.cards import CARD_NAME, read_card
 from napari_fddm.training.data.patches import PatchSettings
 from napari_fddm.training.data.textures import read_textures
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.settings import LoopSettings
+from napari_fddm.training.loop import LoopSettings, RunLog
+from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.stage1.from_rows import train_on_rows
 from napari_fddm.training.stage1.held_out import held_out_groups, real_rows
-from napari_fddm.training.stage1.train import Stage1Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.science_page import print_tables, write_section
 from benchmarks.science_scores import RESAMPLES, bootstrap_difference, in_points
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
 from napari_fddm.training.stage1.scores import balanced_accuracy, scores_of
 
 if TYPE_CHECKING:

@@ -14,22 +14,17 @@ from PIL import Image
 from napari_fddm.training.data.stains import SEEN, SHIFTED
 from napari_fddm.training.data.textures import read_textures
 from napari_fddm.training.default import COMPOSITES, EMBEDDING, HELD_OUT, MAP_SEEDS
+from napari_fddm.training.regions import RegionSlide, read_regions
 from napari_fddm.training.regions.annotated_images import ImageSource, embedded_images, out_of_fold
 from napari_fddm.training.regions.composites import build_composites, texture_folds
-from napari_fddm.training.regions.files import (
-    RegionSet,
-    RegionSlide,
-    read_regions,
-    write_region_set,
-    write_region_slide,
-)
+from napari_fddm.training.regions.files import RegionSet, write_region_set, write_region_slide
 from napari_fddm.training.regions.synthetic import synthetic_regions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 MODEL = "fddm-small"
 TEST_SEEDS = range(50_000, 50_010)

@@ -24,25 +24,20 @@ from benchmarks.science_scores import score
 from benchmarks.science_table import write_page
 from napari_fddm.core.cards import CARD_NAME
 from napari_fddm.core.config import AnalysisConfig
-from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.models import LoadedModel, load_model
 from napari_fddm.training.default import REFINER, REFINER_NETWORK
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
 from napari_fddm.training.regions.batches import SOURCES, measured_moments
-from napari_fddm.training.stage2.model_folder import (
-    TrainedRefiner,
-    train_new_refiner,
-    train_refiner_model,
-)
-from napari_fddm.training.stage2.recipes import find_recipe
+from napari_fddm.training.stage2 import RefinerTraining, find_recipe, train_refiner_model
+from napari_fddm.training.stage2.model_folder import TrainedRefiner, train_new_refiner
 from napari_fddm.training.stage2.rivals import CONTROLS, find_method
-from napari_fddm.training.stage2.train import RefinerTraining
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
+    from napari_fddm.training.regions import RegionSlide
     from napari_fddm.training.regions.coarse import SourceName
-    from napari_fddm.training.regions.files import RegionSlide
     from napari_fddm.training.stage2.rivals import Method
 
 STEPS = (1, 2, 5, 10, 20)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.training.regions.files import RegionSlide
+    from napari_fddm.training.regions import RegionSlide
 
     Labels = npt.NDArray[np.uint8]
 

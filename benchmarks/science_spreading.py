@@ -24,10 +24,10 @@ from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.spreading import spread_strokes
 from napari_fddm.core.tiling import CELLS_PER_REGION
-from napari_fddm.models.bundle import LoadedModel, load_model
-from napari_fddm.pipeline.stage2.refiner import Refiner
+from napari_fddm.models import LoadedModel, load_model
+from napari_fddm.pipeline.stage2 import Refiner
 from napari_fddm.training.data.stains import SHIFTED
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
 from napari_fddm.training.regions.synthetic import synthetic_regions
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.training.regions.files import RegionSlide
+    from napari_fddm.training.regions import RegionSlide
 
     Labels = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]

@@ -19,7 +19,7 @@ from benchmarks.science_scores import (
     mean_iou,
     rate_error,
 )
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -26,13 +26,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.events import StageDone, TileBatch
-from napari_fddm.pipeline.engine.client import EngineClient
+from napari_fddm.pipeline.engine import EngineClient
 from napari_fddm.pipeline.engine.messages import RunEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document import Analysis
 
 SLIDE = "synthetic:24000x24000?seed={seed}&mpp=0.5"
 """12 mm: about 2200 tiles, of which a round classifies the first `TILES`."""
@@ -133,7 +133,7 @@ class WindowRounds:
         """Start a run over a slide of its own; stop it after `TILES` tiles."""
         from napari_fddm.plugin.layers.slides import slide_layer_data
         from napari_fddm.plugin.state.window_state import Scope
-        from napari_fddm.slides.opening import open_slide
+        from napari_fddm.slides import open_slide
 
         uri = SLIDE.format(seed=seed)
         data, options, _ = slide_layer_data(open_slide(uri), uri)

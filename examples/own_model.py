@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 from napari_fddm.core.cards import ClassifierCard, ModelCard, write_card
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.models.bundle import BACKBONE_FILE, HEADS_FILE, load_model
-from napari_fddm.models.classifier import TileClassifier, build_backbone
+from napari_fddm.models import TileClassifier, load_model
+from napari_fddm.models.bundle import BACKBONE_FILE, HEADS_FILE
+from napari_fddm.models.classifier import build_backbone
 from napari_fddm.models.weights import sha256_of
 
 NETWORK = ClassifierCard(

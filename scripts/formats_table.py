@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ import numpy as np
 import zarr
 
 from napari_fddm.core.errors import FddmError
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 
 DEFAULT_SLIDE = "synthetic:5000x5000?seed=11&mpp=0.5"
 POLL_S = 0.05

@@ -20,7 +20,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import DEFINITIONS
 from napari_fddm.plugin.controllers import compare
-from napari_fddm.plugin.layers.corrected import CorrectedLabels
+from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.panels.tools import ACTIONS, TOOLS
 from napari_fddm.plugin.state.tools import Action, Tool
 from tests.support.stores import GEOMETRIES

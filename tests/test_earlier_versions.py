@@ -17,23 +17,21 @@ from napari_fddm.core.cards import RefinerCard
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
-from napari_fddm.models.bundle import load_model
-from napari_fddm.models.device import ComputeDevice
+from napari_fddm.models import ComputeDevice, load_model
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.refiner import build_scheduler
-from napari_fddm.pipeline.store import rescue
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, read_strokes, rescue
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.signature import SignedOffError
 from napari_fddm.pipeline.store.signoff import labels_sha256, read_sign_off, unlock
-from napari_fddm.pipeline.store.strokes import read_strokes
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from napari_fddm.training.adapt.models import find_adapter
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.training_loop import LoopSettings, run_loop
-from napari_fddm.training.regions.files import read_regions
-from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
+from napari_fddm.training.loop import RunLog, run_loop
+from napari_fddm.training.loop.training_loop import LoopSettings
+from napari_fddm.training.regions import read_regions
+from napari_fddm.training.stage2 import RefinerTraining
+from napari_fddm.training.stage2.train import train_refiner
 from tests.fixtures.earlier import trainings
 from tests.support.runs import contents, drain, load_config
 from tests.support.stores import stroke

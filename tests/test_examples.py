@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.pipeline.outputs.export import export_version
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import export_version
+from napari_fddm.pipeline.store import AnalysisStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import typer.main
 
 from napari_fddm.cli.main import app
 from napari_fddm.core.definitions import read_definitions
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides.synthetic import SyntheticSlide
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

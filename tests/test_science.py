@@ -28,10 +28,10 @@ from benchmarks.science_table import tables
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.training.data.textures import Texture
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.regions.files import RegionMeta, RegionSlide
-from napari_fddm.training.stage1 import held_out
-from napari_fddm.training.stage1.train import Stage1Settings
+from napari_fddm.training.loop import RunLog
+from napari_fddm.training.regions import RegionSlide
+from napari_fddm.training.regions.files import RegionMeta
+from napari_fddm.training.stage1 import Stage1Settings, held_out
 from tests.support.regions import coded_slide, one_hot
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import confirmation_record
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.commands import assert_one_line
 
 if TYPE_CHECKING:

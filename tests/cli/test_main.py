@@ -17,8 +17,8 @@ from napari_fddm.cli import run as run_module
 from napari_fddm.cli.doctor import Check
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.interop import validation
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.commands import SLIDE, assert_one_line
 from tests.support.slides import stained, write_tiff
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.commands import SLIDE, Call, assert_one_line
 from tests.support.definitions import OWN
 from tests.support.stores import stroke

@@ -16,12 +16,11 @@ from napari_fddm.core.cards import read_card
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.weights import check_files
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
+from napari_fddm.training.regions import RegionSlide, read_regions
 from napari_fddm.training.regions.files import (
     RegionMeta,
     RegionSet,
-    RegionSlide,
-    read_regions,
     write_region_set,
     write_region_slide,
 )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.protocols import Slide
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides import ArraySlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 
 
 @pytest.mark.parametrize(

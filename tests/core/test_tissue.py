@@ -12,7 +12,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 
 SIDE, MPP = 8192, 0.5
 PALE_NECROSIS = (238, 205, 222)

@@ -12,12 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.diffusion.bridge import (
-    CLEAN_END,
-    BrownianBridgeScheduler,
-    PredictionType,
-    Schedule,
-)
+from napari_fddm.diffusion import BrownianBridgeScheduler
+from napari_fddm.diffusion.bridge import CLEAN_END, PredictionType, Schedule
 
 SHAPE = (2, 7, 4, 5)  # b c h w
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,18 +11,20 @@ import torch
 from torch.nn import functional
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler, PredictionType
+from napari_fddm.diffusion import BrownianBridgeScheduler, refinement_loss
 from napari_fddm.diffusion.losses import (
     IGNORED,
     TimestepDensity,
     clamped_log_probs,
     linear_head_loss,
     one_hot,
-    refinement_loss,
     sample_timesteps,
     segmentation_loss,
     transition_loss,
 )
+
+if TYPE_CHECKING:
+    from napari_fddm.diffusion.bridge import PredictionType
 
 CLASSES = 7
 

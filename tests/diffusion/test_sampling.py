@@ -14,18 +14,12 @@ from torch import nn
 
 from napari_fddm.core.errors import ConfigError, EngineError
 from napari_fddm.core.geometry import Window
-from napari_fddm.diffusion.bridge import BridgeStepOutput, BrownianBridgeScheduler
-from napari_fddm.diffusion.losses import refinement_loss
+from napari_fddm.diffusion import BrownianBridgeScheduler, refinement_loss, sample_bridge
 from napari_fddm.diffusion.noise import cell_noise
-from napari_fddm.diffusion.sampling import (
-    DenoiserFunction,
-    project_to_probabilities,
-    region_noise,
-    sample_bridge,
-)
+from napari_fddm.diffusion.sampling import DenoiserFunction, project_to_probabilities, region_noise
 
 if TYPE_CHECKING:
-    from napari_fddm.diffusion.bridge import Schedule
+    from napari_fddm.diffusion.bridge import BridgeStepOutput, Schedule
 
 CLASSES, SIZE = 7, 8
 SCHEDULES: tuple[Schedule, ...] = ("exact", "bbdm")

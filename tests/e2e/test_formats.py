@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.cli import main as main_module
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.data import WSI
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from qtpy.QtCore import Qt
 
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
 from napari_fddm.core.outlines import outline_mask
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.panels.classes import AREA, LOCK, NAME, SOLO
 from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.state.tools import Action
 from napari_fddm.plugin.state.window_state import Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]

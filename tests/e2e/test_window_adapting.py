@@ -11,7 +11,7 @@ from qtpy.QtCore import Qt
 from napari_fddm.models.registry import adapters_folder
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.state.window_state import Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from napari_fddm.training.adapt.models import list_adapters
 from tests.support.window import RUN_MS, Window
 

@@ -10,7 +10,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QMessageBox
 
 from napari_fddm.core.geometry import Window as Cells
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.state.tools import Action, Tool
 from tests.support.window import Window
 

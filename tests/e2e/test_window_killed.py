@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.leaks import held_locks
 from tests.support.stores import make, replay
 

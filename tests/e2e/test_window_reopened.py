@@ -8,12 +8,12 @@ import weakref
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.controllers import run as running_module
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import slide_layer_data
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.controllers import URI, FakeWorker
 from tests.support.leaks import leftovers, running
 from tests.support.stores import make

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.document import store_writer
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from tests.support.leaks import leftovers

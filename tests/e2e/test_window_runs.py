@@ -14,7 +14,7 @@ from qtpy.QtCore import Qt
 
 from napari_fddm.plugin.layers.slides import slide_layer_data
 from napari_fddm.plugin.state.window_state import Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow]

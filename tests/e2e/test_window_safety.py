@@ -9,7 +9,7 @@ from qtpy.QtCore import QSettings, Qt
 
 from napari_fddm.interop import validation
 from napari_fddm.interop.label_files import read_label_file
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.controllers import export
 from napari_fddm.plugin.controllers.saving import SAVED
 from napari_fddm.plugin.dialogs.export import ExportFormat

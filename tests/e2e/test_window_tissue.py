@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_fddm.core.tissue import TissueMask
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.window import RUN_MS, Window
 
 pytestmark = [pytest.mark.gui, pytest.mark.slow, pytest.mark.thorough]

@@ -10,9 +10,9 @@ from qtpy.QtCore import QPoint, Qt
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.geometry import Window as Cells
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.store.layout import StoreGeometries
+from napari_fddm.pipeline.store import StoreGeometries
 from napari_fddm.plugin.layers.viewport import shown_region
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.slides import APERIO
 from tests.support.stores import INFO, make
 from tests.support.window import Window

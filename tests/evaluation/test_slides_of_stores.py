@@ -16,8 +16,8 @@ from napari_fddm.evaluation.reading import ReadingSettings, read_label_input
 from napari_fddm.evaluation.slides import SlideSettings, evaluate_slide
 from napari_fddm.evaluation.summary import EvaluationSettings, evaluate_pairs
 from napari_fddm.interop import ngff
-from napari_fddm.pipeline.outputs.export import export_store
-from napari_fddm.slides.synthetic.uri import open_synthetic
+from napari_fddm.pipeline.outputs import export_store
+from napari_fddm.slides.synthetic import open_synthetic
 from tests.support.stores import (
     CELLS,
     GEOMETRIES,
@@ -78,7 +78,7 @@ def test_the_corrected_map_is_taken_first_and_others_by_name(tmp_path: Path, lab
 
 
 def make_writable(path: Path):
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
     return AnalysisStore.open(path, "r+")
 

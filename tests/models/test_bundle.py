@@ -11,17 +11,15 @@ from safetensors.torch import load_file, save_file
 
 from napari_fddm.core.cards import DenoiserSettings, LoraSettings
 from napari_fddm.core.errors import ConfigError, WeightsError
+from napari_fddm.models import Denoiser, LoadedModel, TileClassifier, load_model
 from napari_fddm.models.bundle import (
     ADAPTER_FILE,
     BACKBONE_FILE,
     HEADS_FILE,
     REFINER_FILE,
-    LoadedModel,
-    load_model,
     with_best_layout,
 )
-from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.classifier import build_backbone
 from napari_fddm.models.lora import add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
 from tests.support.models import TINY

@@ -11,13 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.models.classifier import (
-    TileClassifier,
-    build_backbone,
-    build_head,
-    cell_means,
-    feature_grid,
-)
+from napari_fddm.models import TileClassifier
+from napari_fddm.models.classifier import build_backbone, build_head, cell_means, feature_grid
 from tests.support.models import TINY
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

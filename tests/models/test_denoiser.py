@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from napari_fddm.core.cards import DenoiserSettings
 from napari_fddm.core.maps import TISSUE_FEATURES
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models import Denoiser
 from napari_fddm.pipeline.stage1.cell_maps import cell_features
 
 SMALL = DenoiserSettings(widths=(8, 16), layers=1)

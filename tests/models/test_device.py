@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.models import choose_device
 from napari_fddm.models import device as device_module
-from napari_fddm.models.device import choose_device, cpu_has_fast_bfloat16
+from napari_fddm.models.device import cpu_has_fast_bfloat16
 
 
 @pytest.fixture

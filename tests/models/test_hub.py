@@ -16,7 +16,8 @@ from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.models.bundle import BACKBONE_FILE, load_model
+from napari_fddm.models import load_model
+from napari_fddm.models.bundle import BACKBONE_FILE
 from napari_fddm.models.hub import (
     BACKBONES_VARIABLE,
     MODEL_FILES,

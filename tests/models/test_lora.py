@@ -9,7 +9,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from napari_fddm.core.cards import LoraSettings
-from napari_fddm.models.classifier import TileClassifier, build_backbone, build_head
+from napari_fddm.models import TileClassifier
+from napari_fddm.models.classifier import build_backbone, build_head
 from napari_fddm.models.lora import add_lora, lora_state, merge_lora
 from tests.support.models import TINY
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.models import LoadedModel, load_model
 from napari_fddm.pipeline.run.analyze import analyze
 from tests.support.runs import CONFIG, PIXELS, CountingModel, WatchedSlide, drain
 from tests.support.stores import every_tile, make, random_labels, refine_all, write_tiles

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel
 from napari_fddm.core.events import RegionRefined, StageStarted
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine.messages import EngineReady
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.state.window_state import Scope
 from tests.support.stores import GEOMETRIES
 

@@ -12,9 +12,8 @@ from qtpy.QtWidgets import QWidget
 
 from napari_fddm.core.edits import difference
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import rescue
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore, rescue
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.controller import Controller
@@ -22,9 +21,9 @@ from napari_fddm.plugin.controllers import saving, signoff
 from napari_fddm.plugin.document import store_writer
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.layers.slides import slide_layer_data
-from napari_fddm.plugin.panels.dock import Panels
+from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.state.window_state import PluginState, Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.controllers import URI, FakeWorker
 from tests.support.leaks import leftovers
 

@@ -9,7 +9,7 @@ import pytest
 
 from napari_fddm.core.errors import MppError, SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from tests.support.slides import binned, noise
 
 IMAGE = noise(120, 90)

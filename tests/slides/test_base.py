@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.core.resample import area_average_edges
-from napari_fddm.slides.base import PyramidSlide, SlideInfo
+from napari_fddm.slides import PyramidSlide
+from napari_fddm.slides.base import SlideInfo
 from tests.support.slides import binned, noise, slow_average, stained
 
 MPP = 0.5

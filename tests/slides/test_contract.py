@@ -19,9 +19,8 @@ import pytest
 from napari_fddm.core.errors import ConfigError, FddmError, MppError, PixelsGoneError, SlideError
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.core.protocols import Slide
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.base import PyramidSlide
-from napari_fddm.slides.opening import open_slide, slide_spec
+from napari_fddm.slides import ArraySlide, PyramidSlide, open_slide
+from napari_fddm.slides.opening import slide_spec
 from napari_fddm.slides.openslide import OpenSlideSlide
 from napari_fddm.slides.pixel_server import PixelServer
 from napari_fddm.slides.served import ServedSlide

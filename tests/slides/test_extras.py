@@ -8,8 +8,7 @@ import tifffile
 from PIL import Image
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides import tiff
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide, tiff
 from napari_fddm.slides.extras import is_harmless
 from napari_fddm.slides.tiff import TiffSlide
 from tests.slides.test_openslide import IMAGE, Canvas, open_canvas, rgba

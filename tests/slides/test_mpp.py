@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.slides.mpp import (
     MppClaim,
     aperio_fields,

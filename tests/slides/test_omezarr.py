@@ -11,7 +11,8 @@ import zarr
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides.opening import open_slide, slide_spec
+from napari_fddm.slides import open_slide
+from napari_fddm.slides.opening import slide_spec
 from tests.support.slides import binned, stained
 
 if TYPE_CHECKING:

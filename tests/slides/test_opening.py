@@ -13,9 +13,9 @@ import tifffile
 from napari_fddm.core.errors import FddmError, MppError, SlideError
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.core.protocols import Slide
+from napari_fddm.slides import ArraySlide, open_slide
 from napari_fddm.slides import openslide as openslide_backend
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.opening import open_slide, slide_spec
+from napari_fddm.slides.opening import slide_spec
 from tests.support.slides import binned, noise, stained, write_svs, write_tiff
 from tests.support.stores import make
 

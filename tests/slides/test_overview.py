@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.slides import overview
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide, overview
 from napari_fddm.slides.overview import UNREADABLE, read_overview
 from napari_fddm.slides.tiff import TiffSlide
 from tests.support.slides import binned, noise, overwrite_tile, stained, write_tiff

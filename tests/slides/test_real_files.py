@@ -10,9 +10,8 @@ import pytest
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.base import PyramidSlide
-from napari_fddm.slides.opening import open_slide, slide_spec
+from napari_fddm.slides import ArraySlide, PyramidSlide, open_slide
+from napari_fddm.slides.opening import slide_spec
 from napari_fddm.slides.openslide import OpenSlideSlide
 from napari_fddm.slides.tiff import TiffSlide
 from tests.support.data import WSI

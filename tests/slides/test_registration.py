@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Region
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.slides.openslide import OpenSlideSlide
 from napari_fddm.slides.tiff import TiffSlide
 from tests.support.slides import binned, centroid, dots, stretched, write_tiff
@@ -16,7 +16,7 @@ from tests.support.slides import binned, centroid, dots, stretched, write_tiff
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.slides.base import PyramidSlide
+    from napari_fddm.slides import PyramidSlide
 
 MPP = 0.25
 DOWNSAMPLES = (1.0, 2.0, 3.999, 4.0, 16.0)

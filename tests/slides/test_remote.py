@@ -19,8 +19,8 @@ import pytest
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides import remote
-from napari_fddm.slides.opening import local_place, open_slide, slide_spec
+from napari_fddm.slides import open_slide, remote
+from napari_fddm.slides.opening import local_place, slide_spec
 from tests.slides.test_omezarr import IMAGE, planar, write
 from tests.support.slides import binned, write_tiff
 

@@ -16,7 +16,7 @@ import pytest
 
 from napari_fddm.core.errors import MppError, PixelsGoneError, SlideError
 from napari_fddm.core.geometry import Region
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.slides.pixel_server import THREAD_NAME, PixelServer
 from napari_fddm.slides.served import ServedSlide
 

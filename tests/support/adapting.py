@@ -10,16 +10,16 @@ import numpy as np
 from napari_fddm.core.edits import difference
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import confirmation_record
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from tests.support.runs import drain, load_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 BLOCK = 768  # px: three tiles along an edge
 BLOCKS = 4

@@ -14,9 +14,9 @@ from napari_fddm.pipeline.engine.messages import (
 )
 from napari_fddm.plugin.controller import Controller
 from napari_fddm.plugin.layers.slides import slide_layer_data
-from napari_fddm.plugin.panels.dock import Panels
+from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.state.window_state import PluginState, Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.stores import GEOMETRIES, make
 
 URI = "synthetic:2000x2000?seed=1&mpp=0.5"

@@ -45,7 +45,7 @@ def analyze_once(store: Path, model: str, prepare: Prepare, *, revise: bool = Fa
     import torch
 
     from napari_fddm.core.config import load_config
-    from napari_fddm.models.bundle import load_model
+    from napari_fddm.models import load_model
     from napari_fddm.pipeline.run import tile_buffer
     from napari_fddm.pipeline.run.analyze import analyze
     from tests.support.runs import PIXELS, WatchedSlide
@@ -180,7 +180,7 @@ def kill_until_enough(
 def correct(store: Path) -> dict[str, int]:
     """Paint a stroke into a finished analysis."""
     from napari_fddm.core.geometry import Window
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from tests.support.stores import stroke
 
     rows, cols = STROKE
@@ -192,8 +192,8 @@ def correct(store: Path) -> dict[str, int]:
 
 def corrections(store: Path) -> dict[str, int]:
     """Find a store as a window does and count its edits and the cells of the stroke."""
-    from napari_fddm.pipeline.outputs.summary import summarize_store
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.outputs import summarize_store
+    from napari_fddm.pipeline.store import AnalysisStore
 
     found = summarize_store(store)
     with AnalysisStore.open(store, "r+") as opened:

@@ -17,10 +17,10 @@ from napari_fddm.core.cards import (
 )
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.provenance import REFINER_FILE
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+from napari_fddm.diffusion import BrownianBridgeScheduler
+from napari_fddm.models import Denoiser, TileClassifier
 from napari_fddm.models.bundle import ADAPTER_FILE, BACKBONE_FILE, HEADS_FILE
-from napari_fddm.models.classifier import TileClassifier, build_backbone
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models.classifier import build_backbone
 from napari_fddm.models.lora import add_lora, lora_state
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.stage2.refiner import input_scale

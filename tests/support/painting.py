@@ -15,8 +15,8 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.widget import FddmWidget
 

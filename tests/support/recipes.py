@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from napari_fddm.core.cards import DenoiserSettings, InputMoments
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models import Denoiser
 from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
-from napari_fddm.training.stage2.recipes import find_recipe
+from napari_fddm.training.stage2 import find_recipe
 
 NETWORK = DenoiserSettings(widths=(8, 16), layers=1)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_fddm.training.regions import RegionSlide
 from napari_fddm.training.regions.coarse import CoarseMaps
-from napari_fddm.training.regions.files import RegionMeta, RegionSlide
+from napari_fddm.training.regions.files import RegionMeta
 
 
 def one_hot(index, classes=7):

@@ -11,8 +11,8 @@ from napari_fddm.core.config import AnalysisConfig, load_config
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.events import StageStarted
 from napari_fddm.core.tiling import TILE_PX
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides import ArraySlide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.pipeline.run.analyze import AnalysisResult
 
 GLASS = 250

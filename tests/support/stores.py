@@ -11,8 +11,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.edits import Edit, difference
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.layout import StoreGeometries
+from napari_fddm.pipeline.store import AnalysisStore, StoreGeometries
 
 if TYPE_CHECKING:
     from pathlib import Path

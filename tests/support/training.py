@@ -8,16 +8,14 @@ import numpy as np
 from PIL import Image
 
 from napari_fddm.core.class_names import ClassNames
-from napari_fddm.training.data.datasets import build_dataset
-from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data import build_dataset, read_manifest, split_manifest
 from napari_fddm.training.data.patches import PatchSettings
-from napari_fddm.training.data.splits import split_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
 
 COLORS = {"VT": (120, 60, 150), "NC": (220, 150, 180), "NT": (180, 110, 90)}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from qtpy.QtWidgets import QWidget
 
-    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document import Analysis
 
 SCREENSHOTS = os.environ.get("FDDM_SCREENSHOTS")
 RUN_MS = 900_000 if SCREENSHOTS else 180_000

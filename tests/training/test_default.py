@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.training import default
-from napari_fddm.training.data.manifest import read_manifest, write_manifest
-from napari_fddm.training.data.splits import split_manifest
+from napari_fddm.training.data import read_manifest, split_manifest
+from napari_fddm.training.data.manifest import write_manifest
 from napari_fddm.training.data.textures import Texture
 from napari_fddm.training.stage1 import held_out
 from napari_fddm.training.stage1.scores import scores_of

@@ -119,8 +119,8 @@ def learn(
     if not quiet:
         typer.echo(f"strokes at {strokes.in_words}", err=True)
     strokes.require_enough()
-    from napari_fddm.models.bundle import load_model
-    from napari_fddm.training.adapt.learn import adapt_events
+    from napari_fddm.models import load_model
+    from napari_fddm.training.adapt import adapt_events
 
     with _open_slide_of(store, slide_name, mpp) as opened:
         run = adapt_events(
@@ -142,9 +142,9 @@ def learn(
 
 
 def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Slide:
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from napari_fddm.pipeline.store.layout import SUFFIX
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides import open_slide
 
     with AnalysisStore.open(store) as opened:
         stored_mpp = opened.provenance.get("slide", {}).get("mpp")

@@ -70,8 +70,9 @@ def counts(
     hold_out: HoldOutOption = None,
 ) -> None:
     """Print the tiles per class and split of a manifest, or the samples of a dataset."""
+    from napari_fddm.training.data import open_dataset
     from napari_fddm.training.data.counts import ClassCounts
-    from napari_fddm.training.data.datasets import INDEX, open_dataset
+    from napari_fddm.training.data.datasets import INDEX
 
     if (manifest / INDEX).is_file():
         typer.echo(open_dataset(manifest).counts().to_text())
@@ -115,7 +116,7 @@ def build(
 ) -> None:
     """Cut patches or regions; after a stop, the same command continues."""
     from napari_fddm.core.errors import DataError
-    from napari_fddm.training.data.datasets import build_dataset
+    from napari_fddm.training.data import build_dataset
     from napari_fddm.training.data.patches import PatchSettings, RegionSettings
 
     settings: PatchSettings | RegionSettings
@@ -150,8 +151,7 @@ def divide(
     hold_out: list[str] | None,
 ) -> Manifest:
     """Read a manifest and split its cases as the options say."""
-    from napari_fddm.training.data.manifest import read_manifest
-    from napari_fddm.training.data.splits import split_manifest
+    from napari_fddm.training.data import read_manifest, split_manifest
 
     return split_manifest(
         read_manifest(path, names),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
 DEMO_SLIDE = "synthetic:8192x8192?seed=7&mpp=0.5"
 DEMO_BAR_POINTS = 3.0
@@ -35,7 +35,7 @@ def run_demo(out: Path, *, window: bool | None, device: str) -> None:
     FddmError
         If the error of the rate is larger than `DEMO_BAR_POINTS`.
     """
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / "demo.fddm.ome.zarr"
@@ -77,7 +77,7 @@ def _points_off(rate: float | None, truth: float | None) -> float:
 
 def _truth_labels(store: AnalysisStore) -> npt.NDArray[np.uint8]:
     """Return the true labels on the label grid."""
-    from napari_fddm.slides.synthetic.uri import open_synthetic
+    from napari_fddm.slides.synthetic import open_synthetic
 
     with closing(open_synthetic(DEMO_SLIDE)) as slide:
         return slide.truth_map(store.geometries.label)

@@ -74,7 +74,7 @@ def _package(name: str) -> Check:
 
 def _device() -> Check:
     try:
-        from napari_fddm.models.device import choose_device
+        from napari_fddm.models import choose_device
 
         return Check("device", choose_device().title)
     except (ImportError, OSError) as error:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
     """Print the properties of a slide."""
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides import open_slide
 
     with open_slide(name, mpp=mpp) as slide:
         facts = slide_facts(slide)

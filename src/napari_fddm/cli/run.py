@@ -43,11 +43,12 @@ def run_slide(
         If the user has to change something.
     """
     from napari_fddm.core.definitions import find_definitions
-    from napari_fddm.pipeline.outputs.report import read_report
-    from napari_fddm.pipeline.store.layout import default_store_path
+    from napari_fddm.pipeline.outputs import read_report
+    from napari_fddm.pipeline.store import default_store_path
     from napari_fddm.pipeline.tissue.user_mask import check_tissue
+    from napari_fddm.slides import open_slide
     from napari_fddm.slides.mpp import require_mpp
-    from napari_fddm.slides.opening import local_place, open_slide
+    from napari_fddm.slides.opening import local_place
 
     settings = _with_defaults(settings, model, quiet=quiet)
     config = load_config(**settings)

@@ -18,7 +18,7 @@ def print_rate(
 ) -> None:
     """Print the rate of a store, or the whole report as JSON."""
     from napari_fddm.core.definitions import find_definitions
-    from napari_fddm.pipeline.outputs.report import read_report
+    from napari_fddm.pipeline.outputs import read_report
 
     own = find_definitions(definitions)
     report = read_report(path, label=label, definition=definition, definitions=own)
@@ -63,8 +63,8 @@ def export_store(
     path: Path, out: Path, *, version: str, overwrite: bool, with_name: bool = False
 ) -> None:
     """Write a validated copy of a store; names of slide and readers only if asked."""
-    from napari_fddm.pipeline.outputs.export import export_version
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.outputs import export_version
+    from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
         export_version(store, out, version=version, overwrite=overwrite, with_name=with_name)

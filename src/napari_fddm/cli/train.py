@@ -115,12 +115,13 @@ def classifier(
     quiet: QuietOption = False,
 ) -> None:
     """Train stage 1; after a stop, the same command continues to the same result."""
+    from napari_fddm.training.data import build_dataset, open_dataset
     from napari_fddm.training.data.augmentation import Augmentation
-    from napari_fddm.training.data.datasets import INDEX, build_dataset, open_dataset
+    from napari_fddm.training.data.datasets import INDEX
     from napari_fddm.training.data.patches import PatchSettings
-    from napari_fddm.training.loop.settings import LoopSettings
+    from napari_fddm.training.loop import LoopSettings
+    from napari_fddm.training.stage1 import Stage1Settings, train_stage1
     from napari_fddm.training.stage1.model_folder import backbone_note
-    from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
     from napari_fddm.training.stage1.work_folder import WORK
 
     loop = LoopSettings(
@@ -193,10 +194,10 @@ def segmenter(
     quiet: QuietOption = False,
 ) -> None:
     """Train a baseline that segments pixels; needs the extra "baselines"."""
+    from napari_fddm.training.data import open_dataset
     from napari_fddm.training.data.augmentation import Augmentation
-    from napari_fddm.training.data.datasets import open_dataset
-    from napari_fddm.training.loop.settings import LoopSettings
-    from napari_fddm.training.stage1.segmenter import SegmenterSettings, train_segmenter
+    from napari_fddm.training.loop import LoopSettings
+    from napari_fddm.training.stage1 import SegmenterSettings, train_segmenter
 
     loop = LoopSettings(
         steps=steps,

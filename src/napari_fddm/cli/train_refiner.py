@@ -16,7 +16,7 @@ from napari_fddm.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 
 @app.command("refiner")
@@ -62,9 +62,7 @@ def refiner(
     """Train stage 2 on region datasets; after a stop, the same command continues."""
     from napari_fddm.core.cards import DenoiserSettings
     from napari_fddm.training.regions.batches import SOURCES
-    from napari_fddm.training.stage2.model_folder import train_refiner_model
-    from napari_fddm.training.stage2.recipes import find_recipe
-    from napari_fddm.training.stage2.train import RefinerTraining
+    from napari_fddm.training.stage2 import RefinerTraining, find_recipe, train_refiner_model
 
     sources = tuple(name for name in SOURCES if source in (name, "both"))
     if not sources:
@@ -128,7 +126,7 @@ def regions(
     quiet: QuietOption = False,
 ) -> None:
     """Make region datasets of your slides, of synthetic ones, or of composites of real tiles."""
-    from napari_fddm.models.bundle import load_model
+    from napari_fddm.models import load_model
 
     if dataset is not None and textures is not None:
         raise ConfigError("--dataset and --textures exclude each other: choose one.")
@@ -145,7 +143,7 @@ def regions(
 def _regions_of_dataset(
     dataset: Path, out: Path, model: LoadedModel, say: Callable[[str], None]
 ) -> None:
-    from napari_fddm.training.data.datasets import open_dataset
+    from napari_fddm.training.data import open_dataset
     from napari_fddm.training.regions.annotated_slides import build_from_dataset
 
     mpp, name = model.card.analysis_mpp, model.card.id

@@ -171,7 +171,7 @@ def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
     ConfigError
         If there are none, saying why.
     """
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
     if given.store is None:
         raise ConfigError("the prediction has no probabilities: it is not an analysis store")
@@ -187,7 +187,7 @@ def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:
 
 
 def _read_synthetic(source: str) -> LabelInput:
-    from napari_fddm.slides.synthetic.uri import open_synthetic
+    from napari_fddm.slides.synthetic import open_synthetic
 
     with closing(open_synthetic(source)) as slide:
         mpp = slide.mpp.value or 1.0
@@ -234,7 +234,7 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
 
 
 def _read_store(path: Path, label: str | None) -> LabelInput:
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
     label = label or layout.CORRECTED
     with AnalysisStore.open(path) as store:

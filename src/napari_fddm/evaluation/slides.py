@@ -231,7 +231,7 @@ def _area(pair: Pair, metrics: MetricSettings, truth: LabelInput) -> Area:
 
 def _mask(path: str, truth: LabelInput) -> Cells:
     """Return a mask picture on the truth's grid."""
-    from napari_fddm.pipeline.tissue.user_mask import read_user_mask
+    from napari_fddm.pipeline.tissue import read_user_mask
 
     if not Path(path).exists():
         raise ConfigError(f"the mask {path} does not exist.", hint="Check the path.")

@@ -30,7 +30,7 @@ from napari_fddm.plugin.controllers.slide import SlideController
 from napari_fddm.plugin.controllers.tissue import TissueController
 from napari_fddm.plugin.controllers.tools import ToolsController
 from napari_fddm.plugin.controllers.tumor_bed import TumorBedController
-from napari_fddm.plugin.document.session import Session
+from napari_fddm.plugin.document import Session
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import info_of_layer
 from napari_fddm.plugin.plumbing.timers import single_shot
@@ -39,9 +39,9 @@ from napari_fddm.plugin.state.window_state import PluginState, RunProgress, Show
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_fddm.plugin.document.analysis import Analysis
+    from napari_fddm.plugin.document import Analysis
     from napari_fddm.plugin.document.engine import Engine
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.panels import Panels
 
 
 class Controller(QObject):

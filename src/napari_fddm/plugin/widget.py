@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from napari_fddm.plugin.controller import Controller
-from napari_fddm.plugin.panels.dock import Panels
+from napari_fddm.plugin.panels import Panels
 from napari_fddm.plugin.panels.section import GAP_PX, Section
 from napari_fddm.plugin.state.window_state import PluginState
 

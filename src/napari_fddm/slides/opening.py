@@ -71,7 +71,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True)
         If `mpp` is not believable.
     """
     if isinstance(path, str) and path.startswith(SYNTHETIC):
-        from napari_fddm.slides.synthetic.uri import open_synthetic
+        from napari_fddm.slides.synthetic import open_synthetic
 
         return open_synthetic(path, mpp=mpp)
     place, spec_mpp = _split_spec(path)

@@ -27,19 +27,17 @@ from napari_fddm.core.cards import (
     read_card,
     write_card,
 )
-from napari_fddm.models.bundle import load_model
+from napari_fddm.models import load_model
 from napari_fddm.training.data.patches import PatchSettings
 from napari_fddm.training.data.stains import SEEN
 from napari_fddm.training.data.textures import read_textures
-from napari_fddm.training.loop.settings import LoopSettings
+from napari_fddm.training.loop import LoopSettings
 from napari_fddm.training.regions.composites import build_composites, texture_folds
 from napari_fddm.training.regions.synthetic import SLIDE_MPP, SLIDE_PX, synthetic_regions
+from napari_fddm.training.stage1 import Stage1Settings
 from napari_fddm.training.stage1.from_rows import train_on_rows
 from napari_fddm.training.stage1.held_out import Row, held_out_groups, pooled, real_rows
-from napari_fddm.training.stage1.train import Stage1Settings
-from napari_fddm.training.stage2.model_folder import train_refiner_model
-from napari_fddm.training.stage2.recipes import find_recipe
-from napari_fddm.training.stage2.train import RefinerTraining
+from napari_fddm.training.stage2 import RefinerTraining, find_recipe, train_refiner_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.pipeline.engine.messages import AdaptRequest
 
 
@@ -28,7 +28,7 @@ def adapt_on_request(
     AdaptEvent
         For the window.
     """
-    from napari_fddm.training.adapt.learn import adapt_events
+    from napari_fddm.training.adapt import adapt_events
 
     result = yield from adapt_events(
         slide,

@@ -18,7 +18,8 @@ import pytest
 from napari_fddm.core.errors import ConfigError, EngineError, FddmError, SlideError, WeightsError
 from napari_fddm.core.events import AnalysisOpened, StageDone, TileBatch
 from napari_fddm.core.geometry import Region
-from napari_fddm.pipeline.engine.client import EngineClient, error_of
+from napari_fddm.pipeline.engine import EngineClient
+from napari_fddm.pipeline.engine.client import error_of
 from napari_fddm.pipeline.engine.messages import (
     EngineReady,
     RunCancelled,
@@ -28,8 +29,8 @@ from napari_fddm.pipeline.engine.messages import (
     RunRequest,
 )
 from napari_fddm.pipeline.engine.server import EngineServer
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

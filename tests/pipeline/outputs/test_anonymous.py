@@ -12,9 +12,9 @@ import pytest
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
-from napari_fddm.pipeline.outputs.export import export_store, export_version
-from napari_fddm.pipeline.outputs.report import compute_store_report, store_report
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import export_store, export_version, store_report
+from napari_fddm.pipeline.outputs.report import compute_store_report
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.signoff import sign_off
 from tests.support.stores import make, random_labels, refine_all, replay, stroke

@@ -12,9 +12,8 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import ome_zarr, validation
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline.outputs.export import export_store, export_version
-from napari_fddm.pipeline.outputs.report import read_report
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import export_store, export_version, read_report
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.stores import make, random_labels, refine_all, replay, stored, stroke
 
 

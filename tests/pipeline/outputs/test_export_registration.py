@@ -23,12 +23,10 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.outputs.export import export_version
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.layout import StoreGeometries
+from napari_fddm.pipeline.outputs import export_version
+from napari_fddm.pipeline.store import AnalysisStore, StoreGeometries
 from napari_fddm.pipeline.tissue.overview import iter_blocks
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import ArraySlide, open_slide
 from tests.support.slides import binned, centroid
 
 if TYPE_CHECKING:

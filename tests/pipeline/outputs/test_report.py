@@ -11,8 +11,9 @@ import pytest
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.report import compute_store_report, store_report
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import store_report
+from napari_fddm.pipeline.outputs.report import compute_store_report
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.tumor_bed import tumor_bed_record
 from tests.support.stores import (
     GEOMETRIES,

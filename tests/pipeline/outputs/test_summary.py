@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.summary import StoreSummary, summarize_store
+from napari_fddm.pipeline.outputs import StoreSummary, summarize_store
 from tests.support.stores import make
 
 

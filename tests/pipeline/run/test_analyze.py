@@ -18,10 +18,10 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.core.geometry import Region
-from napari_fddm.models.bundle import LoadedModel
+from napari_fddm.models import LoadedModel
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.runs import (
     CONFIG,
     PATCH,

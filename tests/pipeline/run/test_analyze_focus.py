@@ -14,7 +14,7 @@ from tests.support.runs import CONFIG, PIXELS, WatchedSlide, assert_equal, drain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 
 @pytest.mark.parametrize("focus", [(500.0, 500.0), (2200.0, 700.0), (-9e4, 1e5)])

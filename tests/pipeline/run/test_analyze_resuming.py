@@ -17,10 +17,10 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.core.geometry import Region
-from napari_fddm.models.bundle import load_model
-from napari_fddm.pipeline.outputs.report import store_report
+from napari_fddm.models import load_model
+from napari_fddm.pipeline.outputs import store_report
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from tests.support.runs import (
     CONFIG,

@@ -12,7 +12,7 @@ from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2 import stage
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.runs import (
     CONFIG,
     MARGIN,
@@ -31,7 +31,7 @@ from tests.support.runs import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 
 def tiles_of(region: Region) -> Window:

@@ -8,14 +8,14 @@ import pytest
 from napari_fddm.core.events import TileBatch
 from napari_fddm.pipeline.run import tile_buffer
 from napari_fddm.pipeline.run.tile_buffer import WRITE_EVERY_S, TileBuffer
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+from napari_fddm.pipeline.stage1 import CellMaps
 from tests.support import stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
 
 class Clock:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps, cell_features
+from napari_fddm.pipeline.stage1 import CellMaps
+from napari_fddm.pipeline.stage1.cell_maps import cell_features
 
 GRID = TileGrid((1000, 1500), 1.0, 1.0)  # 4 by 6 tiles
 

@@ -10,8 +10,9 @@ from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import StageDone, StageStarted, TileBatch
 from napari_fddm.core.maps import ProbabilityMap
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps, cell_features
-from napari_fddm.pipeline.stage1.classify import UnreadableTiles, classify_events
+from napari_fddm.pipeline.stage1 import CellMaps, classify_events
+from napari_fddm.pipeline.stage1.cell_maps import cell_features
+from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 from tests.support.runs import WatchedSlide, drain, mosaic
 
 PIXELS = mosaic(1000, 1500, seed=1)

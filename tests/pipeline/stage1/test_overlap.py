@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.tiling import TILE_PX, TileGrid
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-from napari_fddm.pipeline.stage1.classify import classify_events
+from napari_fddm.pipeline.stage1 import CellMaps, classify_events
 from napari_fddm.pipeline.stage1.overlap import ShiftedTiles, blended
 from tests.support.runs import PIXELS, WatchedSlide, changed, contents, drain, mosaic
 

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.stage1.tile_reader import (
-    PREFETCH_BATCHES,
-    READER_THREADS,
-    iter_tile_batches,
-)
+from napari_fddm.pipeline.stage1 import iter_tile_batches
+from napari_fddm.pipeline.stage1.tile_reader import PREFETCH_BATCHES, READER_THREADS
 from tests.support.runs import WatchedSlide, mosaic
 
 PIXELS = mosaic(1000, 1500, seed=1)

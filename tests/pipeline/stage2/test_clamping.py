@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-from napari_fddm.diffusion.sampling import Clamp, sample_bridge
-from napari_fddm.models.bundle import LoadedModel, load_model
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+from napari_fddm.diffusion import BrownianBridgeScheduler, sample_bridge
+from napari_fddm.diffusion.sampling import Clamp
+from napari_fddm.models import LoadedModel, load_model
+from napari_fddm.pipeline.stage1 import CellMaps
+from napari_fddm.pipeline.stage2 import Refiner
 from napari_fddm.pipeline.stage2.clamping import CellClamp
-from napari_fddm.pipeline.stage2.refiner import Refiner, clamp_like
+from napari_fddm.pipeline.stage2.refiner import clamp_like
 from napari_fddm.pipeline.stage2.stage import RefinedMap, refine_events
 from tests.support.runs import drain
 

@@ -17,12 +17,12 @@ from napari_fddm.core.events import RegionRefined, StageDone, StageStarted
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.merging import labels_from_cells
 from napari_fddm.core.tiling import RegionGrid, TileGrid, regions_for, tiles_needed
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-from napari_fddm.models.bundle import LoadedModel, load_model
+from napari_fddm.diffusion import BrownianBridgeScheduler
+from napari_fddm.models import LoadedModel, load_model
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-from napari_fddm.pipeline.stage2 import stage
-from napari_fddm.pipeline.stage2.refiner import REGION_BATCH, Refiner, input_scale
+from napari_fddm.pipeline.stage1 import CellMaps
+from napari_fddm.pipeline.stage2 import Refiner, stage
+from napari_fddm.pipeline.stage2.refiner import REGION_BATCH, input_scale
 from napari_fddm.pipeline.stage2.stage import RefinedMap, refine_events
 from tests.support.runs import drain
 

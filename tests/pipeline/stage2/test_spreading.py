@@ -13,16 +13,16 @@ from napari_fddm.core.config import StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Region, Window
-from napari_fddm.pipeline.outputs.report import store_report
+from napari_fddm.pipeline.outputs import store_report
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.spreading import remaining
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.strokes import confirmation_record
 from tests.support.runs import CONFIG, PIXELS, WatchedSlide, changed, drain
 
 if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 LABEL = 8  # level-0 px per label cell
 STROKE = Window(100, 110, 24, 30)  # label cells, well inside the tissue

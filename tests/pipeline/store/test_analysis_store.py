@@ -15,10 +15,8 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr, validation
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline.outputs.export import export_store
-from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.outputs import export_store
+from napari_fddm.pipeline.store import AnalysisStore, LogRecord, layout
 from tests.support.stores import (
     CELLS,
     GEOMETRIES,

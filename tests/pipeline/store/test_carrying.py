@@ -13,7 +13,7 @@ from PIL import Image
 from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from tests.support.runs import (

@@ -14,9 +14,8 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
 from napari_fddm.interop.pyramids import mode_halved
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store import eventlog
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore, eventlog
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from tests.support.stores import (
     SHAPE,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import KIND, estimate_record, read_estimate
 from tests.support.stores import make
 

@@ -9,8 +9,8 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.layout import StoreGeometries, default_store_path, is_our_store
+from napari_fddm.pipeline.store import StoreGeometries, default_store_path, layout
+from napari_fddm.pipeline.store.layout import is_our_store
 from tests.support.stores import GEOMETRIES
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store import replacing
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, replacing
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.replacing import (
     holds_corrections,

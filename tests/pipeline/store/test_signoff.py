@@ -11,11 +11,10 @@ import pytest
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.export import export_store
-from napari_fddm.pipeline.outputs.report import compute_store_report, opened_event, store_report
+from napari_fddm.pipeline.outputs import export_store, opened_event, store_report
+from napari_fddm.pipeline.outputs.report import compute_store_report
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, layout
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
 from napari_fddm.pipeline.store.replacing import holds_corrections
 from napari_fddm.pipeline.store.signature import SignedOffError, signed_off

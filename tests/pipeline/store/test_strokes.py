@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.export import export_store
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.strokes import confirmation_record, read_strokes
+from napari_fddm.pipeline.outputs import export_store
+from napari_fddm.pipeline.store import AnalysisStore, read_strokes
+from napari_fddm.pipeline.store.strokes import confirmation_record
 from tests.support.stores import SHAPE, WHOLE, every_tile, make, refine_all, write_tiles
 
 SAID = 7

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store import AnalysisStore, LogRecord
 from napari_fddm.pipeline.store.tumor_bed import KIND, read_tumor_bed, tumor_bed_record
 from tests.support.stores import make
 

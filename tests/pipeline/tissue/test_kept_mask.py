@@ -12,8 +12,8 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tissue import MASK_UM
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.layout import default_store_path
+from napari_fddm.pipeline.store import AnalysisStore, default_store_path
+from napari_fddm.pipeline.tissue import read_user_mask
 from napari_fddm.pipeline.tissue.kept_mask import (
     CURRENT,
     KeptMask,
@@ -24,7 +24,6 @@ from napari_fddm.pipeline.tissue.kept_mask import (
     write_kept_mask,
     write_run_mask,
 )
-from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from tests.support.runs import PATCH, PIXELS, WatchedSlide, changed, drain
 
 GRID = MapGeometry.covering((1000, 1610), MASK_UM / 0.5, 0.5)

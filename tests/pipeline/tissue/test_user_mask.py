@@ -16,7 +16,8 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.tissue import MASK_UM, tissue_of_image
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.tissue.user_mask import UserMask, read_user_mask
+from napari_fddm.pipeline.tissue import read_user_mask
+from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 if TYPE_CHECKING:
     from pathlib import Path

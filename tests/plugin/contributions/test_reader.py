@@ -8,7 +8,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import SlideError
 from napari_fddm.plugin.contributions.reader import get_reader
 from napari_fddm.plugin.contributions.sample_data import synthetic_slide
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 from napari_fddm.slides.tiff_level import TiffLevel
 from tests.support.data import WSI
 from tests.support.slides import stained, write_svs, write_tiff

@@ -16,7 +16,7 @@ from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import label_files, validation
 from napari_fddm.interop.label_files import Drawn, Place, read_label_file, write_label_file
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.contributions.reader import get_reader
 from napari_fddm.plugin.contributions.writer import write_layers
 from napari_fddm.plugin.layers.colors import class_colormap

@@ -12,8 +12,7 @@ from napari_fddm.core.events import Progressed, RegionRefined, StageStarted
 from napari_fddm.core.geometry import Window
 from napari_fddm.models.registry import adapters_folder
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store import AnalysisStore, read_strokes
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError
 from tests.support.models import write_tiny_model

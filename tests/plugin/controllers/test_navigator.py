@@ -12,7 +12,7 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.plugin.layers.slides import info_of_layer, slide_layer_data, viewport_of
 from napari_fddm.plugin.layers.viewport import center_on, shown_region, zoom_to
 from napari_fddm.plugin.panels.navigator import MAGNIFICATIONS, magnification_text
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 
 pytestmark = pytest.mark.gui
 

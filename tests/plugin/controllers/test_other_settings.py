@@ -11,13 +11,13 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.provenance import Change
 from napari_fddm.interop.pyramids import resample_nearest
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled
-from napari_fddm.pipeline.outputs.report import opened_event
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_corrections
 from napari_fddm.pipeline.store.replacing import replace_store
 from napari_fddm.plugin.controllers.other_settings import CARRY, SET_ASIDE, START_OVER
 from napari_fddm.plugin.state.window_state import RunProgress, Scope, progress_text
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.controllers import URI
 from tests.support.leaks import leftovers
 from tests.support.stores import GEOMETRIES, make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.controllers.probability import read_probability
 from napari_fddm.plugin.panels.probability_row import DOUBT
 from tests.support.stores import CELLS, GEOMETRIES, WHOLE, random_labels

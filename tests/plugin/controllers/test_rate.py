@@ -7,13 +7,13 @@ import pytest
 
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event, store_report
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import read_estimate
 from napari_fddm.plugin.panels.classes import AREA
 from napari_fddm.plugin.panels.definition_table import RATE, TITLE
 from napari_fddm.plugin.panels.widgets import NO_RESULT
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.controllers import URI, Bench, refined_halves
 from tests.support.definitions import OWN
 

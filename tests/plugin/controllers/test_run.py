@@ -11,7 +11,7 @@ from napari_fddm.core.errors import EngineError
 from napari_fddm.core.events import RegionRefined, StageStarted, TileBatch
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine.messages import RunCancelled, RunFinished
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.panels.widgets import NO_RESULT
 from napari_fddm.plugin.state.window_state import RunPhase, Scope

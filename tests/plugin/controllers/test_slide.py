@@ -9,8 +9,7 @@ import pytest
 
 from napari_fddm.core.events import RegionRefined
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.layout import default_store_path
+from napari_fddm.pipeline.store import AnalysisStore, default_store_path
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.dialogs.open_slide import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing

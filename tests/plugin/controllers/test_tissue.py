@@ -16,14 +16,12 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.provenance import Change
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM
-from napari_fddm.pipeline.tissue.find import tissue_of_slide
+from napari_fddm.pipeline.tissue import read_user_mask, tissue_of_slide
 from napari_fddm.pipeline.tissue.kept_mask import CURRENT, MASK_SUFFIX
-from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.plugin.document.tissue_mask import AUTOMATIC_TEXT
 from napari_fddm.plugin.panels.tissue_row import HIDE, SHOW
 from napari_fddm.plugin.state.window_state import RunProgress, Scope
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import ArraySlide, open_slide
 from tests.support.controllers import URI, Bench
 
 pytestmark = pytest.mark.gui

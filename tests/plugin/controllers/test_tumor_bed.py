@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_fddm.pipeline.outputs.report import opened_event, store_report
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.outputs import opened_event, store_report
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from napari_fddm.plugin.panels.definition_table import BED_RATE
 from napari_fddm.plugin.panels.rate import DRAW_BED
 from napari_fddm.plugin.state.tools import Tool
 from napari_fddm.plugin.state.window_state import Scope
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 from tests.support.controllers import URI, refined_halves
 
 pytestmark = pytest.mark.gui

@@ -14,7 +14,7 @@ from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.maps import LabelMap
 from napari_fddm.core.necrosis import count_labels
 from napari_fddm.plugin.document.edit_tracker import EditTracker
-from napari_fddm.plugin.layers.corrected import CorrectedLabels
+from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.state.tools import Action
 
 SHAPE = (40, 50)

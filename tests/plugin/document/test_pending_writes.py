@@ -8,7 +8,7 @@ import pytest
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store import LogRecord
 from napari_fddm.plugin.document.pending_writes import (
     RescueRemoval,
     StoreJob,

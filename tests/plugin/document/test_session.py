@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from psygnal import Signal
 
-from napari_fddm.plugin.document.session import Session
+from napari_fddm.plugin.document import Session
 
 
 class Sender:

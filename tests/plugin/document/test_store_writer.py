@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.core.edits import ShadowCounter
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.document.store_writer import StoreWriter
 from tests.support.stores import SHAPE, make
 

@@ -10,11 +10,9 @@ import pytest
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.pipeline.outputs.report import compute_store_report
-from napari_fddm.pipeline.store import layout, rescue
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, LogRecord, layout, rescue
 from napari_fddm.pipeline.store.corrections import Corrections
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
-from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.pipeline.store.signoff import sign_off
 from napari_fddm.pipeline.store.tumor_bed import polygons_of, tumor_bed_record
 from napari_fddm.plugin.document import store_writer as writer_module

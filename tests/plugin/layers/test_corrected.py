@@ -7,9 +7,9 @@ from napari.layers.labels.labels import WrongSelectedLabelError
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.maps import LabelMap
+from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import TOOL_MARKS, automatic_layer
-from napari_fddm.plugin.layers.corrected import CorrectedLabels
 from napari_fddm.plugin.state.tools import Action
 
 

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 
 pytestmark = pytest.mark.gui
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from napari_fddm.core.classes import OSTEOSARCOMA, Role
 from napari_fddm.core.errors import ConfigError, SlideError
 from napari_fddm.core.geometry import MapGeometry, Region
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 
 if TYPE_CHECKING:
     from pathlib import Path

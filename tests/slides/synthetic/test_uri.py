@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.synthetic.uri import open_synthetic
+from napari_fddm.slides.synthetic import open_synthetic
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.pipeline.store.strokes import Strokes
+from napari_fddm.pipeline.store import Strokes
 from napari_fddm.training.adapt.guidance import LEAST_SITES, NotEnoughStrokesError, StrokeCounts
 from napari_fddm.training.adapt.samples import painted_samples
 

@@ -12,17 +12,18 @@ import torch
 
 from napari_fddm.core.errors import ConfigError, StoreError, TrainingError, WeightsError
 from napari_fddm.core.events import Progressed
-from napari_fddm.models.bundle import HEADS_FILE, LoadedModel, load_model
+from napari_fddm.models import LoadedModel, load_model
+from napari_fddm.models.bundle import HEADS_FILE
 from napari_fddm.models.registry import adapters_folder, find_model
 from napari_fddm.models.weights import check_files, load_tensors
 from napari_fddm.pipeline.run import model_cards
 from napari_fddm.pipeline.run.analyze import analyze
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides import ArraySlide
+from napari_fddm.training.adapt import adapt_events
 from napari_fddm.training.adapt import learn as adapt_module
 from napari_fddm.training.adapt.events import Verdict
 from napari_fddm.training.adapt.guidance import NotEnoughStrokesError, count_strokes
-from napari_fddm.training.adapt.learn import adapt_events
 from napari_fddm.training.adapt.models import export_adapter, find_adapter, free_name, list_adapters
 from napari_fddm.training.adapt.tile_cache import cache_folder
 from tests.support.adapting import (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.pipeline.store.strokes import Strokes
+from napari_fddm.pipeline.store import Strokes
 from napari_fddm.training.adapt.samples import Samples, number_sites, painted_samples
 
 CELLS = MapGeometry((64, 64), 64.0, 0.5)  # 32 µm

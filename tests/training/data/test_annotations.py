@@ -11,8 +11,7 @@ from PIL import Image
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region
-from napari_fddm.slides.array import ArraySlide
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import ArraySlide, open_slide
 from napari_fddm.training.data.annotations import open_annotation
 from tests.support import stores
 

@@ -9,13 +9,16 @@ from PIL import Image
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region
-from napari_fddm.slides.opening import open_slide
-from napari_fddm.training.data import datasets
-from napari_fddm.training.data.datasets import build_dataset, open_dataset
+from napari_fddm.slides import open_slide
+from napari_fddm.training.data import (
+    build_dataset,
+    datasets,
+    open_dataset,
+    read_manifest,
+    split_manifest,
+)
 from napari_fddm.training.data.majority import cell_majority
-from napari_fddm.training.data.manifest import read_manifest
 from napari_fddm.training.data.patches import PatchSettings, RegionSettings, dominant
-from napari_fddm.training.data.splits import split_manifest
 from tests.support.training import drained, tile_dataset, write_rows, write_tile
 
 NAMES = ClassNames()

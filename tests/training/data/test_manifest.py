@@ -8,7 +8,7 @@ import pytest
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data import read_manifest
 from tests.support.training import write_rows, write_tile
 
 

@@ -7,8 +7,7 @@ import shutil
 import pytest
 
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.data.manifest import read_manifest
-from napari_fddm.training.data.splits import split_manifest
+from napari_fddm.training.data import read_manifest, split_manifest
 from tests.support.training import write_rows, write_tile, write_tiles
 
 

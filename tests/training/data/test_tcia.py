@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data import read_manifest
 from napari_fddm.training.data.tcia import case_of, read_collection, write_collection
 from tests.support.training import write_rows, write_tile
 

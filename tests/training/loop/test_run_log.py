@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.training.loop import RunLog
 
 
 def test_a_log_that_is_not_there_is_empty(tmp_path):

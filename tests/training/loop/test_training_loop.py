@@ -10,12 +10,9 @@ import torch
 from torch import nn
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.device import ComputeDevice
-from napari_fddm.training.loop import training_loop
+from napari_fddm.models import ComputeDevice
+from napari_fddm.training.loop import LoopSettings, RunLog, run_loop, training_loop
 from napari_fddm.training.loop.optimizer import learning_rate_factor
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.loop.training_loop import run_loop
 from tests.support.training import drained
 
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")

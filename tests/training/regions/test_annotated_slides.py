@@ -7,11 +7,10 @@ import pytest
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError
-from napari_fddm.training.data.datasets import build_dataset, open_dataset
-from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data import build_dataset, open_dataset, read_manifest
 from napari_fddm.training.data.patches import PatchSettings, RegionSettings
+from napari_fddm.training.regions import read_regions
 from napari_fddm.training.regions.annotated_slides import build_from_dataset
-from napari_fddm.training.regions.files import read_regions
 
 
 class Grays:

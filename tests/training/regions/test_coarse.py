@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.training.regions.coarse import classify_window
 from tests.support.embedding import ColorModel
 

@@ -7,8 +7,8 @@ import pytest
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.training.data.textures import Composer, read_textures
+from napari_fddm.training.regions import read_regions
 from napari_fddm.training.regions.composites import build_composites, texture_folds
-from napari_fddm.training.regions.files import read_regions
 from tests.support.embedding import ColorModel
 from tests.support.training import flat_textures
 

@@ -9,14 +9,13 @@ import pytest
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.training.regions import RegionSlide, read_regions
 from napari_fddm.training.regions.coarse import CoarseMaps
 from napari_fddm.training.regions.files import (
     INDEX_NAME,
     RegionMeta,
     RegionSet,
-    RegionSlide,
     read_region_slide,
-    read_regions,
     split_by_case,
     write_region_set,
     write_region_slide,

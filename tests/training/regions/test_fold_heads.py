@@ -8,7 +8,7 @@ import pytest
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.training.regions.coarse import classify_window
 from napari_fddm.training.regions.fold_heads import FoldHeads, LinearHead
 from tests.support.embedding import ColorModel

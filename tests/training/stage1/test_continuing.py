@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from napari_fddm.core.cards import read_card, write_card
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.bundle import load_model
-from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
+from napari_fddm.models import load_model
+from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.stage1 import Stage1Settings, train_stage1
 from tests.support.models import write_tiny_model
 from tests.support.training import drained, tile_dataset
 

@@ -11,15 +11,13 @@ from torch import nn
 
 from napari_fddm.core.class_names import ClassNames
 from napari_fddm.core.errors import DataError, WeightsError
-from napari_fddm.models.bundle import load_model
+from napari_fddm.models import load_model
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
-from napari_fddm.training.data.datasets import build_dataset
-from napari_fddm.training.data.manifest import read_manifest
+from napari_fddm.training.data import build_dataset, read_manifest, split_manifest
 from napari_fddm.training.data.patches import RegionSettings
-from napari_fddm.training.data.splits import split_manifest
-from napari_fddm.training.loop.settings import LoopSettings
+from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.stage1 import SegmenterSettings, train_segmenter
 from napari_fddm.training.stage1.scores import mean_iou
-from napari_fddm.training.stage1.segmenter import SegmenterSettings, train_segmenter
 from tests.support.training import drained, tile_dataset, write_rows
 
 HALVES = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

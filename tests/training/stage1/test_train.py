@@ -9,13 +9,12 @@ from safetensors.torch import load_file, save_file
 
 from napari_fddm.core.cards import read_card
 from napari_fddm.core.errors import DataError, TrainingError, WeightsError
-from napari_fddm.models.bundle import load_model
+from napari_fddm.models import load_model
 from napari_fddm.models.classifier import build_backbone
 from napari_fddm.models.weights import tensors_sha256
-from napari_fddm.training.loop.settings import LoopSettings
-from napari_fddm.training.stage1 import architectures
+from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.stage1 import Stage1Settings, architectures, train_stage1
 from napari_fddm.training.stage1.architectures import Architecture, find_architecture, load_backbone
-from napari_fddm.training.stage1.train import Stage1Settings, train_stage1
 from tests.support.training import drained, tile_dataset
 
 VIT, CNN = "test_vit.r160_in1k", "test_resnet.r160_in1k"

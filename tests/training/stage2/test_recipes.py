@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.diffusion.losses import one_hot, refinement_loss
+from napari_fddm.diffusion import refinement_loss
+from napari_fddm.diffusion.losses import one_hot
 from napari_fddm.training.regions.batches import measured_moments
-from napari_fddm.training.stage2.recipes import RECIPES, find_recipe
+from napari_fddm.training.stage2 import find_recipe
+from napari_fddm.training.stage2.recipes import RECIPES
 from tests.support.recipes import built
 from tests.support.regions import blocky_slide
 

@@ -9,8 +9,8 @@ import torch
 from napari_fddm.core.config import AnalysisConfig
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.models.bundle import load_model
-from napari_fddm.pipeline.stage2.refiner import Refiner
+from napari_fddm.models import load_model
+from napari_fddm.pipeline.stage2 import Refiner
 from napari_fddm.training.regions.coarse import CoarseMaps, on_cells
 from napari_fddm.training.stage2.rivals import CONTROLS, Refinement, find_method, majority
 from tests.support.models import write_tiny_model

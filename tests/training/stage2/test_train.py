@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.device import ComputeDevice
-from napari_fddm.training.loop.run_log import RunLog
+from napari_fddm.models import ComputeDevice
+from napari_fddm.training.loop import RunLog
 from napari_fddm.training.regions.batches import measured_moments, random_regions
-from napari_fddm.training.stage2.recipes import RECIPES, find_recipe
-from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
+from napari_fddm.training.stage2 import RefinerTraining, find_recipe
+from napari_fddm.training.stage2.recipes import RECIPES
+from napari_fddm.training.stage2.train import train_refiner
 from tests.support.recipes import built
 from tests.support.regions import blocky_slide
 

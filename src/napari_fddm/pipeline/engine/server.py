@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.slides.served import PixelSource
 
     Work = RunRequest | AdaptRequest | PreloadRequest
@@ -181,7 +181,7 @@ class EngineServer:
             model.classify(np.full((config.batch_size, TILE_PX, TILE_PX, 3), WHITE, np.uint8))
 
     def _load(self, model: str, device: str) -> LoadedModel:
-        from napari_fddm.models.bundle import load_model
+        from napari_fddm.models import load_model
 
         if self._model is None or self._model[0] != (model, device):
             self._model = None
@@ -199,7 +199,7 @@ class EngineServer:
 def open_source(source: str | PixelSource, mpp: float | None) -> Slide:
     """Open a slide by its path, or from the process that serves its pixels."""
     if isinstance(source, str):
-        from napari_fddm.slides.opening import open_slide
+        from napari_fddm.slides import open_slide
 
         return open_slide(source, mpp=mpp)
     from napari_fddm.slides.served import ServedSlide
@@ -213,7 +213,8 @@ def warm_up() -> tuple[str, tuple[str, ...]]:
     import peft  # noqa: F401
     import timm  # noqa: F401
 
-    from napari_fddm.models.device import available_devices, choose_device
+    from napari_fddm.models import choose_device
+    from napari_fddm.models.device import available_devices
     from napari_fddm.pipeline.run import analyze  # noqa: F401
 
     return choose_device().title, available_devices()

@@ -18,7 +18,7 @@ from napari_fddm.core.files import (
 )
 from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.pipeline.outputs.anonymous import anonymize
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:

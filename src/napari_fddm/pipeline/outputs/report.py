@@ -16,8 +16,7 @@ from napari_fddm.core.events import AnalysisOpened
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
-from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, layout
 from napari_fddm.pipeline.store.estimates import read_estimate, saw_the_rate
 from napari_fddm.pipeline.store.signoff import read_sign_off
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed

@@ -19,26 +19,24 @@ from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.events import AnalysisResult, StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
-from napari_fddm.models.bundle import NO_REFINER, LoadedModel, load_model
-from napari_fddm.pipeline.outputs.report import opened_event, store_report
+from napari_fddm.models import LoadedModel, load_model
+from napari_fddm.models.bundle import NO_REFINER
+from napari_fddm.pipeline.outputs import opened_event, store_report
 from napari_fddm.pipeline.run.areas import Unreadable, compute_areas, unreadable_error
 from napari_fddm.pipeline.run.model_cards import check_classes
 from napari_fddm.pipeline.run.provenance import describe_run
 from napari_fddm.pipeline.run.tile_buffer import TileBuffer
 from napari_fddm.pipeline.run.tiles import nearest_first, wanted_tiles
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-from napari_fddm.pipeline.stage1.classify import classify_events
-from napari_fddm.pipeline.stage2.refiner import Refiner, preload_denoiser
-from napari_fddm.pipeline.stage2.spreading import Spreading, check_spread, remaining
+from napari_fddm.pipeline.stage1 import CellMaps, classify_events
+from napari_fddm.pipeline.stage2 import Refiner, Spreading
+from napari_fddm.pipeline.stage2.refiner import preload_denoiser
+from napari_fddm.pipeline.stage2.spreading import check_spread, remaining
 from napari_fddm.pipeline.stage2.stage import refine_stage
-from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, StoreGeometries, layout
 from napari_fddm.pipeline.store.carrying import carry_over
-from napari_fddm.pipeline.store.layout import StoreGeometries
 from napari_fddm.pipeline.store.replacing import recover, remove_abandoned, replace_store
-from napari_fddm.pipeline.tissue.find import tissue_of_slide
+from napari_fddm.pipeline.tissue import read_user_mask, tissue_of_slide
 from napari_fddm.pipeline.tissue.overview import write_overview
-from napari_fddm.pipeline.tissue.user_mask import read_user_mask
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from napari_fddm.core.provenance import Provenance
 if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 VERSIONED_PACKAGES = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")

@@ -10,8 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from napari_fddm.core.events import TileBatch
-    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.stage1 import CellMaps
+    from napari_fddm.pipeline.store import AnalysisStore
 
 WRITE_EVERY_S = 2.0
 """Seconds between writes, and so the most work that a killed run loses. A chunk of the store

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+    from napari_fddm.pipeline.stage1 import CellMaps
 
 LEAST_COVER = 0.5
 """Share of a bridge cell that must be painted for its class to be known."""

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from napari_fddm.core.cards import InputMoments, RefinerCard
-from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-from napari_fddm.diffusion.sampling import Clamp, region_noise, sample_bridge
+from napari_fddm.diffusion import BrownianBridgeScheduler, sample_bridge
+from napari_fddm.diffusion.sampling import Clamp, region_noise
 from napari_fddm.models.memory import HalvingBatches
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.geometry import Window
-    from napari_fddm.models.denoiser import Denoiser
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice, Denoiser
 
 DEFAULT_MOMENTS = InputMoments()
 REGION_BATCH = 4

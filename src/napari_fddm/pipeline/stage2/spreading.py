@@ -11,7 +11,7 @@ from napari_fddm.core.config import AnalysisConfig, StageName
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.stage2.clamping import CellClamp, count_by_cell
-from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store import read_strokes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.stage1 import CellMaps
+    from napari_fddm.pipeline.store import AnalysisStore
 
     Labels = npt.NDArray[np.uint8]
     Entry = dict[str, Any]

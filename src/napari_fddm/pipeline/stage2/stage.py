@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.events import Event
-    from napari_fddm.pipeline.stage1.cell_maps import CellMaps
+    from napari_fddm.pipeline.stage1 import CellMaps
     from napari_fddm.pipeline.stage2.clamping import CellClamp
     from napari_fddm.pipeline.stage2.refiner import Refiner
     from napari_fddm.pipeline.stage2.spreading import Spreading
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
 
 class RefinedMap:

@@ -17,7 +17,8 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.files import storage_errors, sync_folder, write_atomic
-from napari_fddm.pipeline.store.layout import SUFFIX, default_store_path
+from napari_fddm.pipeline.store import default_store_path
+from napari_fddm.pipeline.store.layout import SUFFIX
 from napari_fddm.pipeline.tissue.user_mask import CELL, UserMask, read_user_mask
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.protocols import RgbImage, Slide
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
 BLOCK = 1024
 """Edge of the blocks that are read at once, cells."""

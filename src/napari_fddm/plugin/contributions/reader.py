@@ -90,7 +90,7 @@ def read_slide(path: PathLike) -> list[LayerData]:
         If the file is no slide or is damaged.
     """
     from napari_fddm.plugin.layers.slides import slide_layer_data
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides import open_slide
 
     uri = str(path)
     return [slide_layer_data(open_slide(uri, look=False), uri)]
@@ -105,7 +105,7 @@ def read_store(path: PathLike) -> list[LayerData]:
         If the store is damaged.
     """
     from napari_fddm.core.errors import StoreError
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from napari_fddm.plugin.layers.colors import class_colormap
     from napari_fddm.plugin.layers.common import METADATA, placement
 

@@ -25,6 +25,6 @@ def large_synthetic_slide() -> list[LayerData]:
 
 def _sample(uri: str) -> list[LayerData]:
     from napari_fddm.plugin.layers.slides import slide_layer_data
-    from napari_fddm.slides.opening import open_slide
+    from napari_fddm.slides import open_slide
 
     return [slide_layer_data(open_slide(uri, look=False), uri)]

@@ -17,7 +17,7 @@ from napari_fddm.plugin.layers.common import METADATA
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from napari_fddm.plugin.layers.slides import LayerData
 
     Attributes = Mapping[str, Any]
@@ -74,8 +74,8 @@ def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
 
 
 def _export(store: Path, destination: Path, layers: Sequence[LayerData]) -> None:
-    from napari_fddm.pipeline.outputs.export import export_store
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.outputs import export_store
+    from napari_fddm.pipeline.store import AnalysisStore
 
     shown = [data for data, *rest in layers if _block((data, *rest)).get("role") == "corrected"]
 

@@ -13,16 +13,15 @@ from napari_fddm.core.events import STAGE_TITLES, Progressed, StageDone, StageSt
 from napari_fddm.pipeline.engine.messages import AdaptFinished, RunCancelled, RunEvent
 from napari_fddm.plugin.document.confirmations import Confirmations
 from napari_fddm.plugin.panels.widgets import percent
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
     from napari_fddm.plugin.controllers.model import ModelController
     from napari_fddm.plugin.controllers.run import RunController
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Analysis, Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.training.adapt.guidance import StrokeCounts
 
 

@@ -12,8 +12,7 @@ from napari_fddm.plugin.state.display import ClassDisplay, Palette
 from napari_fddm.plugin.state.tools import Action
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.classes import ClassesPanel
 
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
     from qtpy.QtWidgets import QWidget
 
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.compare_row import CompareRow
 
 KEY = "w"

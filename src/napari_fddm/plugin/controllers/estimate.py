@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.pipeline.store.estimates import estimate_record
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Session
     from napari_fddm.plugin.panels.rate import RatePanel
 
 

@@ -15,8 +15,7 @@ from napari_fddm.plugin.layers.excluded import ExcludedMarks
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
 
 
 class ExcludedController:

@@ -12,8 +12,7 @@ from napari_fddm.pipeline.store.layout import SUFFIX
 from napari_fddm.plugin.dialogs.export import ExportDialog, ExportFormat
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.rate import RatePanel
 
 FINGERPRINT_DIGITS = 12

@@ -23,15 +23,15 @@ from napari_fddm.plugin.layers.foreign_images import (
     with_placement,
 )
 from napari_fddm.plugin.layers.viewport import bare
-from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.plumbing import Connections
 from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Session
     from napari_fddm.plugin.state.window_state import ShownSlide
-    from napari_fddm.slides.base import PyramidSlide
+    from napari_fddm.slides import PyramidSlide
     from napari_fddm.slides.pixel_server import PixelServer
     from napari_fddm.slides.served import PixelSource
 

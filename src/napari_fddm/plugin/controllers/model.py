@@ -16,8 +16,8 @@ from napari_fddm.plugin.panels.run import MapKind
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
 
 HUB = "hf:"
 ON_THE_HUB = (

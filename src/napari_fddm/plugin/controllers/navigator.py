@@ -14,10 +14,10 @@ from napari_fddm.plugin.layers.viewport import (
     zoom_to,
 )
 from napari_fddm.plugin.panels.navigator import NO_MPP
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 from napari_fddm.plugin.plumbing.timers import single_shot
-from napari_fddm.slides.base import PyramidSlide
-from napari_fddm.slides.opening import dark_ground, open_slide
+from napari_fddm.slides import PyramidSlide, open_slide
+from napari_fddm.slides.opening import dark_ground
 from napari_fddm.slides.overview import read_overview
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import RgbImage, Slide
     from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 OBJECTIVE_UM = 10.0

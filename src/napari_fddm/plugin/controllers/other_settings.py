@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.errors import SettingsDifferError
     from napari_fddm.plugin.controllers.run import RunController
     from napari_fddm.plugin.controllers.tissue import TissueController
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
 
 CARRY = "Start over with the new settings and keep my corrections"
 SET_ASIDE = "Start over with the new settings without my corrections"

@@ -15,9 +15,8 @@ from napari_fddm.plugin.layers.common import BRUSH_CELLS
 from napari_fddm.plugin.state.display import Palette
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Analysis, Session
+    from napari_fddm.plugin.panels import Panels
 
 PLUGIN, SECTION = "napari-fddm", "window"
 

@@ -14,7 +14,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.plugin.layers.common import METADATA, placement
 from napari_fddm.plugin.layers.viewport import draw_now
 from napari_fddm.plugin.panels.probability_row import DOUBT
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.maps import ProbabilityMap
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.probability_row import ProbabilityRow
 
 ROLE = "probability"
@@ -178,7 +177,7 @@ def read_probability(path: Path, value: int) -> _ProbabilityMap:
     StoreError
         If the store cannot be read or holds no result yet.
     """
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
         found, stage = store.maps.probability_map("refined"), "refined"

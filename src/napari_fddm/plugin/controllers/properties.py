@@ -8,14 +8,14 @@ from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.dialogs.properties import PropertiesDialog
 from napari_fddm.plugin.layers.slides import layer_of, slide_of_layer
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 from napari_fddm.slides.extras import is_harmless
 
 if TYPE_CHECKING:
     from napari_fddm.core.errors import FddmError
     from napari_fddm.core.protocols import RgbImage, Slide
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
     Rows = list[tuple[str, str]]

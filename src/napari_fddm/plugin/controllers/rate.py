@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_fddm.core.necrosis import NecrosisDefinition
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Analysis, Session
+    from napari_fddm.plugin.panels import Panels
 
 REFRESH_MS = 200
 """Shortest time between two updates of layers and numbers during a run."""

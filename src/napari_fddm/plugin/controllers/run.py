@@ -20,7 +20,7 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
-from napari_fddm.plugin.document.analysis import Analysis
+from napari_fddm.plugin.document import Analysis
 from napari_fddm.plugin.document.engine import Engine, EngineWorker
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.document.store_opener import StoreOpener
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import Region
     from napari_fddm.pipeline.engine.messages import Existing
     from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 PAUSE_MS = 10

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.events import AnalysisOpened
     from napari_fddm.pipeline.store.rescue import Entry
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.document.store_writer import SaveState
     from napari_fddm.plugin.panels.rate import RatePanel
 

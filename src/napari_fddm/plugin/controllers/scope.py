@@ -18,8 +18,8 @@ from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.plugin.state.window_state import Scope, duration_text
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 ROLE = "region to analyze"

@@ -12,9 +12,8 @@ from napari_fddm.pipeline.store.signoff import sign_off, unlock
 
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.pipeline.store import AnalysisStore
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.signoff import SignOffPanel
 
 _READER = "reader"

@@ -8,15 +8,15 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.pipeline.store.layout import default_store_path
+from napari_fddm.pipeline.store import default_store_path
 from napari_fddm.plugin.dialogs.open_slide import choose_files, choose_folder
 from napari_fddm.plugin.document.slide_files import is_store, neighbors
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.slides import layer_of, slide_layer_data
 from napari_fddm.plugin.layers.viewport import remove_layers
 from napari_fddm.plugin.panels.slide import ON
-from napari_fddm.plugin.plumbing.background import Background
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.plugin.plumbing import Background
+from napari_fddm.slides import open_slide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.pipeline.outputs.summary import StoreSummary
+    from napari_fddm.pipeline.outputs import StoreSummary
     from napari_fddm.plugin.controllers.run import RunController
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Analysis, Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 
@@ -231,7 +230,7 @@ class SlideController(QObject):
 
 
 def _stored_summary(store: Path) -> StoreSummary | None:
-    from napari_fddm.pipeline.outputs.summary import summarize_store  # late: a window opens faster
+    from napari_fddm.pipeline.outputs import summarize_store  # late: a window opens faster
 
     return summarize_store(store)
 

@@ -10,20 +10,20 @@ from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.core.tiling import TileGrid
-from napari_fddm.pipeline.tissue.find import tissue_of_slide
+from napari_fddm.pipeline.tissue import tissue_of_slide
 from napari_fddm.plugin.document.tissue_mask import AUTOMATIC_TEXT, TissueEdits
 from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
-from napari_fddm.plugin.plumbing.background import Background
+from napari_fddm.plugin.plumbing import Background
 from napari_fddm.plugin.plumbing.timers import single_shot
-from napari_fddm.slides.opening import open_slide
+from napari_fddm.slides import open_slide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.panels.dock import Panels
+    from napari_fddm.plugin.document import Session
+    from napari_fddm.plugin.panels import Panels
     from napari_fddm.plugin.state.window_state import ShownSlide
 
 SAVE_MS = 500

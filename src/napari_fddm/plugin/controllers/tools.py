@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.layers.viewport import hide_ring_box, is_active
-from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.plumbing import Connections
 from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
-    from napari_fddm.plugin.layers.corrected import CorrectedLabels
+    from napari_fddm.plugin.document import Analysis, Session
+    from napari_fddm.plugin.layers import CorrectedLabels
     from napari_fddm.plugin.panels.tools import ToolsPanel
 
 SLIDER_CELLS = 500

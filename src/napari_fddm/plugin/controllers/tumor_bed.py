@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from napari.layers import Shapes
 
     from napari_fddm.core.outlines import Polygon
-    from napari_fddm.plugin.document.analysis import Analysis
-    from napari_fddm.plugin.document.session import Session
+    from napari_fddm.plugin.document import Analysis, Session
     from napari_fddm.plugin.panels.rate import RatePanel
     from napari_fddm.plugin.state.window_state import ShownSlide
 

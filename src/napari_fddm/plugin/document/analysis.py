@@ -13,12 +13,11 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.core.necrosis import ClassAreas, NecrosisReport, necrosis_report
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.pyramids import resample_nearest as spread_tiles
-from napari_fddm.pipeline.store import estimates, tumor_bed
-from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store import LogRecord, estimates, tumor_bed
 from napari_fddm.plugin.document.edit_tracker import EditTracker
 from napari_fddm.plugin.document.store_writer import StoreWriter
+from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.layers.common import METADATA, automatic_layer
-from napari_fddm.plugin.layers.corrected import CorrectedLabels
 from napari_fddm.plugin.layers.slides import placement_of
 from napari_fddm.plugin.layers.viewport import remove_layers
 

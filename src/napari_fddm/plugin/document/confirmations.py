@@ -8,12 +8,12 @@ import numpy as np
 
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.store.strokes import confirmation_record
-from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.plumbing import Connections
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.pipeline.store.records import LogRecord
+    from napari_fddm.pipeline.store import LogRecord
     from napari_fddm.plugin.document.analysis import Analysis
 
 BLOCK = 256

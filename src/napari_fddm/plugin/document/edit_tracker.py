@@ -18,7 +18,7 @@ from napari_fddm.core.necrosis import count_labels
 from napari_fddm.core.outlines import InsideCounter
 from napari_fddm.plugin.document.label_counts import EditedCells, LabelCounts
 from napari_fddm.plugin.document.undo_history import follow_model, has_steps, touched_cells
-from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.plugin.plumbing import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.maps import LabelMap
-    from napari_fddm.plugin.layers.corrected import CorrectedLabels
+    from napari_fddm.plugin.layers import CorrectedLabels
 
 
 class EditTracker:

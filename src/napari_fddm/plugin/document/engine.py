@@ -15,7 +15,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.errors import FddmError
 from napari_fddm.core.events import AnalysisOpened
-from napari_fddm.pipeline.engine.client import EngineClient
+from napari_fddm.pipeline.engine import EngineClient
 from napari_fddm.pipeline.engine.messages import RunEvent
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 

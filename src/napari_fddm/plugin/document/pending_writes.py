@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.edits import Edit, combined
 from napari_fddm.core.files import storage_errors
-from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from napari_fddm.pipeline.store.rescue import Entry
 
     Job = Callable[[AnalysisStore], object]

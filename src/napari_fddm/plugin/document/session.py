@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_fddm.pipeline.store.layout import default_store_path
-from napari_fddm.plugin.plumbing.connections import Connections
+from napari_fddm.pipeline.store import default_store_path
+from napari_fddm.plugin.plumbing import Connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable

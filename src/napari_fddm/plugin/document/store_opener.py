@@ -33,8 +33,8 @@ class StoreOpener(QObject):
         threading.Thread(target=self._read, args=(path,), name="fddm-opener", daemon=True).start()
 
     def _read(self, path: Path) -> None:
-        from napari_fddm.pipeline.outputs.report import opened_event
-        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+        from napari_fddm.pipeline.outputs import opened_event
+        from napari_fddm.pipeline.store import AnalysisStore
 
         try:
             with AnalysisStore.open(path) as store:

@@ -20,8 +20,8 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import FddmError, StoreError
+from napari_fddm.pipeline.store import LogRecord
 from napari_fddm.pipeline.store.eventlog import StoreBusyError
-from napari_fddm.pipeline.store.records import LogRecord
 from napari_fddm.plugin.document.pending_writes import (
     RescueRemoval,
     StoreJob,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store import AnalysisStore
     from napari_fddm.plugin.document.pending_writes import Item, Job
 
 
@@ -173,8 +173,8 @@ class StoreWriter(QObject):
         """Write a validated copy, with the edits that could not be written to the store yet."""
 
         def work() -> None:
-            from napari_fddm.pipeline.outputs.export import export_version
-            from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+            from napari_fddm.pipeline.outputs import export_version
+            from napari_fddm.pipeline.store import AnalysisStore
 
             with self._mutex:
                 unsaved = joined_entries(self._items)
@@ -290,7 +290,7 @@ class StoreWriter(QObject):
         """Look, the first time only, for changes by other programs and for rescue files."""
         if self._caught_up:
             return
-        from napari_fddm.pipeline.outputs.report import opened_event
+        from napari_fddm.pipeline.outputs import opened_event
         from napari_fddm.pipeline.store.rescue import find_rescues, read_rescue, without_outdated
 
         if self._state.locked or self._seq not in (None, store.log.last_seq):
@@ -380,7 +380,7 @@ class StoreWriter(QObject):
         self._log_thread.submit(self._write_pending)
 
     def _open(self) -> AnalysisStore:
-        from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+        from napari_fddm.pipeline.store import AnalysisStore
 
         with self._mutex:
             if self._store is None:

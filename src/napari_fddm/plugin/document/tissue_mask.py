@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tissue import MASK_UM, everything
+from napari_fddm.pipeline.tissue import read_user_mask
 from napari_fddm.pipeline.tissue.kept_mask import (
     KeptMask,
     mask_folder,
@@ -18,7 +19,7 @@ from napari_fddm.pipeline.tissue.kept_mask import (
     write_kept_mask,
     write_run_mask,
 )
-from napari_fddm.pipeline.tissue.user_mask import AUTOMATIC, read_user_mask
+from napari_fddm.pipeline.tissue.user_mask import AUTOMATIC
 
 if TYPE_CHECKING:
     import numpy.typing as npt

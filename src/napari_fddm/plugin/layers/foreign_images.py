@@ -15,15 +15,15 @@ import numpy as np
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.plugin.layers.slides import slide_info
 from napari_fddm.plugin.state.placement import SOURCE
+from napari_fddm.slides import open_slide
 from napari_fddm.slides.mpp import MAX_USER_DEVIATION, resolve_mpp
-from napari_fddm.slides.opening import open_slide
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
     from napari_fddm.plugin.state.placement import Placement
     from napari_fddm.plugin.state.window_state import ShownSlide
-    from napari_fddm.slides.base import PyramidSlide
+    from napari_fddm.slides import PyramidSlide
 
 PROBE_PX = 64
 """Edge of the patch in which a layer is compared with its file."""
@@ -95,7 +95,7 @@ def examine(image: LayerImage) -> AnalyzableImage:
     SlideError
         If the layer is not an RGB image and does not belong to a file with one.
     """
-    from napari_fddm.slides.array import ArraySlide  # late: a window opens faster
+    from napari_fddm.slides import ArraySlide  # late: a window opens faster
     from napari_fddm.slides.served import BACKEND
 
     slide_of_file = _slide_of_file(image)
@@ -143,7 +143,7 @@ def engine_mpp(info: ShownSlide) -> float | None:
 
 def _slide_of_file(image: LayerImage) -> ShownSlide | None:
     """Return the slide of the layer's file; None if it cannot be opened or looks different."""
-    from napari_fddm.slides.base import PyramidSlide
+    from napari_fddm.slides import PyramidSlide
 
     if not image.path or not Path(image.path).exists():
         return None

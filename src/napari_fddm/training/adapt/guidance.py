@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store import AnalysisStore, read_strokes
 from napari_fddm.training.adapt.samples import painted_samples
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.classifier import TileClassifier
+from napari_fddm.models import TileClassifier
 from napari_fddm.training.adapt.head_fitting import Examples, HeadFitting, fit_head
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.training.adapt.samples import PaintedSamples, Samples
     from napari_fddm.training.adapt.tile_cache import HeadInputs
     from napari_fddm.training.adapt.unpainted import Unpainted

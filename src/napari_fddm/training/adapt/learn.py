@@ -12,8 +12,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.models.bundle import ADAPTER_FILE, HEADS_FILE
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
-from napari_fddm.pipeline.store.strokes import read_strokes
+from napari_fddm.pipeline.store import AnalysisStore, read_strokes
 from napari_fddm.slides.mpp import require_mpp
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_learning import learn_events
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_fddm.core.protocols import Slide
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.training.adapt.events import AdaptEvent, Verdict
     from napari_fddm.training.adapt.samples import PaintedSamples
 

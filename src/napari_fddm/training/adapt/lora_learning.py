@@ -20,7 +20,7 @@ from napari_fddm.core.events import Progressed, StageDone, StageStarted
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
-from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
+from napari_fddm.pipeline.stage1 import iter_tile_batches
 from napari_fddm.training.adapt.events import STAGE_FEATURES, STAGE_LEARN, Verdict
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_fitting import HeadFitting
@@ -30,7 +30,7 @@ from napari_fddm.training.adapt.lora_task import OPTIONS, LoraFitting, LoraTask,
 from napari_fddm.training.adapt.samples import PaintedSamples
 from napari_fddm.training.adapt.tile_cache import HeadInputs
 from napari_fddm.training.adapt.unpainted import Unpainted
-from napari_fddm.training.loop.training_loop import run_loop
+from napari_fddm.training.loop import run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
-    from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.models.classifier import TileClassifier
+    from napari_fddm.models import LoadedModel, TileClassifier
     from napari_fddm.training.adapt.events import AdaptEvent
     from napari_fddm.training.adapt.lora_task import Answers, Index, Pixels
 

@@ -12,15 +12,15 @@ from torch.nn import functional
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.classifier import TileLogits
 from napari_fddm.training.data.augmentation import Augmentation, augment
-from napari_fddm.training.loop.settings import LoopOptions, LoopSettings
+from napari_fddm.training.loop import LoopSettings
+from napari_fddm.training.loop.settings import LoopOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice, TileClassifier
     from napari_fddm.training.adapt.samples import PaintedSamples
 
     Index = tuple[int, int]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry
-    from napari_fddm.pipeline.store.strokes import Strokes
+    from napari_fddm.pipeline.store import Strokes
 
     Ints = npt.NDArray[np.int64]
 

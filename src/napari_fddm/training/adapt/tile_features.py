@@ -12,7 +12,7 @@ from napari_fddm.core.events import Progressed, StageDone, StageStarted
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.memory import HalvingBatches
-from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
+from napari_fddm.pipeline.stage1 import iter_tile_batches
 from napari_fddm.training.adapt.events import STAGE_FEATURES
 from napari_fddm.training.adapt.tile_cache import HeadInputs
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
     from napari_fddm.training.adapt.events import AdaptEvent
     from napari_fddm.training.adapt.tile_cache import TileCache
 

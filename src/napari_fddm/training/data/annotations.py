@@ -14,9 +14,9 @@ from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop.class_images import read_class_image
 from napari_fddm.interop.geojson import OutlineFile, read_outlines
-from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.layout import CORRECTED, is_our_store
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 from napari_fddm.training.data.manifest import TRUTH
 from napari_fddm.training.data.splits import image_key
 

@@ -12,9 +12,8 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region, Window
 from napari_fddm.core.tiling import ANALYSIS_MPP, CELLS_PER_TILE, TILE_PX, TileGrid
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide, open_slide
 from napari_fddm.slides.mpp import require_mpp
-from napari_fddm.slides.opening import open_slide
 from napari_fddm.training.data.annotations import open_annotation
 from napari_fddm.training.data.majority import cell_majority
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice
     from napari_fddm.training.loop.settings import LoopOptions, LoopSettings
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice
     from napari_fddm.training.loop.run_log import RunLog
     from napari_fddm.training.loop.weight_average import WeightAverage
 

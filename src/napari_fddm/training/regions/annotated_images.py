@@ -10,7 +10,7 @@ import numpy as np
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import TILE_PX, TileGrid
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.regions.files import (
     RegionMeta,

@@ -9,7 +9,7 @@ import numpy as np
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TileGrid
-from napari_fddm.slides.array import ArraySlide
+from napari_fddm.slides import ArraySlide
 from napari_fddm.training.data.majority import cell_majority
 from napari_fddm.training.regions.coarse import classify_window
 from napari_fddm.training.regions.files import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_fddm.pipeline.stage1.classify import Classifies
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
 
 TRAINED_ON = "train"
 """The split whose cases stage 1 was trained on."""

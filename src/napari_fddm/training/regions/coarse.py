@@ -12,10 +12,8 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tiling import CELLS_PER_TILE, TILE_PX, TileGrid
-from napari_fddm.pipeline.stage1.cell_maps import CellMaps
-from napari_fddm.pipeline.stage1.classify import classify_events
+from napari_fddm.pipeline.stage1 import CellMaps, classify_events, iter_tile_batches
 from napari_fddm.pipeline.stage1.overlap import ShiftedTiles
-from napari_fddm.pipeline.stage1.tile_reader import iter_tile_batches
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,7 +13,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.tiling import CELL_PX, CELLS_PER_TILE, TileGrid
-from napari_fddm.slides.synthetic.slide import SyntheticSlide
+from napari_fddm.slides.synthetic import SyntheticSlide
 from napari_fddm.training.data.stains import StainRange, restained
 from napari_fddm.training.regions.coarse import classify_window
 from napari_fddm.training.regions.files import (

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
 
     Floats = npt.NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.core.provenance import REFINER_FILE
-from napari_fddm.models.classifier import TileClassifier
+from napari_fddm.models import TileClassifier
 from napari_fddm.models.trainable import trainable_classifier
 from napari_fddm.training.loop.identity import digest
 from napari_fddm.training.stage1.architectures import Architecture
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.core.cards import ModelCard
-    from napari_fddm.models.bundle import LoadedModel
+    from napari_fddm.models import LoadedModel
 
 
 def architecture_of(card: ModelCard) -> Architecture:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.data.datasets import Dataset, Part
+    from napari_fddm.models import ComputeDevice, TileClassifier
+    from napari_fddm.training.data import Dataset
+    from napari_fddm.training.data.datasets import Part
 
 KINDS = ("pooled", "cells", "radiomics")
 

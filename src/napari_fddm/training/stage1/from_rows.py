@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.class_names import ClassNames
-from napari_fddm.training.data.datasets import build_dataset
-from napari_fddm.training.data.manifest import read_manifest, write_manifest
-from napari_fddm.training.data.splits import split_manifest
+from napari_fddm.training.data import build_dataset, read_manifest, split_manifest
+from napari_fddm.training.data.manifest import write_manifest
 from napari_fddm.training.stage1.train import train_stage1
 
 if TYPE_CHECKING:

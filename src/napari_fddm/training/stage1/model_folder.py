@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.core.cards import ClassifierCard
-    from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.models import LoadedModel, TileClassifier
+    from napari_fddm.training.data import Dataset
     from napari_fddm.training.stage1.architectures import Architecture
 
 LIMITS = (

@@ -11,15 +11,15 @@ import torch
 from napari_fddm.core.cards import ClassifierCard, ModelCard, first_line, write_card
 from napari_fddm.core.errors import DataError, WeightsError
 from napari_fddm.core.tiling import TILE_PX
+from napari_fddm.models import choose_device
 from napari_fddm.models.bundle import BACKBONE_FILE
-from napari_fddm.models.device import choose_device
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.manifest import SPLITS, SYNTHETIC
+from napari_fddm.training.loop import LoopSettings
 from napari_fddm.training.loop.identity import digest
-from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1.model_folder import LIMITS, model_id
 from napari_fddm.training.stage1.scores import mean_iou
 from napari_fddm.training.stage1.tasks import RegionTask
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
     from napari_fddm.training.loop.progress import JobProgress
 
 NAMES = {"u-net": ("unet", "resnet34"), "mit-b5": ("segformer", "mit_b5")}

@@ -20,11 +20,11 @@ from napari_fddm.training.stage1.scores import balanced_accuracy, confusion, mea
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.models.classifier import TileClassifier, TileLogits
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice, TileClassifier
+    from napari_fddm.models.classifier import TileLogits
     from napari_fddm.models.hierarchy import HierarchicalLoss
     from napari_fddm.models.segmenter import TileSegmenter
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
     from napari_fddm.training.stage1.dataset_features import DatasetFeatures
 
     Indices = npt.NDArray[np.int64]

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.models.bundle import build_classifier, load_model
-from napari_fddm.models.device import choose_device
+from napari_fddm.models import choose_device, load_model
+from napari_fddm.models.bundle import build_classifier
 from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE, HierarchicalLoss
 from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
 from napari_fddm.training.data.augmentation import Augmentation
 from napari_fddm.training.data.sampling import Sampler
+from napari_fddm.training.loop import LoopSettings
 from napari_fddm.training.loop.identity import digest
-from napari_fddm.training.loop.settings import LoopSettings
 from napari_fddm.training.stage1.architectures import (
     classifier_card,
     find_architecture,
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     from peft import PeftModel
 
     from napari_fddm.core.cards import ClassifierCard, ModelCard
-    from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.models.classifier import TileClassifier
-    from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.models import ComputeDevice, LoadedModel, TileClassifier
+    from napari_fddm.training.data import Dataset
     from napari_fddm.training.loop.progress import JobProgress
     from napari_fddm.training.loop.training_loop import LoopResult
     from napari_fddm.training.stage1.architectures import Architecture

@@ -14,7 +14,7 @@ from napari_fddm.training.stage1.scores import balanced_accuracy, confusion, sco
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from napari_fddm.training.data.datasets import Dataset
+    from napari_fddm.training.data import Dataset
     from napari_fddm.training.stage1.tasks import FeatureTask, PatchTask
 
     Indices = npt.NDArray[np.int64]

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.training_loop import run_loop
+from napari_fddm.training.loop import RunLog, run_loop
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.models import ComputeDevice
+    from napari_fddm.training.loop import LoopSettings
     from napari_fddm.training.loop.progress import JobProgress
-    from napari_fddm.training.loop.settings import LoopSettings
     from napari_fddm.training.loop.training_loop import LoopResult, Task
 
 WORK = "work"

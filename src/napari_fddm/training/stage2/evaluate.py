@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.pipeline.stage2.refiner import HasRefiner
-    from napari_fddm.training.regions.files import RegionSlide
+    from napari_fddm.training.regions import RegionSlide
     from napari_fddm.training.stage2.rivals import Method
 
 

@@ -13,13 +13,13 @@ from napari_fddm.core.cards import DenoiserSettings, ModelCard, RefinerCard, wri
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELL_PX
-from napari_fddm.models.bundle import load_model
-from napari_fddm.models.denoiser import Denoiser
+from napari_fddm.models import Denoiser, load_model
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
 from napari_fddm.pipeline.stage2.refiner import build_scheduler, input_scale
+from napari_fddm.training.regions import read_regions
 from napari_fddm.training.regions.batches import measured_moments
-from napari_fddm.training.regions.files import read_regions, split_by_case
+from napari_fddm.training.regions.files import split_by_case
 from napari_fddm.training.stage2.evaluate import evaluate_refiner
 from napari_fddm.training.stage2.train import RefinerTraining, train_refiner
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fddm.models.bundle import LoadedModel
-    from napari_fddm.models.device import ComputeDevice
-    from napari_fddm.training.regions.files import RegionSet, RegionSlide
+    from napari_fddm.models import ComputeDevice, LoadedModel
+    from napari_fddm.training.regions import RegionSlide
+    from napari_fddm.training.regions.files import RegionSet
 
 log = logging.getLogger(__name__)
 

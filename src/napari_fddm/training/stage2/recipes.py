@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_fddm.core.cards import DenoiserSettings, InputMoments, RefinerCard
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.diffusion import refinement_loss
 from napari_fddm.diffusion.losses import (
     RefinementLoss,
     TimestepDensity,
     linear_head_loss,
-    refinement_loss,
     sample_timesteps,
     uniform_timesteps,
 )
@@ -25,7 +25,7 @@ from napari_fddm.training.loop.weight_average import WeightAverage
 if TYPE_CHECKING:
     import torch
 
-    from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
+    from napari_fddm.diffusion import BrownianBridgeScheduler
 
 
 DEFAULT_DENSITY = TimestepDensity(end_share=0.5)

@@ -18,7 +18,8 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.merging import CellAccumulator
 from napari_fddm.core.tiling import CELLS_PER_TILE, RegionGrid
 from napari_fddm.pipeline.stage1.cell_maps import region_input
-from napari_fddm.pipeline.stage2.refiner import REGION_BATCH, Refiner
+from napari_fddm.pipeline.stage2 import Refiner
+from napari_fddm.pipeline.stage2.refiner import REGION_BATCH
 from napari_fddm.training.regions.coarse import on_cells
 
 if TYPE_CHECKING:

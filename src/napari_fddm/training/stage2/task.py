@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-    from napari_fddm.models.denoiser import Denoiser
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.diffusion import BrownianBridgeScheduler
+    from napari_fddm.models import ComputeDevice, Denoiser
+    from napari_fddm.training.regions import RegionSlide
     from napari_fddm.training.regions.coarse import SourceName
-    from napari_fddm.training.regions.files import RegionSlide
     from napari_fddm.training.stage2.recipes import Recipe
 
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_fddm.core.tiling import CELLS_PER_REGION
-from napari_fddm.training.loop.run_log import RunLog
-from napari_fddm.training.loop.settings import LoopOptions, LoopSettings
-from napari_fddm.training.loop.training_loop import run_loop
+from napari_fddm.training.loop import LoopSettings, RunLog, run_loop
+from napari_fddm.training.loop.settings import LoopOptions
 from napari_fddm.training.stage2.recipes import RECIPES, Recipe
 from napari_fddm.training.stage2.task import RefinerTask
 
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_fddm.diffusion.bridge import BrownianBridgeScheduler
-    from napari_fddm.models.denoiser import Denoiser
-    from napari_fddm.models.device import ComputeDevice
+    from napari_fddm.diffusion import BrownianBridgeScheduler
+    from napari_fddm.models import ComputeDevice, Denoiser
     from napari_fddm.training.loop.training_loop import LoopResult
+    from napari_fddm.training.regions import RegionSlide
     from napari_fddm.training.regions.coarse import SourceName
-    from napari_fddm.training.regions.files import RegionSlide
 
 log = logging.getLogger(__name__)
 

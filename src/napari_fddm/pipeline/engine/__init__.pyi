@@ -1,0 +1,5 @@
+from .client import EngineClient as EngineClient
+
+__all__ = [
+    "EngineClient",
+]

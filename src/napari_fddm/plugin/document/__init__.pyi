@@ -1,0 +1,7 @@
+from .analysis import Analysis as Analysis
+from .session import Session as Session
+
+__all__ = [
+    "Analysis",
+    "Session",
+]

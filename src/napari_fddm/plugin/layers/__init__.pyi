@@ -1,0 +1,5 @@
+from .corrected import CorrectedLabels as CorrectedLabels
+
+__all__ = [
+    "CorrectedLabels",
+]

@@ -1,0 +1,5 @@
+from .dock import Panels as Panels
+
+__all__ = [
+    "Panels",
+]
