@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +84,7 @@ class _WithLoss(nn.Module):
         self.loss = loss
 
 
-class _ClassifierTask:
+class _ClassifierTask(ABC):
     """What `PatchTask` and `FeatureTask` have in common."""
 
     def __init__(
@@ -128,8 +129,9 @@ class _ClassifierTask:
             found.append(logits.tile.float().argmax(dim=1).cpu().numpy())
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
+    @abstractmethod
     def _classify(self, indices: Indices) -> TileLogits:
-        raise NotImplementedError
+        """Return the network's output for some patches."""
 
     def _labels(self, indices: Indices) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the label values of some patches (n,) and of their cells (n, 8, 8)."""

@@ -2,8 +2,8 @@
 
 ::
 
-    MODEL/train.jsonl           the log
-    MODEL/work/checkpoint.pt    may be deleted when the training is finished
+    train.jsonl           the log
+    work/checkpoint.pt    may be deleted when the training is finished
 """
 
 from __future__ import annotations
