@@ -31,8 +31,8 @@ from napari_fddm.core.tiling import TileGrid
 from napari_fddm.pipeline.store import AnalysisStore, StoreGeometries
 from napari_fddm.plugin.document import Analysis
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
-from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import placement
+from napari_fddm.plugin.layers.napari_colormap import class_colormap
 from napari_fddm.plugin.panels.widgets import percent
 from napari_fddm.plugin.widget import FddmWidget
 

@@ -146,7 +146,7 @@ def test_an_old_store_comes_back_when_the_process_died_between_the_renames(
 
     with monkeypatch.context() as patch:
         patch.setattr(type(path), "rename", die)
-        patch.setattr(replacing.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(replacing, "discard_folder", lambda _: None)
         with pytest.raises(KeyboardInterrupt):
             replace_store(path, create)
     assert not path.exists()

@@ -19,7 +19,7 @@ from napari_fddm.interop.label_files import Drawn, Place, read_label_file, write
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.plugin.contributions.reader import get_reader
 from napari_fddm.plugin.contributions.writer import write_layers
-from napari_fddm.plugin.layers.colors import class_colormap
+from napari_fddm.plugin.layers.napari_colormap import class_colormap
 from tests.support.disks import small_disk
 
 pytestmark = pytest.mark.gui

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.plugin.layers.colors import class_colormap
+from napari_fddm.plugin.layers.napari_colormap import class_colormap
 from napari_fddm.plugin.state.display import ClassDisplay, Palette
 
 VALUE = st.sampled_from(OSTEOSARCOMA.values)

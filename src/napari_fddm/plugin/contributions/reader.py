@@ -50,8 +50,8 @@ def read_labels(path: PathLike) -> list[LayerData]:
         If the file is damaged.
     """
     from napari_fddm.interop.label_files import read_label_file
-    from napari_fddm.plugin.layers.colors import class_colormap
     from napari_fddm.plugin.layers.common import METADATA
+    from napari_fddm.plugin.layers.napari_colormap import class_colormap
 
     image, labels = read_label_file(Path(str(path)))
 
@@ -106,8 +106,8 @@ def read_store(path: PathLike) -> list[LayerData]:
     """
     from napari_fddm.core.errors import StoreError
     from napari_fddm.pipeline.store import AnalysisStore
-    from napari_fddm.plugin.layers.colors import class_colormap
     from napari_fddm.plugin.layers.common import METADATA, placement
+    from napari_fddm.plugin.layers.napari_colormap import class_colormap
 
     with AnalysisStore.open(Path(str(path))) as store:
         geometry, table = store.geometries.label, store.table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.plugin.dialogs.class_guide import ClassGuide
-from napari_fddm.plugin.layers.colors import apply_display
+from napari_fddm.plugin.layers.napari_colormap import apply_display
 from napari_fddm.plugin.state.display import ClassDisplay, Palette
 from napari_fddm.plugin.state.tools import Action
 

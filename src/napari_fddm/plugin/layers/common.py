@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 
-from napari_fddm.plugin.layers.colors import class_colormap
+from napari_fddm.plugin.layers.napari_colormap import class_colormap
 from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """The layer on which labels are corrected: painting, restoring, excluding and relabeling.
 
 It is a napari Labels layer that accepts only the values of classes. Its data are
-single-scale uint8, because napari cannot paint multiscale labels. Erasing restores the
-model's labels instead of writing 0, because 0 means "not analyzed" here and would
-silently shrink the denominator of the rate (``docs/architecture.md#editing-and-the-live-rate``).
+single-scale uint8, because napari cannot paint multiscale labels. What erasing does stands in
+`erasing.py`, what mouse and keys do in `gestures.py`
+(``docs/architecture.md#editing-and-the-live-rate``).
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from psygnal import Signal
 from napari_fddm.core.classes import NOT_ANALYZED, ClassTable
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
-from napari_fddm.plugin.layers.colors import class_colormap
 from napari_fddm.plugin.layers.common import (
     BRUSH_CELLS,
     METADATA,
@@ -28,9 +27,10 @@ from napari_fddm.plugin.layers.common import (
     hide_tool_marks,
     placement,
 )
+from napari_fddm.plugin.layers.erasing import AUTOMATIC, RestoringLabels
 from napari_fddm.plugin.layers.gestures import bind_keys, draw_lasso, draw_or_restore, pick_class
-from napari_fddm.plugin.layers.locked import LockableLabels
 from napari_fddm.plugin.layers.modes import TOOL_OF_MODE, mode_of
+from napari_fddm.plugin.layers.napari_colormap import class_colormap
 from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.maps import LabelMap
     from napari_fddm.plugin.state.placement import Placement
 
-_AUTOMATIC = -1
-"""Passed through napari's tools instead of a label: "the model's label of each cell"."""
 
-
-class CorrectedLabels(LockableLabels):
+class CorrectedLabels(RestoringLabels):
     """The labels that a pathologist corrects.
 
     Parameters
@@ -63,8 +60,6 @@ class CorrectedLabels(LockableLabels):
     ----------
     classes : tuple of int
         The values that may be painted.
-    protected : frozenset of int
-        Classes whose cells no tool changes: neither brush nor fill nor lasso, by no action.
     stroke_action : Action or None
         What the stroke that is being drawn does instead of `action`.
     action_changed, source_changed : psygnal signals of Action, int
@@ -97,14 +92,11 @@ class CorrectedLabels(LockableLabels):
         self, label_map: LabelMap, table: ClassTable, name: str, place: Placement | None = None
     ) -> None:
         self.classes = table.values
-        self._label_map = label_map
         self._action = Action.PAINT
         self.stroke_action: Action | None = None
         self._relabel_source = NOT_ANALYZED
-        self._doing: str | None = None
-        self.protected: frozenset[int] = frozenset()
         super().__init__(
-            label_map.labels,
+            label_map,
             name=name,
             colormap=class_colormap(table),
             opacity=OPACITY,
@@ -238,15 +230,6 @@ class CorrectedLabels(LockableLabels):
         """Write the connected area under a point; label 0 restores the automatic labels."""
         super().fill(coord, self._label_to_write(new_label), refresh)
 
-    def reset(self) -> None:
-        """Restore the model's labels everywhere except in protected classes; can be undone."""
-        self._doing = "reset"
-        try:
-            everywhere = tuple(slice(0, n) for n in self.data.shape)
-            self._restore(everywhere, np.ones((1, 1), np.bool_), refresh=True)
-        finally:
-            self._doing = None
-
     def refresh(self, event: Any = None, **parts: Any) -> None:
         """Emit `rewritten`, then draw."""
         if parts.get("data_displayed", True):
@@ -259,49 +242,20 @@ class CorrectedLabels(LockableLabels):
         self._validate_label_in_range(label)
         action = self.stroke_action or self.action
         if label == NOT_ANALYZED or action is Action.RESTORE:
-            return _AUTOMATIC
+            return AUTOMATIC
         return NOT_ANALYZED if action is Action.EXCLUDE else label
 
-    def _free(self, values: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.bool_]:
-        """Return where a tool may change cells, by their present values."""
-        free = np.ones(256, np.bool_)
-        if self.action is Action.RELABEL and label != _AUTOMATIC:
-            free[:] = self.relabel_source == NOT_ANALYZED
-            free[self.relabel_source] = self.relabel_source != NOT_ANALYZED
-        free[list(self.protected)] = False
-        return np.asarray(free[values])
+    @property
+    def _is_limited(self) -> bool:
+        return super()._is_limited or self.action is Action.RELABEL
 
-    def _paint_region_with_mask(
-        self,
-        slice_key: tuple[slice, ...],
-        mask: npt.NDArray[np.bool_],
-        new_label: int,
-        dims_to_paint: list[int],
-        refresh: bool = True,
-        region_data: npt.NDArray[np.uint8] | None = None,
-    ) -> None:
-        # napari calls this for brush, fill, polygon and the lasso drawn with the right button.
-        if new_label == _AUTOMATIC:
-            self._restore(slice_key, mask, refresh)
-            return
-        if self.protected or self.action is Action.RELABEL:
-            mask = mask & self._free(self.data[slice_key], new_label)
-        super()._paint_region_with_mask(
-            slice_key, mask, new_label, dims_to_paint, refresh, region_data
-        )
-
-    def _restore(
-        self, slice_key: tuple[slice, ...], mask: npt.NDArray[np.bool_], refresh: bool
-    ) -> None:
-        """Write the automatic labels inside a mask of a region, as a step that can be undone."""
-        now, automatic = self.data[slice_key], self._label_map.automatic[slice_key]
-        changed = mask & (now != automatic)
-        if self.protected:
-            changed &= self._free(now, _AUTOMATIC)
-        rows, cols = (n.astype(np.int32) for n in np.nonzero(changed))  # small: undo keeps them
-        if rows.size:
-            y, x = (part.start for part in slice_key)
-            self.data_setitem((rows + y, cols + x), automatic[changed], refresh)
+    def _may_change(self, values: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.bool_]:
+        """Return where a tool may change cells; relabeling changes one class, or any class."""
+        free = super()._may_change(values, label)
+        if self.action is Action.RELABEL and label != AUTOMATIC:
+            source = self.relabel_source
+            free &= values != NOT_ANALYZED if source == NOT_ANALYZED else values == source
+        return free
 
     def _mode_setter_helper(self, mode_in: Mode | str) -> Any:
         mode = super()._mode_setter_helper(mode_in)
@@ -344,7 +298,7 @@ class CorrectedLabels(LockableLabels):
             self._doing = None
 
     def _validate_label_in_range(self, label: int) -> None:
-        if label != _AUTOMATIC and int(label) not in (NOT_ANALYZED, *self.classes):
+        if label != AUTOMATIC and int(label) not in (NOT_ANALYZED, *self.classes):
             raise self._no_class(label)
 
     def _no_class(self, value: int) -> WrongSelectedLabelError:

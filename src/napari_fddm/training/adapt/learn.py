@@ -133,7 +133,7 @@ def adapt_events(
     strokes = StrokeCounts.of(samples, OSTEOSARCOMA)
     strokes.require_enough()
     if lora:
-        from napari_fddm.training.adapt.lora_learning import learn_lora_events
+        from napari_fddm.training.adapt.backbone_learning import learn_lora_events
 
         learned = yield from learn_lora_events(
             slide, grid, samples, choose_reference(analyzed, samples.touched_tiles()), model

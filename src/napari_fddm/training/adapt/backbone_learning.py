@@ -21,12 +21,12 @@ from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.lora import lora_state
 from napari_fddm.models.trainable import trainable_classifier
 from napari_fddm.pipeline.stage1 import iter_tile_batches
+from napari_fddm.training.adapt.backbone_task import OPTIONS, LoraFitting, LoraTask, class_logits
 from napari_fddm.training.adapt.events import STAGE_FEATURES, STAGE_LEARN, Verdict
 from napari_fddm.training.adapt.guidance import StrokeCounts
 from napari_fddm.training.adapt.head_fitting import HeadFitting
 from napari_fddm.training.adapt.heads import Heads, fit_heads, model_heads
 from napari_fddm.training.adapt.judging import assign_folds, balanced_accuracy
-from napari_fddm.training.adapt.lora_task import OPTIONS, LoraFitting, LoraTask, class_logits
 from napari_fddm.training.adapt.samples import PaintedSamples
 from napari_fddm.training.adapt.tile_cache import HeadInputs
 from napari_fddm.training.adapt.unpainted import Unpainted
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
     from napari_fddm.models import LoadedModel, TileClassifier
+    from napari_fddm.training.adapt.backbone_task import Answers, Index, Pixels
     from napari_fddm.training.adapt.events import AdaptEvent
-    from napari_fddm.training.adapt.lora_task import Answers, Index, Pixels
 
 HOLD_OUT = 3
 """One of this many sites is held out."""
