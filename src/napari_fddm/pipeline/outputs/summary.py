@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.files import read_json
 from napari_fddm.pipeline.store import layout
-from napari_fddm.pipeline.store.eventlog import EventLog
+from napari_fddm.pipeline.store.eventlog import EDIT, EventLog
 from napari_fddm.pipeline.store.replacing import recover
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def summarize_store(path: Path) -> StoreSummary | None:
     about = read_json(path / layout.OURS / layout.PROVENANCE)
     run = read_json(path / layout.OURS / layout.RUN)
     coverage = about.get("run", {}).get("coverage")
-    edits = sum(1 for _ in EventLog(path / layout.OURS / layout.EVENTS).records("edit"))
+    edits = sum(1 for _ in EventLog(path / layout.OURS / layout.EVENTS).records(EDIT))
     return StoreSummary(
         path,
         _local(about.get("updated", about.get("created"))),

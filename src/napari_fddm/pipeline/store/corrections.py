@@ -19,6 +19,8 @@ from napari_fddm.core.files import read_json, storage_errors, write_json
 from napari_fddm.core.geometry import Window, bounding
 from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import EDIT
+from napari_fddm.pipeline.store.strokes import stroke_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,15 +167,15 @@ class Corrections:
         self._access.require_writing()
         self._check(edit, layer)
         with self._mutex:
-            fields = {"layer": layer, "reader": reader, "edit": edit.to_record()}
+            fields = stroke_fields(edit, layer, reader)
             try:
                 self._begin()
             except StoreError:
-                self._log.defer("edit", **fields)
+                self._log.defer(EDIT, **fields)
                 raise
             self._access.require_unsigned()
             basis = self._basis.pop(layer, None)
-            record = self._log.append("edit", **fields)
+            record = self._log.append(EDIT, **fields)
             if basis is not None:
                 self._basis[layer] = basis
             self._logged.append((layer, edit, int(record["seq"])))
@@ -197,8 +199,7 @@ class Corrections:
             self._check(edit, layer)
         self._log.acquire()
         self._access.require_unsigned()
-        fields = [{"layer": layer, "reader": reader, "edit": e.to_record()} for e in edits]
-        records = self._log.extend([("edit", f) for f in fields])
+        records = self._log.extend([(EDIT, stroke_fields(e, layer, reader)) for e in edits])
         self._logged.extend(
             (layer, edit, int(record["seq"])) for edit, record in zip(edits, records, strict=True)
         )
@@ -380,7 +381,7 @@ class Corrections:
         return read_json(self._synced_path) if self._synced_path.exists() else {}
 
     def _last_edit(self, layer: str) -> int:
-        records = self._log.records("edit")
+        records = self._log.records(EDIT)
         return max((int(r["seq"]) for r in records if r.get("layer") == layer), default=0)
 
     def _group(self, layer: str) -> zarr.Group:

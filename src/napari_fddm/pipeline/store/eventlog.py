@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+EDIT = "edit"
+"""Kind of the records that change the corrected labels; the other kinds do not."""
+
 _LOGGER = logging.getLogger(__name__)
 _RESERVED = ("seq", "time", "kind")
 
@@ -189,7 +192,7 @@ class EventLog:
                 _write_at(self.path, self._size, data)
             self._size += len(data)
             self._last_seq += len(self._pending)
-            self._newest |= {r["kind"]: r for r in self._pending if r["kind"] != "edit"}
+            self._newest |= {r["kind"]: r for r in self._pending if r["kind"] != EDIT}
             self._pending.clear()
 
     def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
@@ -238,7 +241,7 @@ class EventLog:
         StoreError
             If the log or an edit in it is damaged.
         """
-        for record in self.records("edit"):
+        for record in self.records(EDIT):
             if record.get("layer") != layer:
                 continue
             try:
@@ -272,7 +275,7 @@ class EventLog:
         self._newest.clear()
         for record, end in self._stored():
             seq, size = int(record["seq"]), end
-            if record["kind"] != "edit":
+            if record["kind"] != EDIT:
                 self._newest[record["kind"]] = record
         return seq, size
 

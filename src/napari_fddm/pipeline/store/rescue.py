@@ -20,7 +20,7 @@ from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors, whole_file
 from napari_fddm.pipeline.store import estimates, tumor_bed
-from napari_fddm.pipeline.store.eventlog import now
+from napari_fddm.pipeline.store.eventlog import EDIT, now
 from napari_fddm.pipeline.store.layout import workspace_folder
 from napari_fddm.pipeline.store.records import LogRecord
 
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     Entry = Edit | LogRecord
 
 SUFFIX = ".strokes.jsonl"
-_EDIT = "edit"
-_NAMES = {_EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
+_NAMES = {EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
 _FOLDER = "rescued"
 
 
@@ -130,13 +129,13 @@ def without_outdated(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
 
 def describe_entries(entries: Sequence[Entry]) -> str:
     """Return in words what kinds of work there are, e.g. "strokes, estimate"."""
-    kinds = [_EDIT if isinstance(entry, Edit) else entry.kind for entry in entries]
+    kinds = [EDIT if isinstance(entry, Edit) else entry.kind for entry in entries]
     return ", ".join(_NAMES.get(kind, kind) for kind in dict.fromkeys(kinds))
 
 
 def _line_of(entry: Entry) -> dict[str, Any]:
     if isinstance(entry, Edit):
-        return {"kind": _EDIT, _EDIT: entry.to_record()}
+        return {"kind": EDIT, EDIT: entry.to_record()}
     return {"kind": entry.kind, "made": entry.made, "fields": dict(entry.fields)}
 
 
@@ -144,8 +143,8 @@ def _entries(path: Path) -> Iterator[Entry]:
     lines = path.read_text(encoding="utf-8").split("\n")
     for line in lines[1:-1]:  # the first is the header; nothing follows the last line break
         value: dict[str, Any] = json.loads(line)
-        if value["kind"] == _EDIT:
-            yield Edit.from_record(value[_EDIT])
+        if value["kind"] == EDIT:
+            yield Edit.from_record(value[EDIT])
         else:
             yield LogRecord(str(value["kind"]), dict(value["fields"]), str(value["made"]))
 

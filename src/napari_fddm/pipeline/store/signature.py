@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.signoff import SignOff
+from napari_fddm.pipeline.store.eventlog import EDIT
 
 if TYPE_CHECKING:
     from napari_fddm.pipeline.store.eventlog import EventLog
 
 SIGNED, UNLOCKED = "sign_off", "unlock"
-LOCKED_KINDS = frozenset({"edit", "tumor_bed"})
+LOCKED_KINDS = frozenset({EDIT, "tumor_bed"})
 """Records that change what was signed."""
 
 

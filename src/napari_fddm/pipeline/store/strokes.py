@@ -1,15 +1,16 @@
-"""Read from the event log which class a person painted on which cells, to learn from it."""
+"""Strokes in the event log: how one becomes a record, and which cells were painted in the end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
+from napari_fddm.pipeline.store.eventlog import EDIT
 from napari_fddm.pipeline.store.layout import CORRECTED
 from napari_fddm.pipeline.store.records import LogRecord
 
@@ -17,13 +18,25 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import MapGeometry, Window
-    from napari_fddm.pipeline.store.analysis_store import AnalysisStore
+    from napari_fddm.pipeline.store.eventlog import EventLog
+    from napari_fddm.pipeline.store.layout import StoreGeometries
 
 TAKEN_BACK = frozenset({"undo", "abort", "restore", "reset"})
 """Tools that take strokes back: cells that follow the model after them are not painted."""
 CONFIRMED = "confirmed"
 """Kind of record: cells painted with the class they had, so that the model was right."""
 CONFIRM_TOOL = "confirm"
+
+
+class HasLog(Protocol):
+    """What reading strokes needs of an analysis; `AnalysisStore` has it."""
+
+    geometries: StoreGeometries
+
+    @property
+    def log(self) -> EventLog:
+        """The event log."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +61,22 @@ class Strokes:
         return int(np.count_nonzero(self.painted))
 
 
-def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
+def stroke_fields(edit: Edit, layer: str, reader: str) -> dict[str, Any]:
+    """Return the fields of the record (of kind `EDIT`) that logs a stroke or another edit.
+
+    Parameters
+    ----------
+    edit : Edit
+        What it changed, on the label grid.
+    layer : str
+        Whose map.
+    reader : str
+        Name or initials; empty if unknown.
+    """
+    return {"layer": layer, "reader": reader, "edit": edit.to_record()}
+
+
+def read_strokes(store: HasLog, layer: str = CORRECTED) -> Strokes:
     """Read what was painted from the log of a store.
 
     A comparison of the corrected with the automatic map would not do. It misses strokes
@@ -57,7 +85,7 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
 
     Parameters
     ----------
-    store : AnalysisStore
+    store : AnalysisStore or alike
         Open; also while another program edits it.
     layer : str
         Whose strokes.
@@ -69,7 +97,7 @@ def read_strokes(store: AnalysisStore, layer: str = CORRECTED) -> Strokes:
     """
     painted = np.zeros(store.geometries.label.shape, np.uint8)
     for record in store.log.records():
-        if record["kind"] in ("edit", CONFIRMED) and record.get("layer") == layer:
+        if record["kind"] in (EDIT, CONFIRMED) and record.get("layer") == layer:
             edit = Edit.from_record(record["edit"])
             if edit.shape != painted.shape:
                 raise StoreError(
