@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _PART = ".part"
 """Part of the name of every file and folder that is not finished."""
 
-_DISCARD_TRIES = 20
+_DISCARD_TRIES = 100
 _DISCARD_PAUSE_S = 0.05
-"""Together a second, which is longer than a chunk takes that is being written."""
+"""Longer than the chunks of one folder follow each other, with 5 s for all of them."""
 
 _HINTS = {
     errno.ENOSPC: "The disk is full: free some space; what was written before is safe.",
@@ -193,15 +193,13 @@ def discard_folder(folder: Path) -> None:
 
     zarr writes chunks in threads of its own: after an error, those that are on their way
     may still put a file into a folder that is being removed, or make it anew. So the
-    folder has to be gone twice, a pause apart.
+    folder has to stay away for a while.
     """
-    gone = False
     for _ in range(_DISCARD_TRIES):
         shutil.rmtree(folder, ignore_errors=True)
-        was_gone, gone = gone, not os.path.lexists(folder)
-        if was_gone and gone:
-            return
         time.sleep(_DISCARD_PAUSE_S)
+        if not os.path.lexists(folder):
+            return
 
 
 def is_unfinished(path: Path) -> bool:
