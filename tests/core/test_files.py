@@ -5,7 +5,7 @@ import os
 import shutil
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -24,6 +24,9 @@ from napari_fddm.core.files import (
     write_json,
 )
 from tests.support.disks import small_disk
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = st.from_regex(r"[A-Za-z0-9 ._-]{1,40}", fullmatch=True).filter(
     lambda name: name.strip(".") and not name.endswith((" ", "."))
