@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from qtpy.QtWidgets import QWidget
 
 from napari_fddm.core.errors import SettingsDifferError, StoreError
 from napari_fddm.core.events import RegionRefined, StageDone, StageStarted, TileBatch
@@ -16,6 +17,7 @@ from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.carrying import carry_corrections
 from napari_fddm.pipeline.store.replacing import replace_store
 from napari_fddm.plugin.controllers.other_settings import CARRY, SET_ASIDE, START_OVER
+from napari_fddm.plugin.dialogs.other_settings import OtherSettingsDialog
 from napari_fddm.plugin.state.window_state import RunProgress, Scope, progress_text
 from napari_fddm.slides import open_slide
 from tests.support.controllers import URI
@@ -57,6 +59,16 @@ def test_the_question_names_what_differs_in_the_windows_words(asked):
     assert not asked.state.busy
     dialog.cancel_button.click()
     assert len(asked.worker.requests) == 1
+
+
+def test_a_long_question_is_shown_whole(qtbot):
+    window = QWidget()
+    qtbot.addWidget(window)
+    window.setStyleSheet("QLabel { font-size: 14pt; }")  # napari's size comes with its style
+    dialog = OtherSettingsDialog("• Seed: 0 → 1", "Start over", "It is kept. " * 40, "", window)
+    dialog.show()
+    text = dialog.text
+    assert text.height() >= text.heightForWidth(text.width())
 
 
 def test_starting_over_lets_go_of_the_store_and_repeats_the_request(asked):

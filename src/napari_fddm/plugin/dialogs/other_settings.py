@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
 from napari_fddm.plugin.panels.widgets import wrapped_label
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
     from qtpy.QtWidgets import QWidget
 
 
@@ -62,6 +63,13 @@ class OtherSettingsDialog(QDialog):
         self.revise_button.clicked.connect(self._on_revise_button_clicked)
         self.go_on_button.clicked.connect(self._on_go_on_button_clicked)
         self.cancel_button.clicked.connect(self.reject)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Be as high as the text needs at this width; Qt does not count its lines itself."""
+        super().showEvent(event)
+        layout = self.layout()
+        if layout is not None:
+            self.resize(self.width(), max(self.height(), layout.totalHeightForWidth(self.width())))
 
     def done(self, result: int) -> None:
         """Close the dialog and let Qt delete it."""
