@@ -74,11 +74,12 @@ def test_paint_on_a_full_disk_sign_off_unlock_export(window, disk, qtbot, tmp_pa
     scribble = [(x, 120 * (-1) ** k) for k, x in enumerate(range(-200, 200, 8))]
     window.drag(scribble)
     qtbot.waitUntil(lambda: "NOT SAVED" in label.text(), timeout=10_000)
-    assert any("disk is full" in text for text in said())
+    # The label follows the state; the message comes a turn of the event loop later.
+    qtbot.waitUntil(lambda: any("disk is full" in text for text in said()), timeout=10_000)
     window.screenshot("70-disk-full")
     disk.free()
     qtbot.waitUntil(lambda: label.text() == SAVED, timeout=10_000)
-    assert "Saved again" in said()[-1]
+    qtbot.waitUntil(lambda: "Saved again" in said()[-1], timeout=10_000)
     with AnalysisStore.open(analysis.store_path) as store:
         assert np.array_equal(store.labels("corrected"), layer.data)
     window.screenshot("71-saved-again")
