@@ -193,13 +193,13 @@ def discard_folder(folder: Path) -> None:
 
     zarr writes chunks in threads of its own: after an error, those that are on their way
     may still put a file into a folder that is being removed, or make it anew. So the
-    folder has to stay away for a while.
+    folder has to stay away for a while. One that got its final name is not waited for.
     """
     for _ in range(_DISCARD_TRIES):
-        shutil.rmtree(folder, ignore_errors=True)
-        time.sleep(_DISCARD_PAUSE_S)
         if not os.path.lexists(folder):
             return
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_DISCARD_PAUSE_S)
 
 
 def is_unfinished(path: Path) -> bool:
