@@ -118,8 +118,8 @@ def test_names_are_checked(tmp_path: Path, name: str):
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("d.toml", "[own", "are not TOML"),
-        ("d.json", "{", "are not JSON"),
+        ("d.toml", "[own", "cannot be read as TOML"),
+        ("d.json", "{", "cannot be read as JSON"),
         ("d.json", "[1]", "one table for each"),
         ("d.toml", "own = 5", "'own'"),
     ],
@@ -136,5 +136,5 @@ def test_missing_and_binary_files_are_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_definitions(tmp_path / "gone.toml")
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(ConfigError, match="are not TOML"):
+    with pytest.raises(ConfigError, match="cannot be read as TOML"):
         read_definitions(tmp_path / "b.toml")

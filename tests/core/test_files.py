@@ -16,13 +16,13 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
     discard_folder,
     is_unfinished,
-    read_json,
     storage_errors,
     whole_file,
     whole_folder,
     write_atomic,
     write_json,
 )
+from napari_fddm.core.outside.json_files import read_json
 from tests.support.disks import small_disk
 
 if TYPE_CHECKING:

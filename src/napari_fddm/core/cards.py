@@ -12,12 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_fddm.core.errors import WeightsError
 from napari_fddm.core.maps import TISSUE_FEATURES
+from napari_fddm.core.outside.json_files import read_json_value
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
 CARD_NAME = "card.json"
+_REWRITE = "Was it written by another version of napari-fddm, or by hand?"
 
 
 class DenoiserSettings(BaseModel):
@@ -275,22 +277,21 @@ def read_card(folder: Path) -> ModelCard:
         If the folder holds no card, or not a valid one.
     """
     path = folder / CARD_NAME
-    try:
-        return ModelCard.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise WeightsError(
             f"{folder} holds no {CARD_NAME}, so it is not a model folder.",
             hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",
-        ) from None
+        )
+    values = read_json_value(path, what="a model card", error=WeightsError, hint=_REWRITE)
+    try:
+        return ModelCard.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise WeightsError(
             f"{path} is not a model card: {where!r}: {first['msg']}.",
-            hint="Was it written by another version of napari-fddm, or by hand?",
+            hint=_REWRITE,
         ) from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is not a model card: {first_line(error)}") from error
 
 
 def write_card(card: ModelCard, folder: Path) -> None:

@@ -15,9 +15,7 @@ One table for each, named as ``--definition`` calls it::
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +24,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS, NecrosisDefinition
+from napari_fddm.core.outside.json_files import read_json_value, read_toml
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 DEFINITIONS_FILE = "definitions.toml"
@@ -83,18 +82,10 @@ def read_definitions(path: Path) -> tuple[NecrosisDefinition, ...]:
 
 
 def _tables(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise ConfigError(
-            f"the definitions {path} cannot be read: {error.strerror}.", hint="Check the path."
-        ) from error
-    except ValueError as error:
-        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
-        raise ConfigError(
-            f"the definitions {path} are not {kind}: {error}.", hint="Correct the file."
-        ) from error
+    if path.suffix.lower() == ".json":
+        values = read_json_value(path, error=ConfigError, hint="Correct the file.")
+    else:
+        values = read_toml(path, error=ConfigError)
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold one table for each definition.")
     return values

@@ -246,29 +246,6 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     write_atomic(path, text + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, unreadable or not a JSON object.
-    """
-    with storage_errors("read", path):
-        raw = path.read_bytes()
-    try:
-        values = json.loads(raw)
-    except ValueError as error:
-        raise StoreError(
-            f"cannot read {path}: it is not JSON ({error}).", hint="Restore it from a backup."
-        ) from error
-    if not isinstance(values, dict):
-        raise StoreError(
-            f"cannot read {path}: expected a JSON object.", hint="Restore it from a backup."
-        )
-    return values
-
-
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder durable, where the system can do that."""
     if os.name == "nt":  # Windows cannot open folders; its renames are journaled

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable, Role, TissueClass
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.core.units import UM_PER_UNIT
+from napari_fddm.core.units import um_per_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -261,7 +261,7 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     try:
         names = [axis["name"] for axis in entry["axes"]]
         where = names.index("y"), names.index("x")
-        units = [UM_PER_UNIT[entry["axes"][k].get("unit", "micrometer")] for k in where]
+        units = [_um(entry["axes"][k]) for k in where]
         steps = [*entry["datasets"][0]["coordinateTransformations"]]
         steps += entry.get("coordinateTransformations") or []
         scale, translation = [1.0, 1.0], [0.0, 0.0]
@@ -281,6 +281,23 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     if not all(math.isfinite(n) for n in (sy, sx, ty, tx)) or sy <= 0 or sx <= 0:
         raise StoreError(f"the multiscales metadata gives an impossible scale: {scale}.")
     return (sy, sx), (ty, tx)
+
+
+def _um(axis: Mapping[str, Any]) -> float:
+    """Return the micrometers in the unit of an axis; there is no unit by default (NGFF, "axes")."""
+    unit = axis.get("unit")
+    if unit is None:
+        raise StoreError(
+            f"the axis {axis['name']!r} has no unit, so no length or area is known.",
+            hint="Write its unit, such as micrometer, into the axes of its multiscales.",
+        )
+    um = um_per_unit(str(unit))
+    if um is None:
+        raise StoreError(
+            f"the axis {axis['name']!r} has the unit {str(unit)!r}, which is no known length.",
+            hint="Write it in micrometer, millimeter or another unit of length of OME-NGFF.",
+        )
+    return um
 
 
 def _rgb(values: Sequence[Any]) -> tuple[int, int, int]:

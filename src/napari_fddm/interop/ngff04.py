@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.files import read_json, storage_errors
+from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import CHUNK
 from napari_fddm.interop.ome_zarr import open_group

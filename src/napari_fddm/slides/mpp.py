@@ -9,7 +9,6 @@ pixel size shifts the magnification that the model sees, and scales every area.
 
 from __future__ import annotations
 
-import html
 import math
 import re
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.core.units import UM_PER_SYMBOL
+from napari_fddm.core.units import um_per_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -240,8 +239,7 @@ def aperio_fields(description: str) -> dict[str, str]:
 
 def _ome_um(attributes: Mapping[str, str], axis: str) -> float | None:
     size = _number(attributes.get(f"PhysicalSize{axis}"))
-    unit = html.unescape(attributes.get(f"PhysicalSize{axis}Unit", "µm")).strip().lower()
-    scale = UM_PER_SYMBOL.get(unit)
+    scale = um_per_unit(attributes.get(f"PhysicalSize{axis}Unit", "µm"))
     return None if size is None or scale is None else size * scale
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.core.units import UM_PER_UNIT
+from napari_fddm.core.units import um_per_unit
 from napari_fddm.slides.array import ArraySlide
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
 from napari_fddm.slides.remote import url_errors, url_name, url_store
@@ -174,7 +174,7 @@ def _claim(multiscale: Mapping[str, Any]) -> MppClaim | None:
         *multiscale.get("coordinateTransformations", ()),
     ]
     for number, axis in enumerate(multiscale["axes"]):
-        um = UM_PER_UNIT.get(axis.get("unit", ""))
+        um = um_per_unit(str(axis.get("unit", "")))
         if axis["name"] not in ("y", "x"):
             continue
         if um is None:

@@ -12,7 +12,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.files import read_json, storage_errors, whole_file, write_json
+from napari_fddm.core.files import storage_errors, whole_file, write_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.files import read_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import EDIT, EventLog
 from napari_fddm.pipeline.store.replacing import recover

@@ -12,7 +12,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_fddm.core.files import read_json, write_json
+from napari_fddm.core.files import write_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, validation
 from napari_fddm.pipeline.store import layout

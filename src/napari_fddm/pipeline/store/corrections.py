@@ -15,8 +15,9 @@ import numpy as np
 
 from napari_fddm.core.edits import Edit, edit_of_window
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.files import read_json, storage_errors, write_json
+from napari_fddm.core.files import storage_errors, write_json
 from napari_fddm.core.geometry import Window, bounding
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import EDIT

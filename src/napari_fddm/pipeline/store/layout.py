@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.files import read_json, storage_errors, whole_folder, write_json
+from napari_fddm.core.files import storage_errors, whole_folder, write_json
 from napari_fddm.core.maps import TISSUE_FEATURES
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
 from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group

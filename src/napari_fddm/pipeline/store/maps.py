@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.files import read_json, storage_errors, write_json
+from napari_fddm.core.files import storage_errors, write_json
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.maps import TISSUE_FEATURES, ProbabilityMap
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ome_zarr
 from napari_fddm.interop.pyramids import iter_resampled, resample_nearest

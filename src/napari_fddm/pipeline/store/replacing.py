@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
     discard_folder,
-    read_json,
     replace_folder,
     storage_errors,
     sync_folder,
     temporary_beside,
     write_json,
 )
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import acquire_lock

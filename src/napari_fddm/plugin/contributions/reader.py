@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import FddmError
-from napari_fddm.core.files import read_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.interop.ngff import BLOCK
 from napari_fddm.plugin.document.slide_files import is_slide, is_store
 

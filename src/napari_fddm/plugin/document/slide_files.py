@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import FddmError, SlideError
-from napari_fddm.core.files import read_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store.layout import OURS
 
 if TYPE_CHECKING:

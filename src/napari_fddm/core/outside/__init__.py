@@ -1,0 +1,1 @@
+"""The one boundary for what comes from outside: what goes wrong here becomes an `FddmError`."""

@@ -1,0 +1,55 @@
+"""Open pictures through Pillow, after a look at their size."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import DataError, FddmError
+from napari_fddm.core.outside.files import require_regular
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from PIL.Image import Image
+
+MOST_PIXELS = 1 << 30
+"""32 768 pixels squared: a slide of 33 mm at 1 µm."""
+
+
+@contextmanager
+def open_picture(
+    path: Path, what: str = "a picture", *, error: type[FddmError] = DataError, hint: str = ""
+) -> Iterator[Image]:
+    """Open a picture; nothing is decoded yet, and what goes wrong in the block becomes ours.
+
+    Raises
+    ------
+    FddmError
+        If it cannot be read or is larger than `MOST_PIXELS`.
+    """
+    from PIL import Image
+
+    require_regular(path, what, error=error)
+    with reading(what, path, error=error, hint=hint), warnings.catch_warnings():
+        # Its size is checked here; Pillow would warn at a tenth of it.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(path) as picture:
+            check_size((picture.height, picture.width), path, what, error=error)
+            yield picture
+
+
+def check_size(
+    shape: tuple[int, int], place: Path | str, what: str, *, error: type[FddmError] = DataError
+) -> None:
+    """Refuse a picture of more pixels than `MOST_PIXELS`, before it is decoded."""
+    height, width = shape
+    if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
+        raise error(
+            f"{visible(place)} cannot be read as {what}: {width} × {height} px are too many.",
+            hint="Save it smaller.",
+        )

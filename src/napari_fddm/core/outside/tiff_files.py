@@ -1,0 +1,39 @@
+"""Open TIFF files through tifffile; whatever their directories make it raise becomes ours."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_fddm.core.errors import DataError, FddmError
+from napari_fddm.core.outside.files import require_regular
+from napari_fddm.core.outside.guard import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tifffile import TiffFile
+
+# tifffile logs the faults that our errors report already; unless the application has a
+# handler of its own, they should not reach the terminal a second time.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def open_tiff(
+    path: Path, what: str = "TIFF", *, error: type[FddmError] = DataError, hint: str = ""
+) -> Iterator[TiffFile]:
+    """Open a TIFF file; what goes wrong in the block becomes ours.
+
+    Raises
+    ------
+    FddmError
+        If it is no regular file or no TIFF, or is damaged.
+    """
+    import tifffile
+
+    require_regular(path, what, error=error)
+    with reading(what, path, error=error, hint=hint), tifffile.TiffFile(path) as file:
+        yield file

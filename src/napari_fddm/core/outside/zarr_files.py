@@ -1,0 +1,119 @@
+"""Open zarr groups and arrays that others made, and read windows of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_fddm.core.errors import FddmError, StoreError
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import zarr
+    from zarr.abc.store import Store
+
+MOST_SIDE = 1 << 31
+"""Cells per side. No scanner writes more, and sums of products stay exact."""
+MOST_CHUNK = 1 << 30
+"""Bytes of a decoded chunk: one is decoded as a whole, whatever is read of it."""
+_AGAIN = "Copy it again, or write it again with the program it came from."
+
+
+def open_group(
+    place: Path | Store,
+    inside: str = "",
+    *,
+    mode: str = "r",
+    zarr_format: int | None = None,
+    error: type[FddmError] = StoreError,
+) -> zarr.Group:
+    """Open a zarr group.
+
+    Parameters
+    ----------
+    place : Path or Store
+        A folder or an open store.
+    inside : str
+        Path of the group within it.
+    mode : str
+        "r" or "r+".
+    zarr_format : int, optional
+        2 or 3; by default whichever it is.
+    error : type of FddmError
+        The error to raise.
+
+    Raises
+    ------
+    FddmError
+        If it is not there, damaged, or no group.
+    """
+    import zarr
+
+    shown = f"{place}/{inside}".rstrip("/")
+    with reading("a zarr group", shown, error=error, hint=_AGAIN):
+        return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
+
+
+def child_array(
+    group: zarr.Group, name: str, *, dims: tuple[int, ...] = (), error: type[FddmError] = StoreError
+) -> zarr.Array[Any]:
+    """Return an array of a group whose shape and chunks are of a size that can be.
+
+    Parameters
+    ----------
+    group : Group
+        From `open_group`.
+    name : str
+        Path within the group.
+    dims : tuple of int
+        Numbers of dimensions that are allowed; empty: any.
+    error : type of FddmError
+        The error to raise.
+
+    Raises
+    ------
+    FddmError
+        If it is missing, is no array, or its shape, chunks or type cannot be.
+    """
+    import zarr
+
+    where = f"{group.store_path}/{name}"
+    with reading("a zarr array", where, error=error, hint=_AGAIN):
+        found = group[name]
+    if not isinstance(found, zarr.Array):
+        raise error(f"{visible(where)} is no zarr array.", hint=_AGAIN)
+    check_array(found, where, dims=dims, error=error)
+    return found
+
+
+def check_array(
+    array: zarr.Array[Any],
+    where: str,
+    *,
+    dims: tuple[int, ...] = (),
+    error: type[FddmError] = StoreError,
+) -> None:
+    """Refuse an array whose dimensions, sides or chunks cannot be; nothing is read of it."""
+    if dims and array.ndim not in dims:
+        raise error(f"{visible(where)} has {array.ndim} dimensions.", hint=_AGAIN)
+    if any(side > MOST_SIDE or side < 1 for side in array.shape):
+        raise error(f"{visible(where)} has an impossible shape: {array.shape}.", hint=_AGAIN)
+    chunk = math.prod(array.chunks) * max(1, array.dtype.itemsize)
+    if chunk > MOST_CHUNK:
+        raise error(
+            f"{visible(where)} has chunks of {chunk / (1 << 20):,.0f} MiB, too large to read.",
+            hint="Write it again in chunks of at most 1 GiB.",
+        )
+
+
+def read_window(
+    array: zarr.Array[Any], key: Any, *, error: type[FddmError] = StoreError
+) -> np.ndarray[Any, Any]:
+    """Read part of an array; a chunk that cannot be decoded becomes an error with its place."""
+    with reading("zarr data", str(array.store_path), error=error, hint=_AGAIN):
+        return np.asarray(array[key])
