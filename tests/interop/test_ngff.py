@@ -61,7 +61,7 @@ def test_a_pyramid_can_be_asked_for_a_number_of_levels():
 
 def test_units_and_global_transformations_count():
     entry = {
-        "axes": [{"name": "y", "type": "space", "unit": "millimeter"}, {"name": "x"}],
+        "axes": [{"name": "y", "type": "space", "unit": "millimeter"}, {"name": "x", "unit": "µm"}],
         "datasets": [
             {
                 "path": "0",
@@ -76,6 +76,15 @@ def test_units_and_global_transformations_count():
     scale, shift = ngff.placed(entry)
     assert scale == pytest.approx((4.0, 4.0))
     assert shift == pytest.approx((8.0, 12.0))
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [({}, "'x' has no unit"), ({"unit": "furlong"}, "'furlong'")]
+)
+def test_without_a_known_unit_there_is_no_length(unit: dict[str, str], words: str):
+    entry = entry_with(axes=[{"name": "y", "unit": "micrometer"}, {"name": "x", **unit}])
+    with pytest.raises(StoreError, match=words):
+        ngff.placed(entry)
 
 
 def entry_with(**changes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 1 << 30
 """32 768 pixels squared: a slide of 33 mm at 1 µm."""
+_OPENING = threading.Lock()
 
 
 @contextmanager
@@ -35,10 +36,15 @@ def open_picture(
     from PIL import Image
 
     require_regular(path, what, error=error)
-    with reading(what, path, error=error, hint=hint), warnings.catch_warnings():
-        # Its size is checked here; Pillow would warn at a tenth of it.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as picture:
+    with reading(what, path, error=error, hint=hint):
+        with _OPENING:
+            # Its size is checked below; Pillow's limit, for all threads, is a sixth of ours.
+            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                picture = Image.open(path)
+            finally:
+                Image.MAX_IMAGE_PIXELS = limit
+        with picture:
             check_size((picture.height, picture.width), path, what, error=error)
             yield picture
 
@@ -48,7 +54,9 @@ def check_size(
 ) -> None:
     """Refuse a picture of more pixels than `MOST_PIXELS`, before it is decoded."""
     height, width = shape
-    if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
+    if min(height, width) < 1:
+        raise error(f"{visible(place)} cannot be read as {what}: it has no pixels.")
+    if height * width > MOST_PIXELS:
         raise error(
             f"{visible(place)} cannot be read as {what}: {width} × {height} px are too many.",
             hint="Save it smaller.",
