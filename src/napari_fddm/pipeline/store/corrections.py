@@ -126,8 +126,8 @@ class Corrections:
     def _begin(self) -> None:
         """Take the log's lock and bring every map up to date, once."""
         with self._mutex:
-            self._log.acquire()
             self._require_agreement()
+            self._log.acquire()
             if not self._begun:
                 self._begun = True
                 stored = self._stored_basis()
@@ -202,6 +202,7 @@ class Corrections:
         self._access.require_writing()
         for edit in edits:
             self._check(edit, layer)
+        self._require_agreement()
         self._log.acquire()
         self._access.require_unsigned()
         records = self._log.extend([(EDIT, stroke_fields(e, layer, reader)) for e in edits])

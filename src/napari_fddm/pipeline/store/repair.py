@@ -15,7 +15,7 @@ from napari_fddm.core.edits import difference
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.files import storage_errors, sync_folder, whole_file
 from napari_fddm.core.geometry import Window
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import visible, visible_line
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import EDIT, EventLog, acquire_lock, now
@@ -95,6 +95,27 @@ def give_up_corrections(path: Path, reader: str) -> Path:
     not be readable.
     """
     return _begin(path, reader, lambda _, name: [(GIVEN_UP, {"reader": name})])
+
+
+def beginning(log: EventLog) -> str:
+    """Return in words that a log was begun anew, by whom and when; empty if it was not.
+
+    Raises
+    ------
+    StoreError
+        If the log is damaged.
+    """
+    record = log.newest(BEGUN_FROM_MAP, GIVEN_UP)
+    if record is None:
+        return ""
+    when = datetime.fromisoformat(record["time"]).astimezone()
+    by = f"by {visible_line(record['reader'])} on {when:%Y-%m-%d %H:%M}"
+    if record["kind"] == GIVEN_UP:
+        return f"earlier corrections, outlines and estimates were given up {by}"
+    return (
+        f"the event log was begun anew from the stored map {by}; "
+        "earlier outlines and estimates were not taken over"
+    )
 
 
 def rewrite_log(
