@@ -40,7 +40,32 @@ _FIELD_LENGTH = len(b',"chain":""}\n') + _DIGITS
 
 
 class LogMismatchError(StoreError):
-    """The event log is missing, shortened, altered or damaged; a person has to decide."""
+    """The event log is missing, shortened, altered or damaged; a person has to decide.
+
+    Parameters
+    ----------
+    message, hint : str
+        As of every error.
+    log : Path
+        The log.
+    """
+
+    def __init__(self, message: str, *, log: Path, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.log = log
+
+    @property
+    def store(self) -> Path:
+        """The store of the log."""
+        return self.log.parent.parent
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep everything when the error crosses a process border."""
+        return _rebuild, (self.message, self.hint, self.log)
+
+
+def _rebuild(message: str, hint: str, log: Path) -> LogMismatchError:
+    return LogMismatchError(message, log=log, hint=hint)
 
 
 def mismatch(path: Path, what: str, line: int = 0) -> LogMismatchError:
@@ -59,6 +84,7 @@ def mismatch(path: Path, what: str, line: int = 0) -> LogMismatchError:
     store = visible(path.parent.parent)
     return LogMismatchError(
         f"{place}: the event log, which holds the corrections, cannot be used: {what}.",
+        log=path,
         hint="Nothing was changed. Put the log back from a backup. Or choose what to go on with: "
         f"`napari-fddm repair {store} --from-map --reader NAME` begins a new log from the stored "
         "map, --without-corrections gives the corrections up; both keep the old files.",
