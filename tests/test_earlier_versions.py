@@ -23,6 +23,7 @@ from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.refiner import build_scheduler
 from napari_fddm.pipeline.store import AnalysisStore, read_strokes, rescue
 from napari_fddm.pipeline.store.estimates import read_estimate
+from napari_fddm.pipeline.store.log_lines import LogMismatchError
 from napari_fddm.pipeline.store.signature import SignedOffError
 from napari_fddm.pipeline.store.signoff import labels_sha256, read_sign_off, unlock
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
@@ -178,6 +179,27 @@ def test_an_analysis_of_layout_2_is_edited_and_stays_of_layout_2(layout2):
     assert (
         json.loads((layout2 / "zarr.json").read_text())["attributes"]["napari_fddm"]["schema"] == 2
     )
+
+
+def test_the_log_of_layout_2_goes_on_with_checksums_that_seal_what_was_before(layout2):
+    log = layout2 / "fddm" / "events.jsonl"
+    before = log.read_bytes()
+    with AnalysisStore.open(layout2, "r+") as store:
+        unlock(store, "A. Bee")
+    after = log.read_bytes()
+    assert after.startswith(before)
+    assert b'"chain"' in after[len(before) :]
+    log.write_bytes(after.replace(b'"rate":0.4', b'"rate":0.9', 1))
+    with AnalysisStore.open(layout2) as store, pytest.raises(LogMismatchError, match="line 8"):
+        store.labels("corrected")
+
+
+@pytest.mark.parametrize("lines", [0, 3, 5])
+def test_a_log_of_layout_2_without_an_edit_that_its_maps_show_is_refused(layout2, lines):
+    log = layout2 / "fddm" / "events.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:lines]))
+    with AnalysisStore.open(layout2) as store, pytest.raises(LogMismatchError, match="record 6"):
+        store.labels("corrected")
 
 
 def test_a_model_classifies_as_it_did(earlier):
