@@ -44,6 +44,7 @@ def test_what_is_written_is_accepted(record):
         (EDIT, {"edit": "x"}),
         (EDIT, {"layer": None}),
         (UNLOCK, {"reader": None}),
+        (UNLOCK | {"kind": "begun_from_map"}, {"maps": []}),
         (SIGNED, {"reader": 1}),
         (SIGNED, {"rates": [0.5]}),
         (SIGNED, {"rates": {"fddm": "0.5"}}),

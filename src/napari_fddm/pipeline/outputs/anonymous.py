@@ -171,12 +171,14 @@ def _rename_reader_maps(labels: Path, readers: _Readers) -> None:
 def _redact_record(
     record: Mapping[str, Any], redactor: _Redactor, readers: _Readers
 ) -> dict[str, Any]:
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in record.items():
         if key == "reader":
             result[key] = readers.name(value)
         elif key == "layer":
             result[key] = readers.layer(str(value))
+        elif key == "maps":  # checksums by label map, in the record that begins a log anew
+            result[key] = {readers.layer(layer): sum_ for layer, sum_ in value.items()}
         else:
             result[key] = value if key in _OURS else redactor.redact(value)
     return result

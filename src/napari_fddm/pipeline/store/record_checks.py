@@ -63,6 +63,11 @@ def _check_reader(record: dict[str, Any]) -> None:
     field(record, "reader", str, PLACE)
 
 
+def _check_begun_from_map(record: dict[str, Any]) -> None:
+    _check_reader(record)
+    field(record, "maps", dict, PLACE)
+
+
 def _check_estimate(record: dict[str, Any]) -> None:
     field(record, "layer", str, PLACE)
     _check_share(record.get("rate"), "rate")
@@ -110,6 +115,6 @@ _CHECKS: dict[str, Callable[[dict[str, Any]], None]] = {
     "unlock": _check_reader,
     "estimate": _check_estimate,
     "tumor_bed": _check_tumor_bed,
-    "begun_from_map": _check_reader,
+    "begun_from_map": _check_begun_from_map,
     "corrections_given_up": _check_reader,
 }
