@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
 import json
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -189,7 +192,14 @@ def some_record() -> dict[str, object]:
         {"window": None},
         {"shape": [8]},
         {"shape": [2, 2]},
+        {"shape": [float("inf"), 1]},
+        {"shape": [1e999, 1]},
+        {"shape": [True, 99]},
         {"cells": 3},
+        {"cells": -1},
+        {"cells": 10**30},
+        {"cells": []},
+        {"tool": []},
     ],
 )
 def test_a_damaged_record_is_refused(damage):
@@ -197,8 +207,28 @@ def test_a_damaged_record_is_refused(damage):
         Edit.from_record(some_record() | damage)
 
 
+@pytest.mark.parametrize("key", ["starts", "lengths", "before", "after", "follows"])
+def test_what_inflates_beyond_its_cells_is_refused_before_it_does(key):
+    bomb = base64.b64encode(zlib.compress(bytes(50_000_000))).decode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(StoreError, match="as many"):
+            Edit.from_record(some_record() | {key: bomb})
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_edit_of_another_map_is_refused_before_it_is_unpacked():
+    record = some_record()
+    shape = tuple(record["shape"])
+    assert Edit.from_record(record, shape) == Edit.from_record(record)
+    with pytest.raises(StoreError, match="does not fit"):
+        Edit.from_record({"shape": [10**18, 10**18]}, shape)
+
+
 def test_a_record_without_a_field_is_refused():
-    for name in ("tool", "shape", "window", "starts", "lengths", "before", "after"):
+    for name in ("tool", "shape", "window", "cells", "starts", "lengths", "before", "after"):
         record = some_record()
         del record[name]
         with pytest.raises(StoreError):

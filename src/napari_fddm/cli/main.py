@@ -312,6 +312,32 @@ def export(
 
 
 @app.command()
+def repair(
+    store: Annotated[Path, typer.Argument(help="Analysis store.")],
+    from_map: Annotated[
+        bool,
+        typer.Option(
+            "--from-map", help="Begin a new event log from the corrected map as it is stored."
+        ),
+    ] = False,
+    without_corrections: Annotated[
+        bool,
+        typer.Option(
+            "--without-corrections", help="Begin an empty event log: the model's labels again."
+        ),
+    ] = False,
+    reader: Annotated[str, typer.Option(help="Your name or initials, for the record.")] = "",
+) -> None:
+    """Say whether the event log of a store is in order, and begin a new one if you choose so.
+
+    The old files are kept in the store. Outlines, estimates and sign-offs are not taken over.
+    """
+    from napari_fddm.cli.repair import repair_store
+
+    repair_store(store, from_map=from_map, without_corrections=without_corrections, reader=reader)
+
+
+@app.command()
 def info(
     slide: Annotated[str, typer.Argument(help="Slide file or folder.")],
     mpp: SlideMppOption = None,

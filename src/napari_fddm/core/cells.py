@@ -134,6 +134,9 @@ def _fault_of(starts: Runs, lengths: Runs, window: Window, shape: tuple[int, int
         return "as many run lengths are needed as run starts, and at least one"
     if window.is_empty or window != window.clipped(shape):
         return f"the window {window} leaves the map of {shape}"
+    # Neither sum below can overflow once both are bounded.
+    if lengths.max() > window.width or starts.min() < 0 or starts.max() >= shape[0] * shape[1]:
+        return f"a run leaves the map or is longer than a row of {window}"
     if lengths.min() < 1 or (starts[1:] < (starts + lengths)[:-1]).any():
         return "runs are empty, overlap or are not in order"
     rows, cols = np.divmod(starts, shape[1])

@@ -10,7 +10,6 @@ class counts of the live necrosis rate follow from the same difference, without 
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from napari_fddm.core.cells import ChangedCells, changed_window
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Window, bounding
 from napari_fddm.core.necrosis import count_labels
+from napari_fddm.core.outside.guard import reading
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.uint8]
+
+_RESTORE = "Restore the event log from a backup."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,44 +180,56 @@ class Edit:
         return record
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Edit:
+    def from_record(cls, record: Mapping[str, Any], shape: tuple[int, int] | None = None) -> Edit:
         """Read what `to_record` wrote; further keys are ignored.
+
+        Nothing is unpacked beyond the size that the number of cells allows.
+
+        Parameters
+        ----------
+        record : mapping
+            Plain JSON values.
+        shape : tuple of int, optional
+            (rows, columns) of the map that it must belong to.
 
         Raises
         ------
         StoreError
-            If the record is damaged.
+            If the record is damaged or belongs to another map.
         """
         try:
-            rows, cols = (int(n) for n in record["shape"])
-            cells = ChangedCells.of_runs(
-                np.cumsum(_unpack(record["starts"], "<i8"), dtype=np.int64),
-                _unpack(record["lengths"], "<i8").astype(np.int64),
-                Window(*(int(n) for n in record["window"])),
-                (rows, cols),
-            )
-            follows = None
-            if "follows" in record:
-                bits = np.unpackbits(_unpack(record["follows"], "u1"), count=cells.count)
-                follows = bits.astype(np.bool_)
-            edit = cls(
-                str(record["tool"]),
-                cells,
-                _unpack(record["before"], "u1"),
-                _unpack(record["after"], "u1"),
-                follows,
-            )
-        except (KeyError, TypeError, ValueError, binascii.Error, zlib.error, ConfigError) as error:
+            with reading("an edit", "the record", error=StoreError, hint=_RESTORE):
+                return cls._of_record(record, shape)
+        except ConfigError as error:
+            raise StoreError(f"an edit is damaged: {error.message}", hint=_RESTORE) from error
+
+    @classmethod
+    def _of_record(cls, record: Mapping[str, Any], shape: tuple[int, int] | None) -> Edit:
+        rows, cols = (_whole(n) for n in record["shape"])
+        if shape is not None and (rows, cols) != shape:
             raise StoreError(
-                f"an edit record is damaged: {error!r}.",
-                hint="Restore the event log from a backup.",
-            ) from error
-        if edit.changed_cells != record.get("cells", edit.changed_cells):
-            raise StoreError(
-                f"an edit record says {record['cells']} cells but holds {edit.changed_cells}.",
-                hint="Restore the event log from a backup.",
+                f"an edit of {(rows, cols)} does not fit a map of {shape}.", hint=_RESTORE
             )
-        return edit
+        window = Window(*(_whole(n) for n in record["window"]))
+        count = _whole(record["cells"])
+        if window != window.clipped((rows, cols)) or not 1 <= count <= window.height * window.width:
+            raise ValueError(f"{count} cells in {window} are not possible in {(rows, cols)}")
+        cells = ChangedCells.of_runs(
+            np.cumsum(_unpack(record["starts"], "<i8", count), dtype=np.int64),
+            _unpack(record["lengths"], "<i8", count).astype(np.int64),
+            window,
+            (rows, cols),
+        )
+        if cells.count != count:
+            raise ValueError(f"it says {count} cells but holds {cells.count}")
+        follows = None
+        if "follows" in record:
+            bits = np.unpackbits(_unpack(record["follows"], "u1", count), count=count)
+            follows = bits.astype(np.bool_)
+        before, after = (_unpack(record[key], "u1", count) for key in ("before", "after"))
+        if not isinstance(record["tool"], str):
+            raise TypeError("its tool is no text")
+        return cls(record["tool"], cells, before, after, follows)
 
 
 def difference(old: Labels, new: Labels, window: Window, tool: str = "paint") -> Edit | None:
@@ -370,5 +384,17 @@ def _pack(values: npt.NDArray[Any]) -> str:
     return base64.b64encode(zlib.compress(values.tobytes(), 6)).decode("ascii")
 
 
-def _unpack(text: str, dtype: str) -> npt.NDArray[Any]:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype)
+def _unpack(text: str, dtype: str, most: int) -> npt.NDArray[Any]:
+    """Return what `_pack` packed, up to a number of values."""
+    size = most * np.dtype(dtype).itemsize
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(base64.b64decode(text, validate=True), size + 1)
+    if len(data) > size or not unpacker.eof or unpacker.unused_data:
+        raise ValueError("its cells are not as many as it says")
+    return np.frombuffer(data, dtype)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value

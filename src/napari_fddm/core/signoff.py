@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.core.outside.text import visible_line
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -47,8 +49,8 @@ class SignOff:
 
     @property
     def title(self) -> str:
-        """Who signed and when, in words."""
-        return f"signed off by {self.reader} on {self.when}"
+        """Who signed and when, in words; control characters are visible."""
+        return f"signed off by {visible_line(self.reader)} on {self.when}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -15,6 +15,7 @@ from napari_fddm.plugin.controllers.estimate import EstimateController
 from napari_fddm.plugin.controllers.excluded import ExcludedController
 from napari_fddm.plugin.controllers.export import ExportController
 from napari_fddm.plugin.controllers.foreign_images import ForeignImagesController
+from napari_fddm.plugin.controllers.lost_log import LostLogController
 from napari_fddm.plugin.controllers.model import ModelController
 from napari_fddm.plugin.controllers.navigator import NavigatorController
 from napari_fddm.plugin.controllers.other_settings import OtherSettingsController
@@ -103,6 +104,7 @@ class Controller(QObject):
             worker=worker,
         )
         self.other_settings = OtherSettingsController(session, panels, self.run, self.tissue)
+        self.lost_log = LostLogController(session, panels, self.run, self)
         self.adapt = AdaptController(
             session, panels, self.run, self.model, images=self.foreign_images, parent=self
         )

@@ -1,1 +1,1 @@
-"""Tests of the values and the mathematics."""
+"""Tests of the boundary for what comes from outside."""

@@ -14,8 +14,9 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
 from napari_fddm.pipeline.outputs import export_store, export_version, store_report
 from napari_fddm.pipeline.outputs.report import compute_store_report
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, repair
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.store.log_lines import LogMismatchError
 from napari_fddm.pipeline.store.signoff import sign_off
 from tests.support.stores import make, random_labels, refine_all, replay, stroke
 
@@ -160,3 +161,30 @@ def test_the_command_line_exports_without_names_unless_asked(private, tmp_path):
     assert told(plain) == []
     with AnalysisStore.open(named) as copy:
         assert copy.slide_info["name"] == SLIDE
+
+
+def test_a_copy_of_an_analysis_whose_log_was_begun_anew_tells_no_name(private, tmp_path):
+    path, labels = private
+    log = path / "fddm" / "events.jsonl"
+    log.write_bytes(log.read_bytes()[:-9])
+    repair.begin_from_map(path, "DrZett")
+    out = tmp_path / "out" / "c.ome.zarr"
+    with AnalysisStore.open(path) as store:
+        export_store(store, out)
+    assert told(out) == []
+    assert not (out / "fddm" / repair.SET_ASIDE).exists()
+    with AnalysisStore.open(out) as copy:
+        assert np.array_equal(copy.labels("corrected"), labels)
+        (begun,) = copy.log.records(repair.BEGUN_FROM_MAP)
+        assert sorted(begun["maps"]) == sorted(copy.corrections.layers)
+
+
+def test_the_log_of_a_copy_is_chained_and_watched_again(private, tmp_path):
+    path, _ = private
+    out = tmp_path / "out" / "c.ome.zarr"
+    with AnalysisStore.open(path) as store:
+        export_store(store, out)
+    log = out / "fddm" / "events.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    with AnalysisStore.open(out) as copy, pytest.raises(LogMismatchError, match="ends after"):
+        copy.labels("corrected")

@@ -15,6 +15,7 @@ from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
+from napari_fddm.pipeline.store.log_lines import LogMismatchError
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from tests.support.runs import (
     CONFIG,
@@ -102,6 +103,19 @@ def test_what_changes_stage_1_is_classified_again(
     revise(store, model, **settings, stage="patch")
     assert model.batches
     assert_equal(store, from_scratch(tmp_path / "t", loaded, **settings, stage="patch"))
+
+
+@pytest.mark.parametrize("options", [{"revise": True, "seed": 3}, {}], ids=["revise", "resume"])
+def test_a_run_stops_before_it_changes_an_analysis_whose_log_is_lost(
+    model: CountingModel, corrected: Path, options: dict[str, Any]
+):
+    (corrected / "fddm" / "events.jsonl").unlink()
+    before = {p: p.read_bytes() for p in corrected.rglob("*") if p.is_file()}
+    again = {"revise": options.pop("revise", False), "config": changed(**options)}
+    with pytest.raises(LogMismatchError):
+        drain(analyze(WatchedSlide(PIXELS), store=corrected, model=model, **again))
+    assert {p: p.read_bytes() for p in before} == before
+    assert [p for p in corrected.parent.iterdir() if p.is_dir()] == [corrected]
 
 
 def test_going_back_takes_the_tiles_of_the_analysis_kept_from_then(

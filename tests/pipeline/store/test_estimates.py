@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.store.estimates import KIND, estimate_record, read_estimate
+from napari_fddm.pipeline.store.estimates import estimate_record, read_estimate
 from tests.support.stores import make
 
 if TYPE_CHECKING:
@@ -27,11 +27,3 @@ def test_the_first_estimate_counts_and_survives_reopening(tmp_path: Path):
 def test_what_is_no_share_is_refused(rate: float):
     with pytest.raises(ConfigError):
         estimate_record(rate, definition="fddm")
-
-
-def test_a_damaged_record_is_said(tmp_path: Path):
-    with make(tmp_path / "s") as store:
-        store.corrections.sync()
-        store.log.append(KIND, layer="corrected", rate="many")
-        with pytest.raises(StoreError, match="many"):
-            read_estimate(store)

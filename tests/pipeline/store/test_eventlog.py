@@ -127,7 +127,6 @@ def test_damage_in_the_middle_is_refused_by_line(path, damage):
 def test_a_damaged_edit_names_its_record(path):
     with EventLog(path) as log:
         log.append("edit", layer="corrected", edit=an_edit().to_record() | {"starts": "??"})
-        log.append("edit", layer="corrected")
     with pytest.raises(StoreError, match="record 1"):
         list(EventLog(path).edits("corrected"))
 
@@ -206,7 +205,15 @@ def test_a_missing_folder_is_a_clear_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"seq": 4}, {"time": "now"}, {"text": object()}, {"x": float("nan")}]
+    "fields",
+    [
+        {"seq": 4},
+        {"time": "now"},
+        {"chain": "0"},
+        {"text": object()},
+        {"x": float("nan")},
+        {"reader": 1},
+    ],
 )
 def test_impossible_fields_are_refused_and_not_kept(path, fields):
     with EventLog(path) as log:

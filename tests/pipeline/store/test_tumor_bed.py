@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from napari_fddm.core.errors import StoreError
-from napari_fddm.pipeline.store import AnalysisStore, LogRecord
-from napari_fddm.pipeline.store.tumor_bed import KIND, read_tumor_bed, tumor_bed_record
+from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
 from tests.support.stores import make
 
 TRIANGLE = np.array([[0.0, 0.0], [10.126, 0.0], [0.0, 7.5]])
@@ -31,12 +29,3 @@ def test_each_readers_map_has_its_own(path):
         store.records.append(tumor_bed_record([TRIANGLE], layer="reader-ab"))
         assert read_tumor_bed(store) == ()
         assert len(read_tumor_bed(store, layer="reader-ab")) == 1
-
-
-@pytest.mark.parametrize("polygons", [None, "x", [[1, 2, 3]], [[["a", 1]]]])
-def test_a_damaged_outline_is_refused(path, polygons):
-    make(path).close()
-    with AnalysisStore.open(path, "r+") as store:
-        store.records.append(LogRecord(KIND, {"layer": "corrected", "polygons": polygons}))
-        with pytest.raises(StoreError, match="outline of the tumor bed is damaged"):
-            read_tumor_bed(store)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -75,6 +76,63 @@ def read_bytes(
     if len(data) > most:
         raise _too_large(path, what, most, error)
     return data
+
+
+def read_private(
+    path: Path, what: str, *, most: int = MOST_TEXT, error: type[FddmError] = DataError
+) -> bytes:
+    """Read a file that nobody but the user can have written; links are not followed.
+
+    Parameters are those of `read_bytes`. On Windows, where the owner of a file says little,
+    the folder has to protect it.
+
+    Raises
+    ------
+    FddmError
+        If it cannot be read, is no regular file or too large, or others own it or may write it.
+    """
+    with reading(what, path, error=error):
+        flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | flags)
+        with os.fdopen(handle, "rb") as file:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode) or not _is_private(status):
+                raise error(
+                    f"{visible(path)} is not taken for {what}: others own it or may write it.",
+                    hint="Look into it; remove it, or make it yours alone.",
+                )
+            data = file.read(most + 1)
+    if len(data) > most:
+        raise _too_large(path, what, most, error)
+    return data
+
+
+def is_private_folder(path: Path, *, mend: bool = False) -> bool:
+    """Return whether a path is a folder of the user's that nobody else may write to; no link.
+
+    Parameters
+    ----------
+    path : Path
+        A folder.
+    mend : bool
+        Whether to take the rights of others to a folder of the user's away first.
+    """
+    try:
+        status = path.lstat()
+        if mend and stat.S_ISDIR(status.st_mode) and _is_own(status) and status.st_mode & 0o077:
+            path.chmod(0o700)
+            status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and _is_private(status)
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+
+
+def _is_private(status: os.stat_result) -> bool:
+    return _is_own(status) and (os.name == "nt" or not status.st_mode & 0o022)
 
 
 def read_text(

@@ -8,16 +8,17 @@ slide's fingerprint, by which its owner finds the slide again. Readers become "r
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.files import storage_errors, whole_file, write_json
+from napari_fddm.core.files import discard_folder, storage_errors, write_json
 from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store.eventlog import EventLog
+from napari_fddm.pipeline.store.repair import SET_ASIDE, rewrite_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 REMOVED = "…"
@@ -65,11 +66,11 @@ def anonymize(copy: Path, source: Path) -> None:
     write_json(place, about)
     (copy / layout.OURS / layout.REPLACES).unlink(missing_ok=True)
     _rename_image(copy / "zarr.json", neutral)
-    readers = _Readers(copy / layout.OURS / layout.EVENTS)
-    _rewrite_log(copy / layout.OURS / layout.EVENTS, redactor, readers)
-    if _rename_reader_maps(copy / "labels", readers):
-        # It has the old names of the maps; without it they are derived again from the log.
-        (copy / layout.OURS / layout.SYNCED).unlink(missing_ok=True)
+    log = EventLog(copy / layout.OURS / layout.EVENTS)
+    readers = _Readers(log.records())
+    rewrite_log(log.path, lambda r: _redact_record(r, redactor, readers), readers.layer)
+    discard_folder(copy / layout.OURS / SET_ASIDE)
+    _rename_reader_maps(copy / "labels", readers)
 
 
 class _Redactor:
@@ -126,11 +127,10 @@ def _rename_image(path: Path, name: str) -> None:
 class _Readers:
     """Numbers people in the order in which they appear in an event log."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, records: Iterable[Mapping[str, Any]]) -> None:
         self._numbers: dict[str, int] = {}
-        if log.exists():
-            for record in _records(log):
-                self._number(record.get("reader"))
+        for record in records:
+            self._number(record.get("reader"))
 
     def name(self, reader: Any) -> str:
         """Return the name of a reader in the copy; empty for an empty name."""
@@ -149,26 +149,8 @@ class _Readers:
         return self._numbers.setdefault(str(reader), len(self._numbers) + 1)
 
 
-def _records(log: Path) -> Iterator[dict[str, Any]]:
-    with storage_errors("read", log), log.open("rb") as file:
-        for line in file:
-            try:
-                yield json.loads(line)
-            except ValueError:
-                return  # an incomplete last line, written while the store was copied
-
-
-def _rewrite_log(path: Path, redactor: _Redactor, readers: _Readers) -> None:
-    if not path.exists():
-        return
-    with whole_file(path) as cleaned, cleaned.open("w", encoding="utf-8", newline="\n") as file:
-        for record in _records(path):
-            file.write(json.dumps(_redact_record(record, redactor, readers), ensure_ascii=False))
-            file.write("\n")
-
-
-def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:
-    """Rename the readers' label maps to their numbers; return whether there were any.
+def _rename_reader_maps(labels: Path, readers: _Readers) -> None:
+    """Rename the readers' label maps to their numbers.
 
     In two steps, because the name of one map may be the number of another.
     """
@@ -184,18 +166,19 @@ def _rename_reader_maps(labels: Path, readers: _Readers) -> bool:
             (labels / f".{new}").rename(labels / new)
             _rename_image(labels / new / "zarr.json", new)
     write_json(labels / "zarr.json", values)
-    return bool(moved)
 
 
 def _redact_record(
     record: Mapping[str, Any], redactor: _Redactor, readers: _Readers
 ) -> dict[str, Any]:
-    result = {}
+    result: dict[str, Any] = {}
     for key, value in record.items():
         if key == "reader":
             result[key] = readers.name(value)
         elif key == "layer":
             result[key] = readers.layer(str(value))
+        elif key == "maps":  # checksums by label map, in the record that begins a log anew
+            result[key] = {readers.layer(layer): sum_ for layer, sum_ in value.items()}
         else:
             result[key] = value if key in _OURS else redactor.redact(value)
     return result

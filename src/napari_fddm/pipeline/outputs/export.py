@@ -19,7 +19,7 @@ from napari_fddm.core.files import (
 from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.pipeline.outputs.anonymous import anonymize
 from napari_fddm.pipeline.store import AnalysisStore
-from napari_fddm.pipeline.store.layout import is_our_store
+from napari_fddm.pipeline.store.layout import SYNCED, is_our_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -237,7 +237,8 @@ def _copy_tree(source: Path, target: Path) -> None:
     for folder, _, names in os.walk(source, onerror=_raise):
         inside = target / os.path.relpath(folder, source)
         inside.mkdir(parents=True, exist_ok=True)
-        for name in names:
+        # What was seen of the log is copied before the log, which may grow meanwhile.
+        for name in sorted(names, key=lambda name: name != SYNCED):
             if not _is_transient(Path(name)):
                 _copy_file(Path(folder, name), inside / name)
 

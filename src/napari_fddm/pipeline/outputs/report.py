@@ -18,6 +18,7 @@ from napari_fddm.core.outlines import outline_mask
 from napari_fddm.interop import ozx
 from napari_fddm.pipeline.store import AnalysisStore, layout
 from napari_fddm.pipeline.store.estimates import read_estimate, saw_the_rate
+from napari_fddm.pipeline.store.repair import beginning
 from napari_fddm.pipeline.store.signoff import read_sign_off
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 
@@ -236,6 +237,8 @@ def _cautions(store: AnalysisStore, label: str, signed: SignOff | None) -> list[
         found.append("the model never saw real tissue: on a real slide its classes mean nothing")
     elif unseen := unseen_classes(run.get("model", {})):
         found.append(f"the model never saw real {', '.join(unseen)}")
+    if label in store.corrections.layers and (begun := beginning(store.log)):
+        found.append(begun)
     if signed is not None and not signed.intact:
         found.append(f"{CHANGED_SINCE} ({signed.title})")
     return found

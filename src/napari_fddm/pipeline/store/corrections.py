@@ -2,11 +2,13 @@
 
 The event log decides. A corrected map is the automatic labels with the logged edits
 applied, stored so that other OME-Zarr readers see it; ``synced.json`` says which edit
-and which run it was derived from, and a map that does not match is derived again.
+and which run it was derived from, and a map that does not match is derived again. A log that
+lacks what a stored map was derived from is refused: nothing is derived again then (`synced`).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -14,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.edits import Edit, edit_of_window
-from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.files import storage_errors, write_json
+from napari_fddm.core.errors import StoreError
+from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window, bounding
-from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.interop import ome_zarr
-from napari_fddm.pipeline.store import layout
+from napari_fddm.pipeline.store import derivation, layout
 from napari_fddm.pipeline.store.eventlog import EDIT
+from napari_fddm.pipeline.store.log_lines import mismatch
 from napari_fddm.pipeline.store.strokes import stroke_fields
+from napari_fddm.pipeline.store.synced import Synced, read_synced, write_synced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
     from napari_fddm.pipeline.store.access import Access
     from napari_fddm.pipeline.store.eventlog import EventLog
     from napari_fddm.pipeline.store.maps import AutomaticMaps
+    from napari_fddm.pipeline.store.synced import Basis
 
     Labels = npt.NDArray[np.uint8]
 
-_Basis = dict[str, Any]
-"""What a stored map was derived from: number of the last edit, revision of the maps."""
+_LOGGER = logging.getLogger(__name__)
 _WRITTEN_AT_ONCE = 1 << 22
 """Cells. Overlapping pieces of one stroke are written together, up to this area."""
 
@@ -86,10 +89,10 @@ class Corrections:
         self._log = log
         self._access = access
         self._mutex = threading.RLock()
-        self._synced_path = path / layout.OURS / layout.SYNCED
-        self._basis: dict[str, _Basis] = {}
+        self._ours = path / layout.OURS
+        self._basis: dict[str, Basis] = {}
         self._dirty: dict[str, list[Window]] = {}
-        self._begun = False
+        self._begun = self._agrees = False
         # Edits in the log that are not in their map yet: layer, edit, number in the log.
         self._logged: deque[tuple[str, Edit, int]] = deque()
 
@@ -123,6 +126,7 @@ class Corrections:
     def _begin(self) -> None:
         """Take the log's lock and bring every map up to date, once."""
         with self._mutex:
+            self._require_agreement()
             self._log.acquire()
             if not self._begun:
                 self._begun = True
@@ -198,6 +202,7 @@ class Corrections:
         self._access.require_writing()
         for edit in edits:
             self._check(edit, layer)
+        self._require_agreement()
         self._log.acquire()
         self._access.require_unsigned()
         records = self._log.extend([(EDIT, stroke_fields(e, layer, reader)) for e in edits])
@@ -298,23 +303,50 @@ class Corrections:
         self._access.require_open()
         self._check_layer(layer)
         with self._mutex:
+            self._require_agreement()
             if not self._is_current(layer):
                 return self._replay(layer)
-            return self._automatic.read(f"labels/{layer}/0")
+            try:
+                return self.stored(layer)
+            except StoreError as error:
+                _LOGGER.warning("%s It is derived again from the log.", error.message)
+                return self._replay(layer)
+
+    def stored(self, layer: str) -> Labels:
+        """Return a map as it is stored, shape (H, W), whatever the log says.
+
+        Raises
+        ------
+        StoreError
+            If it is damaged.
+        """
+        return self._automatic.read(f"labels/{layer}/0")
 
     def _replay(self, layer: str) -> Labels:
-        """Return the automatic labels with every logged edit applied, shape (H, W)."""
         automatic = self._automatic.current_labels()
-        labels = automatic.copy()
-        for edit in self._log.edits(layer):
-            try:
-                edit.apply(labels, automatic)
-            except ConfigError as error:
-                raise StoreError(
-                    f"{self._log.path}: an edit does not fit this store: {error.message}",
-                    hint="Restore the event log that belongs to it.",
-                ) from error
-        return labels
+        return derivation.replay(self._log, layer, automatic, len(self._table))
+
+    def _require_agreement(self) -> None:
+        """Refuse a log that, without ``synced.json`` to watch it, never gave a stored map.
+
+        Raises
+        ------
+        LogMismatchError
+            Naming the map.
+        """
+        if self._agrees:
+            return
+        if read_synced(self._ours) is None:
+            automatic = self._automatic.current_labels()
+            for layer in self.layers:
+                stored = self.stored(layer)
+                if not derivation.passes_through(stored, self._log, layer, automatic):
+                    raise mismatch(
+                        self._log.path,
+                        f"labels/{layer} is not what it gives at any time, and {layout.SYNCED}, "
+                        "which says what it was made from, is missing or damaged",
+                    )
+        self._agrees = True
 
     def held_cells(self, layer: str = layout.CORRECTED) -> npt.NDArray[np.bool_] | None:
         """Return the cells that people gave a value of their own, (H, W); None if nobody did.
@@ -327,7 +359,7 @@ class Corrections:
         self._access.require_open()
         self._check_layer(layer)
         held = None
-        for edit in self._log.edits(layer):
+        for edit in self._log.edits(layer, self._geometry.shape):
             if held is None:
                 held = np.zeros(self._geometry.shape, np.bool_)
             edit.update_held(held)
@@ -353,6 +385,8 @@ class Corrections:
 
     def _derive(self, layer: str) -> None:
         basis = self._due(layer)
+        if read_synced(self._ours) is None:  # its absence means that no map was derived yet
+            write_synced(self._ours, self._synced({}))
         whole = Window(0, 0, *self._geometry.shape)
         ome_zarr.write_label_window(self._group(layer), whole, self._replay(layer))
         self._dirty[layer] = [whole]
@@ -363,8 +397,13 @@ class Corrections:
         for layer, windows in self._dirty.items():
             ome_zarr.rebuild_label_pyramid(self._group(layer), bounding(windows))
         self._dirty.clear()
-        if self._basis != self._stored_basis():
-            write_json(self._synced_path, self._basis)
+        synced = self._synced(dict(self._basis))
+        if synced != read_synced(self._ours):
+            write_synced(self._ours, synced)
+
+    def _synced(self, maps: dict[str, Basis]) -> Synced:
+        end = self._log.end
+        return Synced(maps, end.seq, end.chain)
 
     def _is_current(self, layer: str) -> bool:
         if not self._log.writing:
@@ -375,11 +414,12 @@ class Corrections:
             return False
         return bool(basis["automatic"] == self._automatic.revision)
 
-    def _due(self, layer: str) -> _Basis:
+    def _due(self, layer: str) -> Basis:
         return {"seq": self._last_edit(layer), "automatic": self._automatic.revision}
 
-    def _stored_basis(self) -> dict[str, _Basis]:
-        return read_json(self._synced_path) if self._synced_path.exists() else {}
+    def _stored_basis(self) -> dict[str, Basis]:
+        synced = read_synced(self._ours)
+        return synced.maps if synced is not None else {}
 
     def _last_edit(self, layer: str) -> int:
         records = self._log.records(EDIT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.errors import ConfigError
 from napari_fddm.pipeline.store.records import LogRecord
 
 if TYPE_CHECKING:
@@ -64,18 +64,10 @@ def read_estimate(store: AnalysisStore, *, layer: str = "corrected") -> float | 
     Raises
     ------
     StoreError
-        If the record is damaged.
+        If the log is damaged.
     """
     record = _first(store, layer)
-    if record is None:
-        return None
-    rate = record.get("rate")
-    if not isinstance(rate, int | float) or not 0.0 <= rate <= 1.0:
-        raise StoreError(
-            f"{store.path}: a reader's estimate is damaged: {rate!r}.",
-            hint="Restore the event log from a backup.",
-        )
-    return float(rate)
+    return None if record is None else float(record["rate"])
 
 
 def _first(store: AnalysisStore, layer: str) -> Mapping[str, Any] | None:

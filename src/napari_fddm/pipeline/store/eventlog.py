@@ -1,15 +1,14 @@
 """The append-only event log of an analysis: every edit and record, from which maps are derived.
 
-One JSON object per line, numbered without gaps, each on the disk (fsync) before
-`EventLog.append` returns. A crash can only leave an incomplete last line, of a record
-that was never confirmed; reading skips it and the next append removes it. Any other line
-that cannot be parsed is damage: it is reported with its number, and the log is refused.
+One JSON object per line, numbered without gaps and chained by checksum (`log_lines`), each
+on the disk (fsync) before `EventLog.append` returns. A crash can only leave an incomplete
+last line, of a record that was never confirmed; reading skips it and the next append removes
+it. Any other line that is not as it was written is reported with its number, and the log is
+refused. So is a log without a record that ``synced.json`` beside it knows (`synced`).
 """
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import threading
 from datetime import UTC, datetime
@@ -18,6 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors, sync_folder
+from napari_fddm.pipeline.store.log_lines import CHAIN, FORMAT, LogEnd, iter_lines, mismatch
+from napari_fddm.pipeline.store.record_checks import check_record
+from napari_fddm.pipeline.store.synced import read_synced, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 EDIT = "edit"
 """Kind of the records that change the corrected labels; the other kinds do not."""
 
-_LOGGER = logging.getLogger(__name__)
-_RESERVED = ("seq", "time", "kind")
+_RESERVED = ("seq", "time", "kind", CHAIN, FORMAT)
 
 
 class StoreBusyError(StoreError):
@@ -56,8 +57,7 @@ class EventLog:
         self._mutex = threading.RLock()
         self._lock: Any = None
         self._pending: list[dict[str, Any]] = []
-        self._last_seq = 0
-        self._size = 0
+        self._end = LogEnd()
         self._newest: dict[str, dict[str, Any]] = {}
 
     def __enter__(self) -> Self:
@@ -77,6 +77,12 @@ class EventLog:
     def writing(self) -> bool:
         """Whether this log holds the lock."""
         return self._lock is not None
+
+    @property
+    def end(self) -> LogEnd:
+        """Where the log ended when this object took the lock, or wrote last."""
+        with self._mutex:
+            return self._end
 
     @property
     def last_seq(self) -> int:
@@ -103,7 +109,7 @@ class EventLog:
             if self._lock is None:
                 lock = acquire_lock(self.path.with_name(f"{self.path.name}.lock"), self.path)
                 try:
-                    self._last_seq, self._size = self._survey()
+                    self._end = self._survey()
                 except BaseException:
                     lock.release()
                     raise
@@ -117,7 +123,7 @@ class EventLog:
         kind : str
             "edit", "run", "note" …
         **fields
-            JSON values; "seq", "time" and "kind" are set by the log.
+            JSON values; "seq", "time", "kind" and the checksum are set by the log.
 
         Raises
         ------
@@ -162,13 +168,14 @@ class EventLog:
         Raises
         ------
         StoreError
-            If it has no JSON form or a field that the log sets.
+            If it has no JSON form, a field that the log sets, or lacks one of its kind.
         """
         taken = [name for name in _RESERVED if name in fields]
         if taken:
             raise StoreError(f"an event cannot have a field {taken[0]!r}: the log sets it.")
         record = {"seq": 0, "time": now(), "kind": kind, **fields}
-        _line_of(record)
+        LogEnd().extended(dict(record))
+        check_record(record)  # what it would refuse on reading must not come into the file
         with self._mutex:
             self._pending.append(record)
         return record
@@ -185,13 +192,13 @@ class EventLog:
             if not self._pending:
                 return
             self.acquire()
-            for number, record in enumerate(self._pending, self._last_seq + 1):
-                record["seq"] = number
-            data = b"".join(_line_of(record) for record in self._pending)
+            end, lines = self._end, []
+            for record in self._pending:
+                line, end = end.extended(record)
+                lines.append(line)
             with storage_errors("write the event log", self.path):
-                _write_at(self.path, self._size, data)
-            self._size += len(data)
-            self._last_seq += len(self._pending)
+                _write_at(self.path, self._end.size, b"".join(lines))
+            self._end = end
             self._newest |= {r["kind"]: r for r in self._pending if r["kind"] != EDIT}
             self._pending.clear()
 
@@ -233,23 +240,34 @@ class EventLog:
             found = [self._newest[kind] for kind in kinds if kind in self._newest]
         return max(found, key=lambda record: int(record["seq"]), default=None)
 
-    def edits(self, layer: str) -> Iterator[Edit]:
+    def edits(
+        self, layer: str, shape: tuple[int, int] | None = None, kinds: Sequence[str] = (EDIT,)
+    ) -> Iterator[Edit]:
         """Iterate over the edits of a label layer, oldest first.
+
+        Parameters
+        ----------
+        layer : str
+            The label layer.
+        shape : tuple of int, optional
+            (rows, columns) of its map: an edit of another map is refused before it is unpacked.
+        kinds : sequence of str
+            Kinds of the records; others hold edits, too, that change no label.
 
         Raises
         ------
         StoreError
             If the log or an edit in it is damaged.
         """
-        for record in self.records(EDIT):
-            if record.get("layer") != layer:
+        for record in self.records():
+            if record["kind"] not in kinds or record["layer"] != layer:
                 continue
             try:
-                yield Edit.from_record(record["edit"])
-            except (StoreError, KeyError, TypeError) as error:
-                raise StoreError(
-                    f"{self.path}, record {record['seq']}: {error}",
-                    hint="Restore the event log from a backup.",
+                yield Edit.from_record(record["edit"], shape)
+            except StoreError as error:
+                fault = error.message.rstrip(".")
+                raise mismatch(
+                    self.path, f"record {record['seq']}: {fault}", record["seq"]
                 ) from error
 
     def close(self) -> None:
@@ -269,36 +287,21 @@ class EventLog:
                     self._lock.release()
                     self._lock = None
 
-    def _survey(self) -> tuple[int, int]:
-        """Return the last record's number and the size of the file up to the last whole line."""
-        seq, size = 0, 0
+    def _survey(self) -> LogEnd:
+        """Return where the file ends: after its last whole line."""
+        end = LogEnd()
         self._newest.clear()
-        for record, end in self._stored():
-            seq, size = int(record["seq"]), end
+        for record, here in self._stored():
+            end = here
             if record["kind"] != EDIT:
                 self._newest[record["kind"]] = record
-        return seq, size
+        return end
 
-    def _stored(self) -> Iterator[tuple[dict[str, Any], int]]:
-        """Iterate over the complete lines: record, and the offset of the next line."""
-        if not self.path.exists():
-            return
-        with storage_errors("read the event log", self.path), self.path.open("rb") as file:
-            offset, number, line = 0, 1, file.readline()
-            while line:
-                following = file.readline()
-                record = _parsed(line, number)
-                if record is None and not following:
-                    _LOGGER.warning("%s: skipped an unfinished last line", self.path)
-                    return
-                if record is None:
-                    raise StoreError(
-                        f"{self.path}, line {number}: the event log is damaged.",
-                        hint="Restore it from a backup; the lines before are intact.",
-                    )
-                offset += len(line)
-                yield record, offset
-                number, line = number + 1, following
+    def _stored(self) -> Iterator[tuple[dict[str, Any], LogEnd]]:
+        """Iterate over the whole lines: the record, and where the log ends after it."""
+        # What was seen is read first: the log may grow meanwhile, but never fall behind it.
+        seen = read_synced(self.path.parent)
+        return watched(iter_lines(self.path), seen, self.path)
 
 
 def acquire_lock(lock_path: Path, what: Path) -> Any:
@@ -335,28 +338,6 @@ def acquire_lock(lock_path: Path, what: Path) -> Any:
                 hint="Close the other napari window or wait for the other run to end.",
             ) from error
     return lock
-
-
-def _line_of(record: dict[str, Any]) -> bytes:
-    try:
-        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return f"{text}\n".encode()
-    except (TypeError, ValueError) as error:
-        raise StoreError(
-            f"an event of kind {record['kind']!r} has no JSON form: {error}.",
-            hint="Give plain numbers, text, lists and mappings.",
-        ) from error
-
-
-def _parsed(line: bytes, number: int) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    whole = isinstance(record, dict) and record.get("seq") == number and "kind" in record
-    return record if whole else None
 
 
 def _write_at(path: Path, size: int, data: bytes) -> None:

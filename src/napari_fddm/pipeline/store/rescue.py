@@ -1,15 +1,16 @@
 """Rescue files: strokes, outlines and estimates that could not be saved when a window closed.
 
-They are written into a file in the user's workspace folder or, if that fails, in the
-system's folder for temporary files, and logged in their analysis when it is opened again.
-The slide's fingerprint and the grid say which store they belong to, so that a store finds
-its rescue files after it was moved.
+They are written into a file in a folder that belongs to the user alone, and logged in their
+analysis when it is opened again. The slide's fingerprint and the grid say which store they
+belong to, so that a store finds its rescue files after it was moved. What signs, unlocks or
+begins a log is never taken from such a file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import uuid
@@ -19,10 +20,14 @@ from typing import TYPE_CHECKING, Any
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors, whole_file
+from napari_fddm.core.outside.files import is_private_folder, read_private
+from napari_fddm.core.outside.json_files import as_object, field, parse_json
 from napari_fddm.pipeline.store import estimates, tumor_bed
 from napari_fddm.pipeline.store.eventlog import EDIT, now
 from napari_fddm.pipeline.store.layout import workspace_folder
+from napari_fddm.pipeline.store.record_checks import check_record
 from napari_fddm.pipeline.store.records import LogRecord
+from napari_fddm.pipeline.store.strokes import CONFIRMED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +39,10 @@ if TYPE_CHECKING:
 SUFFIX = ".strokes.jsonl"
 _NAMES = {EDIT: "strokes", tumor_bed.KIND: "tumor bed", estimates.KIND: "estimate"}
 _FOLDER = "rescued"
+_ACCEPTED = frozenset({tumor_bed.KIND, estimates.KIND, CONFIRMED})
+"""Kinds of records, besides edits, that a window may leave in a rescue file."""
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Path:
@@ -56,33 +65,35 @@ def write_rescue(entries: Sequence[Entry], fingerprint: str, store: Path) -> Pat
     Raises
     ------
     StoreError
-        If none of the folders can be written; it names them.
+        If the folder cannot be written or is not the user's; it names the folder.
     """
     header = {"fingerprint": fingerprint, "store": str(store), "time": now()}
     lines = [json.dumps(header), *(json.dumps(_line_of(entry)) for entry in entries)]
     data = "".join(f"{line}\n" for line in lines).encode()
     name = f"{_stem(fingerprint)}{uuid.uuid4().hex[:8]}{SUFFIX}"
-    failures = []
-    for folder in _folders():
-        try:
-            return _write_private(folder / name, data)
-        except StoreError as error:
-            reason = getattr(error.__cause__, "strerror", None)
-            failures.append(f"{folder}: {reason or error.message}")
-    what = describe_entries(entries)
-    raise StoreError(
-        f"{what} of {store} could not be written anywhere ({'; '.join(failures)}).",
-        hint="Free some space before you close the window.",
-    )
+    folder = _folder()
+    try:
+        return _write_private(folder / name, data)
+    except StoreError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error.message
+        raise StoreError(
+            f"{describe_entries(entries)} of {store} could not be written to {folder}, either: "
+            f"{reason}.",
+            hint="Free some space, or make the folder yours, before you close the window.",
+        ) from error
 
 
 def find_rescues(fingerprint: str) -> list[Path]:
     """Return the rescue files of a slide, oldest first."""
-    found = []
-    for folder in _folders():
-        if folder.is_dir():
-            found += list(folder.glob(f"{_stem(fingerprint)}*{SUFFIX}"))
-    return sorted(found, key=lambda path: path.stat().st_mtime)
+    found: list[Path] = []
+    for folder in (_folder(), _folder_of_earlier_versions()):
+        here = list(folder.glob(f"{_stem(fingerprint)}*{SUFFIX}"))
+        # Earlier versions made their folder with the rights that are usual for folders.
+        if here and not is_private_folder(folder, mend=folder == _folder()):
+            _LOGGER.warning("%s is ignored: others own it or may write to it", folder)
+        else:
+            found += here
+    return sorted(found, key=lambda path: path.lstat().st_mtime)
 
 
 def read_rescue(path: Path, shape: tuple[int, int]) -> list[Entry]:
@@ -98,21 +109,16 @@ def read_rescue(path: Path, shape: tuple[int, int]) -> list[Entry]:
     Raises
     ------
     StoreError
-        If the file is damaged or its edits are of another grid.
+        If the file is damaged, others may have written it, or its edits are of another grid.
     """
+    data = read_private(path, "rescued work", error=StoreError)
     try:
-        entries = list(_entries(path))
-    except (OSError, ValueError, KeyError, TypeError, StoreError) as error:
+        return list(_entries(data, path, shape))
+    except StoreError as error:
         raise StoreError(
-            f"the rescued work in {path} cannot be read: {error}.",
-            hint="The file is left as it is; please report it.",
+            f"the rescued work in {path} cannot be read: {error.message}",
+            hint="It is kept; open the analysis that it was made on, or report it.",
         ) from error
-    if any(isinstance(entry, Edit) and entry.shape != shape for entry in entries):
-        raise StoreError(
-            f"the rescued strokes in {path} belong to a label map of another size.",
-            hint="They are kept; open the analysis that they were made on.",
-        )
-    return entries
 
 
 def without_outdated(entries: Sequence[Entry], log: EventLog) -> list[Entry]:
@@ -139,18 +145,39 @@ def _line_of(entry: Entry) -> dict[str, Any]:
     return {"kind": entry.kind, "made": entry.made, "fields": dict(entry.fields)}
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for line in lines[1:-1]:  # the first is the header; nothing follows the last line break
-        value: dict[str, Any] = json.loads(line)
-        if value["kind"] == EDIT:
-            yield Edit.from_record(value[EDIT])
-        else:
-            yield LogRecord(str(value["kind"]), dict(value["fields"]), str(value["made"]))
+def _entries(data: bytes, path: Path, shape: tuple[int, int]) -> Iterator[Entry]:
+    header, *lines = data.split(b"\n")
+    fingerprint = field(_object(header), "fingerprint", str, "the first line")
+    if not path.name.startswith(_stem(fingerprint)) or not lines or lines.pop():
+        raise StoreError("it is not whole, or of another slide than its name says.")
+    for line in lines:
+        value = _object(line)
+        kind = field(value, "kind", str, "a line")
+        if kind == EDIT:
+            yield Edit.from_record(field(value, EDIT, dict, "a line"), shape)
+            continue
+        if kind not in _ACCEPTED:
+            raise StoreError(f"it holds a record of the kind {kind!r}, which nobody can rescue.")
+        record = LogRecord(
+            kind, field(value, "fields", dict, "a line"), field(value, "made", str, "a line")
+        )
+        check_record({**record.fields, "kind": kind, "time": record.made})
+        if kind == CONFIRMED:
+            Edit.from_record(record.fields[EDIT], shape)
+        yield record
 
 
-def _folders() -> tuple[Path, Path]:
-    return workspace_folder().with_name(_FOLDER), Path(tempfile.gettempdir()) / "napari-fddm"
+def _object(line: bytes) -> dict[str, Any]:
+    return as_object(parse_json(line, "a line"), "a line")
+
+
+def _folder() -> Path:
+    return workspace_folder().with_name(_FOLDER)
+
+
+def _folder_of_earlier_versions() -> Path:
+    """Return where earlier versions wrote if the user's own folder could not be written."""
+    return Path(tempfile.gettempdir()) / "napari-fddm"
 
 
 def _stem(fingerprint: str) -> str:
@@ -159,10 +186,12 @@ def _stem(fingerprint: str) -> str:
 
 
 def _write_private(path: Path, data: bytes) -> Path:
-    with storage_errors("create", path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.parent
+    with storage_errors("create", folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not is_private_folder(folder, mend=True):
+        raise StoreError(f"{folder} is not a folder of yours alone.")
     with whole_file(path) as part:
-        # Readable by the user only, since everybody has access to a folder for temporary files.
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -26,12 +26,12 @@ def signed_off(log: EventLog) -> SignOff | None:
     Raises
     ------
     StoreError
-        If the record is damaged.
+        If the log is damaged.
     """
     record = log.newest(SIGNED, UNLOCKED)
     if record is None or record["kind"] == UNLOCKED:
         return None
-    return sign_off_of(record, log)
+    return sign_off_of(record)
 
 
 def refuse_signed(log: EventLog) -> None:
@@ -51,25 +51,13 @@ def refuse_signed(log: EventLog) -> None:
         )
 
 
-def sign_off_of(record: dict[str, Any], log: EventLog) -> SignOff:
-    """Return the sign-off in a record of a log; whether labels changed since is not checked.
-
-    Raises
-    ------
-    StoreError
-        If the record is damaged.
-    """
-    try:
-        return SignOff(
-            str(record["reader"]),
-            str(record["time"]),
-            str(record["definition"]),
-            dict(record["rates"]),
-            record["coverage"],
-            str(record["labels_sha256"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(
-            f"{log.path}, record {record.get('seq')}: the sign-off is damaged: {error!r}.",
-            hint="Restore the event log from a backup.",
-        ) from error
+def sign_off_of(record: dict[str, Any]) -> SignOff:
+    """Return the sign-off in a record of a log; whether labels changed since is not checked."""
+    return SignOff(
+        record["reader"],
+        record["time"],
+        record["definition"],
+        dict(record["rates"]),
+        record["coverage"],
+        record["labels_sha256"],
+    )

@@ -71,7 +71,7 @@ def sign_off(store: AnalysisStore, reader: str, report: NecrosisReport) -> SignO
         record = store.records.append(LogRecord(SIGNED, {"reader": name, **signed}))
     finally:
         run_lock.release()
-    return sign_off_of(record, store.log)
+    return sign_off_of(record)
 
 
 def unlock(store: AnalysisStore, reader: str) -> None:

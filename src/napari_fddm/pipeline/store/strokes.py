@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_fddm.core.cells import ChangedCells
 from napari_fddm.core.edits import Edit
-from napari_fddm.core.errors import StoreError
 from napari_fddm.pipeline.store.eventlog import EDIT
 from napari_fddm.pipeline.store.layout import CORRECTED
 from napari_fddm.pipeline.store.records import LogRecord
@@ -96,19 +95,11 @@ def read_strokes(store: HasLog, layer: str = CORRECTED) -> Strokes:
         If the log is damaged or belongs to another grid.
     """
     painted = np.zeros(store.geometries.label.shape, np.uint8)
-    for record in store.log.records():
-        if record["kind"] in (EDIT, CONFIRMED) and record.get("layer") == layer:
-            edit = Edit.from_record(record["edit"])
-            if edit.shape != painted.shape:
-                raise StoreError(
-                    f"{store.log.path}: an edit of {edit.shape} does not fit this store.",
-                    hint="Restore the event log that belongs to it.",
-                )
-            part, mask = edit.window.slices, edit.mask()
-            values = edit.after
-            if edit.tool in TAKEN_BACK:
-                values = np.where(edit.following_cells, 0, values).astype(np.uint8)
-            painted[part][mask] = values
+    for edit in store.log.edits(layer, store.geometries.label.shape, (EDIT, CONFIRMED)):
+        values = edit.after
+        if edit.tool in TAKEN_BACK:
+            values = np.where(edit.following_cells, 0, values).astype(np.uint8)
+        painted[edit.window.slices][edit.mask()] = values
     return Strokes(painted, store.geometries.label)
 
 

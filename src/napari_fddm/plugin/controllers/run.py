@@ -20,6 +20,7 @@ from napari_fddm.core.events import (
     TileBatch,
 )
 from napari_fddm.pipeline.engine.messages import EngineReady, RunCancelled, RunEvent, RunFinished
+from napari_fddm.pipeline.store.log_lines import LogMismatchError
 from napari_fddm.plugin.document import Analysis
 from napari_fddm.plugin.document.engine import Engine, EngineWorker
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
@@ -94,11 +95,14 @@ class RunController(QObject):
     -------
     refused : SettingsDifferError
         The stored analysis has other settings than those shown.
+    log_refused : LogMismatchError
+        The event log of an analysis is lost or damaged; also emitted by who finds it first.
     ready
         The result of a run, or a stored analysis, is shown.
     """
 
     refused = Signal(object)
+    log_refused = Signal(object)
     ready = Signal()
 
     def __init__(
@@ -258,7 +262,7 @@ class RunController(QObject):
             if isinstance(error, SettingsDifferError):
                 self.refused.emit(error)
                 return
-        show_error(str(error))
+        self._show_error(error)
 
     def _show_earlier(self) -> None:
         """Show the analysis that was to be replaced again, if the run did not get that far."""
@@ -272,7 +276,13 @@ class RunController(QObject):
         self._session.report_wanted.emit()
 
     def _on_opener_failed(self, error: Exception) -> None:
-        show_error(str(error))
+        self._show_error(error)
+
+    def _show_error(self, error: Exception) -> None:
+        if isinstance(error, LogMismatchError):
+            self.log_refused.emit(error)
+        else:
+            show_error(str(error))
 
     def _on_session_removed(self, analysis: Analysis) -> None:
         if analysis is self._target:

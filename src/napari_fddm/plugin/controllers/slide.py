@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
 from napari_fddm.pipeline.store import default_store_path
+from napari_fddm.pipeline.store.log_lines import LogMismatchError
 from napari_fddm.plugin.dialogs.open_slide import choose_files, choose_folder
 from napari_fddm.plugin.document.slide_files import is_store, neighbors
 from napari_fddm.plugin.layers.common import METADATA
@@ -176,6 +177,8 @@ class SlideController(QObject):
     def _on_earlier_failed(self, slide: ShownSlide, error: FddmError) -> None:
         if slide == self._state.slide:
             self._panel.add_warning(f"the stored analysis of this slide cannot be read: {error}")
+            if isinstance(error, LogMismatchError):
+                self._run.log_refused.emit(error)
 
     def _on_step_failed(self, error: FddmError) -> None:
         self._show_around()
