@@ -1,0 +1,1 @@
+"""Tests of the boundary for what comes from outside."""
