@@ -67,5 +67,9 @@ def export_store(
     from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
-        export_version(store, out, version=version, overwrite=overwrite, with_name=with_name)
+        notes = export_version(
+            store, out, version=version, overwrite=overwrite, with_name=with_name
+        )
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     typer.echo(f"exported as OME-Zarr {version} and validated: {out}")

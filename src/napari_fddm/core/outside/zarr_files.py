@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, StoreError
+from napari_fddm.core.outside.archives import open_zip
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import zarr
@@ -57,6 +60,27 @@ def open_group(
     shown = f"{place}/{inside}".rstrip("/")
     with reading("a zarr group", shown, error=error, hint=_AGAIN):
         return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
+
+
+@contextmanager
+def open_zip_store(path: Path, *, error: type[FddmError] = StoreError) -> Iterator[Store]:
+    """Open a zarr store that is one ZIP archive, after a look at what the archive holds.
+
+    Raises
+    ------
+    FddmError
+        As `archives.open_zip`.
+    """
+    from zarr.storage import ZipStore
+
+    with open_zip(path, "a zipped zarr store", error=error):
+        pass
+    with reading("a zipped zarr store", path, error=error, hint=_AGAIN):
+        store = ZipStore(path, mode="r", read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def child_array(
