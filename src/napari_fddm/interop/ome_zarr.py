@@ -332,7 +332,7 @@ def listed_labels(parent: zarr.Group) -> list[str]:
     names = ome.get("labels") if isinstance(ome, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise StoreError(
-            f"{visible(str(parent.store_path))}/zarr.json is damaged: the list of labels is "
+            f"{visible(str(parent.store_path)).removeprefix('file://')}/zarr.json is damaged: the list of labels is "
             "missing.",
             hint="Restore it from a backup.",
         )

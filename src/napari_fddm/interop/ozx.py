@@ -92,8 +92,7 @@ def read_root_attributes(path: Path) -> dict[str, Any]:
     """
     with open_zip(path, _WHAT) as archive:
         metadata = as_object(parse_json(archive.read(_METADATA), path, what=_WHAT), path)
-    attributes = metadata.get("attributes", {})
-    return attributes if isinstance(attributes, dict) else {}
+    return as_object(metadata.get("attributes"), f"{path}: {_METADATA}: attributes")
 
 
 @contextmanager

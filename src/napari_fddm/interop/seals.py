@@ -66,7 +66,8 @@ def check_seal(group: zarr.Group, *, required: bool) -> None:
     StoreError
         Naming the array and the value that differs.
     """
-    place = f"{group.store_path}/zarr.json"
+    folder = visible(str(group.store_path)).removeprefix("file://")
+    place = f"{folder}/zarr.json"
     attributes = group.attrs.asdict()
     block = verified(_object(attributes.get(ngff.BLOCK), place), place, required=required)
     if ARRAYS not in block:
@@ -78,14 +79,14 @@ def check_seal(group: zarr.Group, *, required: bool) -> None:
             for name, value in facts.items():
                 if found[name] != value:
                     raise StoreError(
-                        f"{visible(str(group.store_path))}/{path}/zarr.json is damaged: {name} "
+                        f"{folder}/{path}/zarr.json is damaged: {name} "
                         f"is {found[name]}, not {value}.",
                         hint=_RESTORE,
                     )
         same = _ome_checksum(attributes["ome"]) == block[OME]
     if not same:
         raise StoreError(
-            f"{visible(place)} is damaged: its scales, units or class names are not those that "
+            f"{place} is damaged: its scales, units or class names are not those that "
             "were written.",
             hint=_RESTORE,
         )
@@ -114,7 +115,7 @@ def _ome_checksum(ome: Mapping[str, Any]) -> str:
 def _object(value: Any, place: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoreError(
-            f"{visible(place)} is damaged: the attributes {ngff.BLOCK!r} are missing.",
+            f"{place} is damaged: the attributes {ngff.BLOCK!r} are missing.",
             hint=_RESTORE,
         )
     return value
