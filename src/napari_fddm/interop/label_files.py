@@ -131,7 +131,7 @@ def read_label_file(path: Path) -> tuple[Drawn, dict[str, Drawn]]:
     StoreError
         If it cannot be read.
     """
-    with opened(path) as store, reading("an OME-Zarr", path):
+    with opened(path) as store, reading("an OME-Zarr", path, error=StoreError):
         root = open_group(store)
         listed = listed_labels(open_group(store, "labels")) if "labels" in root else []
         return _read(root), {name: _read(open_group(store, f"labels/{name}")) for name in listed}

@@ -233,7 +233,7 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
     with opened(path) as store:
         group = open_group(store, f"labels/{name}")
         attributes = group.attrs.asdict()
-        with reading("a label map", where):
+        with reading("a label map", where, error=StoreError):
             ome: dict[str, Any] = dict(attributes["ome"])
             entry = ome["multiscales"][0]
             array = child_array(group, entry["datasets"][0]["path"])
@@ -331,9 +331,9 @@ def listed_labels(parent: zarr.Group) -> list[str]:
     ome: Any = parent.attrs.asdict().get("ome", {"labels": []})
     names = ome.get("labels") if isinstance(ome, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        place = visible(str(parent.store_path)).removeprefix("file://")
         raise StoreError(
-            f"{visible(str(parent.store_path)).removeprefix('file://')}/zarr.json is damaged: the list of labels is "
-            "missing.",
+            f"{place}/zarr.json is damaged: the list of labels is missing.",
             hint="Restore it from a backup.",
         )
     return list(names)

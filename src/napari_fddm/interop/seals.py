@@ -72,7 +72,7 @@ def check_seal(group: zarr.Group, *, required: bool) -> None:
     block = verified(_object(attributes.get(ngff.BLOCK), place), place, required=required)
     if ARRAYS not in block:
         return
-    with reading("metadata of ours", place, hint=_RESTORE):
+    with reading("metadata of ours", place, hint=_RESTORE, error=StoreError):
         stated: dict[str, dict[str, Any]] = block[ARRAYS]
         for path, facts in stated.items():
             found = _facts(child_array(group, path))

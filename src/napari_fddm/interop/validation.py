@@ -99,7 +99,7 @@ def _check_block(group: zarr.Group, ome: dict[str, Any], path: str, part: str) -
     block: Any = group.attrs.asdict().get(ngff.BLOCK)
     if not isinstance(block, dict):
         return
-    with reading("metadata of ours", f"{path}/{part}", hint=_REPAIR):
+    with reading("metadata of ours", f"{path}/{part}", hint=_REPAIR, error=StoreError):
         check_seal(group, required=False)
     if "geometry" not in block:
         return

@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.core.events import AnalysisResult, StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models import LoadedModel, load_model
@@ -215,7 +215,12 @@ class _Run:
         recover(path)
         remove_abandoned(path)
         if not path.exists():
-            return self._create_store(path)
+            try:
+                return self._create_store(path)
+            except StoreError:
+                if not path.exists():
+                    raise
+                # Another run has just created it: it is continued, unless that run is at work.
         if fresh or revise:
             kept = replace_store(path, lambda place: self._replacement(path, place, revise=revise))
             if kept is not None:

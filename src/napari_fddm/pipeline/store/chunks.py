@@ -48,7 +48,7 @@ def stored_chunks(folder: Path, array: Any) -> Mask:
     size = _chunk_size(array)
     grid = np.zeros([-(-n // c) for n, c in zip(array.shape[-2:], size, strict=True)], np.bool_)
     place = _chunks_folder(folder, array)
-    with reading("an array", folder):
+    with reading("an array", folder, error=StoreError):
         for row in range(len(grid)):
             try:
                 entries = list(os.scandir(place / str(row)))
@@ -143,9 +143,9 @@ def read_whole(path: Path, key: str, array: Any) -> npt.NDArray[Any]:
         return np.require(array[...], requirements="W")
     except Exception as fault:
         for file, why in damaged_chunks(path / key, array):
-            with reading("a chunk of an analysis", file, hint=AGAIN):
+            with reading("a chunk of an analysis", file, hint=AGAIN, error=StoreError):
                 raise why from fault
-        with reading("an array", path / key, hint=AGAIN):
+        with reading("an array", path / key, hint=AGAIN, error=StoreError):
             raise
 
 

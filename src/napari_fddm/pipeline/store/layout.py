@@ -278,7 +278,7 @@ def read_header(block: Any, path: Path) -> Header:
         )
     verified(block, path / "zarr.json", required=False)  # last, or a newer layout looks damaged
     hint = "Restore it from a backup or run the analysis again."
-    with reading("a store's description", path / "zarr.json", hint=hint):
+    with reading("a store's description", path / "zarr.json", hint=hint, error=StoreError):
         try:
             grids = [ngff.geometry_of_block(block[k]) for k in ("tile", "cell", "label")]
             table = ngff.table_of_block(block["classes"])
@@ -303,7 +303,7 @@ def check_metadata(root: zarr.Group, path: Path, header: Header) -> None:
     names = label_maps(root, path)
     expected |= {"0": (3, *label)} | {f"labels/{name}/0": label for name in names}
     for key, shape in expected.items():
-        with reading("an array", f"{path}/{key}/zarr.json", hint=_DAMAGED):
+        with reading("an array", f"{path}/{key}/zarr.json", hint=_DAMAGED, error=StoreError):
             found = tuple(root[key].shape) if key in root else None
         if found != shape:
             state = "is missing" if found is None else f"has shape {found}, not {shape}"
@@ -313,9 +313,9 @@ def check_metadata(root: zarr.Group, path: Path, header: Header) -> None:
     check_seal(root, required=True)
     block: Any = root.attrs[ngff.BLOCK]
     for name in names:
-        group: Any = root[f"labels/{name}"]
+        group = open_group(path, f"labels/{name}")
         check_seal(group, required=True)
-        theirs = group.attrs[ngff.BLOCK]
+        theirs: Any = group.attrs[ngff.BLOCK]
         if theirs["geometry"] != block["label"] or theirs["classes"] != block["classes"]:
             raise StoreError(
                 f"{visible(path)} is damaged: labels/{name} has another grid or other classes "
@@ -333,7 +333,7 @@ def label_maps(root: zarr.Group, path: Path) -> list[str]:
         If the list of them, or one of those that every store has, is missing.
     """
     place = path / "labels" / "zarr.json"
-    with reading("a list of label maps", place, hint=_DAMAGED):
+    with reading("a list of label maps", place, hint=_DAMAGED, error=StoreError):
         if "labels" not in root:
             raise StoreError(
                 f"{visible(path)} is incomplete: {place.relative_to(path)} is missing.",

@@ -333,7 +333,7 @@ class AutomaticMaps:
                 if not stored.all():
                     raise chunks.lost_error(self._path, key, stored, array, 0.0)
             for file, fault in chunks.damaged_chunks(self._path / key, array):
-                with reading("a chunk of an analysis", file, hint=chunks.AGAIN):
+                with reading("a chunk of an analysis", file, hint=chunks.AGAIN, error=StoreError):
                     raise fault
 
     @property
