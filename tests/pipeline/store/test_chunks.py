@@ -136,6 +136,15 @@ def test_a_run_gives_up_what_is_lost_and_only_that(path: Path) -> None:
     read_all(path)
 
 
+def test_a_lost_part_of_the_overview_is_no_white_glass(path: Path) -> None:
+    chunk_of(path, "0").unlink()
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="chunks of 0 are"):
+        store.maps.overview()
+    with AnalysisStore.open(path, "r+") as store:
+        assert store.maps.begin() == ("part of the overview was lost; it is written again",)
+        assert not store.maps.overview_is_whole
+
+
 def test_lost_marks_are_given_up_by_a_run(path: Path) -> None:
     chunk_of(path, "fddm/refined_done").unlink()
     with AnalysisStore.open(path, "r+") as store:

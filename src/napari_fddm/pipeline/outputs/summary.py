@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.necrosis import beside
 from napari_fddm.core.outside.checked_json import read_checked
 from napari_fddm.core.outside.json_files import as_object, read_json
 from napari_fddm.core.outside.text import visible_line
@@ -51,7 +52,8 @@ class StoreSummary:
         """The summary as a sentence for the user."""
         facts = [f"{self.when:%Y-%m-%d %H:%M}"] if self.when is not None else []
         if self.coverage is not None:
-            facts.append(f"{self.coverage:.0%} of the tissue")
+            share = beside(self.coverage, 1.0, digits=0, per=100)
+            facts.append(f"{share}% of the tissue")
         elif not self.complete:
             facts.append("not complete")
         if self.edits:

@@ -158,7 +158,11 @@ def create_store(
 
 
 def run_state(
-    *, complete: bool, done: Mapping[str, int] | None = None, pyramids: bool = False
+    *,
+    complete: bool,
+    done: Mapping[str, int] | None = None,
+    pyramids: bool = False,
+    overview: int = 0,
 ) -> dict[str, Any]:
     """Return the content of ``run.json``.
 
@@ -171,10 +175,13 @@ def run_state(
         be more since, but never fewer.
     pyramids : bool
         Whether every chunk of the label maps and of their coarser levels was written.
+    overview : int
+        Chunks of the overview's finest level that were there, likewise.
     """
     # A new token each time, so that whatever was derived from earlier data is out of date.
     state = {"token": uuid.uuid4().hex, "complete": complete, "pyramids": pyramids}
-    return {**state, "done": {"tile": 0, "refined": 0} | dict(done or {})}
+    counts = {"tile": 0, "refined": 0} | dict(done or {})
+    return {**state, "done": counts, "overview_chunks": overview}
 
 
 def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:

@@ -136,6 +136,7 @@ class AutomaticMaps:
         with self._mutex:
             self._take_lock()
             if not self._unfinished:
+                self._require_overview()
                 self._mark(complete=False)
                 self._unfinished = True
 
@@ -170,6 +171,9 @@ class AutomaticMaps:
             with storage_errors("write", self._path):
                 marks = for_writing(self._root[f"{layout.OURS}/{name}_done"])
                 marks[...] = kept[name].astype(np.uint8)
+        if self._lost_of_overview():
+            notes.append("part of the overview was lost; it is written again")
+            self._mark(complete=False)
         return tuple(notes)
 
     def write_overview(self, window: Window, rgb: npt.NDArray[np.uint8]) -> None:
@@ -325,6 +329,7 @@ class AutomaticMaps:
         self._access.require_open()
         for name in _DATA:
             self._require_data(name, self._done(name))
+        self._require_overview()
         whole = bool(self._state().get("pyramids", False))
         for key, array in self._arrays():
             # The finest level of the overview may have gaps, where the slide cannot be read.
@@ -366,6 +371,7 @@ class AutomaticMaps:
     def overview(self) -> npt.NDArray[np.uint8]:
         """Return the overview on the label grid, shape (H, W, 3)."""
         self._access.require_open()
+        self._require_overview()
         return np.ascontiguousarray(np.moveaxis(self.read("0"), 0, 2))
 
     def labels(self) -> Labels:
@@ -454,6 +460,17 @@ class AutomaticMaps:
                 mm2 = int(lost.sum(dtype=np.int64)) * self._marks_geometry(name).cell_mm2
                 raise chunks.lost_error(self._path, key, stored, self._root[key], mm2)
 
+    def _lost_of_overview(self) -> int:
+        recorded = int(self._state().get("overview_chunks", 0))
+        there = int(chunks.stored_chunks(self._path / "0", self._root["0"]).sum(dtype=np.int64))
+        return max(0, recorded - there)
+
+    def _require_overview(self) -> None:
+        if self._lost_of_overview():
+            array = self._root["0"]
+            stored = chunks.stored_chunks(self._path / "0", array)
+            raise chunks.lost_error(self._path, "0", stored, array, 0.0)
+
     def _lost(
         self, key: str, name: str, done: npt.NDArray[np.bool_]
     ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -503,7 +520,8 @@ class AutomaticMaps:
         done = done or {name: self._done(name) for name in _DATA}
         counts = {name: int(marks.sum(dtype=np.int64)) for name, marks in done.items()}
         pyramids = pyramids or bool(self._state().get("pyramids", False))
-        state = layout.run_state(complete=complete, done=counts, pyramids=pyramids)
+        there = int(chunks.stored_chunks(self._path / "0", self._root["0"]).sum(dtype=np.int64))
+        state = layout.run_state(complete=complete, done=counts, pyramids=pyramids, overview=there)
         write_checked(self._state_path, state)
 
     def _scatter(
