@@ -158,7 +158,8 @@ def export_store(
         same = change is None and _state_of(store) == before
         _read_back(path, store if same else None)
 
-    return export_copy(source, destination, complete, overwrite=overwrite)
+    notes = export_copy(source, destination, complete, overwrite=overwrite)
+    return (*notes, store.unchecked) if store.unchecked else notes
 
 
 def _state_of(store: AnalysisStore) -> tuple[str, int]:

@@ -61,7 +61,7 @@ class AnalysisStore:
     def __init__(self, path: Path, mode: Mode) -> None:
         root = layout.open_root(path, mode)
         self.path = path
-        header = layout.read_header(root.attrs.get(ngff.BLOCK), path)
+        self._header = header = layout.read_header(root.attrs.get(ngff.BLOCK), path)
         self.geometries, self.table = header.geometries, header.table
         layout.check_metadata(root, path, header)
         self._about = _about(path, header)
@@ -138,6 +138,16 @@ class AnalysisStore:
         self.close()
 
     @property
+    def unchecked(self) -> str:
+        """What of it carries no checksums, in words; empty for the present layout."""
+        if self._header.checked:
+            return ""
+        return (
+            f"{self.path.name} was begun by an earlier version (layout {self._header.schema}): its "
+            "data has no checksums, so that it was not checked for changed bytes"
+        )
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What the results depend on, as stored."""
         return dict(self._about.get("run", {}))
@@ -205,8 +215,15 @@ class AnalysisStore:
             _LOGGER.info("%s is being edited; its editor takes over the new labels", self.path)
 
     def validate(self) -> None:
-        """Check the store against the OME-Zarr 0.5 specification; see `validation.validate`."""
+        """Check the store against the OME-Zarr 0.5 specification, and read all of it.
+
+        Raises
+        ------
+        StoreError
+            Naming what is not valid, missing or damaged.
+        """
         validation.validate(self.path)
+        self.maps.require_all()
 
     def flush(self) -> None:
         """Write to the disk what is still in memory, e.g. before the store is copied."""
