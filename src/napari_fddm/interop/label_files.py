@@ -19,7 +19,7 @@ from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
 from napari_fddm.core.outside.guard import reading
-from napari_fddm.core.outside.zarr_files import child_array, read_window
+from napari_fddm.core.outside.zarr_files import child_array, read_whole_array
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import CHUNK, create_array
 from napari_fddm.interop.ome_zarr import listed_labels, missing_chunks_note, open_group
@@ -246,7 +246,7 @@ def _read(group: zarr.Group) -> Drawn:
     note = missing_chunks_note(group, array, str(group.store_path))
     if note:
         _LOGGER.warning("%s", note)
-    data = read_window(array, ...)
+    data = read_whole_array(array, str(group.store_path))
     scale, translate = ngff.placed(entry)
     unit = "micrometer" if entry["axes"][-1].get("unit") else None
     if data.ndim == 3:

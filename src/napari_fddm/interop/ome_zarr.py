@@ -20,7 +20,7 @@ from napari_fddm.core.files import storage_errors
 from napari_fddm.core.outside import zarr_files
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import visible
-from napari_fddm.core.outside.zarr_files import child_array, read_window
+from napari_fddm.core.outside.zarr_files import child_array, read_whole_array
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import create_level, rebuild_levels, write_window
 from napari_fddm.interop.ozx import opened
@@ -238,7 +238,7 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
             entry = ome["multiscales"][0]
             array = child_array(group, entry["datasets"][0]["path"])
             note = missing_chunks_note(group, array, where)
-            labels = _as_uint8(read_window(array, ...), where)
+            labels = _as_uint8(read_whole_array(array, where), where)
             data = _placed(labels, attributes.get(ngff.BLOCK), ome, mpp)
     return data._replace(notes=(note,) if note else ())
 

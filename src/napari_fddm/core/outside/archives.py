@@ -45,7 +45,7 @@ def open_zip(
 
 
 def unpack(path: Path, folder: Path, what: str, *, error: type[FddmError] = StoreError) -> None:
-    """Unpack a ZIP archive into a folder; the checksum of every entry is compared.
+    """Unpack a ZIP archive into a folder that exists; the checksum of every entry is compared.
 
     Raises
     ------

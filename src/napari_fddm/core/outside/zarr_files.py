@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_SIDE = 1 << 31
 """Cells per side. No scanner writes more, and sums of products stay exact."""
+MOST_WHOLE = 1 << 32
+"""Bytes of an array that is read as a whole: four times the largest map of labels that makes sense,
+32 768 cells squared."""
 MOST_CHUNK = 1 << 30
 """Bytes of a decoded chunk: one is decoded as a whole, whatever is read of it."""
 _AGAIN = "Copy it again, or write it again with the program it came from."
@@ -141,3 +144,22 @@ def read_window(
     """Read part of an array; a chunk that cannot be decoded becomes an error with its place."""
     with reading("zarr data", str(array.store_path), error=error, hint=_AGAIN):
         return np.asarray(array[key])
+
+
+def read_whole_array(
+    array: zarr.Array[Any], where: str, *, error: type[FddmError] = StoreError
+) -> np.ndarray[Any, Any]:
+    """Read a whole array that is not too large for that.
+
+    Raises
+    ------
+    FddmError
+        If it is, or a chunk cannot be decoded.
+    """
+    size = math.prod(array.shape) * max(1, array.dtype.itemsize)
+    if size > MOST_WHOLE:
+        raise error(
+            f"{visible(where)} has {array.shape} cells, too many to read.",
+            hint="Write it again with larger cells.",
+        )
+    return read_window(array, ..., error=error)

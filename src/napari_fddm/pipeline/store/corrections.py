@@ -383,7 +383,8 @@ class Corrections:
             return {}
         stored = read_checked(self._synced_path, required=False)
         # A map that lacks chunks is derived again, like one that is out of date.
-        return {layer: basis for layer, basis in stored.items() if self._automatic.holds_all(layer)}
+        known = set(self.layers) & set(stored)
+        return {layer: stored[layer] for layer in known if self._automatic.holds_all(layer)}
 
     def _last_edit(self, layer: str) -> int:
         records = self._log.records(EDIT)
