@@ -15,10 +15,11 @@ import torch
 from napari_fddm.cli.main import main
 from napari_fddm.core.cards import RefinerCard
 from napari_fddm.core.edits import Edit
+from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
 from napari_fddm.models import ComputeDevice, load_model
-from napari_fddm.pipeline.outputs.report import store_report
+from napari_fddm.pipeline.outputs import export_store, store_report
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.refiner import build_scheduler
 from napari_fddm.pipeline.store import AnalysisStore, read_strokes, rescue
@@ -167,6 +168,26 @@ def test_an_analysis_of_layout_2_reads_as_it_did(layout2):
         report = store_report(store)
     assert {key: report[key] for key in expected["report"]} == expected["report"]
     validation.validate(layout2)
+
+
+def test_an_export_of_layout_2_says_that_its_bytes_were_not_checked(layout2, tmp_path):
+    with AnalysisStore.open(layout2) as store:
+        (note,) = export_store(store, tmp_path / "copy.ome.zarr")
+    assert "layout 2" in note
+    assert "no checksums" in note
+    with AnalysisStore.open(tmp_path / "copy.ome.zarr") as copy:
+        copy.validate()
+
+
+def test_a_lost_chunk_of_layout_2_is_noticed(layout2):
+    for chunk in (layout2 / "labels" / "refined" / "0" / "c").rglob("0"):
+        if chunk.is_file():
+            chunk.unlink()
+    with (
+        AnalysisStore.open(layout2) as store,
+        pytest.raises(StoreError, match="that were analyzed are lost"),
+    ):
+        store.labels("refined")
 
 
 def test_an_analysis_of_layout_2_is_edited_and_stays_of_layout_2(layout2):

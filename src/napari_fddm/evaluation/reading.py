@@ -281,6 +281,7 @@ def _read_ome_zarr(path: Path, label: str | None, settings: ReadingSettings) -> 
         Grid(data.geometry.shape, data.geometry),
         data.table or OSTEOSARCOMA,
         about,
+        data.notes,
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.outside.archives import open_zip
+from napari_fddm.core.outside.archives import open_zip, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +72,36 @@ def test_another_file_is_no_archive(tmp_path: Path):
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(StoreError, match="cannot be read as a ZIP"), open_zip(tmp_path / "a.zip"):
         pass
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    path = tmp_path / "a.zip"
+    (tmp_path / "out").mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("one.txt", "first")
+        archive.writestr("two/three.txt", "second")
+    return path
+
+
+def test_it_is_unpacked(packed: Path, tmp_path: Path) -> None:
+    unpack(packed, tmp_path / "out", "an archive")
+    assert (tmp_path / "out" / "two" / "three.txt").read_text() == "second"
+
+
+def test_a_changed_byte_of_the_content_is_an_error(packed: Path, tmp_path: Path) -> None:
+    packed.write_bytes(packed.read_bytes().replace(b"second", b"sEcond"))
+    with pytest.raises(StoreError, match="CRC"):
+        unpack(packed, tmp_path / "out", "an archive")
+
+
+def test_more_than_the_disk_holds_is_not_unpacked(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage(NamedTuple):
+        free: int = 3
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
+    with pytest.raises(StoreError, match="no room"):
+        unpack(packed, tmp_path / "out", "an archive")
+    assert list((tmp_path / "out").iterdir()) == []

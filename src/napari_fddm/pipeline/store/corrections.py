@@ -419,7 +419,10 @@ class Corrections:
 
     def _stored_basis(self) -> dict[str, Basis]:
         synced = read_synced(self._ours)
-        return synced.maps if synced is not None else {}
+        maps = synced.maps if synced is not None else {}
+        # A map that lacks chunks is derived again, like one that is out of date.
+        known = set(self.layers) & set(maps)
+        return {layer: maps[layer] for layer in known if self._automatic.holds_all(layer)}
 
     def _last_edit(self, layer: str) -> int:
         records = self._log.records(EDIT)

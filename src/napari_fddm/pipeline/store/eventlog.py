@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors, sync_folder
+from napari_fddm.pipeline.store.lock_holders import describe_holder, note_holder
 from napari_fddm.pipeline.store.log_lines import CHAIN, FORMAT, LogEnd, iter_lines, mismatch
 from napari_fddm.pipeline.store.record_checks import check_record
 from napari_fddm.pipeline.store.synced import read_synced, watched
@@ -333,10 +334,12 @@ def acquire_lock(lock_path: Path, what: Path) -> Any:
         try:
             lock.acquire()
         except Timeout as error:
+            holder = describe_holder(lock_path)
             raise StoreBusyError(
-                f"{what} is being written by another program.",
+                f"{what} is being written by another program{f' ({holder})' if holder else ''}.",
                 hint="Close the other napari window or wait for the other run to end.",
             ) from error
+    note_holder(lock_path)
     return lock
 
 
