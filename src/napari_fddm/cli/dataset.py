@@ -12,6 +12,7 @@ from napari_fddm.cli.options import (
     QuietOption,  # noqa: TC001 - typer reads them
 )
 from napari_fddm.cli.progress import drain_job
+from napari_fddm.core.outside.text import visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -195,7 +196,7 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def _listed(cases: list[str]) -> str:
-    shown = ", ".join(cases[:8])
+    shown = ", ".join(visible_line(case) for case in cases[:8])
     return f"{shown} …" if len(cases) > 8 else shown
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import typer
 
 from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.outside.text import visible, visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +64,7 @@ def evaluate(
     if markdown is not None:
         _write(markdown, text)
     elif not quiet:
-        typer.echo(text, nl=False)
+        typer.echo(visible(text), nl=False)
     if figure is not None and draw is not None:
         draw(report, figure)
     return report
@@ -167,7 +168,7 @@ def _drain(pairs: Pairs, settings: EvaluationSettings, *, quiet: bool) -> dict[s
                 return report
             done += 1
             if total > 1 and not quiet:
-                typer.echo(f"{done} of {total}: {result.slide}", err=True)
+                typer.echo(f"{done} of {total}: {visible_line(result.slide)}", err=True)
 
 
 def _drawing() -> Callable[[dict[str, Any], Path], None]:
