@@ -42,6 +42,25 @@ def test_an_unknown_color_is_refused_or_left_out(call: Call, evaluated, tmp_path
     assert any("1 px of 1 values or colors" in note for note in report["notes"])
 
 
+def test_a_patient_spelled_twice_is_refused_or_noted(call: Call, evaluated, cohort: Path):
+    cohort.write_text(cohort.read_text().replace("case-0", "Case 0", 1))
+    assert_one_line(call("evaluate", cohort), "'Case 0' (line 2) and 'case-0' (line 3)")
+    report = evaluated(cohort, "--distinct-cases")
+    assert report["cases"] == 4
+    assert "'Case 0' and 'case-0' count as 2 patients (--distinct-cases)" in report["notes"]
+
+
+def test_names_do_not_command_the_terminal(call: Call, cohort: Path):
+    cohort.write_text(
+        cohort.read_text().replace("s0", "\x1b[2Js0").replace("case-1", "\x1b]0;c\x07")
+    )
+    code, out, err = call("evaluate", cohort, "--resamples", 100)
+    assert code == 0
+    assert "\\x1b[2Js0" in err
+    assert "\\x1b]0;c\\x07" in out
+    assert not {"\x1b", "\x07"} & {*out, *err}
+
+
 @pytest.mark.parametrize(
     ("truth", "said", "words"),
     [

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import typer
 
 from napari_fddm.core.errors import ConfigError, StoreError
+from napari_fddm.core.outside.text import visible, visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ def evaluate(
     figure: Path | None,
     definitions: Path | None,
     case_pattern: str | None,
+    distinct_cases: bool,
     tissue: str | None,
     annotation: str | None,
     quiet: bool,
@@ -49,7 +51,8 @@ def evaluate(
     for name, given in (("tissue", tissue), ("annotation", annotation)):
         if given is not None and mode != name:
             raise ConfigError(f"--{name} belongs to --mask {name}, but the mask is {mode}.")
-    pairs = _with_masks(find_pairs(pred, truth, case_pattern=case_pattern), tissue, annotation)
+    found = find_pairs(pred, truth, case_pattern=case_pattern, distinct_cases=distinct_cases)
+    pairs = _with_masks(found, tissue, annotation)
     for file in (json_file, markdown, figure):
         _check_folder(file)
     draw = _drawing() if figure is not None else None
@@ -61,7 +64,7 @@ def evaluate(
     if markdown is not None:
         _write(markdown, text)
     elif not quiet:
-        typer.echo(text, nl=False)
+        typer.echo(visible(text), nl=False)
     if figure is not None and draw is not None:
         draw(report, figure)
     return report
@@ -165,7 +168,7 @@ def _drain(pairs: Pairs, settings: EvaluationSettings, *, quiet: bool) -> dict[s
                 return report
             done += 1
             if total > 1 and not quiet:
-                typer.echo(f"{done} of {total}: {result.slide}", err=True)
+                typer.echo(f"{done} of {total}: {visible_line(result.slide)}", err=True)
 
 
 def _drawing() -> Callable[[dict[str, Any], Path], None]:

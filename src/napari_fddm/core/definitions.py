@@ -24,9 +24,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS, NecrosisDefinition
+from napari_fddm.core.outside.guard import reading, reason
 from napari_fddm.core.outside.json_files import read_json_value, read_toml
+from napari_fddm.core.outside.text import quoted, visible
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_NAME_MOST = 40
 DEFINITIONS_FILE = "definitions.toml"
 
 
@@ -42,7 +45,7 @@ def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_bed_classes)]
-Text = Annotated[str, Field(min_length=1, pattern=r"^[^\n]*$")]
+Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
 class _Written(BaseModel):
@@ -87,12 +90,12 @@ def _tables(path: Path) -> dict[str, Any]:
     else:
         values = read_toml(path, error=ConfigError)
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold one table for each definition.")
+        raise ConfigError(f"{visible(path)} must hold one table for each definition.")
     return values
 
 
 def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
-    where = f"{path}, definition {name!r}"
+    where = f"{visible(path)}, definition {quoted(name)}"
     if name in DEFINITIONS:
         raise ConfigError(f"{where}: this name is built in.", hint="Choose another name.")
     if not _NAME.fullmatch(name):
@@ -100,17 +103,20 @@ def _definition(name: str, table: Any, path: Path) -> NecrosisDefinition:
             f"{where}: this cannot be a name.",
             hint="Use up to 40 small letters, digits, - and _.",
         )
+    hint = (
+        "A definition has title, numerator, denominator, source and, if wanted, cutoffs and "
+        "epsilon."
+    )
     try:
-        written = _Written.model_validate(table)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][:1])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(
-            f"{where}: {f'{key}: ' if key else ''}{reason}.",
-            hint="A definition has title, numerator, denominator, source and, if wanted, "
-            "cutoffs and epsilon.",
-        ) from error
+        with reading("a definition", where, error=ConfigError, hint=hint):
+            written = _Written.model_validate(table)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        first = error.__cause__.errors()[0]
+        key = f"{visible(str(first['loc'][0])[:_NAME_MOST])}: " if first["loc"] else ""
+        why = reason(ValueError(first["msg"].removeprefix("Value error, ")))
+        raise ConfigError(f"{where}: {key}{why}.", hint=hint) from error
     return NecrosisDefinition(name=name, **written.model_dump())
 
 

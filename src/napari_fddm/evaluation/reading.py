@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.evaluation.grids import Grid
 from napari_fddm.interop import ome_zarr, ozx
 from napari_fddm.interop.class_images import Options, Reading, read_class_image
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 SYNTHETIC = "synthetic:"
 SYNTHETIC_CELL_UM = 4.0
 """The truth of a synthetic slide is known everywhere; this is the usual label grid."""
+MOST_SYNTHETIC = 1 << 28
+"""Cells of it: 16 384 squared, a slide of 65 mm."""
 LABELS = "labels"
 OPTIONS = Options(
     reading="--truth-as or --pred-as (in a manifest: both)",
@@ -146,8 +151,9 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
     if source.startswith(SYNTHETIC):
         return replace(_read_synthetic(source), source=source)
     path = Path(source)
-    if not path.exists():
-        raise ConfigError(f"{source} does not exist.", hint="Check the path.")
+    with reading("a label map", path, error=ConfigError, hint="Check the path."):
+        if not path.exists():
+            raise ConfigError(f"{visible(source)} does not exist.", hint="Check the path.")
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         return replace(_read_picture(path, settings), source=str(path.resolve()))
     label = settings.label
@@ -193,6 +199,13 @@ def _read_synthetic(source: str) -> LabelInput:
         mpp = slide.mpp.value or 1.0
         shape = slide.levels[0].shape
         geometry = MapGeometry.covering(shape, SYNTHETIC_CELL_UM / mpp, mpp)
+        if math.prod(geometry.shape) > MOST_SYNTHETIC:
+            rows, columns = geometry.shape
+            raise ConfigError(
+                f"the truth of {quoted(source)} would have {rows} × {columns} cells, which is too "
+                "many.",
+                hint="Name a smaller synthetic slide.",
+            )
         about = {
             "kind": "truth of a synthetic slide",
             "slide_fingerprint": slide.fingerprint,

@@ -43,6 +43,20 @@ def test_the_public_collection_is_matched_word_by_word(tmp_path):
     assert {s.mpp for s in manifest.sources} == {1.0}
 
 
+def test_a_table_from_a_spreadsheet_and_what_a_mac_leaves_behind(tmp_path):
+    write_tile(tmp_path / "Case-3-A1.png", (120, 60, 150))
+    for junk in ("._Case-3-A1.png", "._labels.csv"):
+        (tmp_path / junk).write_bytes(b"\x00\x05\x16\x07")
+    text = "sep=;\r\nImage Name;Classification\r\nCase 3 A1.PNG;Viable\r\n;Viable\r\n;\r\n"
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-16")
+    found = read_collection(tmp_path)
+    assert [(label, case) for _, label, case in found.tiles] == [("Viable", "Case-3")]
+    assert (found.unlabeled, found.absent, found.nameless) == ((), (), 1)
+    (tmp_path / "labels.csv").write_bytes(b"a;b;a\n")
+    with pytest.raises(DataError, match=r"found none. .*'a' twice"):
+        read_collection(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "case"),
     [("Case 48 - P5 C14-1-2", "Case-48"), ("P9-E1-2", "P9"), ("case-3-A7", "Case-3")],
