@@ -22,7 +22,10 @@ def visible(text: Path | str) -> str:
     ``"\x1b[2J"`` becomes ``"\\x1b[2J"``; line breaks and tabs stay. A file name that is not
     UTF-8 (Python keeps its bytes as half surrogates) shows them as ``\xe4``.
     """
-    return "".join(_seen(c) if _hidden(c) else c for c in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(_seen(c) if _hidden(c) else c for c in text)
 
 
 def visible_line(text: Path | str) -> str:

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline.run import model_cards
 from napari_fddm.plugin.dialogs.model_card import ModelCardDialog
 from napari_fddm.plugin.panels.run import MapKind
+from napari_fddm.plugin.plumbing.notices import show_error
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError, StoreError
@@ -25,6 +24,7 @@ from napari_fddm.plugin.document.engine import Engine, EngineWorker
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.document.store_opener import StoreOpener
 from napari_fddm.plugin.layers.slides import focus_of
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ import numpy as np
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QComboBox, QLabel, QTableWidgetItem
 
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel
+
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import RateResult
     from napari_fddm.core.protocols import RgbImage
@@ -29,7 +31,7 @@ def narrow(box: QComboBox, letters: int = 12) -> QComboBox:
 
 def wrapped_label(text: str = "", name: str = "") -> QLabel:
     """Return a label that breaks long text into lines; ``name`` is its Qt object name."""
-    label = QLabel(text)
+    label = PlainLabel(text)
     label.setWordWrap(True)
     label.setObjectName(name)
     return label
