@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_fddm.cli.options import QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
@@ -50,13 +51,11 @@ def tcia(
 
     found = read_collection(folder, table)
     write_collection(found, out)
-    typer.echo(f"{len(found.tiles)} tiles: {out}")
+    say(f"{len(found.tiles)} tiles: {out}")
     if found.unlabeled:
-        typer.echo(
-            f"left out: {len(found.unlabeled)} images that the table does not name", err=True
-        )
+        say(f"left out: {len(found.unlabeled)} images that the table does not name", err=True)
     if found.absent:
-        typer.echo(f"not there: {len(found.absent)} images that the table names", err=True)
+        say(f"not there: {len(found.absent)} images that the table names", err=True)
 
 
 @app.command()
@@ -75,7 +74,7 @@ def counts(
     from napari_fddm.training.data.datasets import INDEX
 
     if (manifest / INDEX).is_file():
-        typer.echo(open_dataset(manifest).counts().to_text())
+        say(open_dataset(manifest).counts().to_text())
         return
     names = class_names(label, mixed)
     divided = divide(manifest, names, val_share, test_share, seed, hold_out)
@@ -84,10 +83,10 @@ def counts(
     if tiles:
         values = [s.value or 0 for s in tiles]
         made = ClassCounts.of(_array(values), [s.split or "" for s in tiles])
-        typer.echo(made.to_text())
+        say(made.to_text())
     slides = len(divided.sources) - len(tiles)
     if slides:
-        typer.echo(f"and {slides} annotated slides: `dataset build` counts their patches")
+        say(f"and {slides} annotated slides: `dataset build` counts their patches")
 
 
 @app.command()
@@ -131,8 +130,8 @@ def build(
     made = drain_job(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
     if not quiet:
         _print_split(divided)
-        typer.echo(made.counts().to_text())
-        typer.echo(f"dataset: {out}")
+        say(made.counts().to_text())
+        say(f"dataset: {out}")
 
 
 def class_names(label: list[str] | None, mixed: str) -> ClassNames:
@@ -166,9 +165,9 @@ def _print_split(manifest: Manifest) -> None:
     for split in ("train", "val", "test"):
         cases = sorted({s.case for s in manifest.sources if s.split == split})
         if cases:
-            typer.echo(f"{split}: {len(cases)} cases ({_listed(cases)})")
+            say(f"{split}: {len(cases)} cases ({_listed(cases)})")
     if manifest.left_out:
-        typer.echo(f"left out: {manifest.left_out} images (mixed, or as --label says)")
+        say(f"left out: {manifest.left_out} images (mixed, or as --label says)")
 
 
 def _listed(cases: list[str]) -> str:

@@ -16,6 +16,7 @@ from napari_fddm.cli.options import (
     QuietOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
+from napari_fddm.cli.printing import guard_terminal, say, show_help
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -53,7 +54,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from napari_fddm import __version__
 
-        typer.echo(f"napari-fddm {__version__}")
+        say(f"napari-fddm {__version__}")
         raise typer.Exit
 
 
@@ -348,6 +349,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; user errors are one line and exit code 2."""
+    guard_terminal()
     try:
         code = app(standalone_mode=False, prog_name="napari-fddm")
     except FddmError as error:
@@ -359,7 +361,7 @@ def main() -> None:
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message())
+            show_help(error.format_message())
             sys.exit(EXIT_USER_ERROR)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _command_line()
@@ -370,9 +372,7 @@ def main() -> None:
         fail(f"{message}{end} `{command} --help` lists what is allowed.")
     # A command that ended with typer.Exit(code) returns that code; Ctrl-C returns 130.
     if code == EXIT_INTERRUPTED:
-        typer.echo(
-            "interrupted; what was finished is kept: give the same command to go on", err=True
-        )
+        say("interrupted; what was finished is kept: give the same command to go on", err=True)
     if isinstance(code, int):
         sys.exit(code)
 
@@ -391,5 +391,5 @@ def _command_line() -> str:
 
 def fail(message: str) -> None:
     """Print one line to standard error and exit with code 2."""
-    typer.echo(f"napari-fddm: {' '.join(message.split())}", err=True)
+    say(f"napari-fddm: {' '.join(message.split())}", err=True)
     sys.exit(EXIT_USER_ERROR)

@@ -18,6 +18,7 @@ from napari_fddm.cli.dataset import (
     divide,
 )
 from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
@@ -159,11 +160,11 @@ def classifier(
     counts = dataset.counts().to_text()
     card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
-        typer.echo(scores_text(card))
+        say(scores_text(card))
         note = backbone_note(card)
         if note:
-            typer.echo(f"note: {note}", err=True)
-        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+            say(f"note: {note}", err=True)
+        say(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
 @app.command()
@@ -222,11 +223,11 @@ def segmenter(
     card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
         result = card.training["result"]
-        typer.echo(f"weights after step {result['best_step']} of {result['steps']}")
+        say(f"weights after step {result['best_step']} of {result['steps']}")
         for split, scores in card.metrics.items():
             each = ", ".join(f"{name} {value:.3f}" for name, value in scores["iou"].items())
-            typer.echo(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
-        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+            say(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
+        say(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
 def scores_text(card: ModelCard) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.printing import log_to_terminal, say
 from napari_fddm.cli.train import app
 from napari_fddm.core.errors import ConfigError
 
@@ -77,7 +77,7 @@ def refiner(
         seed=seed,
     )
     if not quiet:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        log_to_terminal()
     card = train_refiner_model(
         datasets,
         model,
@@ -88,11 +88,11 @@ def refiner(
         network=network,
     )
     if not quiet:
-        typer.echo(f"model: {out} ({card.id})")
+        say(f"model: {out} ({card.id})")
         for name, scores in card.metrics.get("results", {}).items():
             error = scores["fddm_rate_error_points"]
             rate = "" if error is None else f", rate error {error:.2f} points"
-            typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{rate}")
+            say(f"  {name}: mean IoU {scores['mean_iou']:.4f}{rate}")
 
 
 @app.command("regions")
@@ -215,4 +215,4 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 def _say(quiet: bool, text: str) -> None:
     if not quiet:
-        typer.echo(text)
+        say(text)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,22 @@ def visible_line(text: Path | str) -> str:
 def html(text: Path | str) -> str:
     """Return a text for an HTML page: as it is written, with nothing that a browser obeys."""
     return escape(visible(text))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON that can be printed, and written as UTF-8.
+
+    Text stays readable; control characters and half surrogates are JSON's own escapes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it has no JSON form; ``NaN`` and ``Infinity`` have none.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(json.dumps(c)[1:-1] if _hidden(c) else c for c in text)
 
 
 def csv_cell(value: object) -> object:
