@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
 
-from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, first_line, read_card
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, read_card
+from napari_fddm.core.errors import FddmError, WeightsError
+from napari_fddm.core.outside.guard import LONGEST_REASON, reason
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
@@ -23,7 +24,7 @@ from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 BACKBONE_FILE = "backbone.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 HEADS_FILE = "heads.safetensors"
+TIMES_LARGER, SMALL_NETWORK = 4, 64_000_000
+"""A network may be so many times as large as its file, and so many values larger: it may hold
+tables that it computes."""
 MISFIT = "does not fit the network its card describes"
 NO_REFINER = (
     "Say --steps 0 (classes of cells, as stage 1 gives them) or --stage patch (of whole tiles)."
@@ -137,9 +141,12 @@ class LoadedModel:
         """
         if self.card.refiner is None:
             raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
+        settings = self.card.refiner.denoiser
+        state = load_tensors(self.folder, REFINER_FILE, self.card)
         with self._building():
-            denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
-        _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
+            check_size(lambda: Denoiser(settings, input_scale), state, REFINER_FILE)
+            denoiser = Denoiser(settings, input_scale)
+        _load_strictly(denoiser, state, REFINER_FILE)
         return denoiser.to(self.compute.device).eval()
 
     @cached_property
@@ -196,10 +203,11 @@ class LoadedModel:
             If its weights are missing, damaged or do not fit.
         """
         spec = self.card.classifier
-        with self._building():
-            backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = self._load_backbone_tensors()
         where = spec.backbone_source or BACKBONE_FILE
+        with self._building():
+            check_size(lambda: build_backbone(spec.backbone, **spec.backbone_options), state, where)
+            backbone = build_backbone(spec.backbone, **spec.backbone_options)
         _load_strictly(backbone, {k: v.float() for k, v in state.items()}, where)
         return backbone
 
@@ -254,6 +262,37 @@ def with_best_layout(classifier: TileClassifier, device: torch.device) -> TileCl
     return classifier
 
 
+def check_size(
+    build: Callable[[], torch.nn.Module], state: Mapping[str, torch.Tensor], where: str
+) -> None:
+    """Refuse a network that is much larger than its file, before memory is taken for it.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the network; called once, for a network without values.
+    state : mapping of str to Tensor
+        What the file holds.
+    where : str
+        The file, as the message names it.
+
+    Raises
+    ------
+    WeightsError
+        Naming both sizes.
+    """
+    with torch.device("meta"):
+        network = build()
+    wanted = sum(t.numel() for t in (*network.parameters(), *network.buffers()))
+    held = sum(t.numel() for t in state.values())
+    if wanted > TIMES_LARGER * held + SMALL_NETWORK:
+        raise WeightsError(
+            f"it would have {wanted / 1e6:,.0f} million values, but {where} holds "
+            f"{held / 1e6:,.1f} million.",
+            hint="Do the card and all weights files come from one model?",
+        )
+
+
 def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     with _refusing(f"{where} {MISFIT}"):
         module.load_state_dict(state, strict=True)
@@ -261,13 +300,15 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], wher
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turn the errors of torch, timm, peft and diffusers into one line."""
+    """Turn whatever torch, timm, peft and diffusers raise into one line."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, re.error) as error:
+    except FddmError as error:
+        raise WeightsError(f"{visible(what)}: {error.message}", hint=error.hint) from error
+    except Exception as error:  # these libraries raise anything for a card that fits nothing
         # torch gives the reason in its second line only.
-        detail = " ".join(str(error).split("\n")[1:2]).strip() or first_line(error)
+        detail = " ".join(str(error).split("\n")[1:2]).strip() or reason(error)
         raise WeightsError(
-            f"{what}: {detail.rstrip('.')}.",
+            f"{visible(what)}: {visible(detail)[:LONGEST_REASON].rstrip('.')}.",
             hint="Do the card and all weights files come from one model?",
         ) from error
