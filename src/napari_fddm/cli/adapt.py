@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
@@ -34,6 +35,7 @@ def adapt(
     model: Annotated[str, typer.Option(help="Model to adapt: id, name or folder.")] = (
         "fddm-small"
     ),
+    allow_download: AllowDownloadOption = False,
     lora: Annotated[
         bool, typer.Option("--lora", help="Also train adapters of the backbone; takes minutes.")
     ] = False,
@@ -60,6 +62,7 @@ def adapt(
             name,
             slide_name=slide,
             model=model,
+            allow_download=allow_download,
             lora=lora,
             mpp=mpp,
             device=device,
@@ -96,6 +99,7 @@ def learn(
     *,
     slide_name: str | None,
     model: str,
+    allow_download: bool,
     lora: bool,
     mpp: float | None,
     device: str,
@@ -120,7 +124,11 @@ def learn(
         say(f"strokes at {strokes.in_words}", err=True)
     strokes.require_enough()
     from napari_fddm.models import load_model
+    from napari_fddm.models.fetching import fetch_needed
     from napari_fddm.training.adapt import adapt_events
+
+    if allow_download:
+        fetch_needed(model)
 
     with _open_slide_of(store, slide_name, mpp) as opened:
         run = adapt_events(

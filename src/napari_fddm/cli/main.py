@@ -11,6 +11,7 @@ import typer
 from napari_fddm.cli import adapt, dataset, train
 from napari_fddm.cli import train_refiner as _train_refiner  # noqa: F401 - registers its commands
 from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
@@ -77,7 +78,10 @@ def run(
         Path | None, typer.Option("-o", "--out", help="Store to write; beside the slide if unset.")
     ] = None,
     region: RegionOption = None,
-    model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
+    model: Annotated[
+        str, typer.Option(help="Model id or folder, or hf:owner/name on the Hugging Face hub.")
+    ] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     stage: Annotated[
         str | None,
         typer.Option(
@@ -150,6 +154,7 @@ def run(
         out,
         region=region,
         model=model,
+        allow_download=allow_download,
         mpp=mpp,
         report=report,
         definition=definition,

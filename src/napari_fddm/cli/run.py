@@ -24,6 +24,7 @@ def run_slide(
     *,
     region: tuple[float, float, float, float] | None,
     model: str,
+    allow_download: bool = False,
     mpp: float | None,
     report: Path | None,
     quiet: bool,
@@ -49,6 +50,10 @@ def run_slide(
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place
 
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     settings = _with_defaults(settings, model, quiet=quiet)
     config = load_config(**settings)
     check_tissue(config.tissue)

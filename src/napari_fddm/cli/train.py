@@ -17,7 +17,11 @@ from napari_fddm.cli.dataset import (
     class_names,
     divide,
 )
-from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
+    DeviceOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain_job
 
@@ -65,8 +69,12 @@ def classifier(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights of the backbone, safetensors; from the hub if unset."),
+        typer.Option(
+            help="Weights of the backbone, safetensors; if unset, those of the hub, as fetched "
+            "before or with --allow-download."
+        ),
     ] = None,
+    allow_download: AllowDownloadOption = False,
     random_init: Annotated[
         bool, typer.Option("--random-init", help="Start with a random backbone.")
     ] = False,
@@ -139,6 +147,7 @@ def classifier(
         loss=loss,
         base=base,
         weights=weights,
+        allow_download=allow_download,
         random_init=random_init,
         input_px=input_px,
         radiomics=None if radiomics is None else (FEATURE_SETS if radiomics else ()),
@@ -179,6 +188,7 @@ def segmenter(
     encoder: Annotated[
         str | None, typer.Option(help="Encoder, for an architecture of that library.")
     ] = None,
+    allow_download: AllowDownloadOption = False,
     random_init: Annotated[
         bool, typer.Option("--random-init", help="Start with a random encoder.")
     ] = False,
@@ -211,6 +221,7 @@ def segmenter(
     settings = SegmenterSettings(
         arch=arch,
         encoder=encoder,
+        allow_download=allow_download,
         random_init=random_init,
         loop=loop,
         augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
+    DeviceOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.printing import log_to_terminal, say
 from napari_fddm.cli.train import app
 from napari_fddm.core.errors import ConfigError
@@ -28,6 +32,7 @@ def refiner(
     model: Annotated[
         str, typer.Option(help="Model id or folder whose first stage is kept.")
     ] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     recipe: Annotated[
         str,
         typer.Option(help="bridge; direct: a single step; fddm_paper: as published."),
@@ -76,6 +81,10 @@ def refiner(
         sources=sources,
         seed=seed,
     )
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     if not quiet:
         log_to_terminal()
     card = train_refiner_model(
@@ -99,6 +108,7 @@ def refiner(
 def regions(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
     model: Annotated[str, typer.Option(help="Model id or folder of stage 1.")] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     slides: Annotated[int, typer.Option(min=1, help="Number of slides.")] = 12,
     tiles: Annotated[
         int, typer.Option(min=1, max=16, help="Edge of a synthetic slide's window, tiles.")
@@ -130,6 +140,10 @@ def regions(
 
     if dataset is not None and textures is not None:
         raise ConfigError("--dataset and --textures exclude each other: choose one.")
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     loaded = load_model(model, device)
     say = partial(_say, quiet)
     if dataset is not None:

@@ -343,8 +343,6 @@ class ModelCard(BaseModel):
     def _check_classes(self) -> ModelCard:
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("classes names a class twice")
-        if self.refiner is not None and self.refiner.denoiser.classes != len(self.classes):
-            raise ValueError("refiner.denoiser.classes is not their number")
         unknown = [name for name in self.real_classes or () if name not in self.classes]
         if unknown:
             raise ValueError(f"real_classes names {', '.join(unknown)}, which is no class of it")
@@ -379,7 +377,8 @@ def read_card(folder: Path) -> ModelCard:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise WeightsError(
-            f"{visible(path)} is not a model card: {visible(where)!r}: {first['msg']}.",
+            f"{visible(path)} is not a model card: {visible(where)!r}: "
+            f"{visible(first['msg'].removeprefix('Value error, '))}.",
             hint=_REWRITE,
         ) from error
 

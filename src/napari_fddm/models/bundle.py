@@ -38,6 +38,7 @@ TIMES_LARGER, SMALL_NETWORK = 4, 64_000_000
 """A network may be so many times as large as its file, and so many values larger: it may hold
 tables that it computes."""
 MISFIT = "does not fit the network its card describes"
+FROM_ONE_MODEL = "Do the card and all weights files come from one model?"
 NO_REFINER = (
     "Say --steps 0 (classes of cells, as stage 1 gives them) or --stage patch (of whole tiles)."
 )
@@ -142,6 +143,12 @@ class LoadedModel:
         if self.card.refiner is None:
             raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
         settings = self.card.refiner.denoiser
+        if settings.classes != len(self.card.classes):
+            raise WeightsError(
+                f"{visible(self.folder / CARD_NAME)} has {len(self.card.classes)} classes, but "
+                f"its refiner {settings.classes}.",
+                hint=FROM_ONE_MODEL,
+            )
         state = load_tensors(self.folder, REFINER_FILE, self.card)
         with self._building():
             check_size(lambda: Denoiser(settings, input_scale), state, REFINER_FILE)
@@ -289,7 +296,7 @@ def check_size(
         raise WeightsError(
             f"it would have {wanted / 1e6:,.0f} million values, but {where} holds "
             f"{held / 1e6:,.1f} million.",
-            hint="Do the card and all weights files come from one model?",
+            hint=FROM_ONE_MODEL,
         )
 
 
@@ -310,5 +317,5 @@ def _refusing(what: str) -> Iterator[None]:
         detail = " ".join(str(error).split("\n")[1:2]).strip() or reason(error)
         raise WeightsError(
             f"{visible(what)}: {visible(detail)[:LONGEST_REASON].rstrip('.')}.",
-            hint="Do the card and all weights files come from one model?",
+            hint=FROM_ONE_MODEL,
         ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import DataError, FddmError
 from napari_fddm.core.outside.files import read_bytes
 from napari_fddm.core.outside.guard import reading
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import unquoted_cell, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,4 +132,4 @@ def _row(
             hint="Put text that holds the separator into double quotes.",
         )
     padded = [*row, *[""] * (len(header) - len(row))]
-    return {name: cell for name, cell in zip(header, padded, strict=False) if name}
+    return {name: unquoted_cell(cell) for name, cell in zip(header, padded, strict=False) if name}

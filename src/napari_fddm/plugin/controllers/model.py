@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 HUB = "hf:"
 ON_THE_HUB = (
-    "On the hub: the engine downloads the model, with your own access, when you click Run FDDM, "
-    "and checks its card then."
+    "On the hub: when you click Run FDDM and agree, the model is downloaded with your own access, "
+    "and its card is checked then."
 )
 
 

@@ -16,6 +16,8 @@ from superqt import QElidingLabel
 from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtWidgets import QWidget
 
 
@@ -63,17 +65,37 @@ def warn(window: QWidget | None, title: str, text: str) -> None:
     _box(window, QMessageBox.Icon.Warning, title, text).exec()
 
 
-def confirmed(
-    window: QWidget | None, title: str, text: str, *, yes: str = "Yes", no: str = "No"
-) -> bool:
-    """Ask a question, and return whether the answer was yes; Escape and Enter are no."""
+def ask(
+    window: QWidget | None,
+    title: str,
+    text: str,
+    *,
+    yes: str,
+    no: str,
+    agreed: Callable[[], None],
+) -> QMessageBox:
+    """Ask a question without waiting for the answer.
+
+    Parameters
+    ----------
+    window : QWidget or None
+        The window that the question belongs to; it goes with it.
+    title, text : str
+        The question.
+    yes, no : str
+        Texts of the buttons. Enter and Escape are `no`.
+    agreed : callable
+        Called if the answer is `yes`.
+    """
     box = _box(window, QMessageBox.Icon.Question, title, text)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     agree = box.addButton(yes, QMessageBox.ButtonRole.AcceptRole)
     refuse = box.addButton(no, QMessageBox.ButtonRole.RejectRole)
     box.setDefaultButton(refuse)
     box.setEscapeButton(refuse)
-    box.exec()
-    return box.clickedButton() is agree
+    box.buttonClicked.connect(lambda button: agreed() if button is agree else None)
+    box.open()
+    return box
 
 
 def _box(window: QWidget | None, icon: QMessageBox.Icon, title: str, text: str) -> QMessageBox:
