@@ -86,13 +86,13 @@ def test_a_report_with_such_a_name_is_written(tmp_path: Path):
     assert json.loads(text) == {"name": HOSTILE}
 
 
-def test_a_process_whose_terminal_is_ascii_names_a_missing_file():
+def test_a_terminal_that_lacks_characters_gets_escapes_for_them():
     done = subprocess.run(
-        [sys.executable, "-m", "napari_fddm", "info", "fehlt-ä.tif"],
+        [sys.executable, "-m", "napari_fddm", "info", "骨-ä.tif"],
         capture_output=True,
         check=False,
-        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
     )
     assert done.returncode == 2
-    assert b"fehlt-\\xe4.tif" in done.stderr
+    assert b"\\u9aa8-\xe4.tif" in done.stderr
     assert b"Traceback" not in done.stderr

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_fddm.core.outside.text import csv_cell, html, json_text, unquoted_cell, visible, visible_line
+from napari_fddm.core.outside.text import (
+    csv_cell,
+    html,
+    json_text,
+    markdown,
+    unquoted_cell,
+    visible,
+    visible_line,
+)
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 OBEYED = "\x1b\x9b\x7f\x00\u202e\u2028\ufeff\udce4\ud800\U000e0041"
@@ -41,6 +49,11 @@ def test_json_can_be_written_anywhere_and_means_the_same(value: object):
 
 def test_html_is_text():
     assert html("<b>&\x1b</b>") == "&lt;b&gt;&amp;\\x1b&lt;/b&gt;"
+
+
+def test_markdown_has_no_html_links_or_pictures_of_names():
+    text = "| <img src=x> | ![a](http://b) | `id` |"
+    assert markdown(text) == r"| \<img src=x> | !\[a](http://b) | `id` |"
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@a", "\tx"])

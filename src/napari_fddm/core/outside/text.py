@@ -39,6 +39,11 @@ def html(text: Path | str) -> str:
     return escape(visible(text))
 
 
+def markdown(text: str) -> str:
+    """Return a Markdown text in which names make no HTML, link or picture."""
+    return visible(text).replace("<", "\\<").replace("[", "\\[")
+
+
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return a value as JSON that can be printed, and written as UTF-8.
 
