@@ -97,7 +97,7 @@ def test_a_source_is_a_repository_and_perhaps_a_revision():
 
 
 @pytest.mark.parametrize(
-    "text", ["hf:", "hf:a", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "a/b"]
+    "text", ["hf:", "hf:a", "hf:a/b@../../x", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "a/b"]
 )
 def test_what_is_no_source_is_refused(text: str):
     assert "owner/name" in refusal(lambda: HubSource.parse(text)).hint

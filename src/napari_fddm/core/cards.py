@@ -6,6 +6,7 @@ A card is read without torch.
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -363,7 +364,7 @@ def read_card(folder: Path) -> ModelCard:
         If the folder holds no card, or not a valid one.
     """
     path = folder / CARD_NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         raise WeightsError(
             f"{visible(folder)} holds no {CARD_NAME}, so it is not a model folder.",
             hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -196,9 +196,13 @@ class LoadedModel:
 
     def _load_segmenter(self, name: str) -> TileSegmenter:
         spec = self.card.classifier
+        state = load_tensors(self.folder, BACKBONE_FILE, self.card)
+        build = partial(build_segmenter, name, spec.backbone, len(self.card.classes))
         with self._building():
-            network = build_segmenter(name, spec.backbone, len(self.card.classes))
-        _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
+            with suppress(RuntimeError):  # some encoders compute with their values at once
+                check_size(build, state, BACKBONE_FILE)
+            network = build()
+        _load_strictly(network, state, BACKBONE_FILE)
         return TileSegmenter(network, mean=spec.mean, std=spec.std)
 
     def load_backbone(self) -> torch.nn.Module:

@@ -38,7 +38,7 @@ PICKLE_NAME = "pytorch_model.bin"
 MODEL_FILES = ("card.json", "*.safetensors", "LICENSE*", "NOTICE*", "README*")
 """What is fetched of a model: no code, no pickles."""
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
-_SOURCE = re.compile(rf"{PREFIX}({_PART}/{_PART})(?:@([\w./-]+))?")
+_SOURCE = re.compile(rf"{PREFIX}({_PART}/{_PART})(?:@((?!.*\.\.)[\w./-]+))?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from napari_fddm.core.cards import CARD_NAME
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.models.hub import PREFIX, HubSource, find_snapshot
 
 DEFAULT_MODEL = "fddm-small"
@@ -50,12 +51,12 @@ def find_model(model: str) -> Path:
         return bundled
     # Not Path.expanduser, which raises on a user that does not exist.
     folder = Path(os.path.expanduser(model))
-    if folder.is_dir():
+    if os.path.isdir(folder):  # unlike Path.is_dir it raises for no name
         return folder
-    if Path(model).name == model and (adapters_folder() / model / CARD_NAME).is_file():
+    if Path(model).name == model and os.path.isfile(adapters_folder() / model / CARD_NAME):
         return adapters_folder() / model
     raise WeightsError(
-        f"there is no model {model!r}.",
+        f"there is no model {visible(model)!r}.",
         hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder "
         "or hf:owner/name.",
     )

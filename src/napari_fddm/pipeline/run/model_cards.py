@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from napari_fddm.core.cards import ModelCard, read_card
@@ -78,7 +79,7 @@ def known_folders() -> list[str]:
     kept = stored.get("models")
     if not isinstance(kept, list):
         return []
-    return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or Path(m).is_dir())]
+    return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or os.path.isdir(m))]
 
 
 def remember(model: str) -> None:
