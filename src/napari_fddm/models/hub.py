@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import DownloadNeededError, FddmError, WeightsError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.models.tensor_files import save_tensors
 
 if TYPE_CHECKING:
@@ -310,7 +311,7 @@ if __name__ == "__main__":
     try:
         if len(sys.argv) != 2:
             raise WeightsError("one backbone has to be named.", hint="Write hf:owner/name.")
-        sys.stdout.write(f"{convert_backbone(HubSource.parse(sys.argv[1]))}\n")
+        sys.stdout.write(f"{visible(convert_backbone(HubSource.parse(sys.argv[1])))}\n")
     except FddmError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {visible(str(error))}\n")
         sys.exit(2)

@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QComboBox, QLabel, QTableWidgetItem
 
+from napari_fddm.core.outside.text import visible
 from napari_fddm.plugin.plumbing.plain_text import PlainLabel
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def set_item_text(item: QTableWidgetItem, text: str) -> None:
     Qt measures the columns of the table after every change, and the brush may cause many
     a second.
     """
+    text = visible(text)
     if item.text() != text:
         item.setText(text)
 
