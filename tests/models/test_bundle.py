@@ -177,6 +177,8 @@ def test_the_refiner_of_another_model_is_refused(model_folder: Path, edit_card: 
         lambda c: c["classifier"].update(backbone="no_such_network"),
         lambda c: c["classifier"]["backbone_options"].update(nonsense=1),
         lambda c: c["classifier"]["backbone_options"].update(embed_dim=25),
+        lambda c: c["classifier"]["backbone_options"].update(num_heads=-1),
+        lambda c: c["classifier"].update(input_px=17),
         lambda c: c["classifier"]["lora"].update(target_modules="nothing"),
         lambda c: c["classifier"]["lora"].update(target_modules="(("),
     ],

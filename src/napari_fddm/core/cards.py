@@ -69,13 +69,13 @@ def _options(values: dict[str, Any]) -> dict[str, Any]:
         parts = value if isinstance(value, list | tuple) else [value]
         most = MOST_LAYERS if re.search("depth|layers|blocks", name) else LARGEST_OPTION
         if len(parts) > DEEPEST or not all(_scalar(part, most) for part in parts):
-            raise ValueError(f"{visible(name)!r} is no number up to {most}, text or short list")
+            raise ValueError(f"{visible(name)!r} is no number from 0 to {most}, text or short list")
     return values
 
 
 def _scalar(value: Any, most: int) -> bool:
     if isinstance(value, int | float):
-        return abs(value) <= most  # not for NaN
+        return 0 <= value <= most  # not for NaN
     return value is None or isinstance(value, str)
 
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, read_card
@@ -13,6 +14,7 @@ from napari_fddm.core.errors import FddmError, WeightsError
 from napari_fddm.core.outside.guard import LONGEST_REASON, reason
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.provenance import REFINER_FILE
+from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
 BACKBONE_FILE = "backbone.safetensors"
@@ -83,6 +84,8 @@ class LoadedModel:
         else:
             classifier = self._load_classifier().to(compute.device).eval()
             self.classifier = with_best_layout(classifier, compute.device)
+        with self._building():  # a network may be built that cannot run
+            self.classify(np.zeros((1, TILE_PX, TILE_PX, 3), np.uint8))
 
     @property
     def can_refine(self) -> bool:
