@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 	tests/plugin/plumbing/test_background.py tests/plugin/document/test_store_writer.py
 
-.PHONY: demo test test-all coverage lint bench bench-science docs screenshots clean system-libraries
+.PHONY: demo test test-all coverage lint audit bench bench-science docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -45,6 +45,12 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/npe2 validate napari-fddm
+
+# Known vulnerabilities of what is installed, and its licenses. Without a server that knows
+# vulnerabilities it says so, and does not fail.
+audit: $(STAMP)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "pip-audit>=2.7"
+	$(BIN)/python scripts/audit.py
 
 # Of the tests that take pictures, with the bundled model; some minutes on two cores.
 screenshots: $(STAMP) system-libraries

@@ -24,8 +24,10 @@ LONGEST = 400
 FULLEST = 24
 """Modules of a folder: what one can take in at a glance."""
 CROSS_CUTTING = {
+    "test_audit.py": "the audit of what is installed",
     "test_citations.py": "what docstrings and pages cite",
     "test_contracts.py": "the source tree as a whole",
+    "test_doors.py": "where something from outside may come in",
     "test_docs.py": "pages against what they document",
     "test_earlier_versions.py": "files of every kind that earlier versions wrote",
     "test_examples.py": "the programs in examples/",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import huggingface_hub
 import numpy as np
 import pytest
 from PIL import Image
 
 from napari_fddm.core.geometry import Window
+from napari_fddm.models import fetching
 from napari_fddm.pipeline.store import AnalysisStore
 from tests.support.commands import SLIDE, Call, assert_one_line
 from tests.support.definitions import OWN
@@ -200,3 +202,20 @@ def test_strokes_are_spread_and_the_report_says_so(call: Call, tiny_model: Path,
     assert "not its own alone" in out
     report = json.loads(call("rate", path, "--json")[1])
     assert report["spread"][0]["painted_cells"] == 900
+
+
+def test_nothing_is_downloaded_unless_it_is_allowed(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    fetched: list[str] = []
+    monkeypatch.setattr(fetching, "fetch_needed", fetched.append)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    arguments = ("run", "synthetic:512x512", "-o", tmp_path / "s", "--model", "hf:lab/model")
+    code, out, err = call(*arguments)
+    assert (code, out, fetched) == (2, "", [])
+    assert err == (
+        "napari-fddm: the model needs lab/model from the Hugging Face hub. "
+        "--allow-download fetches it.\n"
+    )
+    code, _, err = call(*arguments, "--allow-download")
+    assert (code, fetched) == (2, ["hf:lab/model"])

@@ -177,6 +177,8 @@ def test_the_refiner_of_another_model_is_refused(model_folder: Path, edit_card: 
         lambda c: c["classifier"].update(backbone="no_such_network"),
         lambda c: c["classifier"]["backbone_options"].update(nonsense=1),
         lambda c: c["classifier"]["backbone_options"].update(embed_dim=25),
+        lambda c: c["classifier"]["backbone_options"].update(num_heads=-1),
+        lambda c: c["classifier"].update(input_px=17),
         lambda c: c["classifier"]["lora"].update(target_modules="nothing"),
         lambda c: c["classifier"]["lora"].update(target_modules="(("),
     ],
@@ -222,3 +224,33 @@ def test_convolutions_keep_channels_last_and_answer_the_same(name: str, last: bo
     weights = [p for p in network.backbone.parameters() if p.dim() == 4 and min(p.shape[1:]) > 1]
     kept = [p.is_contiguous(memory_format=torch.channels_last) for p in weights]
     assert all(kept) if last else not any(kept)
+
+
+def test_a_network_much_larger_than_its_file_is_not_built(edit_card: EditCard):
+    """It would have 12 million weights in each of its blocks, together 24 GB."""
+    options = {"embed_dim": 1024, "num_heads": 16, "depth": 500}
+    folder = edit_card(lambda c: c["classifier"]["backbone_options"].update(options))
+    assert "million values" in refusal(lambda: load_model(str(folder), "cpu")).message
+
+
+def test_a_refiner_much_larger_than_its_file_is_not_built(edit_card: EditCard):
+    widths = {"widths": [4096] * 8, "layers": 16}
+    loaded = load_model(str(edit_card(lambda c: c["refiner"]["denoiser"].update(widths))), "cpu")
+    assert "million values" in refusal(lambda: loaded.load_denoiser(SCALE)).message
+
+
+def test_a_refiner_for_other_classes_is_refused(edit_card: EditCard):
+    loaded = load_model(str(edit_card(lambda c: c["refiner"]["denoiser"].update(classes=5))), "cpu")
+    assert "7 classes, but its refiner 5" in refusal(lambda: loaded.load_denoiser(SCALE)).message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    model_folder: Path, edit_card: EditCard, value: float
+):
+    heads = load_file(model_folder / HEADS_FILE)
+    name = next(iter(heads))
+    heads[name].view(-1)[0] = value
+    error = refusal(lambda: load_model(str(put(model_folder, edit_card, HEADS_FILE, heads)), "cpu"))
+    assert name in error.message
+    assert "finite" in error.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,16 +16,18 @@ import torch
 from huggingface_hub import errors
 from safetensors.torch import load_file, save_file
 
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import DownloadNeededError, WeightsError
 from napari_fddm.models import load_model
 from napari_fddm.models.bundle import BACKBONE_FILE
+from napari_fddm.models.fetching import fetch_needed
 from napari_fddm.models.hub import (
     BACKBONES_VARIABLE,
     MODEL_FILES,
     HubSource,
     convert_backbone,
+    fetch_backbone,
     fetch_model,
-    find_backbone,
+    offline,
 )
 from napari_fddm.models.registry import find_model
 from napari_fddm.models.weights import tensors_sha256
@@ -32,6 +35,8 @@ from napari_fddm.models.weights import tensors_sha256
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    EditCard = Callable[[Callable[[dict[str, Any]], None]], Path]
 
 UNI = HubSource("MahmoodLab/UNI")
 
@@ -92,7 +97,7 @@ def test_a_source_is_a_repository_and_perhaps_a_revision():
 
 
 @pytest.mark.parametrize(
-    "text", ["hf:", "hf:a", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "a/b"]
+    "text", ["hf:", "hf:a", "hf:a/b@../../x", "hf:a/b/c", "hf:../x", "hf:a/..", "hf:a/b@", "a/b"]
 )
 def test_what_is_no_source_is_refused(text: str):
     assert "owner/name" in refusal(lambda: HubSource.parse(text)).hint
@@ -100,8 +105,11 @@ def test_what_is_no_source_is_refused(text: str):
 
 def test_a_model_of_the_hub_is_its_snapshot(model_folder: Path, hub):
     asked = hub(model_folder)
+    options = {"revision": "v2", "allow_patterns": list(MODEL_FILES)}
     assert find_model("hf:lab/model@v2") == model_folder
-    assert asked == [("lab/model", {"revision": "v2", "allow_patterns": list(MODEL_FILES)})]
+    assert asked == [("lab/model", options | {"local_files_only": True})]
+    assert fetch_model(HubSource("lab/model", "v2")) == model_folder
+    assert asked[1:] == [("lab/model", options | {"local_files_only": False})]
     assert not any("bin" in pattern or pattern == "*" for pattern in MODEL_FILES)
 
 
@@ -127,14 +135,14 @@ def test_a_snapshot_is_checked_like_every_model(model_folder: Path, hub):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
-@pytest.mark.parametrize("ask", [fetch_model, find_backbone, convert_backbone])
+@pytest.mark.parametrize("ask", [fetch_model, fetch_backbone, convert_backbone])
 def test_each_refusal_says_what_to_do(error: Exception, said: str, ask, hub, backbones: Path):
     hub(error)
     found = refusal(lambda: ask(UNI))
     assert said in str(found)
     if "access" in said or "login" in said:
         assert "https://huggingface.co/MahmoodLab/UNI" in found.hint
-    if ask is find_backbone:
+    if ask is fetch_backbone:
         assert str(backbones / "MahmoodLab" / "UNI" / "model.safetensors") in found.hint
 
 
@@ -144,14 +152,15 @@ def test_a_revision_that_is_not_there_is_named(hub):
 
 
 def test_without_a_connection_nothing_is_found_but_the_cache(tmp_path: Path):
-    """With the real library, offline: an empty cache is told, a filled one is used."""
+    """With the real library: an empty cache is told, a filled one is used."""
     code = (
-        "import sys\nfrom napari_fddm.models.hub import HubSource, find_backbone\n"
+        "import socket\nsocket.socket.connect = None\n"
+        "from napari_fddm.models.hub import HubSource, find_backbone\n"
         "try:\n    print(find_backbone(HubSource('a/b')))\n"
         "except Exception as error:\n    print(type(error).__name__, error)"
     )
     cache = tmp_path / "cache"
-    env = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache), BACKBONES_VARIABLE: str(tmp_path)}
+    env = {"HF_HUB_CACHE": str(cache), BACKBONES_VARIABLE: str(tmp_path)}
 
     def ask() -> str:
         import os
@@ -161,7 +170,7 @@ def test_without_a_connection_nothing_is_found_but_the_cache(tmp_path: Path):
             capture_output=True, text=True, check=True, env={**os.environ, **env},
         ).stdout.strip()  # fmt: skip
 
-    assert ask().startswith("WeightsError a/b is not in the cache")
+    assert ask().startswith("DownloadNeededError the model needs a/b from the Hugging Face hub")
     commit = "0" * 40
     snapshot = cache / "models--a--b" / "snapshots" / commit
     snapshot.mkdir(parents=True)
@@ -208,7 +217,7 @@ def test_a_backbone_of_the_users_own_makes_the_model_whole(
 def test_without_access_the_model_names_the_page(gated: Path, backbones: Path, hub):
     shutil.rmtree(backbones)
     hub(error_of(errors.GatedRepoError))
-    error = refusal(lambda: load_model(str(gated), "cpu"))
+    error = refusal(lambda: fetch_needed(str(gated)))
     assert "https://huggingface.co/MahmoodLab/UNI" in error.hint
 
 
@@ -225,7 +234,7 @@ def test_a_pickle_is_only_converted_when_asked(gated: Path, backbones: Path, hub
     (place / "model.safetensors").unlink()
     torch.save(state, place / "pytorch_model.bin")
     hub(error_of(errors.RemoteEntryNotFoundError, 404))
-    error = refusal(lambda: load_model(str(gated), "cpu"))
+    error = refusal(lambda: fetch_needed(str(gated)))
     assert "python -m napari_fddm.models.hub hf:MahmoodLab/UNI" in error.hint
     assert convert_backbone(UNI) == place / "model.safetensors"
     assert load_model(str(gated), "cpu").card.id == "tiny-random"
@@ -253,3 +262,71 @@ def test_the_digest_of_tensors_does_not_depend_on_their_order():
     assert tensors_sha256(dict(reversed(state.items()))) == digest
     assert tensors_sha256({**state, "a": state["a"].T}) != digest
     assert tensors_sha256({**state, "b": state["b"].float()}) != digest
+
+
+@pytest.fixture
+def no_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[object]:
+    """No socket may be opened; returns the addresses of those that were wanted."""
+    wanted: list[object] = []
+
+    def connect(_socket: object, address: object) -> None:
+        wanted.append(address)
+        raise OSError("no connection in this test")
+
+    def look_up(host: object, *_: object, **__: object) -> None:
+        wanted.append(host)
+        raise OSError("no connection in this test")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    return wanted
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda card: card["classifier"].update(backbone_source="hf:MahmoodLab/UNI"),
+        lambda card: card["classifier"].update(backbone="hf-hub:timm/resnet18.a1_in1k"),
+        lambda card: card["classifier"].update(segmenter="unet", backbone="tu-hf-hub:timm/a"),
+        lambda card: card.update(base={"model": "hf:lab/base", "id": "base", "files": {}}),
+        lambda card: card["classifier"]["backbone_options"].update(pretrained=True),
+        lambda card: card["classifier"]["backbone_options"].update(checkpoint_path="x.pth"),
+    ],
+    ids=["source", "backbone", "encoder", "base", "pretrained", "checkpoint"],
+)
+def test_no_card_makes_a_connection(
+    edit_card: EditCard, change: Callable[[dict[str, Any]], None], no_connection: list[object]
+):
+    folder = edit_card(change)
+    (folder / "adapter.safetensors").unlink()  # taken from the base, if there is one
+    refusal(lambda: load_model(str(folder), "cpu"))
+    refusal(lambda: load_model("hf:lab/model", "cpu"))
+    assert no_connection == []
+
+
+def test_what_a_folder_needs_from_the_hub_is_named_and_fetched_when_told(
+    edit_card: EditCard, no_connection: list[object]
+):
+    folder = edit_card(lambda card: card["classifier"].update(backbone_source="hf:lab/backbone"))
+    with pytest.raises(DownloadNeededError) as caught:
+        load_model(str(folder), "cpu")
+    assert caught.value.message == "the model needs lab/backbone from the Hugging Face hub."
+    assert caught.value.hint.startswith("--allow-download fetches it.")
+    assert no_connection == []
+    refusal(lambda: fetch_needed(str(folder)))
+    assert no_connection != []
+
+
+def test_the_hub_is_reached_again_after_it_was_closed(no_connection: list[object]):
+    during = []
+
+    def fail() -> None:
+        during.append(huggingface_hub.constants.HF_HUB_OFFLINE)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), offline():
+        fail()
+    assert during == [True]
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE

@@ -50,7 +50,9 @@ def test_a_folder_does_not_hide_a_bundled_model(
     assert find_model("small") == bundle / "small"
 
 
-@pytest.mark.parametrize("name", ["tiny", "unfinished", "~nobody-of-this-name/small", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["tiny", "unfinished", "~nobody-of-this-name/small", "a\0b", "x" * 5000]
+)
 def test_what_is_no_model_is_refused_with_what_there_is(
     bundle: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

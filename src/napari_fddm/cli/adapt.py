@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
+from napari_fddm.cli.printing import say, say_json
 from napari_fddm.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def adapt(
     model: Annotated[str, typer.Option(help="Model to adapt: id, name or folder.")] = (
         "fddm-small"
     ),
+    allow_download: AllowDownloadOption = False,
     lora: Annotated[
         bool, typer.Option("--lora", help="Also train adapters of the backbone; takes minutes.")
     ] = False,
@@ -60,6 +62,7 @@ def adapt(
             name,
             slide_name=slide,
             model=model,
+            allow_download=allow_download,
             lora=lora,
             mpp=mpp,
             device=device,
@@ -78,7 +81,7 @@ def print_adapters() -> None:
     from napari_fddm.training.adapt.models import list_adapters
 
     for adapter in list_adapters():
-        typer.echo(adapter.in_words)
+        say(adapter.in_words)
 
 
 def export_model(name: str, destination: Path, *, quiet: bool) -> None:
@@ -87,7 +90,7 @@ def export_model(name: str, destination: Path, *, quiet: bool) -> None:
 
     export_adapter(find_adapter(name), destination)
     if not quiet:
-        typer.echo(f"exported: {destination}")
+        say(f"exported: {destination}")
 
 
 def learn(
@@ -96,6 +99,7 @@ def learn(
     *,
     slide_name: str | None,
     model: str,
+    allow_download: bool,
     lora: bool,
     mpp: float | None,
     device: str,
@@ -117,10 +121,14 @@ def learn(
     config = load_config(device=device, batch_size=batch_size)
     strokes = count_strokes(store)
     if not quiet:
-        typer.echo(f"strokes at {strokes.in_words}", err=True)
+        say(f"strokes at {strokes.in_words}", err=True)
     strokes.require_enough()
     from napari_fddm.models import load_model
+    from napari_fddm.models.fetching import fetch_needed
     from napari_fddm.training.adapt import adapt_events
+
+    if allow_download:
+        fetch_needed(model)
 
     with _open_slide_of(store, slide_name, mpp) as opened:
         run = adapt_events(
@@ -134,11 +142,11 @@ def learn(
         )
         result = drain(run, quiet=quiet)
     if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+        say_json(result.to_json())
     elif not quiet:
-        typer.echo(result.in_words)
+        say(result.in_words)
         if result.folder is not None:
-            typer.echo(f"model: {name} (napari-fddm run SLIDE --revise --model {name})")
+            say(f"model: {name} (napari-fddm run SLIDE --revise --model {name})")
 
 
 def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Slide:

@@ -11,6 +11,7 @@ from napari_fddm.cli.options import (
     DistinctCasesOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
 )
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain_job
 from napari_fddm.core.outside.text import visible_line
 
@@ -56,15 +57,13 @@ def tcia(
 
     found = read_collection(folder, table)
     write_collection(found, out)
-    typer.echo(f"{len(found.tiles)} tiles: {out}")
+    say(f"{len(found.tiles)} tiles: {out}")
     if found.unlabeled:
-        typer.echo(
-            f"left out: {len(found.unlabeled)} images that the table does not name", err=True
-        )
+        say(f"left out: {len(found.unlabeled)} images that the table does not name", err=True)
     if found.absent:
-        typer.echo(f"not there: {len(found.absent)} images that the table names", err=True)
+        say(f"not there: {len(found.absent)} images that the table names", err=True)
     if found.nameless:
-        typer.echo(f"left out: {found.nameless} rows of the table without a name", err=True)
+        say(f"left out: {found.nameless} rows of the table without a name", err=True)
 
 
 @app.command()
@@ -85,7 +84,7 @@ def counts(
 
     if (manifest / INDEX).is_file():
         made = open_dataset(manifest)
-        typer.echo(made.counts().to_text())
+        say(made.counts().to_text())
         print_notes(made.said())
         return
     names = class_names(label, mixed)
@@ -97,11 +96,11 @@ def counts(
     if tiles:
         values = [s.value or 0 for s in tiles]
         counted = ClassCounts.of(_array(values), [s.split or "" for s in tiles])
-        typer.echo(counted.to_text())
+        say(counted.to_text())
     print_notes(divided.notes)
     slides = len(divided.sources) - len(tiles)
     if slides:
-        typer.echo(f"and {slides} annotated slides: `dataset build` counts their patches")
+        say(f"and {slides} annotated slides: `dataset build` counts their patches")
 
 
 @app.command()
@@ -148,9 +147,9 @@ def build(
     made = drain_job(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
     if not quiet:
         _print_split(divided)
-        typer.echo(made.counts().to_text())
+        say(made.counts().to_text())
         print_notes(made.said())
-        typer.echo(f"dataset: {out}")
+        say(f"dataset: {out}")
 
 
 def class_names(label: list[str] | None, mixed: str) -> ClassNames:
@@ -186,13 +185,13 @@ def _print_split(manifest: Manifest) -> None:
     for split in ("train", "val", "test"):
         cases = sorted({s.case for s in manifest.sources if s.split == split})
         if cases:
-            typer.echo(f"{split}: {len(cases)} cases ({_listed(cases)})")
+            say(f"{split}: {len(cases)} cases ({_listed(cases)})")
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """Print what was left out, a line for each."""
     for note in notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 def _listed(cases: list[str]) -> str:

@@ -7,9 +7,8 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-import typer
-
 from napari_fddm.cli.doctor import can_open_window
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.run import run_slide
 from napari_fddm.core.errors import FddmError
 from napari_fddm.core.necrosis import ClassAreas, compute_rate, find_definition
@@ -58,8 +57,8 @@ def run_demo(out: Path, *, window: bool | None, device: str) -> None:
             ClassAreas.from_labels(truth, store.geometries.label.cell_mm2), find_definition("fddm")
         ).rate
     off = _points_off(report["rate"], true_rate)
-    typer.echo(f"truth of the synthetic slide: {true_rate:.1%}, off by {off:.1f} points")
-    typer.echo(f"preview: {preview}\nvalid OME-Zarr 0.5: {path}")
+    say(f"truth of the synthetic slide: {true_rate:.1%}, off by {off:.1f} points")
+    say(f"preview: {preview}\nvalid OME-Zarr 0.5: {path}")
     if off > DEMO_BAR_POINTS:
         raise FddmError(
             f"the demo's rate is {off:.1f} points off its truth, more than {DEMO_BAR_POINTS:g}.",
@@ -108,5 +107,5 @@ _, widget = viewer.window.add_plugin_dock_widget("napari-fddm")
 widget.controller.run.open_store(pathlib.Path({str(store)!r}))
 napari.run()
 """
-    typer.echo("opening napari; close its window to end the demo")
+    say("opening napari; close its window to end the demo")
     subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code

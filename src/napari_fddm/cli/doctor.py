@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from napari_fddm.cli.printing import say
 from napari_fddm.core.cards import read_card
 from napari_fddm.core.errors import FddmError
 
@@ -45,7 +46,7 @@ def print_checks() -> None:
     broken = False
     for check in iter_checks():
         mark = {True: "ok", False: "PROBLEM", None: "note"}[check.ok]
-        typer.echo(f"{mark:>7}  {check.name}: {check.text}")
+        say(f"{mark:>7}  {check.name}: {check.text}")
         broken |= check.ok is False
     if broken:
         raise typer.Exit(2)

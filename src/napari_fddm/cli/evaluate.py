@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-import typer
-
+from napari_fddm.cli.printing import say
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.outside.text import visible, visible_line
+from napari_fddm.core.outside.text import json_text, visible, visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +56,12 @@ def evaluate(
     draw = _drawing() if figure is not None else None
     report = _drain(pairs, settings, quiet=quiet)
     if json_file is not None:
-        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-        _write(json_file, text + "\n")
+        _write(json_file, json_text(report, indent=2) + "\n")
     text = to_markdown(report)
     if markdown is not None:
         _write(markdown, text)
     elif not quiet:
-        typer.echo(visible(text), nl=False)
+        say(visible(text), nl=False)
     if figure is not None and draw is not None:
         draw(report, figure)
     return report
@@ -168,7 +165,7 @@ def _drain(pairs: Pairs, settings: EvaluationSettings, *, quiet: bool) -> dict[s
                 return report
             done += 1
             if total > 1 and not quiet:
-                typer.echo(f"{done} of {total}: {visible_line(result.slide)}", err=True)
+                say(f"{done} of {total}: {visible_line(result.slide)}", err=True)
 
 
 def _drawing() -> Callable[[dict[str, Any], Path], None]:

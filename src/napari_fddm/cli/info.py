@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import typer
+from napari_fddm.cli.printing import say, say_json
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
@@ -18,22 +17,20 @@ def print_info(name: str, *, mpp: float | None, as_json: bool) -> None:
     with open_slide(name, mpp=mpp) as slide:
         facts = slide_facts(slide)
     if as_json:
-        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        say_json(facts)
         return
     for key, value in facts.items():
         if key == "levels":
             for level in value:
                 height, width = level["shape"]
-                typer.echo(
-                    f"level {level['index']}: {width} × {height} px, 1/{level['downsample']:g}"
-                )
+                say(f"level {level['index']}: {width} × {height} px, 1/{level['downsample']:g}")
         elif key == "size_mm" and value is not None:
-            typer.echo(f"size: {value[1]} × {value[0]} mm, width × height")
+            say(f"size: {value[1]} × {value[0]} mm, width × height")
         elif key == "warnings":
             for warning in value:
-                typer.echo(f"warning: {warning}")
+                say(f"warning: {warning}")
         else:
-            typer.echo(f"{key}: {value if value is not None else 'unknown'}")
+            say(f"{key}: {value if value is not None else 'unknown'}")
 
 
 def slide_facts(slide: Slide) -> dict[str, Any]:

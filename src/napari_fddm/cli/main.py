@@ -11,12 +11,14 @@ import typer
 from napari_fddm.cli import adapt, dataset, train
 from napari_fddm.cli import train_refiner as _train_refiner  # noqa: F401 - registers its commands
 from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     DistinctCasesOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
+from napari_fddm.cli.printing import guard_terminal, say, show_help
 from napari_fddm.core.errors import FddmError
 
 EXIT_USER_ERROR = 2
@@ -54,7 +56,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from napari_fddm import __version__
 
-        typer.echo(f"napari-fddm {__version__}")
+        say(f"napari-fddm {__version__}")
         raise typer.Exit
 
 
@@ -77,7 +79,10 @@ def run(
         Path | None, typer.Option("-o", "--out", help="Store to write; beside the slide if unset.")
     ] = None,
     region: RegionOption = None,
-    model: Annotated[str, typer.Option(help="Model id or folder.")] = "fddm-small",
+    model: Annotated[
+        str, typer.Option(help="Model id or folder, or hf:owner/name on the Hugging Face hub.")
+    ] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     stage: Annotated[
         str | None,
         typer.Option(
@@ -150,6 +155,7 @@ def run(
         out,
         region=region,
         model=model,
+        allow_download=allow_download,
         mpp=mpp,
         report=report,
         definition=definition,
@@ -377,6 +383,7 @@ def demo(
 
 def main() -> None:
     """Run the command line; user errors are one line and exit code 2."""
+    guard_terminal()
     try:
         code = app(standalone_mode=False, prog_name="napari-fddm")
     except FddmError as error:
@@ -388,7 +395,7 @@ def main() -> None:
         if not (hasattr(error, "format_message") and hasattr(error, "exit_code")):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
-            typer.echo(error.format_message())
+            show_help(error.format_message())
             sys.exit(EXIT_USER_ERROR)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else _command_line()
@@ -399,9 +406,7 @@ def main() -> None:
         fail(f"{message}{end} `{command} --help` lists what is allowed.")
     # A command that ended with typer.Exit(code) returns that code; Ctrl-C returns 130.
     if code == EXIT_INTERRUPTED:
-        typer.echo(
-            "interrupted; what was finished is kept: give the same command to go on", err=True
-        )
+        say("interrupted; what was finished is kept: give the same command to go on", err=True)
     if isinstance(code, int):
         sys.exit(code)
 
@@ -420,5 +425,5 @@ def _command_line() -> str:
 
 def fail(message: str) -> None:
     """Print one line to standard error and exit with code 2."""
-    typer.echo(f"napari-fddm: {' '.join(message.split())}", err=True)
+    say(f"napari-fddm: {' '.join(message.split())}", err=True)
     sys.exit(EXIT_USER_ERROR)

@@ -9,6 +9,14 @@ import typer
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 BatchSizeOption = Annotated[int, typer.Option(help="Tiles per forward pass.")]
+AllowDownloadOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-download",
+        help="Fetch what the model needs from the Hugging Face hub; otherwise no connection is "
+        "opened.",
+    ),
+]
 SlideMppOption = Annotated[float | None, typer.Option(help="µm per level-0 px.")]
 DistinctCasesOption = Annotated[
     bool,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import typer
-
+from napari_fddm.cli.printing import say
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -16,6 +15,7 @@ from napari_fddm.core.events import (
     StageStarted,
     TileBatch,
 )
+from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -92,7 +92,7 @@ def drain_job(
     console = Console(stderr=True, quiet=quiet, markup=False, highlight=False)
     step = next(run)
     if begin and not quiet:
-        typer.echo(begin)
+        say(begin)
     with Progress(
         console=console, disable=quiet or not console.is_terminal, transient=True
     ) as bars:
@@ -107,7 +107,7 @@ def drain_job(
 
 def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
     if isinstance(event, AnalysisOpened):
-        bars.console.print(f"running on {event.device}, model {event.model['id']}")
+        bars.console.print(visible(f"running on {event.device}, model {event.model['id']}"))
     elif isinstance(event, StageStarted):
         tasks[event.stage] = bars.add_task(
             STAGE_TITLES.get(event.stage, event.stage),
@@ -129,7 +129,7 @@ def _show(event: Event, bars: Progress, tasks: dict[str, TaskID]) -> None:
         total = task.total or 1
         bars.update(task.id, total=total, completed=total)
         for note in event.notes:
-            bars.console.print(f"note: {note}", soft_wrap=True)  # paths stay whole
+            bars.console.print(visible(f"note: {note}"), soft_wrap=True)  # paths stay whole
 
 
 def _advance(bars: Progress, task: TaskID, done: int, unit: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from napari_fddm.cli.printing import say
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.outside.text import visible
 
@@ -31,9 +30,9 @@ def repair_store(path: Path, *, from_map: bool, without_corrections: bool, reade
         fault = repair.log_fault(path)
         if fault is not None:
             raise fault
-        typer.echo(f"the event log of {visible(path)} is in order")
+        say(f"the event log of {visible(path)} is in order")
         return
     begin = repair.begin_from_map if from_map else repair.give_up_corrections
     kept = begin(path, reader)
     base = "the stored corrected map" if from_map else "the model's labels"
-    typer.echo(f"a new event log begins with {base}; the old files are in {visible(kept)}")
+    say(f"a new event log begins with {base}; the old files are in {visible(kept)}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain
 from napari_fddm.cli.stores import rate_text
 from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.necrosis import find_definition
+from napari_fddm.core.outside.text import json_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +24,7 @@ def run_slide(
     *,
     region: tuple[float, float, float, float] | None,
     model: str,
+    allow_download: bool = False,
     mpp: float | None,
     report: Path | None,
     quiet: bool,
@@ -50,6 +50,10 @@ def run_slide(
     from napari_fddm.slides.mpp import require_mpp
     from napari_fddm.slides.opening import local_place
 
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     settings = _with_defaults(settings, model, quiet=quiet)
     config = load_config(**settings)
     check_tissue(config.tissue)
@@ -68,13 +72,13 @@ def run_slide(
         require_mpp(slide)  # before warnings are printed: an error is a single line
         if not quiet:
             for warning in slide.warnings:
-                typer.echo(f"warning: {warning}", err=True)
+                say(f"warning: {warning}", err=True)
         path = local_place(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
         if out is None and path is not None and not store.exists() and not quiet:
             renamed = summarize_renamed(path, slide.fingerprint)
             if renamed is not None:
-                typer.echo(f"note: {renamed.text} To go on with it: -o {renamed.path}", err=True)
+                say(f"note: {renamed.text} To go on with it: -o {renamed.path}", err=True)
         from napari_fddm.pipeline.run.analyze import analyze
 
         run = analyze(
@@ -92,8 +96,8 @@ def run_slide(
     if report is not None:
         write_report(made, report)
     if not quiet:
-        typer.echo(rate_text(made))
-        typer.echo(f"store: {result.store}")
+        say(rate_text(made))
+        say(f"store: {result.store}")
     return made
 
 
@@ -113,7 +117,7 @@ def _with_defaults(settings: dict[str, Any], model: str, *, quiet: bool) -> dict
         made["steps"] = 0
         note = f"{card.id} has no refiner, so --steps 0"
     if note and not quiet:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     return made
 
 
@@ -142,7 +146,7 @@ def write_report(report: dict[str, Any], path: Path) -> None:
     StoreError
         If it cannot be written.
     """
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    text = json_text(report, indent=2) + "\n"
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

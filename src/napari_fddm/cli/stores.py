@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from napari_fddm.cli.printing import say, say_json
 from napari_fddm.core.necrosis import beside
 from napari_fddm.core.signoff import SignOff
 
@@ -24,9 +22,9 @@ def print_rate(
     own = find_definitions(definitions)
     report = read_report(path, label=label, definition=definition, definitions=own)
     if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+        say_json(report)
     else:
-        typer.echo(rate_text(report))
+        say(rate_text(report))
 
 
 def rate_text(report: dict[str, Any]) -> str:
@@ -75,5 +73,5 @@ def export_store(
             store, out, version=version, overwrite=overwrite, with_name=with_name
         )
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
-    typer.echo(f"exported as OME-Zarr {version} and validated: {out}")
+        say(f"note: {note}", err=True)
+    say(f"exported as OME-Zarr {version} and validated: {out}")

@@ -19,10 +19,12 @@ from napari_fddm.cli.dataset import (
     print_notes,
 )
 from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     DistinctCasesOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
 )
+from napari_fddm.cli.printing import say
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
@@ -69,8 +71,12 @@ def classifier(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Weights of the backbone, safetensors; from the hub if unset."),
+        typer.Option(
+            help="Weights of the backbone, safetensors; if unset, those of the hub, as fetched "
+            "before or with --allow-download."
+        ),
     ] = None,
+    allow_download: AllowDownloadOption = False,
     random_init: Annotated[
         bool, typer.Option("--random-init", help="Start with a random backbone.")
     ] = False,
@@ -144,6 +150,7 @@ def classifier(
         loss=loss,
         base=base,
         weights=weights,
+        allow_download=allow_download,
         random_init=random_init,
         input_px=input_px,
         radiomics=None if radiomics is None else (FEATURE_SETS if radiomics else ()),
@@ -174,11 +181,11 @@ def classifier(
     card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
         print_notes(dataset.said())
-        typer.echo(scores_text(card))
+        say(scores_text(card))
         note = backbone_note(card)
         if note:
-            typer.echo(f"note: {note}", err=True)
-        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+            say(f"note: {note}", err=True)
+        say(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
 @app.command()
@@ -193,6 +200,7 @@ def segmenter(
     encoder: Annotated[
         str | None, typer.Option(help="Encoder, for an architecture of that library.")
     ] = None,
+    allow_download: AllowDownloadOption = False,
     random_init: Annotated[
         bool, typer.Option("--random-init", help="Start with a random encoder.")
     ] = False,
@@ -225,6 +233,7 @@ def segmenter(
     settings = SegmenterSettings(
         arch=arch,
         encoder=encoder,
+        allow_download=allow_download,
         random_init=random_init,
         loop=loop,
         augmentation=Augmentation(stain_scale=stain, stain_shift=stain / 8),
@@ -237,11 +246,11 @@ def segmenter(
     card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
         result = card.training["result"]
-        typer.echo(f"weights after step {result['best_step']} of {result['steps']}")
+        say(f"weights after step {result['best_step']} of {result['steps']}")
         for split, scores in card.metrics.items():
             each = ", ".join(f"{name} {value:.3f}" for name, value in scores["iou"].items())
-            typer.echo(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
-        typer.echo(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
+            say(f"mean IoU, {split}: {scores['mean_iou']:.3f} ({each})")
+        say(f"model: {out}; use it with napari-fddm run SLIDE --model {out}")
 
 
 def scores_text(card: ModelCard) -> str:

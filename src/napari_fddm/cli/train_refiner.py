@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads it
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    AllowDownloadOption,  # noqa: TC001 - typer reads them
+    DeviceOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
+from napari_fddm.cli.printing import log_to_terminal, say
 from napari_fddm.cli.train import app
 from napari_fddm.core.errors import ConfigError
 
@@ -28,6 +32,7 @@ def refiner(
     model: Annotated[
         str, typer.Option(help="Model id or folder whose first stage is kept.")
     ] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     recipe: Annotated[
         str,
         typer.Option(help="bridge; direct: a single step; fddm_paper: as published."),
@@ -76,8 +81,12 @@ def refiner(
         sources=sources,
         seed=seed,
     )
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     if not quiet:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        log_to_terminal()
     card = train_refiner_model(
         datasets,
         model,
@@ -88,17 +97,18 @@ def refiner(
         network=network,
     )
     if not quiet:
-        typer.echo(f"model: {out} ({card.id})")
+        say(f"model: {out} ({card.id})")
         for name, scores in card.metrics.get("results", {}).items():
             error = scores["fddm_rate_error_points"]
             rate = "" if error is None else f", rate error {error:.2f} points"
-            typer.echo(f"  {name}: mean IoU {scores['mean_iou']:.4f}{rate}")
+            say(f"  {name}: mean IoU {scores['mean_iou']:.4f}{rate}")
 
 
 @app.command("regions")
 def regions(
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
     model: Annotated[str, typer.Option(help="Model id or folder of stage 1.")] = "fddm-small",
+    allow_download: AllowDownloadOption = False,
     slides: Annotated[int, typer.Option(min=1, help="Number of slides.")] = 12,
     tiles: Annotated[
         int, typer.Option(min=1, max=16, help="Edge of a synthetic slide's window, tiles.")
@@ -130,6 +140,10 @@ def regions(
 
     if dataset is not None and textures is not None:
         raise ConfigError("--dataset and --textures exclude each other: choose one.")
+    if allow_download:
+        from napari_fddm.models.fetching import fetch_needed
+
+        fetch_needed(model)
     loaded = load_model(model, device)
     say = partial(_say, quiet)
     if dataset is not None:
@@ -215,4 +229,4 @@ def parse_widths(text: str) -> tuple[int, ...]:
 
 def _say(quiet: bool, text: str) -> None:
     if not quiet:
-        typer.echo(text)
+        say(text)

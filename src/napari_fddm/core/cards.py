@@ -5,21 +5,100 @@ A card is read without torch.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Literal
+import math
+import os
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.files import write_atomic
 from napari_fddm.core.maps import TISSUE_FEATURES
 from napari_fddm.core.outside.json_files import read_json_value
+from napari_fddm.core.outside.text import json_text, visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
 CARD_NAME = "card.json"
+LARGEST_CARD = 16 << 20
+"""Bytes. What was measured is a few kB."""
+DEEPEST = 32
+"""Levels of objects and lists within what a card says freely."""
+MOST_LAYERS, LARGEST_OPTION = 512, 65_536
+"""Limits of a backbone's options; the largest networks of timm have 64 layers of 4096."""
+FOREIGN_OPTIONS = {
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir",
+    "scriptable", "exportable", "no_jit", "num_classes", "in_chans", "features_only",
+    "out_indices", "feature_cfg",
+}  # fmt: skip
+"""What timm takes besides a network's own options: files, connections, another output."""
 _REWRITE = "Was it written by another version of napari-fddm, or by hand?"
+
+
+def _plain_file(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_][\w.+-]{0,199}", name):
+        raise ValueError(f"{visible(name)!r} is no name of a file in the model's folder")
+    return name
+
+
+def _free(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what could not be written as JSON again."""
+    level: list[Any] = [values]
+    for _ in range(DEEPEST):
+        inside = [v for value in level for v in _parts(value)]
+        if any(isinstance(v, float) and not math.isfinite(v) for v in inside):
+            raise ValueError("a number is not finite")
+        level = [v for v in inside if isinstance(v, dict | list | tuple)]
+        if not level:
+            return values
+    raise ValueError("it is nested too deeply")
+
+
+def _parts(value: Any) -> list[Any]:
+    return list(value.values() if isinstance(value, dict) else value)
+
+
+def _options(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse options that name files, open connections or make a network of gigabytes."""
+    for name, value in values.items():
+        if name in FOREIGN_OPTIONS:
+            raise ValueError(f"{name!r} is no option of a network")
+        parts = value if isinstance(value, list | tuple) else [value]
+        most = MOST_LAYERS if re.search("depth|layers|blocks", name) else LARGEST_OPTION
+        if len(parts) > DEEPEST or not all(_scalar(part, most) for part in parts):
+            raise ValueError(f"{visible(name)!r} is no number from 0 to {most}, text or short list")
+    return values
+
+
+def _scalar(value: Any, most: int) -> bool:
+    if isinstance(value, int | float):
+        return 0 <= value <= most  # not for NaN
+    return value is None or isinstance(value, str)
+
+
+def _modules(pattern: str) -> str:
+    """Refuse a regular expression that is none, or that may take for ever."""
+    repeated = re.search(r"\)\s*[*+{]", pattern)
+    if len(pattern) > 300 or repeated or len(re.findall(r"[*+{]", pattern)) > 8:
+        raise ValueError("it is too complicated")
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        raise ValueError("it is no regular expression") from None
+    return pattern
+
+
+Free = Annotated[dict[str, Any], AfterValidator(_free)]
+"""What a card says freely: any JSON that is finite and not too deep."""
+Files = Annotated[dict[Annotated[str, AfterValidator(_plain_file)], str], Field(max_length=64)]
+NetworkName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$")]
+"""A name in a library's list of networks: no path, and no place on a hub."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Width = Annotated[int, Field(ge=1, le=4096)]
 
 
 class DenoiserSettings(BaseModel):
@@ -44,11 +123,11 @@ class DenoiserSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    classes: int = 7
-    tissue_features: int = TISSUE_FEATURES
-    condition_channels: int = 16
-    widths: tuple[int, ...] = (32, 64, 96)
-    layers: int = 2
+    classes: int = Field(default=7, ge=1, le=254)
+    tissue_features: int = Field(default=TISSUE_FEATURES, ge=TISSUE_FEATURES, le=TISSUE_FEATURES)
+    condition_channels: Width = 16
+    widths: tuple[Width, ...] = Field(default=(32, 64, 96), min_length=1, max_length=8)
+    layers: int = Field(default=2, ge=1, le=16)
     residual: bool = False
 
 
@@ -72,9 +151,9 @@ class LoraSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    r: int = 16
-    lora_alpha: int = 32
-    target_modules: str = ATTENTION_LINEARS
+    r: int = Field(default=16, ge=1, le=1024)
+    lora_alpha: int = Field(default=32, ge=1, le=65_536)
+    target_modules: Annotated[str, AfterValidator(_modules)] = ATTENTION_LINEARS
 
 
 class ClassifierCard(BaseModel):
@@ -110,15 +189,15 @@ class ClassifierCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backbone: str
-    backbone_options: dict[str, Any] = {}
+    backbone: NetworkName
+    backbone_options: Annotated[dict[str, Any], AfterValidator(_options)] = {}
     backbone_source: str | None = Field(default=None, pattern="^hf:")
     backbone_sha256: str | None = None
-    input_px: int = Field(gt=0)
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    input_px: int = Field(gt=0, le=2048)
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
     lora: LoraSettings = LoraSettings()
-    segmenter: str | None = None
+    segmenter: NetworkName | None = None
     tree: tuple[str, ...] | None = None
     radiomics: tuple[Literal["first_order", "glcm"], ...] = ()
 
@@ -145,6 +224,12 @@ class InputMoments(BaseModel):
     source: float = Field(default=6 / 49, gt=0, allow_inf_nan=False)
     covariance: float = Field(default=6 / 49, allow_inf_nan=False)
 
+    @model_validator(mode="after")
+    def _check_covariance(self) -> InputMoments:
+        if abs(self.covariance) > (1 + 1e-6) * math.sqrt(self.original * self.source):
+            raise ValueError("covariance is larger than the variances allow")
+        return self
+
 
 class RefinerCard(BaseModel):
     """How stage 2 is built.
@@ -170,8 +255,8 @@ class RefinerCard(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     denoiser: DenoiserSettings = DenoiserSettings()
-    num_train_timesteps: int = 1000
-    max_variance: float = 0.5
+    num_train_timesteps: int = Field(default=1000, ge=1, le=100_000)
+    max_variance: float = Field(default=0.5, gt=0, le=1000, allow_inf_nan=False)
     schedule: Literal["exact", "bbdm"] = "exact"
     head: Literal["softmax", "linear"] = "softmax"
     prediction_type: Literal["bridge_difference", "noise", "source_minus_sample"] = (
@@ -233,19 +318,19 @@ class ModelCard(BaseModel):
     format_version: Literal[1] = 1
     id: str
     title: str
-    analysis_mpp: float = Field(gt=0, allow_inf_nan=False)
-    classes: tuple[str, ...]
+    analysis_mpp: float = Field(ge=0.05, le=20, allow_inf_nan=False)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=254)
     classifier: ClassifierCard
     refiner: RefinerCard | None = None
-    files: dict[str, str]
+    files: Files
     trained_on: str
     limits: str
     licence: str
     real_tissue: bool
     real_classes: tuple[str, ...] | None = None
     base: BaseReference | None = None
-    training: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
+    training: Free = {}
+    metrics: Free = {}
 
     @property
     def shows_tiles(self) -> bool:
@@ -256,7 +341,9 @@ class ModelCard(BaseModel):
         return self.refiner is None and bool(self.classifier.radiomics)
 
     @model_validator(mode="after")
-    def _check_real_classes(self) -> ModelCard:
+    def _check_classes(self) -> ModelCard:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("classes names a class twice")
         unknown = [name for name in self.real_classes or () if name not in self.classes]
         if unknown:
             raise ValueError(f"real_classes names {', '.join(unknown)}, which is no class of it")
@@ -277,27 +364,29 @@ def read_card(folder: Path) -> ModelCard:
         If the folder holds no card, or not a valid one.
     """
     path = folder / CARD_NAME
-    if not path.exists():
+    if not os.path.lexists(path):
         raise WeightsError(
-            f"{folder} holds no {CARD_NAME}, so it is not a model folder.",
+            f"{visible(folder)} holds no {CARD_NAME}, so it is not a model folder.",
             hint="Give a folder with card.json and its safetensors files, or the id fddm-small.",
         )
-    values = read_json_value(path, what="a model card", error=WeightsError, hint=_REWRITE)
+    values = read_json_value(
+        path, what="a model card", error=WeightsError, hint=_REWRITE, most=LARGEST_CARD
+    )
     try:
         return ModelCard.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise WeightsError(
-            f"{path} is not a model card: {where!r}: {first['msg']}.",
+            f"{visible(path)} is not a model card: {visible(where)!r}: "
+            f"{visible(first['msg'].removeprefix('Value error, '))}.",
             hint=_REWRITE,
         ) from error
 
 
 def write_card(card: ModelCard, folder: Path) -> None:
     """Write a card, readable by people."""
-    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / CARD_NAME).write_text(text + "\n", encoding="utf-8")
+    write_atomic(folder / CARD_NAME, json_text(card.model_dump(mode="json"), indent=2) + "\n")
 
 
 def unseen_classes(model: Mapping[str, Any]) -> tuple[str, ...]:

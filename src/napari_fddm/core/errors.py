@@ -46,6 +46,10 @@ class WeightsError(FddmError):
     """A model's files are missing, damaged or do not fit the model."""
 
 
+class DownloadNeededError(WeightsError):
+    """A model needs a file from the Hugging Face hub, which is fetched only if the user says so."""
+
+
 class StoreError(FddmError):
     """A working store cannot be created, read or written."""
 

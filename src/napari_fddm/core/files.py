@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.outside.text import json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -248,7 +248,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
         If it cannot be written or a value has no JSON form.
     """
     try:
-        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json_text(values, indent=1)
     except (TypeError, ValueError) as error:
         raise StoreError(
             f"cannot write {path}: {error}.", hint="Give plain numbers, text, lists and mappings."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.core.outside.text import markdown, visible_line
 from napari_fddm.evaluation.rates import PREDICTION, TRUTH, shown_level
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def to_markdown(report: dict[str, Any]) -> str:
         _calibration(report["calibration"]),
         _inputs(report),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return markdown("\n\n".join(block for block in blocks if block) + "\n")
 
 
 def _head(report: dict[str, Any]) -> str:
@@ -52,7 +53,7 @@ def _head(report: dict[str, Any]) -> str:
 
 
 def _notes(report: dict[str, Any]) -> str:
-    return "\n".join(f"- {note}" for note in report["notes"])
+    return "\n".join(f"- {visible_line(note)}" for note in report["notes"])
 
 
 def _classes(report: dict[str, Any]) -> str:
@@ -221,7 +222,7 @@ def _inputs(report: dict[str, Any]) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table whose columns also line up as plain text."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
+    cells = [[visible_line(cell).replace("|", "\\|") for cell in row] for row in (head, *rows)]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(head))]
     lines = [
         "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, first_line, read_card
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.cards import CARD_NAME, ClassifierCard, ModelCard, read_card
+from napari_fddm.core.errors import FddmError, WeightsError
+from napari_fddm.core.outside.guard import LONGEST_REASON, reason
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.provenance import REFINER_FILE
+from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models.classifier import TileClassifier, build_backbone
 from napari_fddm.models.denoiser import Denoiser
 from napari_fddm.models.device import ComputeDevice, choose_device
@@ -23,17 +26,20 @@ from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.weights import load_tensors, read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
 
 BACKBONE_FILE = "backbone.safetensors"
 ADAPTER_FILE = "adapter.safetensors"
 HEADS_FILE = "heads.safetensors"
+TIMES_LARGER, SMALL_NETWORK = 4, 64_000_000
+"""A network may be so many times as large as its file, and so many values larger: it may hold
+tables that it computes."""
 MISFIT = "does not fit the network its card describes"
+FROM_ONE_MODEL = "Do the card and all weights files come from one model?"
 NO_REFINER = (
     "Say --steps 0 (classes of cells, as stage 1 gives them) or --stage patch (of whole tiles)."
 )
@@ -78,6 +84,8 @@ class LoadedModel:
         else:
             classifier = self._load_classifier().to(compute.device).eval()
             self.classifier = with_best_layout(classifier, compute.device)
+        with self._building():  # a network may be built that cannot run
+            self.classify(np.zeros((1, TILE_PX, TILE_PX, 3), np.uint8))
 
     @property
     def can_refine(self) -> bool:
@@ -137,9 +145,18 @@ class LoadedModel:
         """
         if self.card.refiner is None:
             raise WeightsError(f"the model {self.card.id!r} has no refiner.", hint=NO_REFINER)
+        settings = self.card.refiner.denoiser
+        if settings.classes != len(self.card.classes):
+            raise WeightsError(
+                f"{visible(self.folder / CARD_NAME)} has {len(self.card.classes)} classes, but "
+                f"its refiner {settings.classes}.",
+                hint=FROM_ONE_MODEL,
+            )
+        state = load_tensors(self.folder, REFINER_FILE, self.card)
         with self._building():
-            denoiser = Denoiser(self.card.refiner.denoiser, input_scale)
-        _load_strictly(denoiser, load_tensors(self.folder, REFINER_FILE, self.card), REFINER_FILE)
+            check_size(lambda: Denoiser(settings, input_scale), state, REFINER_FILE)
+            denoiser = Denoiser(settings, input_scale)
+        _load_strictly(denoiser, state, REFINER_FILE)
         return denoiser.to(self.compute.device).eval()
 
     @cached_property
@@ -182,9 +199,13 @@ class LoadedModel:
 
     def _load_segmenter(self, name: str) -> TileSegmenter:
         spec = self.card.classifier
+        state = load_tensors(self.folder, BACKBONE_FILE, self.card)
+        build = partial(build_segmenter, name, spec.backbone, len(self.card.classes))
         with self._building():
-            network = build_segmenter(name, spec.backbone, len(self.card.classes))
-        _load_strictly(network, load_tensors(self.folder, BACKBONE_FILE, self.card), BACKBONE_FILE)
+            with suppress(RuntimeError):  # some encoders compute with their values at once
+                check_size(build, state, BACKBONE_FILE)
+            network = build()
+        _load_strictly(network, state, BACKBONE_FILE)
         return TileSegmenter(network, mean=spec.mean, std=spec.std)
 
     def load_backbone(self) -> torch.nn.Module:
@@ -196,10 +217,11 @@ class LoadedModel:
             If its weights are missing, damaged or do not fit.
         """
         spec = self.card.classifier
-        with self._building():
-            backbone = build_backbone(spec.backbone, **spec.backbone_options)
         state = self._load_backbone_tensors()
         where = spec.backbone_source or BACKBONE_FILE
+        with self._building():
+            check_size(lambda: build_backbone(spec.backbone, **spec.backbone_options), state, where)
+            backbone = build_backbone(spec.backbone, **spec.backbone_options)
         _load_strictly(backbone, {k: v.float() for k, v in state.items()}, where)
         return backbone
 
@@ -254,6 +276,37 @@ def with_best_layout(classifier: TileClassifier, device: torch.device) -> TileCl
     return classifier
 
 
+def check_size(
+    build: Callable[[], torch.nn.Module], state: Mapping[str, torch.Tensor], where: str
+) -> None:
+    """Refuse a network that is much larger than its file, before memory is taken for it.
+
+    Parameters
+    ----------
+    build : callable
+        Builds the network; called once, for a network without values.
+    state : mapping of str to Tensor
+        What the file holds.
+    where : str
+        The file, as the message names it.
+
+    Raises
+    ------
+    WeightsError
+        Naming both sizes.
+    """
+    with torch.device("meta"):
+        network = build()
+    wanted = sum(t.numel() for t in (*network.parameters(), *network.buffers()))
+    held = sum(t.numel() for t in state.values())
+    if wanted > TIMES_LARGER * held + SMALL_NETWORK:
+        raise WeightsError(
+            f"it would have {wanted / 1e6:,.0f} million values, but {where} holds "
+            f"{held / 1e6:,.1f} million.",
+            hint=FROM_ONE_MODEL,
+        )
+
+
 def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -> None:
     with _refusing(f"{where} {MISFIT}"):
         module.load_state_dict(state, strict=True)
@@ -261,13 +314,15 @@ def _load_strictly(module: torch.nn.Module, state: dict[str, torch.Tensor], wher
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turn the errors of torch, timm, peft and diffusers into one line."""
+    """Turn whatever torch, timm, peft and diffusers raise into one line."""
     try:
         yield
-    except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, re.error) as error:
+    except FddmError as error:
+        raise WeightsError(f"{visible(what)}: {error.message}", hint=error.hint) from error
+    except Exception as error:  # these libraries raise anything for a card that fits nothing
         # torch gives the reason in its second line only.
-        detail = " ".join(str(error).split("\n")[1:2]).strip() or first_line(error)
+        detail = " ".join(str(error).split("\n")[1:2]).strip() or reason(error)
         raise WeightsError(
-            f"{what}: {detail.rstrip('.')}.",
-            hint="Do the card and all weights files come from one model?",
+            f"{visible(what)}: {visible(detail)[:LONGEST_REASON].rstrip('.')}.",
+            hint=FROM_ONE_MODEL,
         ) from error

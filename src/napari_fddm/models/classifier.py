@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.fusion import WIDTH, GatedFusion
 from napari_fddm.models.hierarchy import TreeHead
@@ -58,9 +59,17 @@ class TileLogits(NamedTuple):
 
 
 def build_backbone(name: str, **options: object) -> nn.Module:
-    """Build a timm backbone without its head and without pretrained weights."""
+    """Build a timm backbone without its head and without pretrained weights.
+
+    Raises
+    ------
+    WeightsError
+        If the name leads to a file or a hub instead of timm's own list.
+    """
     import timm
 
+    if not timm.is_model(name):
+        raise WeightsError(f"timm has no network {visible(name)!r}.")
     model: nn.Module = timm.create_model(name, pretrained=False, num_classes=0, **options)
     return model
 

@@ -3,6 +3,9 @@
 ``hf:owner/name`` or ``hf:owner/name@revision`` names a repository. huggingface_hub
 downloads it, so its cache, the user's token and HF_HUB_OFFLINE apply.
 
+Only `fetch_model`, `fetch_backbone` and `convert_backbone` open a connection; they are called
+when the user says so. Everything else finds what lies on this computer (`offline`).
+
 A backbone like UNI may not be passed on, so a model's folder can hold its adapters
 and heads alone, and its card names the backbone's repository. The backbone is then
 looked for in the folder that NAPARI_FDDM_BACKBONES names, as
@@ -22,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.errors import FddmError, WeightsError
+from napari_fddm.core.errors import DownloadNeededError, FddmError, WeightsError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.models.tensor_files import save_tensors
 
 if TYPE_CHECKING:
@@ -35,7 +39,7 @@ PICKLE_NAME = "pytorch_model.bin"
 MODEL_FILES = ("card.json", "*.safetensors", "LICENSE*", "NOTICE*", "README*")
 """What is fetched of a model: no code, no pickles."""
 _PART = r"[A-Za-z0-9](?:[\w.-]*\w)?"
-_SOURCE = re.compile(rf"{PREFIX}({_PART}/{_PART})(?:@([\w./-]+))?")
+_SOURCE = re.compile(rf"{PREFIX}({_PART}/{_PART})(?:@((?!.*\.\.)[\w./-]+))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,34 @@ class HubSource:
         return f"https://huggingface.co/{self.repo}"
 
 
+@contextmanager
+def offline() -> Iterator[None]:
+    """Keep huggingface_hub, and libraries that use it, from opening a connection in the block.
+
+    What its cache holds is found. The switch is one for the whole process.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def find_snapshot(source: HubSource) -> Path:
+    """Return the folder of a model that was fetched before.
+
+    Raises
+    ------
+    DownloadNeededError
+        If it was not.
+    """
+    with _stored(source), offline():
+        return _snapshot(source, stored=True)
+
+
 def fetch_model(source: HubSource) -> Path:
     """Return the folder of a model, downloaded unless the cache has it.
 
@@ -85,18 +117,27 @@ def fetch_model(source: HubSource) -> Path:
     WeightsError
         If there is no access, no connection or no such model.
     """
-    import huggingface_hub
-
     by_hand = f"Download its files from {source.page} by hand and give their folder to --model."
     with _explaining(source, by_hand):
-        return Path(
-            huggingface_hub.snapshot_download(
-                source.repo, revision=source.revision, allow_patterns=list(MODEL_FILES)
-            )
-        )
+        return _snapshot(source)
 
 
 def find_backbone(source: HubSource) -> Path:
+    """Return the safetensors file of a backbone: the user's own, or one that was fetched before.
+
+    Raises
+    ------
+    DownloadNeededError
+        If there is none; says where to put the file.
+    """
+    mine = _own_backbone(source)
+    if mine.is_file():
+        return mine
+    with _stored(source, f"Or put its weights, as safetensors, into {mine} by hand."), offline():
+        return _file(source, BACKBONE_NAME, stored=True)
+
+
+def fetch_backbone(source: HubSource) -> Path:
     """Return the safetensors file of a backbone: the user's own, or one from the hub.
 
     Raises
@@ -105,19 +146,14 @@ def find_backbone(source: HubSource) -> Path:
         If there is none, no access or no connection; says which page to open or
         where to put the file.
     """
-    import huggingface_hub
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    mine = backbones_folder() / source.repo / BACKBONE_NAME
+    mine = _own_backbone(source)
     if mine.is_file():
         return mine
     with _explaining(source, f"Or put its weights, as safetensors, into {mine} by hand."):
         try:
-            return Path(
-                huggingface_hub.hf_hub_download(
-                    source.repo, BACKBONE_NAME, revision=source.revision
-                )
-            )
+            return _file(source, BACKBONE_NAME)
         except LocalEntryNotFoundError:  # offline; `_explaining` words it
             raise
         except EntryNotFoundError:
@@ -131,7 +167,7 @@ def find_backbone(source: HubSource) -> Path:
 def convert_backbone(source: HubSource) -> Path:
     """Turn a repository's pickle into the safetensors file that `find_backbone` finds.
 
-    Only for files that the user trusts: torch's restricted unpickler
+    Only on the user's command, for files that the user trusts: torch's restricted unpickler
     (``weights_only``) reads tensors alone, and nothing else calls it.
 
     Raises
@@ -139,7 +175,6 @@ def convert_backbone(source: HubSource) -> Path:
     WeightsError
         If the file cannot be fetched or is no dictionary of tensors.
     """
-    import huggingface_hub
     import torch
 
     if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 6):
@@ -147,15 +182,13 @@ def convert_backbone(source: HubSource) -> Path:
             f"torch {torch.__version__} cannot read a pickle safely (CVE-2025-32434).",
             hint="Install torch 2.6 or newer to convert it.",
         )
-    target = backbones_folder() / source.repo / BACKBONE_NAME
+    target = _own_backbone(source)
     given = target.with_name(PICKLE_NAME)
     by_hand = f"Or put its {PICKLE_NAME} into {target.parent} by hand."
     path = given
     if not given.is_file():
         with _explaining(source, by_hand):
-            path = Path(
-                huggingface_hub.hf_hub_download(source.repo, PICKLE_NAME, revision=source.revision)
-            )
+            path = _file(source, PICKLE_NAME)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling can raise anything
@@ -179,6 +212,52 @@ def backbones_folder() -> Path:
 
     named = os.environ.get(BACKBONES_VARIABLE)
     return Path(named).expanduser() if named else user_data_path("napari-fddm") / "backbones"
+
+
+def _own_backbone(source: HubSource) -> Path:
+    return backbones_folder() / source.repo / BACKBONE_NAME
+
+
+def _snapshot(source: HubSource, *, stored: bool = False) -> Path:
+    import huggingface_hub
+
+    return Path(
+        huggingface_hub.snapshot_download(
+            source.repo,
+            revision=source.revision,
+            allow_patterns=list(MODEL_FILES),
+            local_files_only=stored,
+        )
+    )
+
+
+def _file(source: HubSource, name: str, *, stored: bool = False) -> Path:
+    import huggingface_hub
+
+    return Path(
+        huggingface_hub.hf_hub_download(
+            source.repo, name, revision=source.revision, local_files_only=stored
+        )
+    )
+
+
+@contextmanager
+def _stored(source: HubSource, by_hand: str = "") -> Iterator[None]:
+    """Turn the errors about what is not on this computer into one that asks for a download."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError, ValueError) as e:
+        raise download_needed(source.repo, by_hand) from e
+
+
+def download_needed(name: str, by_hand: str = "") -> DownloadNeededError:
+    """Return the error that asks the user for leave to fetch something from the hub."""
+    return DownloadNeededError(
+        f"the model needs {name} from the Hugging Face hub.",
+        hint=f"--allow-download fetches it. {by_hand}".strip(),
+    )
 
 
 @contextmanager
@@ -232,7 +311,7 @@ if __name__ == "__main__":
     try:
         if len(sys.argv) != 2:
             raise WeightsError("one backbone has to be named.", hint="Write hf:owner/name.")
-        sys.stdout.write(f"{convert_backbone(HubSource.parse(sys.argv[1]))}\n")
+        sys.stdout.write(f"{visible(convert_backbone(HubSource.parse(sys.argv[1])))}\n")
     except FddmError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {visible(str(error))}\n")
         sys.exit(2)

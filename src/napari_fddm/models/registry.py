@@ -8,7 +8,8 @@ from pathlib import Path
 
 from napari_fddm.core.cards import CARD_NAME
 from napari_fddm.core.errors import WeightsError
-from napari_fddm.models.hub import PREFIX, HubSource, fetch_model
+from napari_fddm.core.outside.text import visible
+from napari_fddm.models.hub import PREFIX, HubSource, find_snapshot
 
 DEFAULT_MODEL = "fddm-small"
 
@@ -33,27 +34,29 @@ def adapters_folder() -> Path:
 def find_model(model: str) -> Path:
     """Return the folder of a model, given its id, a folder, or ``hf:owner/name[@revision]``.
 
-    An adapted model is found by its name, too; a folder of the same name is preferred.
+    An adapted model is found by its name, too; a folder of the same name is preferred. No
+    connection is opened: `fetching.fetch_needed` does that, when the user says so.
 
     Raises
     ------
+    DownloadNeededError
+        If it is on the hub and was not fetched yet.
     WeightsError
-        If there is neither a bundled model nor a folder of this name, or the hub
-        does not give it.
+        If there is neither a bundled model nor a folder of this name.
     """
     if model.startswith(PREFIX):
-        return fetch_model(HubSource.parse(model))
+        return find_snapshot(HubSource.parse(model))
     bundled = bundled_folder() / model
     if model in bundled_models():
         return bundled
     # Not Path.expanduser, which raises on a user that does not exist.
     folder = Path(os.path.expanduser(model))
-    if folder.is_dir():
+    if os.path.isdir(folder):  # unlike Path.is_dir it raises for no name
         return folder
-    if Path(model).name == model and (adapters_folder() / model / CARD_NAME).is_file():
+    if Path(model).name == model and os.path.isfile(adapters_folder() / model / CARD_NAME):
         return adapters_folder() / model
     raise WeightsError(
-        f"there is no model {model!r}.",
+        f"there is no model {visible(model)!r}.",
         hint=f"Bundled are {', '.join(bundled_models()) or 'none'}; or give a model folder "
         "or hf:owner/name.",
     )

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.classifier import TileLogits
 
@@ -45,6 +46,8 @@ def build_segmenter(
     WeightsError
         If the library is not there, or knows no such network.
     """
+    if ":" in encoder or "/" in encoder:  # timm would look on a hub or for a folder
+        raise WeightsError(f"there is no encoder {visible(encoder)!r}.")
     try:
         import segmentation_models_pytorch as smp
     except ImportError:
@@ -58,7 +61,8 @@ def build_segmenter(
         )
     except (KeyError, ValueError) as error:
         raise WeightsError(
-            f"there is no segmenter {name!r} with the encoder {encoder!r}: {str(error)[:200]}",
+            f"there is no segmenter {visible(name)!r} with the encoder {visible(encoder)!r}: "
+            f"{visible(str(error))[:200]}",
             hint="Known are unet with resnet34, segformer with mit_b5 and many others.",
         ) from error
     return model

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.cards import CARD_NAME, ModelCard, first_line, read_card
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.cards import CARD_NAME, ModelCard, read_card
+from napari_fddm.core.errors import DownloadNeededError, WeightsError
+from napari_fddm.core.outside.files import open_file
+from napari_fddm.core.outside.tensor_files import open_tensors
+from napari_fddm.core.outside.text import visible
 from napari_fddm.models.registry import find_model
 
 if TYPE_CHECKING:
@@ -16,8 +19,14 @@ if TYPE_CHECKING:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
+    """Return the sha256 of a file, in hexadecimal.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be read.
+    """
+    with open_file(path, "a file of a model", error=WeightsError) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -29,16 +38,19 @@ def find_file(folder: Path, name: str, card: ModelCard) -> Path:
     Raises
     ------
     WeightsError
-        If the base model cannot be found.
+        If the base model cannot be found; a `DownloadNeededError` if it is on the hub.
     """
     path = folder / name
     if path.is_file() or card.base is None:
         return path
     try:
         return find_model(card.base.model) / name
+    except DownloadNeededError:
+        raise
     except WeightsError as error:
         raise WeightsError(
-            f"{card.id!r} is made from {card.base.id!r}, which is not there: {error.message}",
+            f"{visible(card.id)!r} is made from {visible(card.base.id)!r}, which is not there: "
+            f"{error.message}",
             hint="Bring that model back to its place, or use an exported copy of this one.",
         ) from error
 
@@ -53,16 +65,16 @@ def load_tensors(folder: Path, name: str, card: ModelCard) -> dict[str, torch.Te
     """
     expected = card.files.get(name)
     if expected is None:
-        raise WeightsError(f"{folder / CARD_NAME} does not list {name}.")
+        raise WeightsError(f"{visible(folder / CARD_NAME)} does not list {name}.")
     path = find_file(folder, name, card)
     if not path.is_file():
         raise WeightsError(
-            f"the weights file {path} is missing.",
+            f"the weights file {visible(path)} is missing.",
             hint="Install napari-fddm again, or point --model to a complete model folder.",
         )
     if sha256_of(path) != expected:
         raise WeightsError(
-            f"the weights file {path} is damaged: its sha256 is not the card's.",
+            f"the weights file {visible(path)} is damaged: its sha256 is not the card's.",
             hint="Install napari-fddm again, or copy the model folder again.",
         )
     return read_tensors(path)
@@ -74,15 +86,18 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     Raises
     ------
     WeightsError
-        If it is none, or damaged.
+        If it is none, damaged, or holds values that are no finite numbers.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read: {first_line(error)}") from error
+    with open_tensors(path) as file:
+        state: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in list(file.keys())}
+    unusable = next((n for n, t in state.items() if not bool(t.isfinite().all())), None)
+    if unusable is not None:
+        raise WeightsError(
+            f"{visible(path)} cannot be used: {visible(unusable)!r} holds values that are no "
+            "finite numbers.",
+            hint="Copy the model's files again, or train it again.",
+        )
+    return state
 
 
 def tensors_sha256(state: dict[str, torch.Tensor]) -> str:

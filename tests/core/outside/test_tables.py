@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from napari_fddm.core.errors import DataError

@@ -57,7 +57,7 @@ def test_a_folder_is_taken_for_the_next_run_and_offered_again(bench, folder, tmp
     [
         (lambda f: shutil.rmtree(f), "there is no model"),
         (lambda f: (f / "card.json").unlink(), "holds no card.json"),
-        (lambda f: (f / "card.json").write_text("{"), "is not a model card"),
+        (lambda f: (f / "card.json").write_text("{"), "cannot be read as a model card"),
         (lambda f: (f / "heads.safetensors").unlink(), "lacks heads.safetensors"),
         (lambda f: edit_card(f, classes=["A", "B"]), "has the classes A, B"),
         (lambda f: edit_card(f, real_classes=["XX"], real_tissue=True), "no class of it"),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
-from napari_fddm.core.errors import EngineError
+from napari_fddm.core.errors import DownloadNeededError, EngineError
 from napari_fddm.core.events import RegionRefined, StageStarted, TileBatch
 from napari_fddm.core.geometry import Window
 from napari_fddm.pipeline.engine.messages import RunCancelled, RunFinished
@@ -150,3 +151,23 @@ def test_what_is_no_store_is_one_message(bench, said, qtbot, tmp_path):
     bench.controller.run.open_store(tmp_path / "nothing.fddm.ome.zarr")
     qtbot.waitUntil(lambda: bool(said), timeout=10_000)
     assert "does not exist" in said[0]
+
+
+def test_a_download_is_asked_for_and_then_allowed_once(bench, qtbot):
+    bench.open_slide()
+    bench.controller.run.start(Scope.SLIDE)
+    bench.worker.failed.emit(1, DownloadNeededError("the model needs a/<b>b</b> from the hub."))
+    question = bench.controller.run.question
+    assert question.textFormat() == Qt.TextFormat.PlainText
+    assert "a/<b>b</b>" in question.text()
+    assert [r["allow_download"] for r in bench.worker.requests] == [False]
+    qtbot.mouseClick(button_of(question, "Download"), Qt.MouseButton.LeftButton)
+    assert [r["allow_download"] for r in bench.worker.requests] == [False, True]
+    bench.worker.failed.emit(2, DownloadNeededError("the model needs a/b from the hub."))
+    qtbot.mouseClick(button_of(bench.controller.run.question, "Cancel"), Qt.MouseButton.LeftButton)
+    bench.controller.run.start(Scope.SLIDE)
+    assert [r["allow_download"] for r in bench.worker.requests] == [False, True, False]
+
+
+def button_of(box, text):
+    return next(button for button in box.buttons() if button.text() == text)

@@ -6,7 +6,7 @@ import gzip
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import DataError, FddmError
 from napari_fddm.core.outside.guard import reading
@@ -14,6 +14,7 @@ from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
 MOST_TEXT = 1 << 30
@@ -41,7 +42,9 @@ def require_regular(path: Path, what: str, *, error: type[FddmError] = DataError
 
 
 @contextmanager
-def open_file(path: Path, what: str, *, error: type[FddmError] = DataError) -> Iterator[BinaryIO]:
+def open_file(
+    path: Path, what: str, *, error: type[FddmError] = DataError
+) -> Iterator[BufferedReader]:
     """Open a regular file for reading bytes; what goes wrong in the block becomes ours."""
     require_regular(path, what, error=error)
     with reading(what, path, error=error), path.open("rb") as file:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import DataError, FddmError
 from napari_fddm.core.outside.files import read_bytes, require_regular
 from napari_fddm.core.outside.guard import reading
-from napari_fddm.core.outside.text import uncelled, visible
+from napari_fddm.core.outside.text import unquoted_cell, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def read_table(path: Path, what: str = "a table", *, error: type[FddmError] = Da
         csv.field_size_limit(_LONGEST_CELL)
         separator, skipped = _separator(text)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-        lines = [(reader.line_num, [uncelled(cell.strip()) for cell in row]) for row in reader]
+        lines = [(reader.line_num, [unquoted_cell(cell.strip()) for cell in row]) for row in reader]
     lines = [(line, row) for line, row in lines if any(row)][skipped:]
     seen = f"read as {encoding} with the separator {SEPARATORS[separator]}"
     if not lines:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,10 @@ def visible(text: Path | str) -> str:
     ``"\x1b[2J"`` becomes ``"\\x1b[2J"``; line breaks and tabs stay. A file name that is not
     UTF-8 (Python keeps its bytes as half surrogates) shows them as ``\xe4``.
     """
-    return "".join(_seen(c) if _hidden(c) else c for c in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(_seen(c) if _hidden(c) else c for c in text)
 
 
 def visible_line(text: Path | str) -> str:
@@ -42,6 +46,27 @@ def html(text: Path | str) -> str:
     return escape(visible(text))
 
 
+def markdown(text: str) -> str:
+    """Return a Markdown text in which names make no HTML, link or picture."""
+    return visible(text).replace("<", "\\<").replace("[", "\\[")
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Return a value as JSON that can be printed, and written as UTF-8.
+
+    Text stays readable; control characters and half surrogates are JSON's own escapes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it has no JSON form; ``NaN`` and ``Infinity`` have none.
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(json.dumps(c)[1:-1] if _hidden(c) else c for c in text)
+
+
 def csv_cell(value: object) -> object:
     """Return a value for a cell of a table; text that a spreadsheet takes for a formula is quoted.
 
@@ -53,8 +78,8 @@ def csv_cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def uncelled(text: str) -> str:
-    """Return the text of a cell without the single quote that `csv_cell` puts before formulas."""
+def unquoted_cell(text: str) -> str:
+    """Return the text of a cell without the quote that `csv_cell` puts before formulas."""
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 

@@ -178,6 +178,7 @@ class EngineClient:
         focus: YX | None = None,
         existing: Existing = "resume",
         spread: bool = False,
+        allow_download: bool = False,
     ) -> Generator[Answer | None, bool | None]:
         """Analyze a slide; yields answers, and None about 20 times a second while waiting.
 
@@ -200,6 +201,7 @@ class EngineClient:
             focus,
             existing,
             spread,
+            allow_download,
         )
         return (yield from self._answers(request))
 

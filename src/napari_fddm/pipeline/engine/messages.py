@@ -39,6 +39,8 @@ class RunRequest:
         What to do with a store that exists, see `pipeline.run.analyze.analyze`.
     spread : bool
         Whether strokes are kept and spread.
+    allow_download : bool
+        Whether what the model needs may be fetched from the hub.
     """
 
     run_id: int
@@ -51,6 +53,7 @@ class RunRequest:
     focus: YX | None = None
     existing: Existing = "resume"
     spread: bool = False
+    allow_download: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,10 @@ class EngineServer:
 
         run_id = request.run_id
         config = load_config(**request.config)
+        if request.allow_download:
+            from napari_fddm.models.fetching import fetch_needed
+
+            fetch_needed(request.model)
         model = self._load(request.model, config.device)
         with open_source(request.slide, request.mpp) as slide:
             run = analyze(

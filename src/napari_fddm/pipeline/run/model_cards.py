@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 
 from napari_fddm.core.cards import ModelCard, read_card
 from napari_fddm.core.classes import OSTEOSARCOMA
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import DownloadNeededError, StoreError, WeightsError
 from napari_fddm.core.files import write_json
+from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.models.hub import PREFIX, HubSource
 from napari_fddm.models.registry import bundled_models, find_model
 from napari_fddm.models.weights import find_file
@@ -43,7 +44,10 @@ def look_up(model: str) -> ModelCard | None:
     folder = find_model(model)
     card = read_card(folder)
     check_classes(card)
-    missing = sorted(n for n in card.files if not find_file(folder, n, card).is_file())
+    try:
+        missing = sorted(n for n in card.files if not find_file(folder, n, card).is_file())
+    except DownloadNeededError:  # a run asks for leave
+        missing = []
     if missing:
         raise WeightsError(
             f"{folder} lacks {', '.join(missing)}.", hint="Copy the whole model folder again."
@@ -69,11 +73,13 @@ def check_classes(card: ModelCard) -> None:
 def known_folders() -> list[str]:
     """Return the model folders and hub models that were chosen before, the latest first."""
     try:
-        stored = json.loads(_known_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = read_json(_known_path())
+    except StoreError:
         return []  # only a list of shortcuts: one that cannot be read starts empty
-    kept = stored.get("models", []) if isinstance(stored, dict) else []
-    return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or Path(m).is_dir())]
+    kept = stored.get("models")
+    if not isinstance(kept, list):
+        return []
+    return [m for m in kept if isinstance(m, str) and (m.startswith(PREFIX) or os.path.isdir(m))]
 
 
 def remember(model: str) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from napari import current_viewer
 from napari.layers import Layer
-from napari.utils.notifications import show_error
 
 from napari_fddm.core.errors import FddmError
 from napari_fddm.plugin.contributions.reader import read_slide, read_store
 from napari_fddm.plugin.dialogs.open_slide import choose_files, choose_folder
+from napari_fddm.plugin.plumbing.notices import show_error
 
 if TYPE_CHECKING:
     from pathlib import Path

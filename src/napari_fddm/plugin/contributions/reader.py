@@ -9,6 +9,7 @@ from napari_fddm.core.errors import FddmError
 from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.interop.ngff import BLOCK
 from napari_fddm.plugin.document.slide_files import is_slide, is_store
+from napari_fddm.plugin.plumbing.napari_text import shown_by_napari, unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ def get_reader(path: PathLike) -> ReaderFunction | None:
     return read_slide if is_slide(target) else None
 
 
+@shown_by_napari()
 def read_labels(path: PathLike) -> list[LayerData]:
     """Read labels that this plugin has written, and exports that are a single file.
 
@@ -58,7 +60,7 @@ def read_labels(path: PathLike) -> list[LayerData]:
     def placed(name: str, place: Place) -> dict[str, Any]:
         unit = "um" if place.unit else "pixel"
         where = {"scale": place.scale, "translate": place.translate, "units": (unit, unit)}
-        return {"name": name, **where, "axis_labels": ("y", "x")}
+        return {"name": unmarked(name), **where, "axis_labels": ("y", "x")}
 
     colors = {"rgb": image.data.ndim == 3}
     layers: list[LayerData] = [(image.data, placed("image", image.place) | colors, "image")]
@@ -81,6 +83,7 @@ def _has_fddm_labels(folder: Path) -> bool:
     return isinstance(block, dict) and block.get("kind") == "labels"
 
 
+@shown_by_napari()
 def read_slide(path: PathLike) -> list[LayerData]:
     """Open a slide without reading any pixel.
 
@@ -96,6 +99,7 @@ def read_slide(path: PathLike) -> list[LayerData]:
     return [slide_layer_data(open_slide(uri, look=False), uri)]
 
 
+@shown_by_napari()
 def read_store(path: PathLike) -> list[LayerData]:
     """Read an analysis store, or an export of one, as overview and label maps.
 
@@ -116,7 +120,7 @@ def read_store(path: PathLike) -> list[LayerData]:
             (
                 store.maps.overview(),
                 {
-                    "name": f"overview — {name}",
+                    "name": unmarked(f"overview — {name}"),
                     "rgb": True,
                     "metadata": {METADATA: {"role": "overview"}},
                     **placement(geometry),
@@ -131,7 +135,7 @@ def read_store(path: PathLike) -> list[LayerData]:
             except StoreError as error:
                 raise FddmError(error.message, hint=error.hint) from error
             options = {
-                "name": f"{label} classes — {name}",
+                "name": unmarked(f"{label} classes — {name}"),
                 "colormap": class_colormap(table),
                 "opacity": 0.5,
                 "visible": label == "corrected",

@@ -13,6 +13,7 @@ from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop.label_files import Drawn, Place, write_label_file
 from napari_fddm.plugin.layers.common import METADATA
+from napari_fddm.plugin.plumbing.napari_text import shown_by_napari
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ def write_labels(path: str, data: Any, attributes: Attributes) -> list[str]:
     return write_layers(path, [(data, dict(attributes), "labels")])
 
 
+@shown_by_napari()
 def write_layers(path: str, layers: Sequence[LayerData]) -> list[str]:
     """Write labels layers, and optionally the image below them, as one OME-Zarr 0.5.
 

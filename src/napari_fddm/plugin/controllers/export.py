@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.pipeline.store.layout import SUFFIX
 from napari_fddm.plugin.dialogs.export import ExportDialog, ExportFormat
+from napari_fddm.plugin.plumbing.notices import show_info
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.document import Analysis, Session

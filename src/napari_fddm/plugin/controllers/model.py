@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error
 from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.pipeline.run import model_cards
 from napari_fddm.plugin.dialogs.model_card import ModelCardDialog
 from napari_fddm.plugin.panels.run import MapKind
+from napari_fddm.plugin.plumbing.notices import show_error
 
 if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 HUB = "hf:"
 ON_THE_HUB = (
-    "On the hub: the engine downloads the model, with your own access, when you click Run FDDM, "
-    "and checks its card then."
+    "On the hub: when you click Run FDDM and agree, the model is downloaded with your own access, "
+    "and its card is checked then."
 )
 
 

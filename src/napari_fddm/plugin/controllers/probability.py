@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 from napari.utils import Colormap
-from napari.utils.notifications import show_error
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.plugin.layers.common import METADATA, placement
 from napari_fddm.plugin.layers.viewport import draw_now
 from napari_fddm.plugin.panels.probability_row import DOUBT
 from napari_fddm.plugin.plumbing import Background
+from napari_fddm.plugin.plumbing.notices import show_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

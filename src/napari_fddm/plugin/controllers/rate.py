@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject
 
 from napari_fddm.core.cards import unseen_classes
 from napari_fddm.core.definitions import find_definitions
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.necrosis import DEFINITIONS
+from napari_fddm.plugin.plumbing.notices import show_error
 from napari_fddm.plugin.plumbing.timers import single_shot
 
 if TYPE_CHECKING:

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_fddm.core.errors import ConfigError, PixelsGoneError, SettingsDifferError, StoreError
+from napari_fddm.core.errors import (
+    ConfigError,
+    DownloadNeededError,
+    PixelsGoneError,
+    SettingsDifferError,
+    StoreError,
+)
 from napari_fddm.core.events import (
     STAGE_TITLES,
     AnalysisOpened,
@@ -26,10 +31,14 @@ from napari_fddm.plugin.document.engine import Engine, EngineWorker
 from napari_fddm.plugin.document.prepared_analysis import PreparedAnalysis
 from napari_fddm.plugin.document.store_opener import StoreOpener
 from napari_fddm.plugin.layers.slides import focus_of
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
+from napari_fddm.plugin.plumbing.plain_text import ask
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, progress_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from qtpy.QtWidgets import QMessageBox
 
     from napari_fddm.core.events import Event
     from napari_fddm.core.geometry import Region
@@ -123,6 +132,8 @@ class RunController(QObject):
         self.worker: Engine = worker if worker is not None else EngineWorker(self)
         self._opener = StoreOpener(self)
         self._number = -1
+        self._existing: Existing = "resume"
+        self.question: QMessageBox | None = None
         self._request: _Request | None = None
         self._reopen: Path | None = None
         self._target: Analysis | None = None
@@ -173,7 +184,7 @@ class RunController(QObject):
         self._request = _Request(slide, store, typed, region, spread)
         self.run_again(existing)
 
-    def run_again(self, existing: Existing) -> None:
+    def run_again(self, existing: Existing, *, allow_download: bool = False) -> None:
         """Repeat the last request with the model and settings that are shown now.
 
         Parameters
@@ -182,6 +193,8 @@ class RunController(QObject):
             What to do with the stored analysis: continue it, replace it and carry the
             corrections over, or replace it. Before it is replaced, its layers are removed, so
             that unsaved strokes are written and the engine has the store for itself.
+        allow_download : bool
+            Whether what the model needs may be fetched from the hub.
         """
         if self._request is None or self._state.busy:
             return
@@ -190,10 +203,10 @@ class RunController(QObject):
             self._session.settling.emit()  # so that an outline just drawn is carried over
             self._session.analyses[store].remove_layers()
             self._reopen = store
-        self._send(existing)
+        self._send(existing, allow_download=allow_download)
 
-    def _send(self, existing: Existing = "resume") -> None:
-        request, self._target = self._request, None
+    def _send(self, existing: Existing, *, allow_download: bool) -> None:
+        request, self._target, self._existing = self._request, None, existing
         if request is None:
             return
         try:
@@ -215,6 +228,7 @@ class RunController(QObject):
             focus=focus_of(self._session.viewer, request.slide),
             existing=existing,
             spread=request.spread and existing == "resume",
+            allow_download=allow_download,
         )
 
     def cancel(self) -> None:
@@ -262,7 +276,20 @@ class RunController(QObject):
             if isinstance(error, SettingsDifferError):
                 self.refused.emit(error)
                 return
+            if isinstance(error, DownloadNeededError):
+                self._ask_to_download(error)
+                return
         self._show_error(error)
+
+    def _ask_to_download(self, error: DownloadNeededError) -> None:
+        self.question = ask(
+            self._panels.run,
+            "Download",
+            f"{error.message[0].upper()}{error.message[1:]} Fetch it, with your own access?",
+            yes="Download",
+            no="Cancel",
+            agreed=lambda: self.run_again(self._existing, allow_download=True),
+        )
 
     def _show_earlier(self) -> None:
         """Show the analysis that was to be replaced again, if the run did not get that far."""

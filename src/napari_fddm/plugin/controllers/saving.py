@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_fddm.pipeline.store.rescue import describe_entries
+from napari_fddm.plugin.plumbing import plain_text
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from qtpy.QtWidgets import QWidget
 
     from napari_fddm.core.events import AnalysisOpened
     from napari_fddm.pipeline.store.rescue import Entry
@@ -138,7 +140,7 @@ def _not_saved(waiting: int) -> str:
 
 def warn(window: QWidget | None, text: str) -> None:
     """Show a warning about lost work; a closing window waits until it is confirmed."""
-    QMessageBox.warning(window, "Not saved", text)
+    plain_text.warn(window, "Not saved", text)
 
 
 class _Link(QObject):

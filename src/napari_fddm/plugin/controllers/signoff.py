@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QSettings, Signal
 
 from napari_fddm.pipeline.outputs.report import CHANGED_SINCE, compute_store_report
 from napari_fddm.pipeline.store.signoff import sign_off, unlock
+from napari_fddm.plugin.plumbing.notices import show_info, show_warning
 
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff

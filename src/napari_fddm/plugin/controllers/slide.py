@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
@@ -17,6 +16,7 @@ from napari_fddm.plugin.layers.slides import layer_of, slide_layer_data
 from napari_fddm.plugin.layers.viewport import remove_layers
 from napari_fddm.plugin.panels.slide import ON
 from napari_fddm.plugin.plumbing import Background
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
 from napari_fddm.slides import open_slide
 
 if TYPE_CHECKING:

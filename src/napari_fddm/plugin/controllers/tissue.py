@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.core.errors import FddmError, SlideError
@@ -16,6 +15,7 @@ from napari_fddm.plugin.layers.slides import info_of_layer, placement_of
 from napari_fddm.plugin.layers.tissue import TissueLabels
 from napari_fddm.plugin.layers.viewport import bare
 from napari_fddm.plugin.plumbing import Background
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
 from napari_fddm.plugin.plumbing.timers import single_shot
 from napari_fddm.slides import open_slide
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QDialog, QPushButton, QVBoxLayout
 
 from napari_fddm.plugin.panels.widgets import wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import tooltip
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -54,7 +55,9 @@ class OtherSettingsDialog(QDialog):
         self.revise_button = QPushButton(start_over)
         self.go_on_button = QPushButton("Continue with the earlier settings")
         self.go_on_button.setEnabled(not why_not_go_on)
-        self.go_on_button.setToolTip(why_not_go_on or "The panel shows the earlier settings again.")
+        self.go_on_button.setToolTip(
+            tooltip(why_not_go_on or "The panel shows the earlier settings again.")
+        )
         self.cancel_button = QPushButton("Cancel")
         layout = QVBoxLayout(self)
         layout.addWidget(self.text)

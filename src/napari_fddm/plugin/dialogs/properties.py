@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QTableWidget,
     QTableWidgetItem,
@@ -18,7 +17,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_fddm.core.outside.text import visible
 from napari_fddm.plugin.panels.widgets import qt_image, wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 from napari_fddm.slides.extras import LABEL, MACRO, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class PropertiesDialog(QDialog):
     def __init__(self, name: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(f"Properties of {name}")
+        self.setWindowTitle(visible(f"Properties of {name}"))
         self.resize(620, 620)
         self.table = QTableWidget(0, 2)
         self.hidden_button = QPushButton()
@@ -63,7 +64,7 @@ class PropertiesDialog(QDialog):
             "dates. Only fields that are known not to identify a patient are shown right away."
         )
         self.buttons: dict[str, QPushButton] = {}
-        self.picture = QLabel()
+        self.picture = PlainLabel()
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.picture_label = wrapped_label()
         self._hidden: Rows = ()
@@ -117,8 +118,8 @@ class PropertiesDialog(QDialog):
         """Add a button for each associated image."""
         for number, name in enumerate(names):
             kind = name if name not in (MACRO, LABEL) else f"{name} image"
-            button = QPushButton(f"Show {kind}")
-            button.setToolTip(CAUTIONS.get(name, UNKNOWN_PICTURE))
+            button = QPushButton(visible(f"Show {kind}"))
+            button.setToolTip(tooltip(CAUTIONS.get(name, UNKNOWN_PICTURE)))
             button.setAutoDefault(False)
             button.clicked.connect(lambda _checked=False, n=name: self.picture_wanted.emit(n))
             self.buttons[name] = button
@@ -149,8 +150,8 @@ class PropertiesDialog(QDialog):
             index = table.rowCount()
             table.insertRow(index)
             for column, text in enumerate(row):
-                item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item = QTableWidgetItem(visible(text))
+                item.setToolTip(tooltip(text))
                 table.setItem(index, column, item)
 
     def _on_hidden_button_clicked(self) -> None:

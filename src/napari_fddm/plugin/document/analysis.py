@@ -20,6 +20,7 @@ from napari_fddm.plugin.layers import CorrectedLabels
 from napari_fddm.plugin.layers.common import METADATA, automatic_layer
 from napari_fddm.plugin.layers.slides import placement_of
 from napari_fddm.plugin.layers.viewport import remove_layers
+from napari_fddm.plugin.plumbing.napari_text import unmarked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +79,7 @@ class Analysis:
     def __init__(self, viewer: Viewer, prepared: PreparedAnalysis, slide_name: str) -> None:
         opened = prepared.opened
         place = placement_of(viewer.layers, str(opened.slide.get("fingerprint", "")))
+        slide_name = unmarked(slide_name)
         self.viewer, self.place, self.slide_name = viewer, place, slide_name
         self.store_path = Path(opened.store)
         self.fingerprint = str(opened.slide.get("fingerprint", ""))

@@ -15,6 +15,8 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QLabel, QWidget
 from vispy.visuals.filters import Clipper
 
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -159,7 +161,7 @@ class _Line(QWidget):
 
 
 def _title(parent: QWidget) -> QLabel:
-    label = QLabel(parent)
+    label = PlainLabel(parent=parent)
     label.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
     label.setStyleSheet(
         "background: rgba(32, 32, 32, 200); color: white; padding: 2px 6px; border-radius: 3px;"

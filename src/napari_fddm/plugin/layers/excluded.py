@@ -9,6 +9,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_fddm.plugin.layers.common import EXCLUDED_ROLE, METADATA, placement
+from napari_fddm.plugin.plumbing.napari_text import unmarked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,7 +46,7 @@ class ExcludedMarks(Labels):
         colors: dict[int | None, Any] = {None: clear, 0: clear, **COLORS}
         super().__init__(
             np.zeros(geometry.shape, np.uint8),  # the system gives memory on writing
-            name=name,
+            name=unmarked(name),
             colormap=DirectLabelColormap(color_dict=colors),
             metadata={METADATA: {"role": EXCLUDED_ROLE, "store": store}},
             **placement(geometry, place),

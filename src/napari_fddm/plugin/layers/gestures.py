@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from napari.layers.labels._labels_mouse_bindings import draw
 from napari.layers.labels._labels_utils import mouse_event_to_labels_coordinate
-from napari.utils.notifications import show_info
 
+from napari_fddm.plugin.plumbing.notices import show_info
 from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:

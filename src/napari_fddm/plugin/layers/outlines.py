@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_fddm.plugin.layers.common import METADATA
+from napari_fddm.plugin.plumbing.napari_text import unmarked
 from napari_fddm.plugin.state.placement import Placement
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def new_drawing(
         [polygon - _HALF_PIXEL for polygon in polygons] or None,
         ndim=2,
         shape_type="polygon",
-        name=f"{role} — {slide.name}",
+        name=unmarked(f"{role} — {slide.name}"),
         edge_color=color,
         edge_width=width,
         face_color="transparent",

@@ -8,6 +8,7 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.core.protocols import Slide
 from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.viewport import shown_region
+from napari_fddm.plugin.plumbing.napari_text import unmarked
 from napari_fddm.plugin.state.placement import Placement
 from napari_fddm.plugin.state.window_state import ShownSlide
 from napari_fddm.slides.opening import local_place
@@ -42,7 +43,7 @@ def slide_layer_data(slide: Slide, uri: str) -> LayerData:
     """Return a napari layer tuple: the lazy pyramid in µm, with our dict in its metadata."""
     info = slide_info(slide, uri)
     options: dict[str, Any] = {
-        "name": slide.name,
+        "name": unmarked(slide.name),
         "rgb": True,
         "multiscale": True,
         "axis_labels": ("y", "x"),

@@ -12,6 +12,7 @@ from psygnal import Signal
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.plugin.layers.common import METADATA, placement
+from napari_fddm.plugin.plumbing.napari_text import unmarked
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -61,7 +62,7 @@ class TissueLabels(Labels):
         colors: dict[int | None, Any] = {None: clear, 0: clear, TISSUE: COLOR}
         super().__init__(
             mask.astype(np.uint8),
-            name=name,
+            name=unmarked(name),
             colormap=DirectLabelColormap(color_dict=colors),
             opacity=OPACITY,
             metadata={METADATA: {"role": ROLE}},

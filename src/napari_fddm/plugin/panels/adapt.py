@@ -6,7 +6,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QVBoxLayout,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
 
 from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.widgets import wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel
 
 
 class AdaptPanel(QWidget):
@@ -94,7 +94,7 @@ class AdaptPanel(QWidget):
                 question,
                 (
                     (self.counts_label,),
-                    (QLabel("Name"), self.name_edit),
+                    (PlainLabel("Name"), self.name_edit),
                     (self.lora_box,),
                     (self.learn_button, self.dismiss_button),
                 ),

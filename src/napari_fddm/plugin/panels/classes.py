@@ -24,6 +24,7 @@ from napari_fddm.plugin.panels import icons
 from napari_fddm.plugin.panels.compare_row import CompareRow
 from napari_fddm.plugin.panels.probability_row import ProbabilityRow
 from napari_fddm.plugin.panels.widgets import ROW_PX, narrow, set_item_text
+from napari_fddm.plugin.plumbing.plain_text import tooltip, wrapped_tooltip
 from napari_fddm.plugin.state.display import PALETTE_TITLES, ClassDisplay
 
 if TYPE_CHECKING:
@@ -103,13 +104,13 @@ class ClassesPanel(QWidget):
             name = QTableWidgetItem(tissue.name)
             role = tissue.role.value.replace("_", " ")
             guide = CLASS_GUIDE[index].text
-            name.setToolTip(f"<p>{tissue.short}: {tissue.name} ({role}). {guide}</p>")
+            name.setToolTip(wrapped_tooltip(f"{tissue.short}: {tissue.name} ({role}). {guide}"))
             key = QTableWidgetItem(str(tissue.value))
-            key.setToolTip(f"Press {tissue.value} to paint {tissue.name}.")
+            key.setToolTip(tooltip(f"Press {tissue.value} to paint {tissue.name}."))
             eye, solo, lock = (QTableWidgetItem() for _ in range(3))
-            eye.setToolTip(f"Show or hide {tissue.name}. Labels and rate do not change.")
-            solo.setToolTip(f"Show only {tissue.name}, or all classes again.")
-            lock.setToolTip(f"Protect {tissue.name} from being painted over.")
+            eye.setToolTip(tooltip(f"Show or hide {tissue.name}. Labels and rate do not change."))
+            solo.setToolTip(tooltip(f"Show only {tissue.name}, or all classes again."))
+            lock.setToolTip(tooltip(f"Protect {tissue.name} from being painted over."))
             self._set_row(index, {EYE: eye, SOLO: solo, LOCK: lock, KEY: key, NAME: name})
         name = QTableWidgetItem("excluded by hand")
         name.setToolTip(

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.plumbing.plain_text import tooltip
 
 
 class Side(StrEnum):
@@ -78,5 +79,5 @@ def _box(chosen: Side, where: str) -> QComboBox:
     for side in Side:
         box.addItem(side.value, side.value)
     box.setCurrentIndex(box.findData(chosen.value))
-    box.setToolTip(f"The map on the {where} side of the line.")
+    box.setToolTip(tooltip(f"The map on the {where} side of the line."))
     return box

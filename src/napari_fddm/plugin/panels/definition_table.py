@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem, QWidget
 
 from napari_fddm.plugin.panels.widgets import ROW_PX, rate_and_grade, set_item_text
+from napari_fddm.plugin.plumbing.plain_text import tooltip
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import NecrosisReport, RateResult
@@ -72,8 +73,9 @@ class DefinitionTable(QTableWidget):
             item.setTextAlignment(side | Qt.AlignmentFlag.AlignVCenter)
             self.setItem(row, column, item)
         set_item_text(item, text)
-        if item.toolTip() != tip:
-            item.setToolTip(tip)
+        shown = tooltip(tip)
+        if item.toolTip() != shown:
+            item.setToolTip(shown)
 
 
 def _tip(result: RateResult) -> str:

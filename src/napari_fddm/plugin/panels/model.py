@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
+from napari_fddm.core.outside.text import visible
 from napari_fddm.plugin.panels.widgets import CAUTION_COLOR, narrow
+from napari_fddm.plugin.plumbing.plain_text import ElidedLabel, PlainLabel, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ CARD_LINES, PROBLEM_LINES = 2, 4
 """Lines that are shown; the rest is in the tooltip and behind the button."""
 
 
-class _CardLabel(QElidingLabel):
+class _CardLabel(ElidedLabel):
     """A label that shortens its text to fit, measured a little narrower than it is.
 
     Measured at its full width, the margins of the label wrap one more word, and the ellipsis
@@ -67,7 +67,7 @@ class ModelPanel(QWidget):
         self.card_label.setWordWrap(True)
         self.card_label.setObjectName("card")
         top = QHBoxLayout()
-        top.addWidget(QLabel("Model"))
+        top.addWidget(PlainLabel("Model"))
         top.addWidget(self.model_box, 1)
         top.addWidget(self.card_button)
         layout = QVBoxLayout(self)
@@ -82,8 +82,10 @@ class ModelPanel(QWidget):
         self._shown = chosen
         self.model_box.clear()
         for title, model in models:
-            self.model_box.addItem(title, model)
-            self.model_box.setItemData(self.model_box.count() - 1, model, 3)  # its tooltip
+            self.model_box.addItem(visible(title), model)
+            self.model_box.setItemData(
+                self.model_box.count() - 1, tooltip(model), Qt.ItemDataRole.ToolTipRole
+            )
         self.model_box.insertSeparator(self.model_box.count())
         self.model_box.addItem("Folder…", FOLDER)
         self.model_box.addItem("From the hub…", HUB)
@@ -95,7 +97,7 @@ class ModelPanel(QWidget):
         ``whole`` is whether the complete card can be shown.
         """
         self.card_label.setText(text)
-        self.card_label.setToolTip(text)
+        self.card_label.setToolTip(tooltip(text))
         lines = PROBLEM_LINES if problem else CARD_LINES
         self.card_label.setFixedHeight(lines * self.card_label.fontMetrics().lineSpacing() + 4)
         self.card_label.setStyleSheet(f"color: {CAUTION_COLOR};" if problem else "")

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_fddm.plugin.panels.widgets import qt_image
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QImage, QMouseEvent, QPaintEvent
@@ -164,7 +165,7 @@ class NavigatorPanel(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.map = Minimap()
-        self.readout = QLabel()
+        self.readout = PlainLabel()
         self.readout.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.readout.setStyleSheet("font-size: 12pt; font-weight: bold")
         self.buttons = {power: _button(power) for power in MAGNIFICATIONS}
@@ -197,12 +198,14 @@ class NavigatorPanel(QWidget):
     def set_magnification(self, value: float | None, reason: str = NO_MPP) -> None:
         """Show the magnification of the view; None shows a dash, with the reason as tooltip."""
         self.readout.setText("–" if value is None else magnification_text(value))
-        self.readout.setToolTip(MEANING if value is not None else f"Magnification: {reason}.")
+        self.readout.setToolTip(
+            tooltip(MEANING if value is not None else f"Magnification: {reason}.")
+        )
         for power, button in self.buttons.items():
             button.setEnabled(value is not None)
             button.setChecked(value is not None and abs(value / power - 1) < 0.02)
             tip = f"Zoom to {power}×: {10 / power:g} µm per screen pixel."
-            button.setToolTip(tip if value is not None else f"Magnification: {reason}.")
+            button.setToolTip(tooltip(tip if value is not None else f"Magnification: {reason}."))
 
     def _on_button_clicked(self, power: int) -> None:
         self.magnification_clicked.emit(power)

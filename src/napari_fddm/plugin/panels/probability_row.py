@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QWidget
 
 from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 
 if TYPE_CHECKING:
     from napari_fddm.core.classes import ClassTable
@@ -39,14 +40,14 @@ class ProbabilityRow(QWidget):
         self.button = QPushButton("Probability")
         self.button.setObjectName("probability")
         self.button.setCheckable(True)
-        self.button.setToolTip(TIP)
+        self.button.setToolTip(tooltip(TIP))
         self.class_box = narrow(QComboBox())
         self.class_box.addItem("least sure", DOUBT)
         for tissue in table:
             self.class_box.addItem(tissue.name, tissue.value)
         self.class_box.setCurrentIndex(self.class_box.findData(table.values[1]))
         self.class_box.setToolTip("The class. Least sure: 1 − the highest of all probabilities.")
-        self.stage_label = QLabel()
+        self.stage_label = PlainLabel()
         self.stage_label.setToolTip("The stage that the probabilities come from.")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_fddm.core.necrosis import DEFINITIONS, GOOD_RESPONSE, MIN_BED_MM2, beside
+from napari_fddm.core.outside.text import visible
 from napari_fddm.plugin.panels.definition_table import DefinitionTable
 from napari_fddm.plugin.panels.widgets import (
     CAUTION_COLOR,
@@ -31,6 +31,7 @@ from napari_fddm.plugin.panels.widgets import (
     percent,
     wrapped_label,
 )
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,7 @@ class RatePanel(QWidget):
         super().__init__(parent)
         self._left_out_mm2: float | None = None
         self._caution = ""
-        self.rate_label = QLabel(NO_RESULT)
+        self.rate_label = PlainLabel(NO_RESULT)
         self.rate_label.setObjectName("rate")
         self.rate_label.setStyleSheet("font-size: 30px; font-weight: bold;")
         self.grade_label = wrapped_label()
@@ -92,7 +93,7 @@ class RatePanel(QWidget):
         self.estimate_button = QPushButton("Enter my estimate")
         self.estimate_button.setEnabled(False)
         self.estimate_button.setToolTip("An estimate is final: it cannot be changed afterwards.")
-        self.estimate_label = QLabel()
+        self.estimate_label = PlainLabel()
         self.bed_label = wrapped_label()
         self.bed_label.hide()
         self.outline_button = QPushButton(OUTLINE_BED)
@@ -141,7 +142,7 @@ class RatePanel(QWidget):
         head.addWidget(self.detail_label)
         head.addWidget(self.bed_label)
         head.addWidget(self.badge_label)
-        head.addWidget(QLabel(RESEARCH_ONLY))
+        head.addWidget(PlainLabel(RESEARCH_ONLY))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         buttons = QHBoxLayout()
@@ -158,9 +159,9 @@ class RatePanel(QWidget):
         with signals_blocked(self.definition_box):
             self.definition_box.clear()
             for index, definition in enumerate(definitions):
-                self.definition_box.addItem(definition.title, definition.name)
+                self.definition_box.addItem(visible(definition.title), definition.name)
                 tip = f"{definition.formula}\n{definition.source}"
-                self.definition_box.setItemData(index, tip, Qt.ItemDataRole.ToolTipRole)
+                self.definition_box.setItemData(index, tooltip(tip), Qt.ItemDataRole.ToolTipRole)
 
     def set_left_out(self, mm2: float | None) -> None:
         """Set how much of the slide the tissue mask left out, mm²; shown with the next report."""
@@ -186,7 +187,7 @@ class RatePanel(QWidget):
         self.rate_label.setText(percent(main))
         tip = f"{main.definition.formula}\n{main.definition.source}"
         if self.rate_label.toolTip() != tip:
-            self.rate_label.setToolTip(tip)
+            self.rate_label.setToolTip(tooltip(tip))
         self.grade_label.setText(_grade_text(corrected))
         lines = [self._caution] if self._caution else []
         lines.append(_detail_text(corrected, automatic))
@@ -235,7 +236,7 @@ class RatePanel(QWidget):
     def set_saved(self, text: str, tip: str, *, warning: bool = False) -> None:
         """Show whether the strokes are saved, with details as tooltip."""
         self.saved_label.setText(text)
-        self.saved_label.setToolTip(tip)
+        self.saved_label.setToolTip(tooltip(tip))
         self.saved_label.setStyleSheet(WARNING_STYLE if warning else "")
 
     def _on_estimate_spin_changed(self, value: float) -> None:

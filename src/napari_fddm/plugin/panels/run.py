@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QSpinBox,
@@ -24,6 +23,7 @@ from napari_fddm.plugin.panels.section import GAP_PX
 from napari_fddm.plugin.panels.settings_form import map_size_text
 from napari_fddm.plugin.panels.tissue_row import TissueRow
 from napari_fddm.plugin.panels.widgets import narrow, wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel
 from napari_fddm.plugin.state.window_state import RunPhase, RunProgress, Scope, ShownSlide
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class RunPanel(QWidget):
         self.samples_box.setToolTip("How many refinements of each region are averaged.")
         self.tissue_row = TissueRow()
         self.advanced = AdvancedSettings()
-        self.device_label = QLabel("starting the engine…")
+        self.device_label = PlainLabel("starting the engine…")
         self.device_label.setToolTip("The device that runs the networks, and its precision.")
         self.device_label.setEnabled(False)  # gray: rarely needed
         self.run_button = QPushButton("Run FDDM")

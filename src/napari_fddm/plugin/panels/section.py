@@ -5,6 +5,8 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QToolButton, QVBoxLayout, QWidget
 
+from napari_fddm.plugin.plumbing.plain_text import tooltip
+
 GAP_PX = 4
 """Vertical space between widgets."""
 
@@ -26,7 +28,7 @@ class Section(QWidget):
         super().__init__(parent)
         self.header = QToolButton()
         self.header.setText(title)
-        self.header.setToolTip(f"Collapse or expand: {title}.")
+        self.header.setToolTip(tooltip(f"Collapse or expand: {title}."))
         self.header.setCheckable(True)
         self.header.setChecked(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

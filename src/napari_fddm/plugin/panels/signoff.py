@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_fddm.plugin.panels.widgets import wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import tooltip
 
 if TYPE_CHECKING:
     from napari_fddm.core.signoff import SignOff
@@ -93,9 +94,9 @@ class SignOffPanel(QWidget):
             text = f"{text}\n{CHANGED}"
         self.state_label.setText(text)
         self.button.setText(UNLOCK if self._signed else SIGN)
-        self.button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
+        self.button.setToolTip(tooltip(_UNLOCK_TIP if self._signed else _SIGN_TIP))
         self.confirm_button.setText("Unlock" if self._signed else "Sign off")
-        self.confirm_button.setToolTip(_UNLOCK_TIP if self._signed else _SIGN_TIP)
+        self.confirm_button.setToolTip(tooltip(_UNLOCK_TIP if self._signed else _SIGN_TIP))
         self._show_state()
 
     def _show_state(self) -> None:

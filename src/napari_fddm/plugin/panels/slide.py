@@ -14,10 +14,10 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from napari_fddm.core.geometry import Mpp
 from napari_fddm.plugin.panels.widgets import wrapped_label
+from napari_fddm.plugin.plumbing.plain_text import ElidedLabel, tooltip
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
@@ -53,8 +53,8 @@ class SlidePanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.slide_label = QElidingLabel(NO_SLIDE)
-        self.size_label = QElidingLabel()
+        self.slide_label = ElidedLabel(NO_SLIDE)
+        self.size_label = ElidedLabel()
         self.warning_label = wrapped_label()
         self.mpp_box = _mpp_box()
         self.open_button, self.folder_button = QPushButton("Open…"), QPushButton("Folder…")
@@ -123,7 +123,7 @@ class SlidePanel(QWidget):
         self.slide_label.setText(info.name if info else NO_SLIDE)
         origin = (info.uri or "the pixels of this layer") if info else ""
         tip = f"{origin}\npixel size from: {info.mpp_source}" if info else ""
-        self.slide_label.setToolTip(tip)
+        self.slide_label.setToolTip(tooltip(tip))
         self.size_label.setText(info.size_text if info else "")
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
         self._warnings = list(info.warnings) if info else []
@@ -155,7 +155,7 @@ class SlidePanel(QWidget):
         for button, name, end, title in ends:
             button.setEnabled(name is not None)
             why = reason or f"this is the {end} slide of its folder"
-            button.setToolTip(f"{title} slide of the folder: {name or why}.")
+            button.setToolTip(tooltip(f"{title} slide of the folder: {name or why}."))
 
     def set_earlier(self, text: str) -> None:
         """Offer a stored analysis with its description; empty for none."""
@@ -182,5 +182,5 @@ def _mpp_box() -> QDoubleSpinBox:
     box.setDecimals(4)
     box.setSingleStep(0.01)
     box.setSpecialValueText("unknown: type it")
-    box.setToolTip(f"The file has no pixel size. Type it: {low}–{high} µm.")
+    box.setToolTip(tooltip(f"The file has no pixel size. Type it: {low}–{high} µm."))
     return box

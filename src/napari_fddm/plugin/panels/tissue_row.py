@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
+
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 
 SHOW, HIDE = "Show", "Hide"
 TIP = (
@@ -26,12 +28,12 @@ class TissueRow(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QLabel()
+        self.label = PlainLabel()
         self.label.setObjectName("tissue")
         self.label.setWordWrap(True)
-        self.label.setToolTip(TIP)
+        self.label.setToolTip(tooltip(TIP))
         self.button = QPushButton(SHOW)
-        self.button.setToolTip(TIP)
+        self.button.setToolTip(tooltip(TIP))
         self.button.setEnabled(False)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QHBoxLayout,
-    QLabel,
     QMessageBox,
     QPushButton,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_fddm.plugin.panels.widgets import narrow
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel, tooltip
 from napari_fddm.plugin.state.tools import Action, Tool
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ToolsPanel(QWidget):
         self.size_spin = _size_spin()
         self.follow_box = QCheckBox("same on screen")
         self.follow_box.setToolTip("Keep the brush's size on the screen when you zoom.")
-        self.source_label = QLabel("from")
+        self.source_label = PlainLabel("from")
         self.source_box = narrow(QComboBox())
         self.source_box.setMinimumContentsLength(5)
         self.source_box.addItem("any", 0)
@@ -127,7 +127,7 @@ class ToolsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
         tools = [*self.tool_buttons.values(), self.undo_button, self.redo_button]
-        size = [QLabel("Ø"), self.size_spin, self.follow_box]
+        size = [PlainLabel("Ø"), self.size_spin, self.follow_box]
         rows = (
             [*tools, self.reset_button],
             list(self.action_buttons.values()),
@@ -196,7 +196,7 @@ def _button(text: str, key: str, tip: str, *, checkable: bool = True) -> QPushBu
     button = QPushButton()
     short = f" {key}" if len(key) == 1 else ""
     button.setText(text + short)
-    button.setToolTip(f"{tip} Key: {key}" if key else tip)
+    button.setToolTip(tooltip(f"{tip} Key: {key}" if key else tip))
     button.setCheckable(checkable)
     button.setStyleSheet("padding: 4px 2px")  # napari's padding is too wide for six in a row
     return button

@@ -9,6 +9,8 @@ from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QComboBox, QLabel, QTableWidgetItem
 
 from napari_fddm.core.necrosis import GOOD_RESPONSE
+from napari_fddm.core.outside.text import visible
+from napari_fddm.plugin.plumbing.plain_text import PlainLabel
 
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import RateResult
@@ -31,7 +33,7 @@ def narrow(box: QComboBox, letters: int = 12) -> QComboBox:
 
 def wrapped_label(text: str = "", name: str = "") -> QLabel:
     """Return a label that breaks long text into lines; ``name`` is its Qt object name."""
-    label = QLabel(text)
+    label = PlainLabel(text)
     label.setWordWrap(True)
     label.setObjectName(name)
     return label
@@ -43,6 +45,7 @@ def set_item_text(item: QTableWidgetItem, text: str) -> None:
     Qt measures the columns of the table after every change, and the brush may cause many
     a second.
     """
+    text = visible(text)
     if item.text() != text:
         item.setText(text)
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
-from napari_fddm.training.loop.checkpoint import load_checkpoint, save_checkpoint
+from napari_fddm.training.loop.checkpoint import load_checkpoint, restoring, save_checkpoint
 from napari_fddm.training.loop.optimizer import NotFiniteError, Optimizer
 from napari_fddm.training.loop.progress import JobProgress
 from napari_fddm.training.loop.settings import LoopOptions, LoopSettings
@@ -271,14 +271,15 @@ class _Training:
     def resume(self) -> None:
         """Go on from the checkpoint, if there is one."""
         stored = None if self.checkpoint is None else load_checkpoint(self.checkpoint)
-        if stored is not None:
-            self._refuse_other_settings(stored)
-            self.task.module.load_state_dict(stored["model"], strict=False)
-            self.optimizer.load_state(stored)
-            if self.average is not None:
-                self.average.load(stored["average"])
-            for name in _SAVED & stored.keys():
-                setattr(self, name, stored[name])
+        if stored is not None and self.checkpoint is not None:
+            with restoring(self.checkpoint):
+                self._refuse_other_settings(stored)
+                self.task.module.load_state_dict(stored["model"], strict=False)
+                self.optimizer.load_state(stored)
+                if self.average is not None:
+                    self.average.load(stored["average"])
+                for name in _SAVED & stored.keys():
+                    setattr(self, name, stored[name])
         self.log.rewind(self.step)
 
     def _refuse_other_settings(self, stored: Mapping[str, Any]) -> None:

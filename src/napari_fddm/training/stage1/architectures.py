@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_fddm.core.cards import ClassifierCard, first_line
 from napari_fddm.core.errors import TrainingError, WeightsError
 from napari_fddm.models.classifier import build_backbone
-from napari_fddm.models.hub import HubSource, find_backbone
+from napari_fddm.models.hub import HubSource, fetch_backbone, find_backbone, offline
 from napari_fddm.models.weights import read_tensors, tensors_sha256
 
 if TYPE_CHECKING:
@@ -133,7 +134,12 @@ def classifier_card(
 
 
 def load_backbone(
-    architecture: Architecture, weights: Path | None, *, random_init: bool, seed: int
+    architecture: Architecture,
+    weights: Path | None,
+    *,
+    random_init: bool,
+    seed: int,
+    allow_download: bool = False,
 ) -> tuple[nn.Module, str]:
     """Build a backbone and load its weights; return it with a sha256 of its tensors.
 
@@ -147,6 +153,8 @@ def load_backbone(
         Use random weights. Never done without being asked: such a backbone knows nothing.
     seed : int
         Seed of random weights.
+    allow_download : bool
+        Whether weights may be fetched from the hub; otherwise those fetched before are used.
 
     Raises
     ------
@@ -160,7 +168,7 @@ def load_backbone(
             torch.manual_seed(seed)
             backbone = build_backbone(architecture.backbone, **architecture.options)
         return backbone, tensors_sha256(backbone.state_dict())
-    state = _weights_state(architecture, weights)
+    state = _weights_state(architecture, weights, allow_download=allow_download)
     backbone = build_backbone(architecture.backbone, **architecture.options)
     where = str(weights or architecture.source or architecture.backbone)
     try:
@@ -174,29 +182,35 @@ def load_backbone(
     return backbone, tensors_sha256(state)
 
 
-def _weights_state(architecture: Architecture, weights: Path | None) -> dict[str, torch.Tensor]:
+def _weights_state(
+    architecture: Architecture, weights: Path | None, *, allow_download: bool
+) -> dict[str, torch.Tensor]:
     if weights is not None:
         if not weights.is_file():
             raise WeightsError(f"there is no weights file {weights}.")
         return read_tensors(weights)
     if architecture.source is not None:
-        return read_tensors(find_backbone(HubSource.parse(architecture.source)))
-    return _from_hub(architecture)
+        find = fetch_backbone if allow_download else find_backbone
+        return read_tensors(find(HubSource.parse(architecture.source)))
+    return _from_hub(architecture, allow_download=allow_download)
 
 
-def _from_hub(architecture: Architecture) -> dict[str, torch.Tensor]:
-    """Download the pretrained weights with timm."""
+def _from_hub(architecture: Architecture, *, allow_download: bool) -> dict[str, torch.Tensor]:
+    """Return the weights of timm's own repository, downloaded if that is allowed."""
     import timm
 
+    name = architecture.backbone
     try:
-        model = timm.create_model(
-            architecture.backbone, pretrained=True, num_classes=0, **architecture.options
-        )
+        if not allow_download and not _pretrained(name).get("hf_hub_id"):
+            raise LookupError("they are not on the hub")  # timm would fetch them from a URL
+        with nullcontext() if allow_download else offline():
+            model = timm.create_model(name, pretrained=True, num_classes=0, **architecture.options)
     except Exception as error:  # whatever the hub's client raises
         raise WeightsError(
             f"the pretrained weights of {architecture.backbone} cannot be fetched: "
             f"{first_line(error)[:200]}",
-            hint="Connect once, give a safetensors file with --weights, or give --random-init.",
+            hint="Say --allow-download to fetch them, give a safetensors file with --weights, or "
+            "give --random-init.",
         ) from error
     state: dict[str, torch.Tensor] = model.state_dict()
     return state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_fddm.core.errors import DataError, WeightsError
 from napari_fddm.core.tiling import TILE_PX
 from napari_fddm.models import choose_device
 from napari_fddm.models.bundle import BACKBONE_FILE
+from napari_fddm.models.hub import offline
 from napari_fddm.models.segmenter import TileSegmenter, build_segmenter
 from napari_fddm.models.tensor_files import save_tensors
 from napari_fddm.models.weights import sha256_of
@@ -47,6 +49,8 @@ class SegmenterSettings:
     ----------
     arch, encoder : str
         "u-net", "mit-b5", or an architecture and an encoder of the library.
+    allow_download : bool
+        Whether weights may be fetched from the hub; otherwise those fetched before are used.
     random_init : bool
         Start with a random encoder instead of one trained on ImageNet.
     loop : LoopSettings
@@ -66,6 +70,7 @@ class SegmenterSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     device: str = "auto"
     allow_missing: bool = False
+    allow_download: bool = False
 
 
 def train_segmenter(
@@ -132,13 +137,16 @@ def _build(name: str, encoder: str, dataset: Dataset, settings: SegmenterSetting
     with torch.random.fork_rng():
         torch.manual_seed(settings.loop.seed)
         try:
-            network = build_segmenter(name, encoder, len(dataset.classes), pretrained=pretrained)
+            with nullcontext() if settings.allow_download else offline():
+                network = build_segmenter(
+                    name, encoder, len(dataset.classes), pretrained=pretrained
+                )
         except WeightsError:
             raise
         except Exception as error:  # whatever the hub's client raises
             raise WeightsError(
                 f"the ImageNet weights of {encoder} cannot be fetched: {first_line(error)[:200]}",
-                hint="Connect once, or give --random-init.",
+                hint="Say --allow-download to fetch them, or give --random-init.",
             ) from error
     return TileSegmenter(network, mean=MEAN, std=STD)
 

@@ -12,6 +12,7 @@ import torch
 from napari_fddm.core.errors import TrainingError
 from napari_fddm.models import choose_device, load_model
 from napari_fddm.models.bundle import build_classifier
+from napari_fddm.models.fetching import fetch_needed
 from napari_fddm.models.hierarchy import OSTEOSARCOMA_TREE, HierarchicalLoss
 from napari_fddm.models.lora import add_lora
 from napari_fddm.models.radiomics import compute_radiomics
@@ -65,6 +66,8 @@ class Stage1Settings:
         adapters are kept ("frozen"), or its adapters are trained, too ("lora").
     weights : Path or None
         Weights of the backbone; None for the hub.
+    allow_download : bool
+        Whether weights may be fetched from the hub; otherwise those fetched before are used.
     random_init : bool
         Start with random weights.
     input_px : int or None
@@ -97,6 +100,7 @@ class Stage1Settings:
     augmentation: Augmentation = field(default_factory=Augmentation)
     device: str = "auto"
     allow_missing: bool = False
+    allow_download: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +184,8 @@ def train_stage1(
 
 def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
     """Check data and settings, and build the network and the loss."""
+    if settings.base is not None and settings.allow_download:
+        fetch_needed(settings.base)
     base = None if settings.base is None else load_model(settings.base, settings.device)
     architecture, tune, loss_name = _resolved(settings, base)
     counts = dataset.counts()
@@ -196,6 +202,7 @@ def _prepare(dataset: Dataset, settings: Stage1Settings) -> _Prepared:
             architecture,
             settings.weights,
             random_init=settings.random_init,
+            allow_download=settings.allow_download,
             seed=settings.loop.seed,
         )
         adapted, classifier = _new_classifier(backbone, spec, dataset, tune, settings)
