@@ -48,7 +48,7 @@ def run_slide(
     from napari_fddm.pipeline.tissue.user_mask import check_tissue
     from napari_fddm.slides import open_slide
     from napari_fddm.slides.mpp import require_mpp
-    from napari_fddm.slides.opening import local_place
+    from napari_fddm.slides.spec import local_place
 
     settings = _with_defaults(settings, model, quiet=quiet)
     config = load_config(**settings)

@@ -23,8 +23,10 @@ from napari_fddm.core.resample import (
     bin_average,
 )
 from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.choosing import other_series
 from napari_fddm.slides.closing import Closable
 from napari_fddm.slides.extras import WithExtras
+from napari_fddm.slides.identity import series_fingerprint
 from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.bins import Bins, Edges
+    from napari_fddm.slides.choosing import SlideImage
     from napari_fddm.slides.scales import Scale
 
 DASK_CHUNK = 512
@@ -66,6 +69,10 @@ class SlideInfo:
         Stable identity of the content.
     warnings : tuple of str
         Warnings about the file, one sentence each.
+    images : tuple of SlideImage
+        All images of the file, also those that are not open; empty if it holds one only.
+    series : int
+        Which of them is open.
     """
 
     name: str
@@ -74,6 +81,8 @@ class SlideInfo:
     mpp: Mpp
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    images: tuple[SlideImage, ...] = ()
+    series: int = 0
 
 
 class PyramidSlide(WithExtras, Closable):
@@ -156,9 +165,24 @@ class PyramidSlide(WithExtras, Closable):
         return self._info.mpp
 
     @property
+    def images(self) -> tuple[SlideImage, ...]:
+        """All images of the file, also those that are not open; empty if it holds one only."""
+        return self._info.images
+
+    @property
+    def series(self) -> int:
+        """Which of `images` is open."""
+        return self._info.series
+
+    @property
+    def other_series(self) -> int | None:
+        """The open image where it is another than the file's own slide; else None."""
+        return other_series(self._info.images, self._info.series)
+
+    @property
     def fingerprint(self) -> str:
-        """Stable identity of the content."""
-        return self._info.fingerprint
+        """Stable identity of the content; each image of a file has its own."""
+        return series_fingerprint(self._info.fingerprint, self.other_series)
 
     @property
     def warnings(self) -> Sequence[str]:

@@ -82,6 +82,11 @@ def rgb_order(channels: Sequence[Channel], place: str = "the image") -> tuple[in
     return order
 
 
+def is_numbered(name: str) -> bool:
+    """Whether a channel has no name, or one that programs give by themselves."""
+    return bool(_NUMBERED.fullmatch(name.strip()))
+
+
 def _order(
     meanings: Sequence[int | None], channels: Sequence[Channel], place: str
 ) -> tuple[int, int, int]:
@@ -94,7 +99,7 @@ def _order(
 
 def _by_name(channel: Channel) -> int | None:
     """Return what a name says: 0 to 2 for a color, 3 for alpha, -1 for a stain; None: nothing."""
-    if _NUMBERED.fullmatch(channel.name.strip()):
+    if is_numbered(channel.name):
         return None
     words = set(re.split(r"[\W_]+", channel.name.lower())) - _BESIDE_A_COLOR - {""}
     word = words.pop() if len(words) == 1 else ""

@@ -26,3 +26,18 @@ def fingerprint_file(path: Path) -> str:
             file.seek(max(_MIB, size - _MIB))
             digest.update(file.read(_MIB))
     return digest.hexdigest()
+
+
+def series_fingerprint(fingerprint: str, series: int | None) -> str:
+    """Return the identity of one image of a file.
+
+    Parameters
+    ----------
+    fingerprint : str
+        Identity of the file, which is also that of its own slide.
+    series : int, optional
+        Number of another image; None: the file's own slide.
+    """
+    if series is None:
+        return fingerprint
+    return hashlib.sha256(f"{fingerprint} series {series}".encode()).hexdigest()

@@ -31,6 +31,7 @@ def open_group(
     mode: str = "r",
     zarr_format: int | None = None,
     error: type[FddmError] = StoreError,
+    shown: str = "",
 ) -> zarr.Group:
     """Open a zarr group.
 
@@ -46,6 +47,8 @@ def open_group(
         2 or 3; by default whichever it is.
     error : type of FddmError
         The error to raise.
+    shown : str
+        What messages call it; by default its place.
 
     Raises
     ------
@@ -54,13 +57,18 @@ def open_group(
     """
     import zarr
 
-    shown = f"{place}/{inside}".rstrip("/")
+    shown = shown or f"{place}/{inside}".rstrip("/")
     with reading("a zarr group", shown, error=error, hint=_AGAIN):
         return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
 
 
 def child_array(
-    group: zarr.Group, name: str, *, dims: tuple[int, ...] = (), error: type[FddmError] = StoreError
+    group: zarr.Group,
+    name: str,
+    *,
+    dims: tuple[int, ...] = (),
+    error: type[FddmError] = StoreError,
+    shown: str = "",
 ) -> zarr.Array[Any]:
     """Return an array of a group whose shape and chunks are of a size that can be.
 
@@ -74,6 +82,8 @@ def child_array(
         Numbers of dimensions that are allowed; empty: any.
     error : type of FddmError
         The error to raise.
+    shown : str
+        What messages call the group; by default its place.
 
     Raises
     ------
@@ -82,7 +92,7 @@ def child_array(
     """
     import zarr
 
-    where = f"{group.store_path}/{name}"
+    where = f"{shown or group.store_path}/{name}"
     with reading("a zarr array", where, error=error, hint=_AGAIN):
         found = group[name]
     if not isinstance(found, zarr.Array):

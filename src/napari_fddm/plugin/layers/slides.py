@@ -10,7 +10,7 @@ from napari_fddm.plugin.layers.common import METADATA
 from napari_fddm.plugin.layers.viewport import shown_region
 from napari_fddm.plugin.state.placement import Placement
 from napari_fddm.plugin.state.window_state import ShownSlide
-from napari_fddm.slides.opening import local_place
+from napari_fddm.slides.spec import local_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ import pytest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from napari_fddm.slides.storecache import CachedStore
+from napari_fddm.slides.ngff.storecache import CachedStore
 
 
 class Slow(MemoryStore):

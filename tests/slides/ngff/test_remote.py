@@ -19,9 +19,11 @@ import pytest
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides import open_slide, remote
-from napari_fddm.slides.opening import local_place, slide_spec
-from tests.slides.test_omezarr import IMAGE, planar, write
+from napari_fddm.slides import open_slide
+from napari_fddm.slides.ngff import remote
+from napari_fddm.slides.opening import slide_spec
+from napari_fddm.slides.spec import local_place
+from tests.slides.ngff.test_omezarr import IMAGE, planar, write
 from tests.support.slides import binned, write_tiff
 
 if TYPE_CHECKING:

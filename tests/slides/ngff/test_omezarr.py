@@ -16,9 +16,11 @@ from napari_fddm.slides.opening import slide_spec
 from tests.support.slides import binned, stained
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 IMAGE = stained(200, 160)
+RGB = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"))
 
 
 def write(
@@ -29,8 +31,12 @@ def write(
     version: str = "0.5",
     unit: str | None = "micrometer",
     scale: float = 0.5,
+    channels: Sequence[tuple[str, str]] | None = RGB,
 ) -> Path:
-    """Write levels (already in the order of axes) with their NGFF metadata."""
+    """Write levels (already in the order of axes) with their NGFF metadata.
+
+    Channels are (name, color); None writes nothing of them.
+    """
     group = zarr.open_group(folder, mode="w", zarr_format=3 if version == "0.5" else 2)
     datasets = []
     for number, level in enumerate(levels):
@@ -51,12 +57,17 @@ def write(
         {"name": a, "type": kinds.get(a, "space")} | ({"unit": unit} if unit and a in "yx" else {})
         for a in axes
     ]
-    multiscales = [{"axes": listed, "datasets": datasets, "name": "image"}]
+    said: dict[str, Any] = {
+        "multiscales": [{"axes": listed, "datasets": datasets, "name": "image"}]
+    }
+    colored = channels is not None and dict(zip(axes, levels[0].shape, strict=True)).get("c") == 3
+    if colored:
+        said["omero"] = {"channels": [{"label": n, "color": c} for n, c in channels or ()]}
     if version == "0.5":
-        group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+        group.attrs["ome"] = {"version": "0.5", **said}
     else:
-        multiscales[0]["version"] = version
-        group.attrs["multiscales"] = multiscales
+        said["multiscales"][0]["version"] = version
+        group.attrs.update(said)
     return folder
 
 
