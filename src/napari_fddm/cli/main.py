@@ -14,9 +14,11 @@ from napari_fddm.cli.options import (
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
+    SeriesOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
 from napari_fddm.core.errors import FddmError
+from napari_fddm.core.outside.text import visible_line
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -85,6 +87,7 @@ def run(
         ),
     ] = None,
     mpp: SlideMppOption = None,
+    series: SeriesOption = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[
         int | None,
@@ -150,6 +153,7 @@ def run(
         region=region,
         model=model,
         mpp=mpp,
+        series=series,
         report=report,
         definition=definition,
         definitions=definitions,
@@ -313,14 +317,15 @@ def export(
 
 @app.command()
 def info(
-    slide: Annotated[str, typer.Argument(help="Slide file or folder.")],
+    slide: Annotated[str, typer.Argument(help="Slide file, folder or URL.")],
     mpp: SlideMppOption = None,
+    series: SeriesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print levels, pixel size and its source, backend and warnings of a slide."""
+    """Print levels, pixel size and its source, images, backend and warnings of a slide."""
     from napari_fddm.cli.info import print_info
 
-    print_info(slide, mpp=mpp, as_json=as_json)
+    print_info(slide, mpp=mpp, series=series, as_json=as_json)
 
 
 @app.command()
@@ -391,5 +396,5 @@ def _command_line() -> str:
 
 def fail(message: str) -> None:
     """Print one line to standard error and exit with code 2."""
-    typer.echo(f"napari-fddm: {' '.join(message.split())}", err=True)
+    typer.echo(f"napari-fddm: {visible_line(message)}", err=True)
     sys.exit(EXIT_USER_ERROR)

@@ -9,4 +9,13 @@ import typer
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, mps, cuda or cuda:N.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
 BatchSizeOption = Annotated[int, typer.Option(help="Tiles per forward pass.")]
+SeriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--series",
+        min=0,
+        help="Which image of a file that holds several, from 0; `info` lists them. If unset: the "
+        "largest that is a slide.",
+    ),
+]
 SlideMppOption = Annotated[float | None, typer.Option(help="µm per level-0 px.")]

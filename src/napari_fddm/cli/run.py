@@ -14,6 +14,7 @@ from napari_fddm.core.config import StageName, load_config
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.necrosis import find_definition
+from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,7 @@ def run_slide(
     mpp: float | None,
     report: Path | None,
     quiet: bool,
+    series: int | None = None,
     definition: str = "fddm",
     definitions: Path | None = None,
     fresh: bool = False,
@@ -64,13 +66,15 @@ def run_slide(
     own = find_definitions(definitions)
     find_definition(definition, own)
     _check_folder_of(report)
-    with open_slide(slide_name, mpp=mpp) as slide:
+    with open_slide(slide_name, mpp=mpp, series=series) as slide:
         require_mpp(slide)  # before warnings are printed: an error is a single line
         if not quiet:
             for warning in slide.warnings:
-                typer.echo(f"warning: {warning}", err=True)
+                typer.echo(f"warning: {visible(warning)}", err=True)
         path = local_place(slide_name)
-        store = out or default_store_path(path, slide.fingerprint)
+        store = out or default_store_path(
+            path, slide.fingerprint, getattr(slide, "other_series", None)
+        )
         from napari_fddm.pipeline.run.analyze import analyze
 
         run = analyze(
@@ -89,7 +93,7 @@ def run_slide(
         write_report(made, report)
     if not quiet:
         typer.echo(rate_text(made))
-        typer.echo(f"store: {result.store}")
+        typer.echo(f"store: {visible(result.store)}")
     return made
 
 

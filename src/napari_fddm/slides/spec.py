@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_fddm.core.errors import MppError, SlideError
 from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.urls import public_url
 from napari_fddm.slides.ngff.remote import is_url, local_path
 
 SYNTHETIC = "synthetic:"
@@ -73,6 +74,11 @@ def local_place(text: str) -> Path | None:
         return None
     place = parse_spec(text).place
     return place if isinstance(place, Path) else None
+
+
+def shown_place(text: str) -> str:
+    """Return a text for `open_slide` as it may be shown: a URL without what gives access."""
+    return visible(public_url(text) if is_url(text) else text)
 
 
 def _is_file(text: str) -> bool:

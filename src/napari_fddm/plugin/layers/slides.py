@@ -35,6 +35,9 @@ def slide_info(slide: Slide, uri: str) -> ShownSlide:
         mpp=slide.mpp.value,
         mpp_source=slide.mpp.source,
         warnings=tuple(slide.warnings),
+        images=getattr(slide, "images", ()),
+        series=getattr(slide, "series", 0),
+        other_series=getattr(slide, "other_series", None),
     )
 
 
