@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -43,10 +44,13 @@ class DicomHeader:
         By tag (group · 2¹⁶ + element), as they are stored, little endian.
     frame : bytes
         The begin of the first compressed frame; empty if pixels are not compressed.
+    has_pixels : bool
+        Whether there are pixels behind the header.
     """
 
     values: Mapping[int, bytes]
     frame: bytes
+    has_pixels: bool = True
 
     def text(self, tag: int) -> str:
         """Return a text without the blanks and zeros that fill it up; "" if there is none."""
@@ -94,7 +98,7 @@ def read_header(
                 reader.skip(length)
             if tag == TRANSFER_SYNTAX:
                 reader.set_syntax(values[tag].decode("ascii", "replace").strip(" \0"))
-        return DicomHeader(values, b"")
+        return DicomHeader(values, b"", has_pixels=False)
 
 
 class _Reader:
@@ -102,6 +106,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._size = os.fstat(file.fileno()).st_size
         self._syntax = ""
 
     def set_syntax(self, uid: str) -> None:
@@ -126,7 +131,7 @@ class _Reader:
     def skip(self, length: int, depth: int = 0) -> None:
         """Pass over a value; of undefined length: over its items."""
         if length != _UNDEFINED:
-            self._file.seek(length, 1)
+            self._pass(length)
             return
         if depth > _DEEPEST:
             raise ValueError("it is nested too deeply")
@@ -137,7 +142,7 @@ class _Reader:
             if tag != _ITEM:
                 raise ValueError(f"the item {tag:08X} is no part of a sequence")
             if length != _UNDEFINED:
-                self._file.seek(length, 1)
+                self._pass(length)
                 continue
             for inner, size in self.elements():
                 if inner == _ITEM_END:
@@ -151,6 +156,10 @@ class _Reader:
         if tag == _ITEM:
             tag, length = self._item()
         return self._file.read(min(length, FRAME_BYTES)) if tag == _ITEM else b""
+
+    def _pass(self, length: int) -> None:
+        if self._file.seek(length, 1) > self._size:
+            raise EOFError("it is cut off")
 
     def _length(self, group: int) -> int:
         if group == 0xFFFE or (self._syntax == _IMPLICIT and group != 0x0002):

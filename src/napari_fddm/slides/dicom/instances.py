@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.dicom_files import TRANSFER_SYNTAX, read_header
+from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,6 +92,10 @@ def read_instance(path: Path) -> Instance | None:
     header = read_header(path, tags, error=SlideError)
     if header.text(_SOP_CLASS) != _SLIDE_CLASS:
         return None
+    if not header.has_pixels:
+        raise SlideError(
+            f"{visible(path.name)} is cut off: it holds no pixels.", hint="Copy it again."
+        )
     kinds = header.text(_IMAGE_TYPE).split("\\")
     return Instance(
         path,

@@ -6,11 +6,12 @@ recent answers are cached, because a viewer asks for the same chunks again and a
 
 from __future__ import annotations
 
+import base64
 import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from urllib.request import url2pathname
 
 from napari_fddm.core.errors import FddmError, SlideError
@@ -187,6 +188,8 @@ def _http_options(url: str) -> dict[str, Any]:
     except ValueError as error:
         raise SlideError(f"{public_url(url)} is no URL: {reason(error)}.") from None
     if user:
-        client["auth"] = aiohttp.BasicAuth(user, password)
-    query = {"params": parts.query} if parts.query else {}
-    return {"client_kwargs": client, **query}
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        client["headers"] = {"Authorization": f"Basic {basic}"}
+    # As pairs, which aiohttp puts behind each URL itself: so no URL holds it that is logged.
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    return {"client_kwargs": client, **({"params": query} if query else {})}
