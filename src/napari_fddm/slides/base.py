@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.bins import Bins, Edges
+    from napari_fddm.slides.choosing import SlideImage
     from napari_fddm.slides.scales import Scale
 
 DASK_CHUNK = 512
@@ -66,6 +67,10 @@ class SlideInfo:
         Stable identity of the content.
     warnings : tuple of str
         Warnings about the file, one sentence each.
+    images : tuple of SlideImage
+        All images of the file, also those that are not open; empty if it holds one only.
+    series : int
+        Which of them is open.
     """
 
     name: str
@@ -74,6 +79,8 @@ class SlideInfo:
     mpp: Mpp
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    images: tuple[SlideImage, ...] = ()
+    series: int = 0
 
 
 class PyramidSlide(WithExtras, Closable):
@@ -154,6 +161,16 @@ class PyramidSlide(WithExtras, Closable):
     def mpp(self) -> Mpp:
         """Micrometers per level-0 pixel and where that was found."""
         return self._info.mpp
+
+    @property
+    def images(self) -> tuple[SlideImage, ...]:
+        """All images of the file, also those that are not open; empty if it holds one only."""
+        return self._info.images
+
+    @property
+    def series(self) -> int:
+        """Which of `images` is open."""
+        return self._info.series
 
     @property
     def fingerprint(self) -> str:
