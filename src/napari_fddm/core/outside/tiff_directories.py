@@ -113,11 +113,11 @@ def check_directories(
     if not walk.big and size > 1 << 32:
         return ()  # of more than 4 GiB, only NDPI's own layout, with other pointers
     first = walk.number(8 if walk.big else 4, "Q" if walk.big else "I") or 0
-    _walk_chain(walk, first, "directory")
+    _walk_chain(walk, first)
     return tuple(walk.broken)
 
 
-def _walk_chain(walk: _Walk, place: int, what: str) -> None:
+def _walk_chain(walk: _Walk, place: int) -> None:
     number = 0
     while place:
         number += 1
@@ -126,23 +126,41 @@ def _walk_chain(walk: _Walk, place: int, what: str) -> None:
         walk.seen.add(place)
         if len(walk.seen) > MOST_DIRECTORIES:
             raise walk.damaged(f"it has more than {MOST_DIRECTORIES} directories")
-        count = walk.number(place, "Q" if walk.big else "H")
-        after = place + (8 if walk.big else 2)
-        if count is None or not 0 < count < 1 << 16 or after + count * walk.tag_size > walk.size:
-            if number == 1 and what == "directory":
+        found = _directory(walk, place, f"image {number}")
+        if found is None:
+            if number == 1:
                 raise walk.damaged("its first directory is missing: the file is cut off")
             walk.broken.append(
-                f"the file is incomplete: its {what} {number} at byte {place} is missing."
+                f"the file is incomplete: the directory of image {number} is missing."
             )
             return
-        tags = _tags(walk, after, count)
+        tags, place = found
         if _NDPI in tags:
             return  # its pointers are wider than TIFF's
-        _check_sizes(walk, tags, number)
-        if what == "directory":
-            for sub in _sub_directories(walk, tags):
-                _walk_chain(walk, sub, f"sub-directory of image {number},")
-        place = walk.number(after + count * walk.tag_size, "Q" if walk.big else "I") or 0
+        for level, sub in enumerate(_sub_directories(walk, tags), 1):
+            # Writers also chain sub-directories; all that count are listed here.
+            missing = sub not in walk.seen and _directory(walk, sub, f"level {level}") is None
+            walk.seen.add(sub)
+            if missing:
+                walk.broken.append(
+                    f"the file is incomplete: the directory of level {level} of image {number} "
+                    "is missing."
+                )
+
+
+def _directory(
+    walk: _Walk, place: int, what: str
+) -> tuple[dict[int, tuple[int, int, int]], int] | None:
+    """Return the tags of a directory and the place of the next; None if it is not there."""
+    count = walk.number(place, "Q" if walk.big else "H")
+    after = place + (8 if walk.big else 2)
+    if count is None or not 0 < count < 1 << 16 or after + count * walk.tag_size > walk.size:
+        return None
+    tags = _tags(walk, after, count)
+    if _NDPI not in tags:
+        _check_sizes(walk, tags, what)
+    following = walk.number(after + count * walk.tag_size, "Q" if walk.big else "I")
+    return tags, following or 0
 
 
 def _tags(walk: _Walk, start: int, count: int) -> dict[int, tuple[int, int, int]]:
@@ -175,19 +193,17 @@ def _values(walk: _Walk, tag: tuple[int, int, int] | None, most: int) -> list[in
     return [value for value in found if value is not None]
 
 
-def _check_sizes(walk: _Walk, tags: dict[int, tuple[int, int, int]], number: int) -> None:
+def _check_sizes(walk: _Walk, tags: dict[int, tuple[int, int, int]], what: str) -> None:
     sides = {code: _values(walk, tags.get(code), 1) for code in (_WIDTH, _LENGTH)}
     for code, value in sides.items():
         if value and not 0 < value[0] < MOST_SIDE:
-            raise walk.damaged(f"image {number} has {value[0]} as its {_PLACES[code]}")
+            raise walk.damaged(f"{what} has {value[0]} as its {_PLACES[code]}")
     width = _values(walk, tags.get(_TILE_WIDTH), 1)
     length = _values(walk, tags.get(_TILE_LENGTH), 1)
     if not (width and length):
         return
     if min(width[0], length[0]) < 1 or width[0] * length[0] > MOST_TILE_PIXELS:
-        raise walk.damaged(
-            f"image {number} has tiles of {width[0]} × {length[0]} px, which cannot be read"
-        )
+        raise walk.damaged(f"{what} has tiles of {width[0]} × {length[0]} px, which cannot be read")
 
 
 def _sub_directories(walk: _Walk, tags: dict[int, tuple[int, int, int]]) -> list[int]:

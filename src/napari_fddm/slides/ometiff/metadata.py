@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SCHEMA_UNIT = "µm"
 """Unit of a physical size that names none, by the schema."""
+_OTHER_PIXELS = ("MetadataOnly", "BinData")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,8 @@ class OmeImage:
         Of the physical sizes.
     power : str
         Nominal magnification of its objective; may be empty.
+    without_pixels : bool
+        Whether it says that its pixels lie in no TIFF.
     """
 
     number: int
@@ -93,6 +96,11 @@ class OmeImage:
     pixel: tuple[str, str]
     units: tuple[str, str]
     power: str
+    without_pixels: bool = False
+
+    def whole_file(self) -> TiffData:
+        """Return where the planes lie if nothing is said: all pages of the file, in order."""
+        return TiffData((0, 0, 0), 0, None, "", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,7 @@ def _image(element: Element, number: int, powers: dict[str, str], place: Path) -
             said.get("PhysicalSizeXUnit", SCHEMA_UNIT),
         ),
         power,
+        pixels is None or any(_child(pixels, name) is not None for name in _OTHER_PIXELS),
     )
 
 
