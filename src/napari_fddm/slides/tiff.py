@@ -13,6 +13,7 @@ import numpy as np
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.bins import cells_on_stored
 from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import resolve_mpp
@@ -22,6 +23,8 @@ from napari_fddm.slides.tiff_file import read_structure
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.tiff_level import TiffLevel
@@ -72,6 +75,7 @@ class TiffSlide(PyramidSlide):
             binned=structure.is_scanner,
         )
         self._tiff_levels = structure.levels
+        self._by_scanner = structure.is_scanner
         self._path, self._properties = path, structure.properties
         self._associated = structure.associated
         self._files = _open_all({file for level in structure.levels for file in level.files})
@@ -113,6 +117,19 @@ class TiffSlide(PyramidSlide):
         if name not in self._associated:
             return super().read_associated(name)
         return read_image(self._path, self._associated[name], name)
+
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where the finest level has bytes; see the base class."""
+        finest = self._tiff_levels[0]
+        stored = finest.stored
+        if stored.all():
+            return None
+        return cells_on_stored(stored, finest.tile_shape, shape, finest.shape)
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        """Whether a scanner wrote the file: some of them store no tiles of empty glass."""
+        return self._by_scanner
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         source = self._tiff_levels[level]

@@ -11,6 +11,8 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.pipeline.tissue.overview import iter_blocks
+from napari_fddm.pipeline.tissue.stored import cells_not_stored
+from napari_fddm.slides.base import PyramidSlide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
@@ -39,12 +41,19 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
 
 
 def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
-    """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried."""
+    """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried.
+
+    So does what was never stored, unless scanners of this kind leave out empty glass: there
+    may have been tissue.
+    """
     thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
     unknown = np.zeros(geometry.shape, bool)
     for window, rgb, _ in iter_blocks(slide, geometry):
         unknown[window.slices] = rgb is None
         if rgb is not None:
             thumbnail[window.slices] = rgb
+    if not (isinstance(slide, PyramidSlide) and slide.leaves_out_glass):
+        lost = cells_not_stored(slide, geometry)
+        unknown |= False if lost is None else lost
     found = find_tissue(thumbnail, geometry)
     return replace(found, mask=found.mask | unknown)
