@@ -56,7 +56,7 @@ class TiffSlide(PyramidSlide):
     def __init__(self, path: Path, *, mpp: float | None = None, series: int | None = None) -> None:
         path = path.absolute()
         structure = read_structure(path, series)
-        resolved, notes = resolve_mpp(structure.claims, name=path.name, user=mpp)
+        resolved, notes = resolve_mpp(structure.claims, name=visible(path.name), user=mpp)
         first = structure.levels[0]
         info = SlideInfo(
             path.name,

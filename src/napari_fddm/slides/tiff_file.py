@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.tiff_files import broken_links, open_tiff
 from napari_fddm.slides.choosing import SlideImage, choose_image, is_no_slide
 from napari_fddm.slides.mpp import (
@@ -113,14 +114,15 @@ def _structure(
     notes: tuple[str, ...],
     series: int | None,
 ) -> TiffStructure:
-    candidates = [_candidate(image, path.name) for image in images]
+    name = visible(path.name)
+    candidates = [_candidate(image, name) for image in images]
     if not candidates:
         raise SlideError(
-            f"{path.name} is cut off: its image directory is missing.",
+            f"{name} is cut off: its image directory is missing.",
             hint="Copy it again from the scanner.",
         )
     is_scanner = bool(file.is_svs or file.is_ndpi or file.is_scn or file.is_bif)
-    chosen, listed, note = _choose(candidates, path.name, series, is_scanner=is_scanner)
+    chosen, listed, note = _choose(candidates, name, series, is_scanner=is_scanner)
     claims, unclear = _claims(file, chosen)
     return TiffStructure(
         chosen.levels,

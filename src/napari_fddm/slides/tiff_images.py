@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.channels import Channel, rgb_order
 from napari_fddm.slides.tiff_level import NotBrightfieldError, Plane
 
@@ -83,12 +84,12 @@ def images_of_series(file: Any, path: Path) -> tuple[TiffImage, ...]:
             for level in series.levels
         )
         name = str(series.name) if vendor else page_name(series.keyframe)
-        error: SlideError | None = stack_error(series.axes, series.shape, path.name)
+        error: SlideError | None = stack_error(series.axes, series.shape, visible(path.name))
         order = (0, 1, 2)
         notes: tuple[str, ...] = ()
         if error is None and len(levels[0]) == 3:
             try:
-                order, notes = color_order(channels, path.name)
+                order, notes = color_order(channels, visible(path.name))
             except NotBrightfieldError as refusal:
                 error = refusal
         images.append(TiffImage(number, name, levels, order, error, (), notes))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.xml_files import local_name, parse_xml
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def _whole(text: str | None, default: int, what: str, place: Path) -> int:
         return default
     if not text.strip().isdecimal() or len(text) > 12:
         raise SlideError(
-            f"{place.name} is damaged: in its OME-XML the {what} is {text[:40]!r}.",
+            f"{visible(place.name)} is damaged: in its OME-XML the {what} is {text[:40]!r}.",
             hint="Export it again with the program it came from.",
         )
     return int(text)
