@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -398,9 +397,8 @@ def jpeg_of(colors: str, *, bare: bool = False) -> Any:
         if not bare:
             return data
         data = data[:2] + data[data.index(b"\xff\xdb") :]
-        return re.sub(
-            b"R(\x11.)G(\x11.)B(\x11.)", lambda m: b"\1" + m[1] + b"\2" + m[2] + b"\3" + m[3], data
-        )
+        data = data.replace(b"R\x11\x00G\x11\x00B\x11\x00", b"\1\x11\x00\2\x11\x00\3\x11\x00")
+        return data.replace(b"\x03R\x00G\x00B\x00", b"\x03\1\x00\2\x00\3\x00")
 
     return encode
 

@@ -43,8 +43,8 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
 def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
     """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried.
 
-    So does what was never stored, unless scanners of this kind leave out empty glass: there
-    may have been tissue.
+    So does what was never stored: there may have been tissue. If scanners of this kind leave
+    out empty glass, it is glass.
     """
     thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
     unknown = np.zeros(geometry.shape, bool)
@@ -52,8 +52,10 @@ def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
         unknown[window.slices] = rgb is None
         if rgb is not None:
             thumbnail[window.slices] = rgb
-    if not (isinstance(slide, PyramidSlide) and slide.leaves_out_glass):
-        lost = cells_not_stored(slide, geometry)
-        unknown |= False if lost is None else lost
     found = find_tissue(thumbnail, geometry)
+    lost = cells_not_stored(slide, geometry)
+    if lost is not None and isinstance(slide, PyramidSlide) and slide.leaves_out_glass:
+        found = replace(found, mask=found.mask & ~lost)
+    elif lost is not None:
+        unknown |= lost
     return replace(found, mask=found.mask | unknown)

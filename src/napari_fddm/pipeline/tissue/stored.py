@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 _PARTS = 4
 """Each cell is looked at in so many parts along a side: a slide's tiles end within cells."""
-_MOST_LOST = 0.25
-"""A cell of which a larger share has no pixels counts as not stored. Less than that may be
-the part that the end of a stored tile cuts."""
+_MOST_LOST = 0.5
+"""A cell of which a larger share has no pixels counts as not stored. Up to 7 of its 16 parts
+may be those that the end of a stored tile cuts."""
 
 
 def cells_not_stored(slide: Slide, geometry: MapGeometry) -> npt.NDArray[np.bool_] | None:
