@@ -155,13 +155,14 @@ def overwrite_tile(path: Path, index: int, data: bytes | None = None, *, page: i
         file.write(fill)
 
 
-def forget_tile(path: Path, index: int, *, offset: bool = True) -> None:
+def forget_tile(path: Path, index: int, *, offset: bool = True, page: int = 0) -> None:
     """Set one tile's byte count (and offset) to 0, as sparse writers do."""
     with tifffile.TiffFile(path, mode="r+b") as file:
         for tag in ("TileOffsets", "TileByteCounts") if offset else ("TileByteCounts",):
-            values = list(file.pages[0].tags[tag].value)
+            found = file.pages[page].tags[tag]
+            values = list(found.value) if isinstance(found.value, tuple) else [found.value]
             values[index] = 0
-            file.pages[0].tags[tag].overwrite(values)
+            found.overwrite(values)
 
 
 def cut_off(path: Path, fraction: float) -> Path:

@@ -32,6 +32,8 @@ from napari_fddm.slides.scales import level_scales, measured_scales
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.bins import Bins, Edges
     from napari_fddm.slides.choosing import SlideImage
@@ -301,6 +303,27 @@ class PyramidSlide(WithExtras, Closable):
         window = self._read_level(level.index, y0, x0, y1 - y0, x1 - x0)
         resample = bilinear_edges if interpolate else area_average_edges
         return resample(window, y_edges - y0, x_edges - x0)
+
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where level 0 has pixels that somebody stored, not white for what is missing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns of the answer, which covers the whole extent.
+
+        Returns
+        -------
+        array of bool, shape `shape`, or None
+            A cell that is partly not stored is not stored. None: everything is.
+        """
+        del shape
+        return None
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        """Whether what is not stored is empty glass, because such a scanner leaves it out."""
+        return False
 
     def read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         """Read whole pixels of one level; parts outside the level come back white.

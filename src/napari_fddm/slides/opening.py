@@ -231,7 +231,7 @@ def _vendor(path: Path, *, needed: bool) -> str | None:
 def _open_tiff(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
     from napari_fddm.slides.tiff import TiffSlide
 
-    return TiffSlide(path, mpp=mpp)
+    return TiffSlide(path, mpp=mpp, series=series)
 
 
 def _open_openslide(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
