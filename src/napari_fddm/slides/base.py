@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, Mpp, Region
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.resample import (
     WHITE,
     area_average,
@@ -138,8 +139,8 @@ class PyramidSlide(WithExtras, Closable):
 
     @property
     def name(self) -> str:
-        """File name, for messages and reports."""
-        return self._info.name
+        """File name, for messages and reports; what is no text in it is escaped."""
+        return visible(self._info.name)
 
     @property
     def backend(self) -> str:

@@ -23,6 +23,7 @@ from napari_fddm.slides.ngff.metadata import (
     read_multiscale,
     version_refusal,
 )
+from napari_fddm.slides.ngff.ome_xml import channels_of, claim_of, read_ome_xml
 from napari_fddm.slides.ngff.remote import is_network_fault, url_errors, url_name, url_store
 from napari_fddm.slides.ngff.stored import MOST_CHUNKS, StoredChunks, count_chunks, stored_chunks
 from napari_fddm.slides.planes import refuse_other_than_image
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     import zarr
     from zarr.abc.store import Store
+
+    from napari_fddm.slides.ometiff.metadata import OmeImage
 
 MOST_CHUNK = 256 << 20
 """Bytes of a decoded chunk: 16 384 px squared of one channel."""
@@ -104,6 +107,7 @@ class _Image:
     series: int
     entry: Entry
     said: Multiscale | None = None
+    xml: OmeImage | None = None
     shape: tuple[int, int] = (0, 0)
     channels: tuple[Channel, ...] = ()
     order: tuple[int, int, int] | None = None
@@ -114,7 +118,8 @@ class _Image:
 
 def _open(store: Store, name: str, uri: str, mpp: float | None, series: int | None) -> ArraySlide:
     entries = list_images(store, name)
-    images = [_look(number, entry, name) for number, entry in enumerate(entries)]
+    listed_xml = read_ome_xml(store, name) if entries[0].path else ()
+    images = [_look(number, entry, name, listed_xml) for number, entry in enumerate(entries)]
     listed, note = _chosen(images, name, series)
     image = images[listed.series]
     said = image.said
@@ -123,7 +128,9 @@ def _open(store: Store, name: str, uri: str, mpp: float | None, series: int | No
     arrays = [_array(image.entry, path, name) for path in said.paths]
     refuse_other_than_image(arrays, said.axes, name)
     claim, no_size = said.pixel_size()
-    resolved, notes = resolve_mpp((claim,), name=name, user=mpp)
+    other, no_other = claim_of(image.xml) if image.xml is not None else (None, "")
+    resolved, notes = resolve_mpp((claim, other), name=name, user=mpp)
+    no_size = " ".join(text for text in (no_size, no_other) if text)
     if no_size and resolved.value is None:
         resolved = Mpp(None, resolved.source, no_size)
 
@@ -151,8 +158,12 @@ def _open(store: Store, name: str, uri: str, mpp: float | None, series: int | No
     return slide
 
 
-def _look(series: int, entry: Entry, name: str) -> _Image:
-    """Read what one image says of itself; no pixels are read."""
+def _look(series: int, entry: Entry, name: str, xml: Sequence[OmeImage]) -> _Image:
+    """Read what one image says of itself; no pixels are read.
+
+    OME-XML lists the images in the order of their series; it counts for this one if it says
+    the same size.
+    """
     image = _Image(series, entry)
     if entry.multiscale is None or entry.group is None:
         image.refusal = SlideError(f"{name} has no pixels.")
@@ -177,6 +188,14 @@ def _look(series: int, entry: Entry, name: str) -> _Image:
         return image
     sizes = dict(zip(image.said.axes, finest.shape, strict=False))
     image.shape = (int(sizes.get("y", 0)), int(sizes.get("x", 0)))
+    if series < len(xml) and xml[series].shape == image.shape:
+        image.xml = xml[series]
+        if all(is_numbered(channel.name) for channel in image.channels):
+            image.channels = channels_of(image.xml) or image.channels
+    elif xml:
+        image.notes.append(
+            f"the OME-XML of {name} says another size of series {series}; it is not used."
+        )
     try:
         refuse_other_than_image([finest], image.said.axes, name)
         _judge_channels(image, int(sizes.get("c", 1)), name, is_gray=is_gray)
@@ -238,7 +257,9 @@ def _described(image: _Image, name: str) -> SlideImage:
 def _label(image: _Image) -> str:
     """Return what the file calls an image; the group is named where the image is not."""
     own = image.said.name if image.said is not None else ""
-    return own if own and own != image.entry.path else ""
+    if image.xml is not None and image.xml.name.strip():
+        return image.xml.name
+    return own if own != image.entry.path else ""
 
 
 def _refuse_incomplete(group: zarr.Group, paths: Sequence[str], name: str) -> None:
