@@ -78,6 +78,7 @@ class TiffSlide(PyramidSlide):
         self._by_scanner = structure.is_scanner
         self._path, self._properties = path, structure.properties
         self._associated = structure.associated
+        self._profile = structure.profile
         self._files = _open_all({file for level in structure.levels for file in level.files})
         # A viewer drops its layers without saying so: the files go with the slide.
         for file in self._files.values():
@@ -151,6 +152,8 @@ class TiffSlide(PyramidSlide):
         tile = self._cache.get(key)
         if tile is None:
             tile = self._tiff_levels[level].read_tile(row, col, self._read_bytes)
+            if self._profile is not None:
+                tile = self._profile.apply(tile)
             self._cache.put(key, tile, pinned=not self._tiff_levels[level].is_tiled)
         return tile
 
