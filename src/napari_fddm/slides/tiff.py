@@ -56,7 +56,9 @@ class TiffSlide(PyramidSlide):
     def __init__(self, path: Path, *, mpp: float | None = None, series: int | None = None) -> None:
         path = path.absolute()
         structure = read_structure(path, series)
-        resolved, notes = resolve_mpp(structure.claims, name=visible(path.name), user=mpp)
+        resolved, notes = resolve_mpp(
+            structure.claims, name=visible(path.name), user=mpp, unclear=structure.unclear
+        )
         first = structure.levels[0]
         info = SlideInfo(
             path.name,

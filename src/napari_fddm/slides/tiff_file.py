@@ -45,7 +45,8 @@ class TiffStructure:
 
     `is_scanner` is true for files that a scanner wrote, not an image library; `properties`
     are its metadata, `associated` the pages of other images by name, `images` all of them
-    (empty if there is one only), `series` which is open, `profile` the one to follow.
+    (empty if there is one only), `series` which is open, `profile` the one to follow,
+    `unclear` sentences on pixel sizes that cannot be used.
     """
 
     levels: tuple[TiffLevel, ...]
@@ -57,6 +58,7 @@ class TiffStructure:
     images: tuple[SlideImage, ...] = ()
     series: int = 0
     profile: ColorProfile | None = None
+    unclear: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +134,14 @@ def _structure(
     return TiffStructure(
         chosen.levels,
         claims,
-        (*notes, *note, *chosen.image.notes, *chosen.warnings, *said, *unclear),
+        (*notes, *note, *chosen.image.notes, *chosen.warnings, *said),
         is_scanner,
         tiff_properties(file, chosen.levels[0].page),
         associated_pages(images, chosen.image.series, named=is_scanner),
         listed if len(listed) > 1 else (),
         chosen.image.series,
         profile,
+        unclear,
     )
 
 
@@ -297,8 +300,8 @@ def _is_cut(segment: Segment, size: int) -> bool:
 
 def _claims(file: Any, chosen: _Candidate) -> tuple[tuple[MppClaim | None, ...], tuple[str, ...]]:
     """Return the pixel sizes that are stated, best first, and sentences on unclear ones."""
-    if not chosen.image.trusts_tags:
-        return chosen.image.claims, ()
+    if chosen.image.unclear:
+        return chosen.image.claims, chosen.image.unclear
     page = chosen.levels[0].page
     aperio = aperio_fields(page.description or "") if file.is_svs else {}
     tags, note = _resolution_claim(file, page)
