@@ -165,8 +165,11 @@ class TiffSlide(PyramidSlide):
             file = self._files[path]
             if file.closed:
                 raise closed_error(self.name)
+            there = min(count, self._sizes[path] - offset)
+            if there <= 0:
+                return b""
             file.seek(offset)
-            return file.read(max(0, min(count, self._sizes[path] - offset)))
+            return file.read(there)
 
 
 def _fingerprint(paths: Sequence[Path]) -> str:
