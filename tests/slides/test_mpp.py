@@ -222,6 +222,15 @@ def test_two_places_that_disagree_are_said(other: MppClaim, said: bool) -> None:
     assert ("two pixel sizes" in warnings) == said
 
 
+def test_a_size_that_cannot_be_used_is_the_reason() -> None:
+    mpp, warnings = resolve_mpp((None,), name="a.tif", unclear=["the unit is 'furlong'."])
+    assert mpp.reason == "the unit is 'furlong'."
+    assert warnings[0] == "the unit is 'furlong'."
+    known, warnings = resolve_mpp((VENDOR,), name="a.tif", unclear=["the unit is 'furlong'."])
+    assert known == Mpp(0.25, "vendor")
+    assert warnings == ("the unit is 'furlong'.",)
+
+
 def slide_of(mpp: Mpp) -> ArraySlide:
     return ArraySlide(np.full((8, 8, 3), 200, np.uint8), mpp=mpp, name="a.svs")
 

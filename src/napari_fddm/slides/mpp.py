@@ -60,7 +60,11 @@ class MppClaim:
 
 
 def resolve_mpp(
-    claims: Iterable[MppClaim | None], *, name: str, user: float | None = None
+    claims: Iterable[MppClaim | None],
+    *,
+    name: str,
+    user: float | None = None,
+    unclear: Sequence[str] = (),
 ) -> tuple[Mpp, tuple[str, ...]]:
     """Choose the pixel size among those that the file states and the user gives.
 
@@ -72,6 +76,8 @@ def resolve_mpp(
         The slide's name, for the messages.
     user : float, optional
         Micrometers per pixel given by hand; overrides the file.
+    unclear : sequence of str
+        Sentences on sizes that the file states in a way that cannot be used.
 
     Returns
     -------
@@ -90,7 +96,9 @@ def resolve_mpp(
     warnings += _disagreements(stated, found)
     if user is not None:
         return _user_mpp(user, found, name)
+    warnings = [*unclear, *warnings]
     if found.value is None:
+        found = _unknown(warnings)
         warnings.append("the file does not say a usable pixel size; give mpp by hand.")
     elif found.source == "objective-power":
         warnings.append(

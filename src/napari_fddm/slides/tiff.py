@@ -56,7 +56,9 @@ class TiffSlide(PyramidSlide):
     def __init__(self, path: Path, *, mpp: float | None = None, series: int | None = None) -> None:
         path = path.absolute()
         structure = read_structure(path, series)
-        resolved, notes = resolve_mpp(structure.claims, name=visible(path.name), user=mpp)
+        resolved, notes = resolve_mpp(
+            structure.claims, name=visible(path.name), user=mpp, unclear=structure.unclear
+        )
         first = structure.levels[0]
         info = SlideInfo(
             path.name,
@@ -78,6 +80,7 @@ class TiffSlide(PyramidSlide):
         self._by_scanner = structure.is_scanner
         self._path, self._properties = path, structure.properties
         self._associated = structure.associated
+        self._profile = structure.profile
         self._files = _open_all({file for level in structure.levels for file in level.files})
         # A viewer drops its layers without saying so: the files go with the slide.
         for file in self._files.values():
@@ -151,6 +154,8 @@ class TiffSlide(PyramidSlide):
         tile = self._cache.get(key)
         if tile is None:
             tile = self._tiff_levels[level].read_tile(row, col, self._read_bytes)
+            if self._profile is not None:
+                tile = self._profile.apply(tile)
             self._cache.put(key, tile, pinned=not self._tiff_levels[level].is_tiled)
         return tile
 
@@ -160,8 +165,11 @@ class TiffSlide(PyramidSlide):
             file = self._files[path]
             if file.closed:
                 raise closed_error(self.name)
+            there = min(count, self._sizes[path] - offset)
+            if there <= 0:
+                return b""
             file.seek(offset)
-            return file.read(max(0, min(count, self._sizes[path] - offset)))
+            return file.read(there)
 
 
 def _fingerprint(paths: Sequence[Path]) -> str:

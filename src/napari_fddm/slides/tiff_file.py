@@ -12,6 +12,7 @@ from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.tiff_files import broken_links, open_tiff
 from napari_fddm.slides.choosing import SlideImage, choose_image, is_no_slide
+from napari_fddm.slides.codestreams.profile import ICC_TAG, ColorProfile, read_profile
 from napari_fddm.slides.mpp import (
     MppClaim,
     aperio_fields,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from napari_fddm.slides.tiff_level import Segment
+
 MAX_UNTILED_BYTES = 1 << 30
 """An image without tiles is kept in memory if its decoded size is at most this."""
 
@@ -42,7 +45,8 @@ class TiffStructure:
 
     `is_scanner` is true for files that a scanner wrote, not an image library; `properties`
     are its metadata, `associated` the pages of other images by name, `images` all of them
-    (empty if there is one only), `series` which is open.
+    (empty if there is one only), `series` which is open, `profile` the one to follow,
+    `unclear` sentences on pixel sizes that cannot be used.
     """
 
     levels: tuple[TiffLevel, ...]
@@ -53,6 +57,8 @@ class TiffStructure:
     associated: Mapping[str, int]
     images: tuple[SlideImage, ...] = ()
     series: int = 0
+    profile: ColorProfile | None = None
+    unclear: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +130,36 @@ def _structure(
     is_scanner = bool(file.is_svs or file.is_ndpi or file.is_scn or file.is_bif)
     chosen, listed, note = _choose(candidates, name, series, is_scanner=is_scanner)
     claims, unclear = _claims(file, chosen)
+    profile, said = _profile(chosen.levels[0].page, name, is_scanner=is_scanner)
     return TiffStructure(
         chosen.levels,
         claims,
-        (*notes, *note, *chosen.image.notes, *chosen.warnings, *unclear),
+        (*notes, *note, *chosen.image.notes, *chosen.warnings, *said),
         is_scanner,
         tiff_properties(file, chosen.levels[0].page),
         associated_pages(images, chosen.image.series, named=is_scanner),
         listed if len(listed) > 1 else (),
         chosen.image.series,
+        profile,
+        unclear,
     )
+
+
+def _profile(
+    page: Any, name: str, *, is_scanner: bool
+) -> tuple[ColorProfile | None, tuple[str, ...]]:
+    """Return the color profile to follow, and a sentence on what is done with it.
+
+    Scanners' colors stay as they are stored: other programs and models take them so.
+    """
+    if int(page.samplesperpixel) < 3:
+        return None, ()
+    profile, note = read_profile(page.tags.valueof(ICC_TAG), name)
+    if profile is None:
+        return None, ((note,) if note else ())
+    if is_scanner:
+        return None, (f"its color profile {profile.name!r} is not applied, as with all scanners.",)
+    return profile, (f"its colors are converted to sRGB by its profile {profile.name!r}.",)
 
 
 def _choose(
@@ -251,7 +277,7 @@ def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
     cut = total = 0
     for level in levels:
         total += len(level.segments)
-        cut += sum(s.offset + s.count > sizes[level.files[s.file]] for s in level.segments)
+        cut += sum(_is_cut(segment, sizes[level.files[segment.file]]) for segment in level.segments)
     if cut:
         notes.append(
             f"the file is truncated: {cut} of {total} tiles are missing; reading them will fail."
@@ -267,10 +293,15 @@ def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
     return tuple(notes)
 
 
+def _is_cut(segment: Segment, size: int) -> bool:
+    """Return whether a tile lies beyond the end of its file, or its place cannot be."""
+    return min(segment.offset, segment.count) < 0 or segment.offset + segment.count > size
+
+
 def _claims(file: Any, chosen: _Candidate) -> tuple[tuple[MppClaim | None, ...], tuple[str, ...]]:
     """Return the pixel sizes that are stated, best first, and sentences on unclear ones."""
-    if not chosen.image.trusts_tags:
-        return chosen.image.claims, ()
+    if chosen.image.unclear:
+        return chosen.image.claims, chosen.image.unclear
     page = chosen.levels[0].page
     aperio = aperio_fields(page.description or "") if file.is_svs else {}
     tags, note = _resolution_claim(file, page)

@@ -43,8 +43,9 @@ class TiffImage:
         Pixel sizes that metadata state for this image, best first.
     notes : tuple of str
         What the user should know if it is opened.
-    trusts_tags : bool
-        Whether its TIFF tags may state its pixel size, too.
+    unclear : tuple of str
+        Sentences on a pixel size that its metadata state and that cannot be used; then TIFF
+        tags do not count, either.
     """
 
     series: int
@@ -54,7 +55,7 @@ class TiffImage:
     error: SlideError | None = None
     claims: tuple[MppClaim | None, ...] = ()
     notes: tuple[str, ...] = ()
-    trusts_tags: bool = True
+    unclear: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -63,7 +63,7 @@ class Segment:
     @property
     def is_stored(self) -> bool:
         """Whether there are bytes; writers that leave out a tile, or die, give it none."""
-        return self.count != 0
+        return self.count != 0 and self.offset != 0
 
 
 class TiffLevel:
@@ -134,7 +134,8 @@ class TiffLevel:
         SlideError
             If its colors cannot be read.
         """
-        segment = next((s for s in self._segments if s.is_stored and s.offset > 0), None)
+        stored = (s for s in self._segments if s.is_stored)
+        segment = next((s for s in stored if s.offset > 0 and s.count > 0), None)
         if segment is None or len(self._codecs) > 1:
             return ()
         data = read(self.files[segment.file], segment.offset, segment.count)
@@ -183,7 +184,7 @@ class TiffLevel:
     def _decode(
         self, segment: Segment, codec: TileCodec, read: Callable[[Path, int, int], bytes]
     ) -> Samples:
-        if segment.offset <= 0 or segment.count < 0:
+        if segment.offset < 0 or segment.count < 0:
             raise TileDamage("its place in the file cannot be")
         data = read(self.files[segment.file], segment.offset, segment.count)
         if len(data) < segment.count:

@@ -35,6 +35,8 @@ _APERIO_YCBCR = 33003
 _JPEG_2000 = frozenset({_APERIO_YCBCR, 33004, 33005, 34712})
 CONVERTED = _JPEG | _JPEG_2000
 """Compressions whose YCbCr becomes RGB here."""
+_MOST_LARGER = 2
+"""Strips of some writers hold more rows than the page; more than this often is no image of it."""
 _WAY_OUT = "Export it as an 8-bit RGB pyramidal TIFF."
 
 
@@ -182,8 +184,12 @@ class TileCodec:
         """Refuse an image that is not as large as its tile, or has other components."""
         if components != self._samples:
             raise TileDamage(f"it has {components} components where {self._samples} are needed")
-        needed = self._page.decode(None, index)[2][1:3]
-        height, width = self._least(index, needed)
+        tile = self._page.decode(None, index)[2][1:3]
+        height, width = self._least(index, tile)
+        if shape[0] > _MOST_LARGER * tile[0] or shape[1] > _MOST_LARGER * tile[1]:
+            raise TileDamage(
+                f"its image has {shape[1]} × {shape[0]} px, the tile {tile[1]} × {tile[0]}"
+            )
         if shape[0] and (shape[0] < height or shape[1] < width):
             raise TileDamage(
                 f"its image has {shape[1]} × {shape[0]} px where {width} × {height} are needed"

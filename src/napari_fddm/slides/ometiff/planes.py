@@ -205,8 +205,8 @@ class _OmeSet:
             levels,
             order,
             claims=claims,
-            notes=(*notes, *broken, *said),
-            trusts_tags=not said,
+            notes=(*notes, *broken),
+            unclear=said,
         )
 
     def _planes(
