@@ -7,6 +7,7 @@ its bounds become the slide, so (0, 0) is the scan's corner.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -206,7 +207,7 @@ def _open(path: Path) -> OpenSlide:
     try:
         handle: OpenSlide = library.OpenSlide(path)
     except (library.OpenSlideError, OSError) as error:
-        said = " ".join(str(error).replace(str(path), path.name).split()).rstrip(".")
+        said = " ".join(str(error).replace(f"{path.parent}{os.sep}", "").split()).rstrip(".")
         said = said.removeprefix(f"Reading {path.name}: ")
         said = visible(_IN_WORDS.get(said, said))
         raise SlideError(

@@ -52,6 +52,14 @@ def test_slides_of_several_glasses_are_not_chosen_from(tmp_path: Path) -> None:
         assert slide.levels[0].shape == (100, 130)
 
 
+def test_two_images_for_one_level_are_refused_without_the_folder_s_path(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", LARGE)
+    write_dicom(tmp_path / "b.dcm", LARGE[::-1])
+    with pytest.raises(SlideError, match=r"cannot be opened by OpenSlide: .*b\.dcm") as caught:
+        open_slide(tmp_path)
+    assert str(tmp_path) not in str(caught.value)
+
+
 def test_files_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     whole = write_dicom(tmp_path / "a.dcm", LARGE).read_bytes()
     (tmp_path / "b.dcm").write_bytes(whole[:300])

@@ -219,6 +219,18 @@ def test_a_web_server_is_asked_for_its_chunks_when_it_matters(
         assert any("1 of 12 chunks of level 0" in text for text in slide.warnings)
 
 
+def test_a_server_that_fails_has_not_lost_its_chunks(
+    server: http.server.ThreadingHTTPServer,
+) -> None:
+    with open_slide(f"{url_of(server)}/v0.5.ome.zarr") as slide:
+        slide._arrays[0].array.store_path.store._answers.clear()  # type: ignore[attr-defined]
+        server.needed = "never"  # type: ignore[attr-defined]
+        with pytest.raises(SlideError, match="403"):
+            slide.stored_mask((10, 10))
+        server.needed = ""  # type: ignore[attr-defined]
+        assert slide.stored_mask((10, 10)) is None
+
+
 # What goes wrong ---------------------------------------------------------------------
 
 

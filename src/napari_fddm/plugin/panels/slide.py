@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.core.outside.text import visible_line
+from napari_fddm.core.outside.text import html
 from napari_fddm.plugin.panels.widgets import wrapped_label
 from napari_fddm.slides.spec import shown_place
 
@@ -154,7 +154,7 @@ class SlidePanel(QWidget):
             if image.refusal or min(image.shape) < 1:
                 self.series_box.model().item(row).setEnabled(False)
                 self.series_box.setItemData(
-                    row, visible_line(image.refusal), Qt.ItemDataRole.ToolTipRole
+                    row, f"<qt>{html(image.refusal)}</qt>", Qt.ItemDataRole.ToolTipRole
                 )
         self.show_series(info.series if info is not None else 0)
         self._form.setRowVisible(self.series_box, len(images) > 1)

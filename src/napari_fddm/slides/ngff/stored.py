@@ -137,9 +137,18 @@ async def _asked(store: Store, prefix: str, keys: list[str]) -> set[str]:
     found: set[str] = set()
     for begin in range(0, len(keys), _AT_ONCE):
         part = keys[begin : begin + _AT_ONCE]
-        answers = await asyncio.gather(*(store.exists(prefix + key) for key in part))
+        answers = await asyncio.gather(*(_is_there(store, prefix + key) for key in part))
         found |= {key for key, there in zip(part, answers, strict=True) if there}
     return found
+
+
+async def _is_there(store: Store, key: str) -> bool:
+    """Whether a server has a key. One that only fails to answer is an error, not a gap."""
+    from zarr.core.buffer import default_buffer_prototype
+
+    if await store.exists(key):
+        return True
+    return await store.get(key, default_buffer_prototype()) is not None
 
 
 def _in_shard(
