@@ -352,6 +352,19 @@ def test_places_that_cannot_be_are_errors_of_their_tile(
         np.testing.assert_array_equal(slide.read_level(0, 0, 64, 64, 64), IMAGE[:64, 64:128])
 
 
+@pytest.mark.parametrize(("tile", "shift"), [(0, -40), (1, -40), (1, 64)])
+def test_tiles_that_overlap_are_said(tmp_path: Path, tile: int, shift: int) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], compression=None)
+    with TiffSlide(path) as slide:
+        assert not any("overlap" in w for w in slide.warnings)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        values = list(file.pages[0].tags["TileOffsets"].value)
+        values[tile] += shift
+        file.pages[0].tags["TileOffsets"].overwrite(values)
+    with TiffSlide(path) as slide:
+        assert any("overlap" in w for w in slide.warnings)
+
+
 def test_negative_counts_are_errors_of_their_tile(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", [IMAGE])
     with tifffile.TiffFile(path) as file:

@@ -36,6 +36,7 @@ MAX_UNTILED_BYTES = 1 << 30
 """An image without tiles is kept in memory if its decoded size is at most this."""
 
 _COPY_AGAIN = "The file is damaged or no TIFF; copy it again from the scanner."
+_UNCOMPRESSED, _HEADER, _SMALLEST_TAG = 1, 8, 12
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 
 
@@ -282,6 +283,11 @@ def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
         notes.append(
             f"the file is truncated: {cut} of {total} tiles are missing; reading them will fail."
         )
+    if any(_overlap(level, sizes[level.files[0]]) for level in levels):
+        notes.append(
+            "the file is damaged: its stored tiles overlap each other or a directory, so pixels "
+            "may be wrong."
+        )
     stored = levels[0].stored
     sparse = stored.size - int(np.count_nonzero(stored))
     if sparse:
@@ -291,6 +297,25 @@ def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
             "analyzed."
         )
     return tuple(notes)
+
+
+def _overlap(level: TiffLevel, size: int) -> bool:
+    """Return whether tiles without compression, where no decoder would notice, overlap.
+
+    Tiles with the same place and length are the same on purpose.
+    """
+    if int(level.page.compression) != _UNCOMPRESSED:
+        return False
+    places = {
+        (s.offset, s.offset + s.count)
+        for s in level.segments
+        if s.is_stored and not s.file and not _is_cut(s, size)
+    }
+    head = (level.page.offset, level.page.offset + _SMALLEST_TAG * len(level.page.tags))
+    values = ((tag.valueoffset, tag.valueoffset + tag.valuebytecount) for tag in level.page.tags)
+    places |= {head, *(place for place in values if not head[0] <= place[0] < head[1])}
+    starts, ends = np.array(sorted(places), np.int64).T
+    return bool((starts[1:] < np.maximum.accumulate(ends)[:-1]).any() or starts[0] < _HEADER)
 
 
 def _is_cut(segment: Segment, size: int) -> bool:
