@@ -252,7 +252,7 @@ def test_another_image_of_the_file_is_shown_in_its_place(bench, tmp_path, qtbot,
     assert not errors
 
 
-def test_a_single_image_has_no_list(bench, folder, qtbot):
+def test_a_slide_beside_its_label_and_thumbnail_has_no_list(bench, folder, qtbot):
     open_file(bench, folder / "1.svs", qtbot)
     assert not bench.panels.slide.series_box.isVisibleTo(bench.panels.slide)
 

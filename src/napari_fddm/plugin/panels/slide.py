@@ -20,6 +20,7 @@ from superqt import QElidingLabel
 from napari_fddm.core.geometry import Mpp
 from napari_fddm.core.outside.text import html
 from napari_fddm.plugin.panels.widgets import wrapped_label
+from napari_fddm.slides.choosing import is_no_slide
 from napari_fddm.slides.spec import shown_place
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class SlidePanel(QWidget):
         self.properties_button.setEnabled(info is not None)
 
     def _set_images(self, info: ShownSlide | None) -> None:
-        """List the images of the file; hidden if there is one."""
+        """List the images of the file; hidden if the others are label, macro or thumbnail."""
         images = info.images if info is not None else ()
         self.series_box.clear()
         for row, image in enumerate(images):
@@ -156,8 +157,12 @@ class SlidePanel(QWidget):
                 self.series_box.setItemData(
                     row, f"<qt>{html(image.refusal)}</qt>", Qt.ItemDataRole.ToolTipRole
                 )
-        self.show_series(info.series if info is not None else 0)
-        self._form.setRowVisible(self.series_box, len(images) > 1)
+        series = info.series if info is not None else 0
+        others = [image for image in images if image.series != series]
+        self.show_series(series)
+        self._form.setRowVisible(
+            self.series_box, not all(is_no_slide(image.name) for image in others)
+        )
 
     def show_series(self, series: int) -> None:
         """Show which image of the file is open."""
