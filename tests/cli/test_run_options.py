@@ -13,6 +13,7 @@ from PIL import Image
 from napari_fddm.core.geometry import Window
 from napari_fddm.models import fetching
 from napari_fddm.pipeline.store import AnalysisStore
+from tests.slides.ngff.test_images import bioformats2raw
 from tests.support.commands import SLIDE, Call, assert_one_line
 from tests.support.definitions import OWN
 from tests.support.stores import stroke
@@ -219,3 +220,20 @@ def test_nothing_is_downloaded_unless_it_is_allowed(
     )
     code, _, err = call(*arguments, "--allow-download")
     assert (code, fetched) == (2, ["hf:lab/model"])
+
+
+def test_each_image_has_an_analysis_of_its_own(
+    call: Call, tmp_path: Path, tiny_model: Path
+) -> None:
+    slide = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    options = ("--model", tiny_model, "--device", "cpu", "--stage", "patch", "--tissue", "all")
+    assert call("run", slide, *options)[0] == 0
+    assert call("run", slide, "--series", 0, *options)[0] == 0
+    own = slide.with_name("a.zarr.fddm.ome.zarr")
+    other = slide.with_name("a.zarr.series-0.fddm.ome.zarr")
+    with AnalysisStore.open(own) as one, AnalysisStore.open(other) as two:
+        assert one.slide_info["shape"] == [120, 160]
+        assert (two.slide_info["shape"], two.slide_info["series"]) == ([60, 50], 0)
+        assert one.slide_info["fingerprint"] != two.slide_info["fingerprint"]
+    again = call("run", slide, "-o", own, "--series", 0, "--quiet", *options)
+    assert_one_line(again, "other settings", "slide")

@@ -10,6 +10,7 @@ import pytest
 from napari_fddm.core.errors import MppError, SlideError
 from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.slides import ArraySlide
+from napari_fddm.slides.ngff.stored import StoredChunks
 from tests.support.slides import binned, noise
 
 IMAGE = noise(120, 90)
@@ -142,3 +143,30 @@ def test_a_failing_source_is_a_slide_error() -> None:
     slide = ArraySlide(Vanishing(), name="remote")
     with pytest.raises(SlideError, match=r"remote.*the share is gone"):
         slide.read_level(0, 0, 0, 8, 8)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_channels_come_in_the_order_that_is_given(channels: int) -> None:
+    alpha = np.full((*IMAGE.shape[:2], 1), 255, np.uint8)
+    stored = np.concatenate([IMAGE[..., ::-1], alpha], axis=2)[..., :channels]
+    slide = ArraySlide(stored, order=(2, 1, 0))
+    np.testing.assert_array_equal(slide.read_level(0, 0, 0, 120, 90), IMAGE)
+
+
+def test_a_place_is_stored_if_it_is_at_every_level() -> None:
+    fine = StoredChunks(np.array([[True, True], [True, False]]), (60, 45), (120, 90))
+    coarse = StoredChunks(np.array([[False], [True]]), (30, 45), (60, 45))
+    asked = []
+
+    def lost() -> tuple[tuple[StoredChunks, ...], list[str]]:
+        asked.append(1)
+        return (fine, coarse), ["2 chunks were never stored."]
+
+    slide = ArraySlide([IMAGE, binned(IMAGE, 2)], mpp=0.5, lost=lost)
+    assert not slide.warnings
+    found = slide.stored_mask((2, 2))
+    assert found is not None
+    assert found.tolist() == [[False, False], [True, False]]
+    slide.stored_mask((4, 4))
+    assert (len(asked), slide.warnings) == (1, ("2 chunks were never stored.",))
+    assert ArraySlide(IMAGE).stored_mask((2, 2)) is None

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_fddm.slides.bins import BLOCK, Bins, bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.bins import (
+    BLOCK,
+    Bins,
+    bin_edges,
+    cells_on_stored,
+    iter_blocks,
+    touched_pixels,
+    whole_bins,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +60,27 @@ def test_touched_pixels_stay_inside():
     assert touched_pixels(edges, 100, 0) == (2, 6)
     assert touched_pixels(edges, 100, 3) == (0, 9)
     assert touched_pixels(edges, 5, 1) == (1, 5)
+
+
+def test_a_cell_on_a_lost_tile_is_not_stored():
+    stored = np.array([[True, False, True], [True, True, True]])
+    found = cells_on_stored(stored, (64, 64), (4, 6), (128, 192))
+    assert found.tolist() == [[True, True, False, False, True, True]] * 2 + [[True] * 6] * 2
+    # The last tile is cut: the extent ends within it.
+    assert cells_on_stored(stored, (64, 64), (1, 3), (50, 150)).tolist() == [[True, False, False]]
+    assert cells_on_stored(stored[:, ::2], (64, 64), (3, 3), (100, 100)).all()
+
+
+def test_cells_of_any_size_agree_with_every_pixel():
+    rng = np.random.default_rng(0)
+    stored = rng.random((7, 9)) < 0.7
+    pixels = stored.repeat(16, 0).repeat(16, 1)[:100, :130]
+    for shape in ((13, 17), (100, 130), (5, 3), (1, 1)):
+        found = cells_on_stored(stored, (16, 16), shape, (100, 130))
+        ys, xs = (np.arange(n + 1) * size / n for n, size in zip(shape, (100, 130), strict=True))
+        for i in range(shape[0]):
+            for j in range(shape[1]):
+                part = pixels[
+                    int(ys[i]) : -int(-ys[i + 1] // 1), int(xs[j]) : -int(-xs[j + 1] // 1)
+                ]
+                assert found[i, j] == part.all()

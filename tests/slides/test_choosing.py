@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_fddm.core.errors import SlideError
-from napari_fddm.slides.choosing import SlideImage, choose_image, is_no_slide
+from napari_fddm.slides.choosing import SlideImage, choose_image, is_no_slide, other_series
 
 SMALL = SlideImage(0, (100, 200))
 LARGE = SlideImage(1, (300, 400), "scan")
@@ -62,3 +62,9 @@ def test_labels_and_overviews_are_known_by_their_names(name: str):
 @pytest.mark.parametrize("name", ["", "scan", "labeled tissue", "roadmap"])
 def test_other_names_are_slides(name: str):
     assert not is_no_slide(name)
+
+
+@pytest.mark.parametrize(("series", "other"), [(1, None), (0, 0), (2, 2)])
+def test_the_slide_of_the_file_is_no_other_series(series: int, other: int | None):
+    assert other_series([SMALL, LARGE, LABEL], series) == other
+    assert other_series([], series) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_fddm.slides.identity import fingerprint_file
+from napari_fddm.slides.identity import fingerprint_file, series_fingerprint
 
 MIB = 1 << 20
 
@@ -30,3 +30,10 @@ def test_beginning_and_end_are_looked_at(tmp_path, place, seen):
     (tmp_path / "b").write_bytes(content)
     differ = fingerprint_file(tmp_path / "a") != fingerprint_file(tmp_path / "b")
     assert differ == seen
+
+
+def test_each_image_of_a_file_has_its_own_identity() -> None:
+    of_file = "ab" * 32
+    found = {series_fingerprint(of_file, series) for series in (None, 0, 1)}
+    assert of_file in found
+    assert len(found) == 3

@@ -14,6 +14,7 @@ from napari_fddm.slides.mpp import (
     MppClaim,
     aperio_fields,
     claim_from_aperio,
+    claim_from_imagej,
     claim_from_objective,
     claim_from_ome,
     claim_from_resolution,
@@ -116,19 +117,13 @@ def test_texts_with_commas_and_nonsense() -> None:
         assert claim_from_objective(bad) is None
 
 
-OME_TEXT = (
-    '<?xml version="1.0"?><OME xmlns="x"><Image ID="Image:0"><Pixels ID="Pixels:0" SizeX="9" '
-    'PhysicalSizeX="{x}" {ux} PhysicalSizeY="{y}" {uy} Type="uint8"><TiffData/></Pixels></Image>'
-    '<Image ID="Image:1"><Pixels PhysicalSizeX="2" PhysicalSizeY="2"/></Image></OME>'
-)
-
-
 @pytest.mark.parametrize(
     ("number", "unit", "um"),
     [
-        ("0.25", "", 0.25),
         ("0.25", "µm", 0.25),
+        ("0.25", "μm", 0.25),
         ("0.25", "&#181;m", 0.25),
+        ("0,25", "microns", 0.25),
         ("250", "nm", 0.25),
         ("0.00025", "mm", 0.25),
         ("2.5e-5", "cm", 0.25),
@@ -136,40 +131,104 @@ OME_TEXT = (
     ],
 )
 def test_ome_units(number: str, unit: str, um: float) -> None:
-    units = {f"u{a.lower()}": f'PhysicalSize{a}Unit="{unit}"' if unit else "" for a in "YX"}
-    claim = claim_from_ome(OME_TEXT.format(x=number, y=number, **units))
+    claim, note = claim_from_ome((number, number), (unit, unit))
     assert claim is not None
     assert (claim.y, claim.x) == pytest.approx((um, um))
     assert claim.source == "ome"
+    assert not note
 
 
-def test_ome_axes_images_and_silence() -> None:
-    text = OME_TEXT.format(x="0.5", y="0.25", ux="", uy="")
-    assert claim_from_ome(text) == MppClaim(0.25, 0.5, "ome")
-    assert claim_from_ome(text, 1) == MppClaim(2.0, 2.0, "ome")
-    assert claim_from_ome(text, 2) is None
-    assert claim_from_ome(None) is None
-    assert claim_from_ome("<OME><Pixels SizeX='3'/></OME>") is None
-    pixel = 'PhysicalSizeYUnit="pixel"'
-    assert claim_from_ome(OME_TEXT.format(x="1", y="1", ux="", uy=pixel)) is None
+def test_ome_axes_and_silence() -> None:
+    assert claim_from_ome(("0.25", "0.5"), ("µm", "µm")) == (MppClaim(0.25, 0.5, "ome"), "")
+    assert claim_from_ome(("0.00025", "0.5"), ("mm", "µm")) == (MppClaim(0.25, 0.5, "ome"), "")
+    assert claim_from_ome(("", "0.5"), ("µm", "µm")) == (None, "")
 
 
-@pytest.mark.parametrize(
-    ("per_unit", "unit", "um"),
-    [(40_000.0, 3, 0.25), (101_600.0, 2, 0.25), (20_040.08, 3, 0.499)],
-)
-def test_resolution_tags(per_unit: float, unit: int, um: float) -> None:
-    claim = claim_from_resolution(per_unit, per_unit, unit)
-    assert claim is not None
-    assert (claim.y, claim.x) == pytest.approx((um, um), rel=1e-4)
+@pytest.mark.parametrize("unit", ["pixel", "Mm", "reference frame", "furlong"])
+def test_an_unknown_unit_is_quoted(unit: str) -> None:
+    for claim, note in (
+        claim_from_ome(("1", "1"), ("µm", unit)),
+        claim_from_imagej(2.0, 2.0, (unit, unit)),
+    ):
+        assert claim is None
+        assert repr(unit) in note
 
 
 @pytest.mark.parametrize(
     ("per_unit", "unit"),
-    [(1.0, 2), (1.0, 3), (72.0, 2), (96.0, 2), (28.346, 3), (300.0, 2), (0.0, 3), (40_000.0, 1)],
+    [(4.0, "micron"), (4.0, "\\u00B5m"), (4.0, "um"), (4000.0, "mm"), (40_000.0, "cm"),
+     (101_600.0, "inch"), (0.004, "nm")],
+)  # fmt: skip
+def test_imagej_units(per_unit: float, unit: str) -> None:
+    claim, note = claim_from_imagej(per_unit, per_unit, (unit, unit))
+    assert claim is not None
+    assert (claim.y, claim.x) == pytest.approx((0.25, 0.25))
+    assert not note
+    assert claim_from_imagej(0.0, per_unit, (unit, unit)) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "unit", "um"),
+    [
+        (40_000.0, 3, 0.25),
+        (101_600.0, 2, 0.25),
+        (20_040.08, 3, 0.499),
+        (4000.0, 4, 0.25),
+        (4.0, 5, 0.25),
+        (1.0, 5, 1.0),
+    ],
 )
-def test_filled_in_resolutions_say_nothing(per_unit: float, unit: int) -> None:
-    assert claim_from_resolution(per_unit, per_unit, unit) is None
+def test_resolution_tags(per_unit: float, unit: int, um: float) -> None:
+    claim, note = claim_from_resolution(per_unit, per_unit, unit)
+    assert claim is not None
+    assert (claim.y, claim.x) == pytest.approx((um, um), rel=1e-4)
+    assert claim.source == "tiff-resolution"
+    assert not note
+
+
+def test_a_missing_resolution_unit_is_inch_and_says_why() -> None:
+    claim, _ = claim_from_resolution(101_600.0, 101_600.0, None)
+    assert claim == MppClaim(0.25, 0.25, "tiff-resolution, inch by default of TIFF 6.0")
+
+
+def test_a_number_that_is_no_unit_is_quoted() -> None:
+    claim, note = claim_from_resolution(40_000.0, 40_000.0, 7)
+    assert claim is None
+    assert "ResolutionUnit is 7" in note
+
+
+@pytest.mark.parametrize(
+    ("per_unit", "unit"),
+    [(1.0, 2), (1.0, 3), (1.0, None), (72.0, 2), (96.0, 2), (28.346, 3), (300.0, 2), (0.0, 3),
+     (40_000.0, 1)],
+)  # fmt: skip
+def test_filled_in_resolutions_say_nothing(per_unit: float, unit: int | None) -> None:
+    assert claim_from_resolution(per_unit, per_unit, unit) == (None, "")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (MppClaim(0.26, 0.26, "tiff-resolution"), False),
+        (MppClaim(0.5, 0.5, "tiff-resolution"), True),
+        (MppClaim(0.33, 0.33, "objective-power"), False),
+        (MppClaim(0.5, 0.5, "objective-power"), True),
+        (MppClaim(90.0, 90.0, "tiff-resolution"), False),
+    ],
+)
+def test_two_places_that_disagree_are_said(other: MppClaim, said: bool) -> None:
+    mpp, warnings = resolve(VENDOR, other)
+    assert mpp == Mpp(0.25, "vendor")
+    assert ("two pixel sizes" in warnings) == said
+
+
+def test_a_size_that_cannot_be_used_is_the_reason() -> None:
+    mpp, warnings = resolve_mpp((None,), name="a.tif", unclear=["the unit is 'furlong'."])
+    assert mpp.reason == "the unit is 'furlong'."
+    assert warnings[0] == "the unit is 'furlong'."
+    known, warnings = resolve_mpp((VENDOR,), name="a.tif", unclear=["the unit is 'furlong'."])
+    assert known == Mpp(0.25, "vendor")
+    assert warnings == ("the unit is 'furlong'.",)
 
 
 def slide_of(mpp: Mpp) -> ArraySlide:
@@ -183,7 +242,7 @@ def test_a_run_is_told_why_there_is_no_pixel_size() -> None:
     oblong, _ = resolve_mpp((MppClaim(0.5, 0.25, "ome"),), name="a.svs")
     for mpp, reason in (
         (silent, "does not say how large"),
-        (wide, r"29 × 29 µm \(vendor\) is outside 0\.05–5 µm"),
+        (wide, r"29 × 29 µm \(vendor\) is outside 0\.05–20 µm"),
         (oblong, "not square: 0.5 µm high and 0.25 µm wide"),
     ):
         with pytest.raises(MppError, match=reason) as caught:

@@ -215,3 +215,34 @@ def test_strips_are_viewed_in_square_chunks(
     level = slide.as_dask()[0]
     assert level.chunksize == (512, 512, 3)
     np.testing.assert_array_equal(level[500:530, 510:520].compute(), image[500:530, 510:520])
+
+
+REGIONS = {
+    f"openslide.region[{number}].{key}": str(value)
+    for number, box in enumerate([(0, 0, 60, 80), (120, 40, 80, 120)])
+    for key, value in zip(("x", "y", "width", "height"), box, strict=True)
+}
+
+
+def test_regions_are_analyzed_together_and_one_by_one_when_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    canvas = Canvas([rgba(IMAGE), rgba(binned(IMAGE, 2))], REGIONS | {"openslide.mpp-x": "0.5"})
+    whole = open_canvas(monkeypatch, tmp_path, canvas)
+    assert whole.levels[0].shape == IMAGE.shape[:2]
+    assert any("2 scanned regions are analyzed together" in text for text in whole.warnings)
+    assert [image.shape for image in whole.images] == [(160, 200), (80, 60), (120, 80)]
+    second = OpenSlideSlide(tmp_path / "scan.mrxs", series=2)
+    assert second.fingerprint != whole.fingerprint
+    assert [level.shape for level in second.levels] == [(120, 80), (60, 40)]
+    np.testing.assert_array_equal(second.read_region(second.extent, 0.5), IMAGE[40:160, 120:200])
+    with pytest.raises(SlideError, match="no series 3"):
+        OpenSlideSlide(tmp_path / "scan.mrxs", series=3)
+
+
+def test_a_scan_of_one_region_has_no_series(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert open_canvas(monkeypatch, tmp_path, Canvas([rgba(IMAGE)], {})).images == ()
+    with pytest.raises(SlideError, match="no series 1"):
+        OpenSlideSlide(tmp_path / "scan.mrxs", series=1)

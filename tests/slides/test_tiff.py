@@ -3,9 +3,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_fddm.core.errors import MppError, SlideError
 from napari_fddm.core.geometry import Mpp
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IMAGE = noise(150, 200)
+BOTH = ("TileOffsets", "TileByteCounts")
 SMOOTH = stained(300, 260)
 
 
@@ -111,11 +114,33 @@ def test_ome_pixel_size_and_resolution_tags(tmp_path: Path) -> None:
         TiffSlide(plain, mpp=80.0)
 
 
-def test_imagej_microns_are_believed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("unit", "per_unit"), [("micron", 2), ("mm", 2000), ("cm", 20_000)])
+def test_the_units_of_imagej_are_believed(tmp_path: Path, unit: str, per_unit: float) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(2, 2), metadata={"unit": "micron"})
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(per_unit, per_unit),
+                     metadata={"unit": unit})  # fmt: skip
     with TiffSlide(path) as slide:
         assert slide.mpp == Mpp(0.5, "tiff-resolution")
+
+
+def test_an_unknown_unit_of_imagej_is_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, IMAGE, imagej=True, resolution=(2, 2), metadata={"unit": "furlong"})
+    with TiffSlide(path) as slide:
+        assert slide.mpp == Mpp(None, "unknown")
+        assert any("'furlong'" in w for w in slide.warnings)
+
+
+def test_a_missing_resolution_unit_is_inch(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], mpp=0.5)
+    with tifffile.TiffFile(path) as file:
+        code, per_cm = file.pages[0].tags[296].offset, file.pages[0].tags[282].value
+    data = bytearray(path.read_bytes())
+    data[code : code + 2] = (65_000).to_bytes(2, "little")
+    path.write_bytes(data)
+    with TiffSlide(path) as slide:
+        assert slide.mpp.value == pytest.approx(25_400 / (per_cm[0] / per_cm[1]))
+        assert slide.mpp.source == "tiff-resolution, inch by default of TIFF 6.0"
 
 
 def test_gray_becomes_rgb(tmp_path: Path) -> None:
@@ -254,19 +279,266 @@ def test_file_cut_off_before_its_directory_cannot_be_opened(tmp_path: Path) -> N
         TiffSlide(path)
 
 
-def test_tiles_never_stored_are_white_and_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tags", [BOTH, BOTH[:1], BOTH[1:]], ids=["nothing", "no place", "no bytes"]
+)
+def test_tiles_never_stored_are_white_and_reported(tmp_path: Path, tags: tuple[str, ...]) -> None:
     path = write_tiff(tmp_path / "sparse.tif", [SMOOTH], compression="jpeg")
-    forget_tile(path, 0)
+    forget_tile(path, 1, tags=tags)
     with TiffSlide(path) as slide:
-        assert any("1 of 25 tiles were never stored" in w for w in slide.warnings)
-        assert (slide.read_level(0, 0, 0, 64, 64) == 255).all()
+        (note,) = (w for w in slide.warnings if "never stored" in w)
+        assert note.startswith("1 of 25 tiles of the finest level were never stored")
+        assert (slide.read_level(0, 0, 64, 64, 64) == 255).all()
+        assert slide.read_level(0, 0, 0, 64, 64).min() < 250
+        stored = slide.stored_mask((5, 5))
+        assert stored is not None
+        assert not stored[0, 1]
+        assert stored[2:].all()
+        assert not slide.leaves_out_glass
 
 
-def test_tile_with_a_place_but_no_bytes_is_damage(tmp_path: Path) -> None:
-    path = write_tiff(tmp_path / "empty.tif", [SMOOTH], compression="jpeg")
-    forget_tile(path, 0, offset=False)
+def test_where_pixels_are_stored(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [noise(256, 256)])
+    with TiffSlide(path) as slide:
+        assert slide.stored_mask((8, 8)) is None
+    for index in (0, 1, 5):
+        forget_tile(path, index)
+    with TiffSlide(path) as slide:
+        found = slide.stored_mask((8, 8))
+        coarse = slide.stored_mask((1, 2))
+    expected = np.ones((4, 4), bool)
+    expected[0, :2] = expected[1, 1] = False
+    assert found is not None
+    np.testing.assert_array_equal(found, expected.repeat(2, 0).repeat(2, 1))
+    assert coarse is not None
+    assert coarse.tolist() == [[False, True]]
+
+
+def test_a_file_without_any_stored_tile_is_refused(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "died.tif", [SMOOTH[:64, :128]], compression="jpeg")
+    forget_tile(path, 0)
+    forget_tile(path, 1)
+    with pytest.raises(SlideError, match=r"died\.tif is incomplete: none of its 2 tiles"):
+        TiffSlide(path)
+
+
+def test_a_level_with_gaps_is_not_used(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [SMOOTH, binned(SMOOTH, 2), binned(SMOOTH, 4)])
+    forget_tile(path, 3, page=1)
+    with TiffSlide(path) as slide:
+        assert [level.shape for level in slide.levels] == [(300, 260), (75, 65)]
+        assert any("level 1 (130×150 px) is incomplete" in w for w in slide.warnings)
+        assert slide.read_scaled(slide.extent, 2.0).min() < 200
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "reason"),
+    [
+        ("TileByteCounts", 2**31, "of its bytes are missing"),
+        ("TileOffsets", 2**31, "of its bytes are missing"),
+    ],
+)
+def test_places_that_cannot_be_are_errors_of_their_tile(
+    tmp_path: Path, tag: str, value: int, reason: str
+) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE])
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        values = list(file.pages[0].tags[tag].value)
+        values[0] = value
+        file.pages[0].tags[tag].overwrite(values)
+    with TiffSlide(path) as slide:
+        with pytest.raises(SlideError, match=f"row 0, column 0.*{reason}"):
+            slide.read_level(0, 0, 0, 8, 8)
+        np.testing.assert_array_equal(slide.read_level(0, 0, 64, 64, 64), IMAGE[:64, 64:128])
+
+
+@pytest.mark.parametrize(("tile", "shift"), [(0, -40), (1, -40), (1, 64)])
+def test_tiles_that_overlap_are_said(tmp_path: Path, tile: int, shift: int) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE], compression=None)
+    with TiffSlide(path) as slide:
+        assert not any("overlap" in w for w in slide.warnings)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        values = list(file.pages[0].tags["TileOffsets"].value)
+        values[tile] += shift
+        file.pages[0].tags["TileOffsets"].overwrite(values)
+    with TiffSlide(path) as slide:
+        assert any("overlap" in w for w in slide.warnings)
+
+
+def test_negative_counts_are_errors_of_their_tile(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", [IMAGE])
+    with tifffile.TiffFile(path) as file:
+        place = file.pages[0].tags["TileByteCounts"]
+        where, count = place.valueoffset, place.count
+        kind = place.offset + 2
+        width = 2 if int(place.dtype) == 3 else 4
+    data = bytearray(path.read_bytes())
+    data[kind] = {2: 8, 4: 9}[width]  # SSHORT, SLONG
+    data[where : where + width * count] = (2 ** (8 * width) - 9).to_bytes(width, "little") * count
+    path.write_bytes(data)
     with TiffSlide(path) as slide, pytest.raises(SlideError, match="row 0, column 0"):
         slide.read_level(0, 0, 0, 8, 8)
+
+
+# Colors ------------------------------------------------------------------------------
+
+
+def encoded_tiles(image: Any, encode: Any, side: int = 64) -> Any:
+    """Yield the encoded tiles of an image, white beyond its edges."""
+    for y in range(0, image.shape[0], side):
+        for x in range(0, image.shape[1], side):
+            tile = np.full((side, side, 3), 255, np.uint8)
+            part = image[y : y + side, x : x + side]
+            tile[: part.shape[0], : part.shape[1]] = part
+            yield encode(np.ascontiguousarray(tile))
+
+
+def write_encoded(path: Path, encode: Any, photometric: int = 2, **options: Any) -> Path:
+    """Write encoded tiles under a photometric tag (2 RGB, 6 YCbCr), whatever they hold."""
+    options = {"compression": "jpeg", "subsampling": (1, 1), **options}
+    tifffile.imwrite(path, encoded_tiles(SMOOTH, encode), shape=SMOOTH.shape, dtype=np.uint8,
+                     tile=(64, 64), metadata=None, photometric="ycbcr", **options)  # fmt: skip
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags[262].overwrite(photometric)
+    return path
+
+
+def jpeg_of(colors: str, *, bare: bool = False) -> Any:
+    """Return an encoder; bare ones leave out the markers and ids that tell the colors."""
+
+    def encode(tile: Any) -> bytes:
+        data = bytes(imagecodecs.jpeg8_encode(tile, level=97, colorspace="rgb",
+                                              outcolorspace=colors, subsampling="444"))  # fmt: skip
+        if not bare:
+            return data
+        data = data[:2] + data[data.index(b"\xff\xdb") :]
+        data = data.replace(b"R\x11\x00G\x11\x00B\x11\x00", b"\1\x11\x00\2\x11\x00\3\x11\x00")
+        return data.replace(b"\x03R\x00G\x00B\x00", b"\x03\1\x00\2\x00\3\x00")
+
+    return encode
+
+
+@pytest.mark.parametrize(("tag", "says"), [(2, "rgb"), (6, "ycbcr")])
+@pytest.mark.parametrize("colors", ["rgb", "ycbcr"])
+def test_the_markers_of_a_jpeg_outrank_the_photometric_tag(
+    tmp_path: Path, tag: int, says: str, colors: str
+) -> None:
+    path = write_encoded(tmp_path / "a.tif", jpeg_of(colors), tag)
+    with TiffSlide(path) as slide:
+        assert np.abs(whole(slide).astype(int) - SMOOTH).mean() < 2
+        said = [w for w in slide.warnings if "photometric" in w]
+    assert bool(said) == (says != colors)
+
+
+@pytest.mark.parametrize(("tag", "colors"), [(2, "rgb"), (6, "ycbcr")])
+def test_a_jpeg_without_color_markers_is_what_the_tag_says(
+    tmp_path: Path, tag: int, colors: str
+) -> None:
+    path = write_encoded(tmp_path / "a.tif", jpeg_of(colors, bare=True), tag)
+    with TiffSlide(path) as slide:
+        assert np.abs(whole(slide).astype(int) - SMOOTH).mean() < 2
+        assert not any("photometric" in w for w in slide.warnings)
+
+
+def jpeg2000_of(**options: Any) -> Any:
+    return lambda tile: bytes(imagecodecs.jpeg2k_encode(tile, level=0, **options))
+
+
+@pytest.mark.parametrize("number", [33003, 33005, 34712])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"codecformat": "j2k", "mct": True},
+        {"codecformat": "jp2", "mct": False, "colorspace": "SRGB"},
+        {"codecformat": "jp2", "mct": True, "reversible": True},
+    ],
+    ids=["mixed", "said", "both"],
+)
+def test_a_jpeg_2000_header_outranks_the_compression_number(
+    tmp_path: Path, number: int, options: dict[str, Any]
+) -> None:
+    path = write_encoded(tmp_path / "a.tif", jpeg2000_of(**options), compression=number)
+    with TiffSlide(path) as slide:
+        np.testing.assert_array_equal(whole(slide), SMOOTH)
+        assert any("33003 says YCbCr" in w for w in slide.warnings) == (number == 33003)
+
+
+def test_ycbcr_of_jpeg_2000_becomes_rgb(tmp_path: Path) -> None:
+    def encode(tile: Any) -> bytes:
+        ycbcr = np.asarray(Image.fromarray(tile).convert("YCbCr"))
+        return bytes(imagecodecs.jpeg2k_encode(ycbcr, level=0, codecformat="j2k", mct=False))
+
+    path = write_encoded(tmp_path / "a.tif", encode, compression=33003, photometric=6)
+    with TiffSlide(path) as slide:
+        assert np.abs(whole(slide).astype(int) - SMOOTH).max() <= 3
+
+
+def test_colors_that_nothing_tells_are_refused(tmp_path: Path) -> None:
+    encode = jpeg2000_of(codecformat="j2k", mct=False)
+    path = write_encoded(tmp_path / "a.tif", encode, compression=33003)
+    with pytest.raises(SlideError, match="33003 says YCbCr, its photometric tag RGB"):
+        TiffSlide(path)
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "jpeg2000"])
+def test_a_tile_of_another_size_is_damage(tmp_path: Path, compression: str) -> None:
+    encode = jpeg_of("ycbcr") if compression == "jpeg" else jpeg2000_of(codecformat="j2k")
+    path = write_encoded(tmp_path / "a.tif", lambda tile: encode(tile.reshape(128, 32, 3)),
+                         compression=compression)  # fmt: skip
+    with TiffSlide(path) as slide, pytest.raises(SlideError, match="32 × 128 px where 64 × 64"):
+        slide.read_level(0, 0, 0, 8, 8)
+
+
+@pytest.mark.parametrize("fill", [b"\xff\xff\xff", b"\r\n", b"\0"])
+def test_fill_behind_a_tile_is_no_damage(tmp_path: Path, fill: bytes) -> None:
+    encode = jpeg_of("ycbcr")
+    path = write_encoded(tmp_path / "a.tif", lambda tile: encode(tile) + fill)
+    with TiffSlide(path) as slide:
+        assert np.abs(whole(slide).astype(int) - SMOOTH).mean() < 2
+
+
+# Images ------------------------------------------------------------------------------
+
+
+def test_another_image_is_opened_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(IMAGE, photometric="rgb", tile=(64, 64), metadata=None)
+        writer.write(SMOOTH[:90, :70], photometric="rgb", tile=(64, 64), metadata=None)
+    with TiffSlide(path) as slide:
+        assert [image.shape for image in slide.images] == [(150, 200), (90, 70)]
+        assert slide.series == 0
+        assert any("not analyzed: series 1 (70 × 90 px)" in w for w in slide.warnings)
+    with TiffSlide(path, series=1) as slide:
+        np.testing.assert_array_equal(whole(slide), SMOOTH[:90, :70])
+        assert slide.series == 1
+    with pytest.raises(SlideError, match="no series 2"):
+        TiffSlide(path, series=2)
+
+
+def test_a_large_label_is_no_slide(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(noise(300, 300), photometric="rgb", description="Label", metadata=None)
+        writer.write(IMAGE, photometric="rgb", tile=(64, 64), metadata=None)
+    with TiffSlide(path) as slide:
+        np.testing.assert_array_equal(whole(slide), IMAGE)
+        assert any("'Label' (300 × 300 px)" in w for w in slide.warnings)
+
+
+def test_the_thumbnail_of_what_cannot_be_read_is_no_slide(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(np.zeros((480, 640), np.uint16), photometric="minisblack", metadata=None)
+        writer.write(noise(120, 160), photometric="rgb", metadata=None)
+    with pytest.raises(SlideError, match="16-bit"):
+        TiffSlide(path)
+
+
+def test_the_label_of_a_scan_is_not_worth_a_warning(tmp_path: Path) -> None:
+    with TiffSlide(write_svs(tmp_path / "a.svs", [SMOOTH])) as slide:
+        assert not any("not analyzed" in w for w in slide.warnings)
+        assert [image.name for image in slide.images] == ["Baseline", "Thumbnail"]
 
 
 # Behavior ---------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from napari_fddm.slides import ArraySlide, PyramidSlide, open_slide
 from napari_fddm.slides.openslide import OpenSlideSlide
 from napari_fddm.slides.pixel_server import PixelServer
 from napari_fddm.slides.served import ServedSlide
-from tests.slides.test_omezarr import planar
-from tests.slides.test_omezarr import write as write_omezarr
+from tests.slides.ngff.test_omezarr import planar
+from tests.slides.ngff.test_omezarr import write as write_omezarr
 from tests.support.data import WSI
 from tests.support.slides import binned, noise, stained, write_svs, write_tiff
 

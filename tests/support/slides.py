@@ -129,14 +129,16 @@ def write_tiff(
     return path
 
 
-def write_svs(path: Path, levels: list[Rgb], *, mpp: float = 0.499, tile: int = 64) -> Path:
+def write_svs(
+    path: Path, levels: list[Rgb], *, mpp: float = 0.499, tile: int = 64, **options: object
+) -> Path:
     """Write levels and a thumbnail in the order and with the words of an Aperio file."""
     height, width = levels[0].shape[:2]
     words = APERIO.format(w=width, h=height, t=tile, mpp=mpp)
     thumbnail = stretched(levels[0], (max(1, height // 10), max(1, width // 10)))
     tiled = {"photometric": "rgb", "compression": "jpeg", "tile": (tile, tile), "metadata": None}
     with tifffile.TiffWriter(path) as writer:
-        writer.write(levels[0], description=words, **tiled)
+        writer.write(levels[0], description=words, **tiled, **options)
         writer.write(thumbnail, photometric="rgb", compression="jpeg", metadata=None,
                      description=words.replace(" (", f" -> {thumbnail.shape[1]}x ("))  # fmt: skip
         for level in levels[1:]:
@@ -155,13 +157,20 @@ def overwrite_tile(path: Path, index: int, data: bytes | None = None, *, page: i
         file.write(fill)
 
 
-def forget_tile(path: Path, index: int, *, offset: bool = True) -> None:
-    """Set one tile's byte count (and offset) to 0, as sparse writers do."""
+def forget_tile(
+    path: Path,
+    index: int,
+    *,
+    tags: tuple[str, ...] = ("TileOffsets", "TileByteCounts"),
+    page: int = 0,
+) -> None:
+    """Set one tile's offset and byte count to 0, as sparse writers do."""
     with tifffile.TiffFile(path, mode="r+b") as file:
-        for tag in ("TileOffsets", "TileByteCounts") if offset else ("TileByteCounts",):
-            values = list(file.pages[0].tags[tag].value)
+        for tag in tags:
+            found = file.pages[page].tags[tag]
+            values = list(found.value) if isinstance(found.value, tuple) else [found.value]
             values[index] = 0
-            file.pages[0].tags[tag].overwrite(values)
+            found.overwrite(values)
 
 
 def cut_off(path: Path, fraction: float) -> Path:

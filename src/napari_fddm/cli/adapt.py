@@ -12,6 +12,7 @@ from napari_fddm.cli.options import (
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
+    SeriesOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
 from napari_fddm.cli.printing import say, say_json
@@ -45,6 +46,7 @@ def adapt(
         typer.Option(help="Write the adapted model NAME as a folder that needs no other model."),
     ] = None,
     mpp: SlideMppOption = None,
+    series: SeriesOption = None,
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = 8,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -65,6 +67,7 @@ def adapt(
             allow_download=allow_download,
             lora=lora,
             mpp=mpp,
+            series=series,
             device=device,
             batch_size=batch_size,
             as_json=as_json,
@@ -102,6 +105,7 @@ def learn(
     allow_download: bool,
     lora: bool,
     mpp: float | None,
+    series: int | None = None,
     device: str,
     batch_size: int,
     as_json: bool,
@@ -130,7 +134,7 @@ def learn(
     if allow_download:
         fetch_needed(model)
 
-    with _open_slide_of(store, slide_name, mpp) as opened:
+    with _open_slide_of(store, slide_name, mpp, series) as opened:
         run = adapt_events(
             opened,
             store=store,
@@ -149,22 +153,25 @@ def learn(
             say(f"model: {name} (napari-fddm run SLIDE --revise --model {name})")
 
 
-def _open_slide_of(store: Path, slide_name: str | None, mpp: float | None) -> Slide:
+def _open_slide_of(
+    store: Path, slide_name: str | None, mpp: float | None, series: int | None
+) -> Slide:
+    """Open the slide of a store: that which is named, or the one beside it."""
     from napari_fddm.pipeline.store import AnalysisStore
-    from napari_fddm.pipeline.store.layout import SUFFIX
+    from napari_fddm.pipeline.store.layout import slide_beside
     from napari_fddm.slides import open_slide
 
     with AnalysisStore.open(store) as opened:
         stored_mpp = opened.provenance.get("slide", {}).get("mpp")
     if slide_name is None:
-        beside = store.absolute().with_name(store.name.removesuffix(SUFFIX))
-        if not beside.exists() or beside == store.absolute():
+        beside, beside_series = slide_beside(store)
+        if beside is None:
             raise ConfigError(
                 f"the slide of {store} is not beside it.", hint="Name it with --slide."
             )
-        slide_name = str(beside)
-    slide = open_slide(slide_name, mpp=mpp)
+        slide_name, series = str(beside), beside_series if series is None else series
+    slide = open_slide(slide_name, mpp=mpp, series=series)
     if slide.mpp.value is None and stored_mpp is not None:
         slide.close()
-        slide = open_slide(slide_name, mpp=float(stored_mpp))
+        slide = open_slide(slide_name, mpp=float(stored_mpp), series=series)
     return slide

@@ -16,6 +16,7 @@ from napari_fddm.cli.options import (
     DeviceOption,  # noqa: TC001 - typer reads them
     DistinctCasesOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
+    SeriesOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
 from napari_fddm.cli.printing import guard_terminal, say, show_help
@@ -91,6 +92,7 @@ def run(
         ),
     ] = None,
     mpp: SlideMppOption = None,
+    series: SeriesOption = None,
     label_mpp: Annotated[float, typer.Option(help="µm per label cell, 1 to 16.")] = 4.0,
     steps: Annotated[
         int | None,
@@ -157,6 +159,7 @@ def run(
         model=model,
         allow_download=allow_download,
         mpp=mpp,
+        series=series,
         report=report,
         definition=definition,
         definitions=definitions,
@@ -348,14 +351,15 @@ def repair(
 
 @app.command()
 def info(
-    slide: Annotated[str, typer.Argument(help="Slide file or folder.")],
+    slide: Annotated[str, typer.Argument(help="Slide file, folder or URL.")],
     mpp: SlideMppOption = None,
+    series: SeriesOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print levels, pixel size and its source, backend and warnings of a slide."""
+    """Print levels, pixel size and its source, images, backend and warnings of a slide."""
     from napari_fddm.cli.info import print_info
 
-    print_info(slide, mpp=mpp, as_json=as_json)
+    print_info(slide, mpp=mpp, series=series, as_json=as_json)
 
 
 @app.command()

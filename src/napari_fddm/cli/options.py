@@ -17,6 +17,15 @@ AllowDownloadOption = Annotated[
         "opened.",
     ),
 ]
+SeriesOption = Annotated[
+    int | None,
+    typer.Option(
+        "--series",
+        min=0,
+        help="Which image of a file that holds several, from 0; `info` lists them. If unset: the "
+        "largest that is a slide.",
+    ),
+]
 SlideMppOption = Annotated[float | None, typer.Option(help="µm per level-0 px.")]
 DistinctCasesOption = Annotated[
     bool,

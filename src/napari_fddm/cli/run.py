@@ -28,6 +28,7 @@ def run_slide(
     mpp: float | None,
     report: Path | None,
     quiet: bool,
+    series: int | None = None,
     definition: str = "fddm",
     definitions: Path | None = None,
     fresh: bool = False,
@@ -48,7 +49,7 @@ def run_slide(
     from napari_fddm.pipeline.tissue.user_mask import check_tissue
     from napari_fddm.slides import open_slide
     from napari_fddm.slides.mpp import require_mpp
-    from napari_fddm.slides.opening import local_place
+    from napari_fddm.slides.spec import local_place
 
     if allow_download:
         from napari_fddm.models.fetching import fetch_needed
@@ -68,13 +69,14 @@ def run_slide(
     own = find_definitions(definitions)
     find_definition(definition, own)
     _check_folder_of(report)
-    with open_slide(slide_name, mpp=mpp) as slide:
+    with open_slide(slide_name, mpp=mpp, series=series) as slide:
         require_mpp(slide)  # before warnings are printed: an error is a single line
         if not quiet:
             for warning in slide.warnings:
                 say(f"warning: {warning}", err=True)
         path = local_place(slide_name)
-        store = out or default_store_path(path, slide.fingerprint)
+        series = getattr(slide, "other_series", None)
+        store = out or default_store_path(path, slide.fingerprint, series)
         if out is None and path is not None and not store.exists() and not quiet:
             renamed = summarize_renamed(path, slide.fingerprint)
             if renamed is not None:

@@ -110,7 +110,7 @@ class Mpp:
     source: str
     reason: str = field(default="", compare=False)
 
-    PLAUSIBLE = (0.05, 5.0)
+    PLAUSIBLE = (0.05, 20.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,14 @@ UM_PER_UNIT = {
 }
 """Micrometers in each unit, by its name in OME-NGFF 0.5 (inch: UDUNITS-2)."""
 
+UM_PER_TIFF_UNIT = {
+    2: UM_PER_UNIT["inch"],
+    3: UM_PER_UNIT["centimeter"],
+    4: UM_PER_UNIT["millimeter"],
+    5: UM_PER_UNIT["micrometer"],
+}
+"""Micrometers in each ``ResolutionUnit`` of TIFF; 4 and 5 are not in TIFF 6.0 but in use."""
+
 _SPELLINGS = {
     "angstrom": ("angstrom", "angstroms", "ångström", "ångstrom", "å"),
     "nanometer": ("nm", "nanometer", "nanometers", "nanometre", "nanometres"),

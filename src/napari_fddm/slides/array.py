@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.guard import reason
+from napari_fddm.core.outside.urls import without_access
 from napari_fddm.slides.base import PyramidSlide, SlideInfo
 from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.mpp import MppClaim, resolve_mpp
@@ -18,12 +21,14 @@ from napari_fddm.slides.scales import level_scales
 from napari_fddm.slides.tiff_level import onto_white
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
     from napari_fddm.core.geometry import Mpp
     from napari_fddm.core.protocols import RgbImage
+    from napari_fddm.slides.choosing import SlideImage
+    from napari_fddm.slides.ngff.stored import StoredChunks
 
 
 class ArraySlide(PyramidSlide):
@@ -45,6 +50,19 @@ class ArraySlide(PyramidSlide):
         Name of the reader.
     axes : tuple of str, optional
         Name of each axis; by default derived from the shape, see `guess_axes`.
+    order : tuple of int, optional
+        Which channels are red, green and blue; a fourth is alpha. By default the first three.
+    lost : callable, optional
+        Returns the levels of which chunks were never stored, and a warning about each.
+    images : tuple of SlideImage
+        All images of the file, if there are several.
+    series : int
+        Which of them this is.
+
+    Attributes
+    ----------
+    address : str
+        The URL with the query, user and password that its server needs; `uri` is without.
 
     Raises
     ------
@@ -63,6 +81,10 @@ class ArraySlide(PyramidSlide):
         uri: str = "",
         backend: str = "array",
         axes: tuple[str, ...] | None = None,
+        order: tuple[int, int, int] | None = None,
+        lost: Callable[[], tuple[Sequence[StoredChunks], Sequence[str]]] | None = None,
+        images: tuple[SlideImage, ...] = (),
+        series: int = 0,
     ) -> None:
         # A napari layer's levels are a Sequence of their own, no list.
         arrays = list(data) if isinstance(data, Sequence) else [data]
@@ -74,15 +96,51 @@ class ArraySlide(PyramidSlide):
         shapes = [(int(a.shape[0]), int(a.shape[1])) for a in arrays]
         level_scales(shapes)  # refuses what is empty before pixels are looked at
         resolved, notes = _resolve(mpp, name)
-        info = SlideInfo(name, backend, uri, resolved, _fingerprint(arrays), notes)
+        identity = _fingerprint(arrays)
+        info = SlideInfo(name, backend, uri, resolved, identity, notes, images, series)
         super().__init__(info, shapes)
+        self.address = uri
         self._arrays = arrays
+        self._order = None if order is None else [*order, *({0, 1, 2, 3} - set(order))]
+        self._lost = lost
+        self._gaps: Sequence[StoredChunks] = ()
+        self._looking = threading.Lock()
         self._measure_scales()
 
     def close(self) -> None:
         """Forget the arrays; reading afterwards raises SlideError."""
         super().close()
         self._arrays = []
+
+    def look_for_lost(self) -> None:
+        """Find out, once, which chunks were never stored, and warn of them.
+
+        At a web server, which lists nothing, that takes a request for each chunk.
+
+        Raises
+        ------
+        SlideError
+            If they cannot be counted.
+        """
+        with self._looking:
+            if self._lost is None:
+                return
+            self._gaps, notes = self._lost()
+            self._lost = None
+        for note in notes:
+            self.add_warning(note)
+
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where pixels are stored, at the resolution of `shape`; None if everywhere.
+
+        Levels are read at different magnifications, so a place counts if all have it.
+        """
+        self.look_for_lost()
+        if not self._gaps:
+            return None
+        masks = [level.mask(shape) for level in self._gaps]
+        whole: npt.NDArray[np.bool_] = np.logical_and.reduce(masks)
+        return whole
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         arrays = self._arrays
@@ -91,11 +149,13 @@ class ArraySlide(PyramidSlide):
         try:
             window = np.asarray(arrays[level][y : y + height, x : x + width])
         except Exception as error:  # each codec and each network library has errors of its own
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise SlideError(
-                f"{self.name} cannot be read at level {level}, row {y}, column {x}: {reason}.",
+                f"{self.name} cannot be read at level {level}, row {y}, column {x}: "
+                f"{without_access(reason(error))}.",
                 hint="Its data is damaged or out of reach: check the disk and the network.",
             ) from error
+        if self._order is not None and window.ndim == 3:
+            window = window[..., self._order[: window.shape[2]]]
         return _to_rgb(window)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_fddm.core.errors import ConfigError, MppError, SlideError
 from napari_fddm.core.geometry import LevelInfo, Mpp, Region
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.resample import (
     WHITE,
     area_average,
@@ -23,15 +24,20 @@ from napari_fddm.core.resample import (
     bin_average,
 )
 from napari_fddm.slides.bins import bin_edges, iter_blocks, touched_pixels, whole_bins
+from napari_fddm.slides.choosing import other_series
 from napari_fddm.slides.closing import Closable
 from napari_fddm.slides.extras import WithExtras
+from napari_fddm.slides.identity import series_fingerprint
 from napari_fddm.slides.scales import level_scales, measured_scales
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
+
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.bins import Bins, Edges
+    from napari_fddm.slides.choosing import SlideImage
     from napari_fddm.slides.scales import Scale
 
 DASK_CHUNK = 512
@@ -66,6 +72,10 @@ class SlideInfo:
         Stable identity of the content.
     warnings : tuple of str
         Warnings about the file, one sentence each.
+    images : tuple of SlideImage
+        All images of the file, also those that are not open; empty if it holds one only.
+    series : int
+        Which of them is open.
     """
 
     name: str
@@ -74,6 +84,8 @@ class SlideInfo:
     mpp: Mpp
     fingerprint: str
     warnings: tuple[str, ...] = ()
+    images: tuple[SlideImage, ...] = ()
+    series: int = 0
 
 
 class PyramidSlide(WithExtras, Closable):
@@ -127,8 +139,8 @@ class PyramidSlide(WithExtras, Closable):
 
     @property
     def name(self) -> str:
-        """File name, for messages and reports."""
-        return self._info.name
+        """File name, for messages and reports; what is no text in it is escaped."""
+        return visible(self._info.name)
 
     @property
     def backend(self) -> str:
@@ -156,9 +168,24 @@ class PyramidSlide(WithExtras, Closable):
         return self._info.mpp
 
     @property
+    def images(self) -> tuple[SlideImage, ...]:
+        """All images of the file, also those that are not open; empty if it holds one only."""
+        return self._info.images
+
+    @property
+    def series(self) -> int:
+        """Which of `images` is open."""
+        return self._info.series
+
+    @property
+    def other_series(self) -> int | None:
+        """The open image where it is another than the file's own slide; else None."""
+        return other_series(self._info.images, self._info.series)
+
+    @property
     def fingerprint(self) -> str:
-        """Stable identity of the content."""
-        return self._info.fingerprint
+        """Stable identity of the content; each image of a file has its own."""
+        return series_fingerprint(self._info.fingerprint, self.other_series)
 
     @property
     def warnings(self) -> Sequence[str]:
@@ -277,6 +304,27 @@ class PyramidSlide(WithExtras, Closable):
         window = self._read_level(level.index, y0, x0, y1 - y0, x1 - x0)
         resample = bilinear_edges if interpolate else area_average_edges
         return resample(window, y_edges - y0, x_edges - x0)
+
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where level 0 has pixels that somebody stored, not white for what is missing.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns of the answer, which covers the whole extent.
+
+        Returns
+        -------
+        array of bool, shape `shape`, or None
+            A cell that is partly not stored is not stored. None: everything is.
+        """
+        del shape
+        return None
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        """Whether what is not stored is empty glass, because such a scanner leaves it out."""
+        return False
 
     def read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         """Read whole pixels of one level; parts outside the level come back white.

@@ -22,6 +22,48 @@ _NOTHING = 0.5 / _SUBPIXELS
 """Distances below this, in level pixels, are rounded to 0."""
 
 
+def cells_on_stored(
+    stored: npt.NDArray[np.bool_],
+    tile: tuple[float, float],
+    shape: tuple[int, int],
+    extent: tuple[int, int],
+) -> npt.NDArray[np.bool_]:
+    """Return which cells of an even grid lie on stored tiles alone.
+
+    Parameters
+    ----------
+    stored : array of bool, shape (rows, columns)
+        Which tiles are stored.
+    tile : tuple of float
+        Height and width of a tile, px.
+    shape : tuple of int
+        Rows and columns of the grid of cells.
+    extent : tuple of int
+        Height and width that the cells share out, px.
+
+    Returns
+    -------
+    array of bool, shape `shape`
+    """
+    sums = np.pad(
+        np.cumsum(np.cumsum(~stored, 0, dtype=np.int32), 1, dtype=np.int32), ((1, 0),) * 2
+    )
+    (top, bottom), (left, right) = (
+        _tiles_of_cells(np.arange(count + 1, dtype=np.float64) * (size / count / side), tiles)
+        for size, count, side, tiles in zip(extent, shape, tile, stored.shape, strict=True)
+    )
+    lost = sums[bottom][:, right] - sums[top][:, right]
+    lost -= sums[bottom][:, left] - sums[top][:, left]
+    return np.asarray(lost == 0)
+
+
+def _tiles_of_cells(edges: Edges, tiles: int) -> tuple[npt.NDArray[np.int_], npt.NDArray[np.int_]]:
+    """Return the first tile of each cell, and the one behind its last."""
+    first = np.floor(edges[:-1] + _NOTHING).astype(int)
+    last = np.ceil(edges[1:] - _NOTHING).astype(int)
+    return np.clip(first, 0, tiles - 1), np.clip(last, 1, tiles)
+
+
 class Bins(NamedTuple):
     """Bins of `step` whole level pixels, `size` pixels in all."""
 

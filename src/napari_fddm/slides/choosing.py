@@ -87,13 +87,13 @@ def choose_image(
     if wanted is not None:
         chosen = _wanted(images, place, wanted)
     else:
-        slides = [image for image in images if image.is_slide]
-        if not slides:
+        largest = _largest(images)
+        if largest is None:
             raise SlideError(
                 f"{visible(place)} holds no brightfield image of a slide: {_list(images)}.",
                 hint="Open the slide itself; --series takes one of these all the same.",
             )
-        chosen = max(slides, key=lambda image: (image.shape[0] * image.shape[1], -image.series))
+        chosen = largest
     others = [image for image in images if image is not chosen]
     if not others:
         return chosen, ""
@@ -101,6 +101,20 @@ def choose_image(
     return chosen, (
         f"{chosen} of {len(images)} images was opened, {why}; "
         f"not analyzed: {_list(others)} (choose another with --series)."
+    )
+
+
+def other_series(images: Sequence[SlideImage], series: int) -> int | None:
+    """Return the number of the open image if `choose_image` by itself takes another; else None."""
+    own = _largest(images)
+    return None if not images or (own is not None and own.series == series) else series
+
+
+def _largest(images: Sequence[SlideImage]) -> SlideImage | None:
+    return max(
+        (image for image in images if image.is_slide),
+        key=lambda image: (image.shape[0] * image.shape[1], -image.series),
+        default=None,
     )
 
 

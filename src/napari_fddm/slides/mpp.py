@@ -10,16 +10,16 @@ pixel size shifts the magnification that the model sees, and scales every area.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import MppError
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.core.units import um_per_unit
+from napari_fddm.core.outside.text import visible_line
+from napari_fddm.core.units import UM_PER_TIFF_UNIT, um_per_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_fddm.core.protocols import Slide
 
@@ -34,7 +34,10 @@ OBJECTIVE_MPP = 10.0
 
 UNKNOWN = Mpp(None, "unknown")
 
-_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}
+MAX_OBJECTIVE_DEVIATION = 1.5
+"""The same of an estimate from the objective's power: cameras differ."""
+
+_NO_UNIT, _INCH, _CENTIMETER = 1, 2, 3
 _PRINT_RESOLUTIONS = frozenset({1.0, 72.0, 96.0, 150.0, 300.0, 600.0})
 
 
@@ -47,7 +50,8 @@ class MppClaim:
     y, x : float
         Micrometers per level-0 pixel along each axis.
     source : str
-        "vendor", "ome", "tiff-resolution" or "objective-power".
+        "vendor", "ome", "tiff-resolution" or "objective-power"; with words behind it where
+        a specification fixes what the file does not say.
     """
 
     y: float
@@ -56,7 +60,11 @@ class MppClaim:
 
 
 def resolve_mpp(
-    claims: Iterable[MppClaim | None], *, name: str, user: float | None = None
+    claims: Iterable[MppClaim | None],
+    *,
+    name: str,
+    user: float | None = None,
+    unclear: Sequence[str] = (),
 ) -> tuple[Mpp, tuple[str, ...]]:
     """Choose the pixel size among those that the file states and the user gives.
 
@@ -68,6 +76,8 @@ def resolve_mpp(
         The slide's name, for the messages.
     user : float, optional
         Micrometers per pixel given by hand; overrides the file.
+    unclear : sequence of str
+        Sentences on sizes that the file states in a way that cannot be used.
 
     Returns
     -------
@@ -81,10 +91,14 @@ def resolve_mpp(
     MppError
         If the user's value is not within `Mpp.PLAUSIBLE`.
     """
-    found, warnings = _first_believable(claims)
+    stated = [claim for claim in claims if claim is not None]
+    found, warnings = _first_believable(stated)
+    warnings += _disagreements(stated, found)
     if user is not None:
         return _user_mpp(user, found, name)
+    warnings = [*unclear, *warnings]
     if found.value is None:
+        found = _unknown(warnings)
         warnings.append("the file does not say a usable pixel size; give mpp by hand.")
     elif found.source == "objective-power":
         warnings.append(
@@ -93,13 +107,32 @@ def resolve_mpp(
     return found, tuple(warnings)
 
 
-def _first_believable(claims: Iterable[MppClaim | None]) -> tuple[Mpp, list[str]]:
+def _disagreements(claims: Sequence[MppClaim], found: Mpp) -> list[str]:
+    """Return a sentence on each plausible claim that differs from the one that was taken."""
+    notes = []
+    for claim in claims:
+        size = math.sqrt(claim.y * claim.x)
+        if found.value is None or claim.source == found.source or not _plausible(size):
+            continue
+        estimated = claim.source == "objective-power"
+        most = MAX_OBJECTIVE_DEVIATION if estimated else MAX_USER_DEVIATION
+        if max(size, found.value) / min(size, found.value) > most:
+            notes.append(
+                f"the file states two pixel sizes: {found.value:g} µm ({found.source}), which was "
+                f"taken, and {size:g} µm ({claim.source}); check which is right."
+            )
+    return notes
+
+
+def _plausible(size: float) -> bool:
+    return Mpp.PLAUSIBLE[0] <= size <= Mpp.PLAUSIBLE[1]
+
+
+def _first_believable(claims: Sequence[MppClaim]) -> tuple[Mpp, list[str]]:
     refused: list[str] = []
     for claim in claims:
-        if claim is None:
-            continue
         low, high = sorted((claim.y, claim.x))
-        if not (Mpp.PLAUSIBLE[0] <= low and high <= Mpp.PLAUSIBLE[1]):
+        if not (_plausible(low) and _plausible(high)):
             refused.append(
                 f"pixel size {claim.y:g} × {claim.x:g} µm ({claim.source}) is outside "
                 f"{Mpp.PLAUSIBLE[0]:g}–{Mpp.PLAUSIBLE[1]:g} µm and was not believed."
@@ -186,49 +219,95 @@ def claim_from_objective(power: str | None) -> MppClaim | None:
     return MppClaim(OBJECTIVE_MPP / value, OBJECTIVE_MPP / value, "objective-power")
 
 
-def claim_from_ome(xml: str | None, image: int = 0) -> MppClaim | None:
-    """Return the claim of ``PhysicalSizeX/Y`` in OME-XML.
+def claim_from_ome(pixel: tuple[str, str], units: tuple[str, str]) -> tuple[MppClaim | None, str]:
+    """Return the claim of ``PhysicalSizeY`` and ``PhysicalSizeX`` of an OME image.
 
     Parameters
     ----------
-    xml : str or None
-        The whole OME-XML text.
-    image : int
-        Which ``Pixels`` element, counted from 0.
+    pixel : tuple of str
+        The sizes along y and x, as text; empty where they are not given.
+    units : tuple of str
+        Their units.
+
+    Returns
+    -------
+    claim : MppClaim or None
+        None where there is none.
+    note : str
+        A sentence that quotes a unit which is not known; else empty.
     """
-    pixels = re.findall(r"<(?:\w+:)?Pixels\b([^>]*)>", xml or "")
-    if image >= len(pixels):
-        return None
-    attributes = dict(re.findall(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']", pixels[image]))
-    y, x = (_ome_um(attributes, axis) for axis in "YX")
+    y, x = (_number(text) for text in pixel)
     if y is None or x is None:
-        return None
-    return MppClaim(y, x, "ome")
+        return None, ""
+    return _claim(y, x, units, "ome", "its OME-XML")
 
 
-def claim_from_resolution(y: float, x: float, unit: int) -> MppClaim | None:
+def claim_from_imagej(y: float, x: float, units: tuple[str, str]) -> tuple[MppClaim | None, str]:
+    """Return the claim of ImageJ's units and the pixels per unit in a TIFF's resolution tags.
+
+    Parameters
+    ----------
+    y, x : float
+        Pixels per unit.
+    units : tuple of str
+        Along y and x, as ImageJ wrote them.
+
+    Returns
+    -------
+    claim : MppClaim or None
+        None where there is none.
+    note : str
+        A sentence that quotes a unit which is not known; else empty.
+    """
+    if not (_positive(y) and _positive(x)):
+        return None, ""
+    return _claim(1 / y, 1 / x, units, "tiff-resolution", "ImageJ's metadata")
+
+
+def _claim(
+    y: float, x: float, units: tuple[str, str], source: str, place: str
+) -> tuple[MppClaim | None, str]:
+    um = [um_per_unit(unit) for unit in units]
+    if um[0] is None or um[1] is None:
+        unknown = units[0] if um[0] is None else units[1]
+        return None, (
+            f"{place} gives the pixel size in {visible_line(unknown)[:40]!r}, which is no known "
+            "unit of length."
+        )
+    return MppClaim(y * um[0], x * um[1], source), ""
+
+
+def claim_from_resolution(y: float, x: float, unit: int | None) -> tuple[MppClaim | None, str]:
     """Return the claim of the TIFF tags ``YResolution``, ``XResolution``, ``ResolutionUnit``.
 
     Parameters
     ----------
     y, x : float
         Pixels per unit.
-    unit : int
-        1 none, 2 inch, 3 centimeter (TIFF 6.0, section 8).
+    unit : int or None
+        1 none, 2 inch, 3 centimeter (TIFF 6.0, section 8); some writers use 4 for millimeter
+        and 5 for micrometer. None without the tag: TIFF 6.0 says that it is inch then.
 
     Returns
     -------
-    MppClaim or None
+    claim : MppClaim or None
         None for no unit and for the screen and print resolutions that writers put in
         by default (1, 72, 96, 150, 300 and 600 per inch).
+    note : str
+        A sentence on a number that stands for no unit; else empty.
     """
-    um = _UM_PER_RESOLUTION_UNIT.get(unit)
-    if um is None or not (math.isfinite(y) and math.isfinite(x) and y > 0 and x > 0):
-        return None
-    per_inch = round(y * 25_400.0 / um, 1)
-    if per_inch in _PRINT_RESOLUTIONS or y == 1.0:
-        return None
-    return MppClaim(um / y, um / x, "tiff-resolution")
+    if unit == _NO_UNIT or not (_positive(y) and _positive(x)):
+        return None, ""
+    um = UM_PER_TIFF_UNIT.get(_INCH if unit is None else unit)
+    if um is None:
+        return None, f"its tag ResolutionUnit is {unit}, which stands for no unit of length."
+    per_inch = round(y * UM_PER_TIFF_UNIT[_INCH] / um, 1)
+    if per_inch in _PRINT_RESOLUTIONS or (y == 1.0 and unit in (None, _INCH, _CENTIMETER)):
+        return None, ""
+    source = "tiff-resolution"
+    if unit is None:
+        source += ", inch by default of TIFF 6.0"
+    return MppClaim(um / y, um / x, source), ""
 
 
 def aperio_fields(description: str) -> dict[str, str]:
@@ -237,10 +316,8 @@ def aperio_fields(description: str) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in parts}
 
 
-def _ome_um(attributes: Mapping[str, str], axis: str) -> float | None:
-    size = _number(attributes.get(f"PhysicalSize{axis}"))
-    scale = um_per_unit(attributes.get(f"PhysicalSize{axis}Unit", "µm"))
-    return None if size is None or scale is None else size * scale
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
 
 
 def _number(text: str | None) -> float | None:
@@ -248,4 +325,4 @@ def _number(text: str | None) -> float | None:
         value = float((text or "").strip().replace(",", "."))
     except ValueError:
         return None
-    return value if math.isfinite(value) and value > 0 else None
+    return value if _positive(value) else None

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.errors import MppError, SlideError
-from napari_fddm.slides.remote import is_url, local_path
+from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.files import open_file
+from napari_fddm.core.outside.text import visible
+from napari_fddm.slides.spec import SYNTHETIC, SlideSpec, parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from napari_fddm.core.protocols import Slide
     from napari_fddm.slides.base import PyramidSlide
 
-SYNTHETIC = "synthetic:"
-"""Scheme of slides that are computed instead of read."""
+    Reader = Callable[[Path, float | None, int | None], PyramidSlide]
 
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
-_SPEC_MPP = re.compile(r"^(?P<path>.+)\?mpp=(?P<mpp>[0-9.eE+-]+)$")
 _FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF, OME-TIFF and OME-Zarr."
 
 _KINDS = {
@@ -42,7 +40,13 @@ DARK_GROUND = 60
 """A slide whose typical pixel is darker than this in all colors is no brightfield scan."""
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True) -> Slide:
+def open_slide(
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    series: int | None = None,
+    look: bool = True,
+) -> Slide:
     """Open a slide of any supported format.
 
     Parameters
@@ -53,6 +57,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True)
         ``synthetic:<height>x<width>[?seed=<n>&mpp=<µm>]``.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides what the file says.
+    series : int, optional
+        Number of the image in a file that holds several, from 0; by default the largest
+        that is a slide, see `choose_image`.
     look : bool
         Whether to check some pixels with `dark_ground`; the window does that later, in
         a thread.
@@ -74,8 +81,13 @@ def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True)
         from napari_fddm.slides.synthetic import open_synthetic
 
         return open_synthetic(path, mpp=mpp)
-    place, spec_mpp = _split_spec(path)
-    slide = _open_place(place, spec_mpp if mpp is None else mpp)
+    spec = parse_spec(path)
+    given = SlideSpec(
+        spec.place,
+        spec.mpp if mpp is None else mpp,
+        spec.series if series is None else series,
+    )
+    slide = _open_place(given)
     note = dark_ground(slide) if look else ""
     if note:
         slide.add_warning(note)
@@ -85,34 +97,24 @@ def open_slide(path: str | Path, *, mpp: float | None = None, look: bool = True)
 def slide_spec(slide: Slide) -> str:
     """Return the text with which another process opens the same slide.
 
-    It is the absolute path (or ``synthetic:`` text), with ``?mpp=<µm>`` behind it
-    where the user gave the pixel size by hand.
+    It is the absolute path (or ``synthetic:`` text), with ``?mpp=<µm>`` behind it where the
+    user gave the pixel size by hand, and ``series=<n>`` where it is another image than the
+    file's own slide. For a URL it holds what its server asks for, which no file, report or
+    title may: those take `uri`.
 
     Raises
     ------
     SlideError
         If the slide lives in memory only.
     """
-    uri: str = getattr(slide, "uri", "")
+    uri: str = getattr(slide, "address", "") or getattr(slide, "uri", "")
     if not uri:
         raise SlideError(
             f"{slide.name} is an array in memory, which another process cannot open.",
             hint="Save it as a TIFF or hand the array over.",
         )
-    if slide.mpp.source == "user":
-        return f"{uri}?mpp={slide.mpp.value!r}"
-    return uri
-
-
-def local_place(text: str) -> Path | None:
-    """Return the local file or folder that a text for `open_slide` names, or None.
-
-    Synthetic slides and URLs have none; a pixel size behind the path is cut off.
-    """
-    if text.startswith(SYNTHETIC):
-        return None
-    place, _ = _split_spec(text)
-    return place if isinstance(place, Path) else None
+    mpp = slide.mpp.value if slide.mpp.source == "user" else None
+    return str(SlideSpec(uri, mpp, getattr(slide, "other_series", None)))
 
 
 def dark_ground(slide: PyramidSlide) -> str:
@@ -144,57 +146,39 @@ def _probe(shape: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
             yield y, x, min(most, height), min(most, width)
 
 
-def _open_place(place: Path | str, mpp: float | None) -> PyramidSlide:
+def _open_place(spec: SlideSpec) -> PyramidSlide:
+    place = spec.place
     if isinstance(place, str):
-        from napari_fddm.slides.omezarr import open_omezarr
+        from napari_fddm.slides.ngff.omezarr import open_omezarr
 
-        return open_omezarr(place, mpp=mpp)
+        return open_omezarr(place, mpp=spec.mpp, series=spec.series)
     _refuse_missing(place)
-    return _open_folder(place, mpp) if place.is_dir() else _open_file(place, mpp)
-
-
-def _split_spec(path: str | Path) -> tuple[Path | str, float | None]:
-    """Return the place, a path or a URL, and the pixel size behind it."""
-    found = _SPEC_MPP.match(str(path))
-    if found is None or (not is_url(path) and Path(path).exists()):
-        return _place(path), None
-    try:
-        return _place(found["path"]), float(found["mpp"])
-    except ValueError as error:
-        raise MppError(
-            f"{found['mpp']!r} is no pixel size.", hint="Write for instance slide.svs?mpp=0.25."
-        ) from error
-
-
-def _place(path: str | Path) -> Path | str:
-    if isinstance(path, str) and is_url(path):
-        return local_path(path) or path
-    # Not Path.expanduser, which raises on "~scan.svs": there is no user of that name.
-    return Path(os.path.expanduser(path))
+    opened = _open_folder if place.is_dir() else _open_file
+    return opened(place, spec.mpp, spec.series)
 
 
 def _refuse_missing(path: Path) -> None:
     if not path.exists():
         raise SlideError(
-            f"there is no file {path}.", hint="Check the path; is the drive connected?"
+            f"there is no file {visible(path)}.", hint="Check the path; is the drive connected?"
         )
     if (path / "fddm").is_dir() and (path / "zarr.json").is_file():
         raise SlideError(
-            f"{path.name} is an analysis, not a slide.",
+            f"{visible(path.name)} is an analysis, not a slide.",
             hint="Open the slide it was made from, or use napari-fddm rate and export.",
         )
     if path.is_file() and path.stat().st_size == 0:
-        raise SlideError(f"{path.name} is empty.", hint="Copy it again from the scanner.")
+        raise SlideError(f"{visible(path.name)} is empty.", hint="Copy it again from the scanner.")
 
 
-def _open_file(path: Path, mpp: float | None) -> PyramidSlide:
+def _open_file(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
     from napari_fddm.slides.tiff_level import NotBrightfieldError
 
     readers = _readers(path)
     refusals: list[SlideError] = []
     for label, read in readers:
         try:
-            slide = read(path, mpp)
+            slide = read(path, mpp, series)
         except NotBrightfieldError:
             raise
         except SlideError as error:
@@ -206,7 +190,7 @@ def _open_file(path: Path, mpp: float | None) -> PyramidSlide:
     raise refusals[0]
 
 
-def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], PyramidSlide]]]:
+def _readers(path: Path) -> list[tuple[str, Reader]]:
     """Return the readers that may open this file, the best first.
 
     Raises
@@ -214,6 +198,7 @@ def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], Pyram
     SlideError
         If the content is of no known kind.
     """
+    name = visible(path.name)
     tiff, openslide = ("tifffile", _open_tiff), ("OpenSlide", _open_openslide)
     head = _head(path)
     is_tiff = head[:4] in _TIFF_MAGIC
@@ -226,10 +211,10 @@ def _readers(path: Path) -> list[tuple[str, Callable[[Path, float | None], Pyram
         return [openslide]
     if path.suffix.lower() == ".mrxs" and not path.with_suffix("").is_dir():
         raise SlideError(
-            f"{path.name} lies here without its folder of image data.",
-            hint=f"Copy the folder {path.stem!r} next to it.",
+            f"{name} lies here without its folder of image data.",
+            hint=f"Copy the folder {visible(path.stem)!r} next to it.",
         )
-    raise SlideError(f"{path.name} is {_kind(head)}.", hint=_FORMATS)
+    raise SlideError(f"{name} is {_kind(head)}.", hint=_FORMATS)
 
 
 def _vendor(path: Path, *, needed: bool) -> str | None:
@@ -243,62 +228,32 @@ def _vendor(path: Path, *, needed: bool) -> str | None:
         return None
 
 
-def _open_tiff(path: Path, mpp: float | None) -> PyramidSlide:
+def _open_tiff(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
     from napari_fddm.slides.tiff import TiffSlide
 
-    return TiffSlide(path, mpp=mpp)
+    return TiffSlide(path, mpp=mpp, series=series)
 
 
-def _open_openslide(path: Path, mpp: float | None, folder: Path | None = None) -> PyramidSlide:
+def _open_openslide(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
     from napari_fddm.slides.openslide import OpenSlideSlide
 
-    return OpenSlideSlide(path, mpp=mpp, folder=folder)
+    return OpenSlideSlide(path, mpp=mpp, series=series)
 
 
-def _open_folder(path: Path, mpp: float | None) -> PyramidSlide:
-    """Open the OME-Zarr image or the one DICOM series of a folder."""
-    from napari_fddm.slides.omezarr import is_zarr, open_omezarr
+def _open_folder(path: Path, mpp: float | None, series: int | None) -> PyramidSlide:
+    """Open the OME-Zarr or the DICOM slide of a folder."""
+    from napari_fddm.slides.ngff.omezarr import is_zarr, open_omezarr
 
     if is_zarr(path):
-        return open_omezarr(path, mpp=mpp)
-    files = [p for p in sorted(path.iterdir()) if p.is_file() and _head(p)[128:132] == b"DICM"]
-    if not files:
-        raise SlideError(
-            f"{path.absolute().name or path} is a folder without a DICOM slide or OME-Zarr image.",
-            hint="Choose the slide file itself; for MRXS the .mrxs file beside the folder.",
-        )
-    chosen: PyramidSlide | None = None
-    refusal: SlideError | None = None
-    for file in files:
-        try:
-            slide = _open_openslide(file, mpp, path)
-        except SlideError as error:
-            refusal = error
-            continue
-        if chosen is None:
-            chosen = slide
-            continue
-        slide.close()
-        if slide.fingerprint != chosen.fingerprint:
-            chosen.close()
-            raise SlideError(
-                f"the folder {path.name} holds more than one DICOM slide.",
-                hint="Choose one file of the slide you want.",
-            )
-    if chosen is None:
-        raise refusal or SlideError(f"{path.name} holds no DICOM slide.")
-    return chosen
+        return open_omezarr(path, mpp=mpp, series=series)
+    from napari_fddm.slides.dicom.folder import open_dicom_folder
+
+    return open_dicom_folder(path, mpp=mpp, series=series)
 
 
 def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(512)
-    except OSError as error:
-        raise SlideError(
-            f"{path.name} cannot be read: {error.strerror}.",
-            hint="Check the permissions and whether the drive is connected.",
-        ) from error
+    with open_file(path, "a slide", error=SlideError) as file:
+        return file.read(512)
 
 
 def _kind(head: bytes) -> str:

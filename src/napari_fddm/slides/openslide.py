@@ -7,14 +7,20 @@ its bounds become the slide, so (0, 0) is the scan's corner.
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.guard import reading, reason
+from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.choosing import SlideImage, choose_image
 from napari_fddm.slides.closing import closed_error
+from napari_fddm.slides.dicom.colors import levels_in_ycbcr, rgb_of_ycbcr
+from napari_fddm.slides.dicom.instances import instances_in, is_dicom
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
@@ -35,6 +41,7 @@ _IN_WORDS = {
     "Unsupported or missing image file": "it is of no slide format that OpenSlide knows",
 }
 """Messages of OpenSlide in plain words."""
+_MOST_REGIONS = 256
 
 MAX_TILE = 2048
 """Larger tiles than this, px, do not set the size of viewing chunks."""
@@ -54,24 +61,50 @@ class OpenSlideSlide(PyramidSlide):
         Micrometers per level-0 pixel; overrides the file.
     folder : Path, optional
         The folder that stands for the whole series in names and when opening again.
+    images : tuple of SlideImage
+        The slides of the folder, if there are several.
+    series : int, optional
+        Which of them the file belongs to. Without `images`, the number of a part of the
+        file: 0 is all that was scanned, 1 and more its regions where there are several.
 
     Raises
     ------
     SlideError
-        If OpenSlide cannot open the file.
+        If OpenSlide cannot open the file, it has no such part, or a DICOM file holds other
+        colors than it says.
     MppError
         If `mpp` is not believable.
     """
 
-    def __init__(self, path: Path, *, mpp: float | None = None, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        mpp: float | None = None,
+        folder: Path | None = None,
+        images: tuple[SlideImage, ...] = (),
+        series: int | None = None,
+    ) -> None:
         path = path.absolute()
         shown = path if folder is None else folder.absolute()
         handle = _open(path)
         properties = _properties(handle)
-        resolved, notes = resolve_mpp(_claims(properties), name=shown.name, user=mpp)
+        name = visible(shown.name)
+        resolved, notes = resolve_mpp(_claims(properties), name=name, user=mpp)
         self._origin_xy, shapes = _bounds(handle, properties)
+        if not images:
+            images, place, note = _regions(handle, properties, series, name)
+            notes = (*notes, *note)
+            if place is not None:
+                self._origin_xy, shapes = place
+        self._ycbcr: frozenset[int] = frozenset()
+        if properties.get("openslide.vendor") == "dicom":
+            self._ycbcr, contradiction = _dicom_colors(path, shapes, name)
+            notes = (*notes, *((contradiction,) if contradiction else ()))
         identity = _identity(path, properties)
-        info = SlideInfo(shown.name, "openslide", str(shown), resolved, identity, notes)
+        info = SlideInfo(
+            name, "openslide", str(shown), resolved, identity, notes, images, series or 0
+        )
         binned = properties.get("openslide.vendor") in _SCANNERS
         super().__init__(info, shapes, tile=_tile(properties), binned=binned)
         self._downsamples = tuple(handle.level_downsamples)
@@ -112,7 +145,8 @@ class OpenSlideSlide(PyramidSlide):
         except OpenSlideError as error:
             self._replace(handle)
             raise SlideError(
-                f"the {name} image of {self.name} cannot be decoded: {error}.", hint=COPY_AGAIN
+                f"the {visible(name)} image of {self.name} cannot be decoded: {reason(error)}.",
+                hint=COPY_AGAIN,
             ) from error
         return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
 
@@ -129,11 +163,13 @@ class OpenSlideSlide(PyramidSlide):
         except OpenSlideError as error:
             self._replace(handle)
             raise SlideError(
-                f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: {error}.",
+                f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: "
+                f"{reason(error)}.",
                 hint=COPY_AGAIN,
             ) from error
         # openslide-python has undone the premultiplication of the C library.
-        return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
+        color = rgb_of_ycbcr(rgba[..., :3]) if level in self._ycbcr else rgba[..., :3]
+        return onto_white(color, rgba[..., 3], premultiplied=False)
 
     def _replace(self, broken: OpenSlide) -> None:
         """Open the file again: an OpenSlide handle that failed once fails in every later call."""
@@ -171,11 +207,11 @@ def _open(path: Path) -> OpenSlide:
     try:
         handle: OpenSlide = library.OpenSlide(path)
     except (library.OpenSlideError, OSError) as error:
-        reason = " ".join(str(error).replace(str(path), path.name).split()).rstrip(".")
-        reason = reason.removeprefix(f"Reading {path.name}: ")
-        reason = _IN_WORDS.get(reason, reason)
+        said = " ".join(str(error).replace(f"{path.parent}{os.sep}", "").split()).rstrip(".")
+        said = said.removeprefix(f"Reading {path.name}: ")
+        said = visible(_IN_WORDS.get(said, said))
         raise SlideError(
-            f"{path.name} cannot be opened by OpenSlide: {reason}.",
+            f"{visible(path.name)} cannot be opened by OpenSlide: {said}.",
             hint="Check that the file is complete and of a supported slide format.",
         ) from error
     return handle
@@ -208,6 +244,59 @@ def _claims(properties: Mapping[str, str]) -> tuple[MppClaim | None, ...]:
     )
 
 
+def _dicom_colors(
+    path: Path, shapes: Sequence[tuple[int, int]], name: str
+) -> tuple[frozenset[int], str]:
+    """Return the levels of a DICOM slide that hold YCbCr although it says RGB, and a warning."""
+    with reading("DICOM", name, error=SlideError):
+        files = [file for file in path.parent.iterdir() if is_dicom(file)]
+    instances, _ = instances_in(files)
+    own = next((one.series for one in instances if one.path == path), None)
+    return levels_in_ycbcr((one for one in instances if one.series == own), shapes, name)
+
+
+def _regions(
+    handle: OpenSlide, properties: Mapping[str, str], series: int | None, name: str
+) -> tuple[tuple[SlideImage, ...], tuple[tuple[int, int], list[tuple[int, int]]] | None, list[str]]:
+    """Return the parts of a scan, and place and level shapes of the one that is asked for.
+
+    All regions lie on one canvas, so the whole of it is the slide and nothing is left out.
+    """
+    boxes: list[tuple[int, int, int, int]] = []
+    while len(boxes) < _MOST_REGIONS:
+        keys = [f"openslide.region[{len(boxes)}].{side}" for side in ("x", "y", "width", "height")]
+        texts = [properties.get(key, "") for key in keys]
+        if not all(text.isascii() and text.isdigit() for text in texts):
+            break
+        x, y, width, height = (int(text) for text in texts)
+        boxes.append((x, y, width, height))
+    if len(boxes) < 2:
+        if series:
+            raise SlideError(f"{name} has no series {series}.", hint="It holds one image.")
+        return (), None, []
+    _, whole = _bounds(handle, properties)
+    images = (
+        SlideImage(0, whole[0], "all regions"),
+        *(
+            SlideImage(number, (box[3], box[2]), f"region {number}")
+            for number, box in enumerate(boxes, 1)
+        ),
+    )
+    if not series:
+        note = f"{len(boxes)} scanned regions are analyzed together; --series takes one of them."
+        return images, None, [note]
+    chosen, note = choose_image(images, name, series)
+    x, y, width, height = boxes[chosen.series - 1]
+    return images, ((x, y), _scaled(handle, width, height)), [note]
+
+
+def _scaled(handle: OpenSlide, width: int, height: int) -> list[tuple[int, int]]:
+    return [
+        (max(1, int(height / scale)), max(1, int(width / scale)))
+        for scale in handle.level_downsamples
+    ]
+
+
 def _bounds(
     handle: OpenSlide, properties: Mapping[str, str]
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
@@ -220,11 +309,7 @@ def _bounds(
     left, top, width, height = (int(text) for text in texts if text is not None)
     left, top = min(max(left, 0), full_w - 1), min(max(top, 0), full_h - 1)
     width, height = min(width, full_w - left), min(height, full_h - top)
-    shapes = [
-        (max(1, int(height / scale)), max(1, int(width / scale)))
-        for scale in handle.level_downsamples
-    ]
-    return (left, top), shapes
+    return (left, top), _scaled(handle, width, height)
 
 
 def _tile(properties: Mapping[str, str]) -> int:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.base import DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.bins import cells_on_stored
 from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.mpp import resolve_mpp
@@ -17,8 +21,10 @@ from napari_fddm.slides.tiff_extras import read_image
 from napari_fddm.slides.tiff_file import read_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from napari_fddm.core.protocols import RgbImage
     from napari_fddm.slides.tiff_level import TiffLevel
@@ -36,6 +42,8 @@ class TiffSlide(PyramidSlide):
         File to open.
     mpp : float, optional
         Micrometers per level-0 pixel; overrides the file.
+    series : int, optional
+        Number of the image to open; by default the largest that is a slide.
 
     Raises
     ------
@@ -45,13 +53,23 @@ class TiffSlide(PyramidSlide):
         If `mpp` is not believable.
     """
 
-    def __init__(self, path: Path, *, mpp: float | None = None) -> None:
+    def __init__(self, path: Path, *, mpp: float | None = None, series: int | None = None) -> None:
         path = path.absolute()
-        structure = read_structure(path)
-        resolved, notes = resolve_mpp(structure.claims, name=path.name, user=mpp)
-        warnings = (*structure.warnings, *notes)
-        info = SlideInfo(path.name, "tiff", str(path), resolved, fingerprint_file(path), warnings)
+        structure = read_structure(path, series)
+        resolved, notes = resolve_mpp(
+            structure.claims, name=visible(path.name), user=mpp, unclear=structure.unclear
+        )
         first = structure.levels[0]
+        info = SlideInfo(
+            path.name,
+            "tiff",
+            str(path),
+            resolved,
+            _fingerprint([path, *(other for other in first.files if other != path)]),
+            (*structure.warnings, *notes),
+            structure.images,
+            structure.series,
+        )
         super().__init__(
             info,
             [level.shape for level in structure.levels],
@@ -59,20 +77,31 @@ class TiffSlide(PyramidSlide):
             binned=structure.is_scanner,
         )
         self._tiff_levels = structure.levels
+        self._by_scanner = structure.is_scanner
         self._path, self._properties = path, structure.properties
         self._associated = structure.associated
-        self._file = path.open("rb")
-        # A viewer drops its layers without saying so: the file goes with the slide.
-        weakref.finalize(self, self._file.close)
+        self._profile = structure.profile
+        self._files = _open_all({file for level in structure.levels for file in level.files})
+        # A viewer drops its layers without saying so: the files go with the slide.
+        for file in self._files.values():
+            weakref.finalize(self, file.close)
+        self._sizes = {place: place.stat().st_size for place in self._files}
         self._file_lock = threading.Lock()
         self._cache = TileCache(CACHE_BYTES)
+        try:
+            for note in first.color_notes(self._read_bytes):
+                self.add_warning(note)
+        except SlideError:
+            self.close()
+            raise
         self._measure_scales()
 
     def close(self) -> None:
-        """Close the file and forget cached tiles; reading afterwards raises SlideError."""
+        """Close its files and forget cached tiles; reading afterwards raises SlideError."""
         super().close()
         with self._file_lock:
-            self._file.close()
+            for file in self._files.values():
+                file.close()
         self._cache.clear()
 
     @property
@@ -91,6 +120,19 @@ class TiffSlide(PyramidSlide):
         if name not in self._associated:
             return super().read_associated(name)
         return read_image(self._path, self._associated[name], name)
+
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where the finest level has bytes; see the base class."""
+        finest = self._tiff_levels[0]
+        stored = finest.stored
+        if stored.all():
+            return None
+        return cells_on_stored(stored, finest.tile_shape, shape, finest.shape)
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        """Whether a scanner wrote the file: some of them store no tiles of empty glass."""
+        return self._by_scanner
 
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         source = self._tiff_levels[level]
@@ -112,15 +154,43 @@ class TiffSlide(PyramidSlide):
         tile = self._cache.get(key)
         if tile is None:
             tile = self._tiff_levels[level].read_tile(row, col, self._read_bytes)
+            if self._profile is not None:
+                tile = self._profile.apply(tile)
             self._cache.put(key, tile, pinned=not self._tiff_levels[level].is_tiled)
         return tile
 
-    def _read_bytes(self, offset: int, count: int) -> bytes:
+    def _read_bytes(self, path: Path, offset: int, count: int) -> bytes:
+        """Read what there is of these bytes, never more than the file holds."""
         with self._file_lock:
-            if self._file.closed:
+            file = self._files[path]
+            if file.closed:
                 raise closed_error(self.name)
-            self._file.seek(offset)
-            return self._file.read(count)
+            there = min(count, self._sizes[path] - offset)
+            if there <= 0:
+                return b""
+            file.seek(offset)
+            return file.read(there)
+
+
+def _fingerprint(paths: Sequence[Path]) -> str:
+    """Return the identity of one file, or of several whose planes make one image."""
+    found = [fingerprint_file(path) for path in paths]
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
+
+
+def _open_all(paths: Iterable[Path]) -> dict[Path, BinaryIO]:
+    found: dict[Path, BinaryIO] = {}
+    try:
+        for path in paths:
+            found[path] = path.open("rb")
+    except OSError as error:
+        for file in found.values():
+            file.close()
+        raise SlideError(
+            f"{visible(path.name)} cannot be read: {error.strerror}.",
+            hint="Check the permissions and whether the drive is connected.",
+        ) from error
+    return found
 
 
 class TileCache:

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.text import visible, visible_line
+from napari_fddm.core.outside.tiff_files import open_tiff
 from napari_fddm.slides.base import COPY_AGAIN
+from napari_fddm.slides.choosing import is_no_slide
 from napari_fddm.slides.mpp import aperio_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_fddm.core.protocols import RgbImage
+    from napari_fddm.slides.tiff_images import TiffImage
 
 _TAGS = ("Make", "Model", "Software", "DateTime", "HostComputer", "Artist", "Copyright")
+_MIN_IS_WHITE = 0
 _MOST_PIXELS = 1 << 26
 """A larger image beside the pyramid is no macro or label, and slow to read."""
 
@@ -38,27 +44,31 @@ def tiff_properties(file: Any, page: Any) -> dict[str, str]:
     return {key: str(value).strip() for key, value in found.items() if str(value).strip()}
 
 
-def associated_series(file: Any, slide: int) -> dict[str, int]:
-    """Return the number of each image that is no level of the slide, by its name.
+def associated_pages(images: Sequence[TiffImage], slide: int, *, named: bool) -> dict[str, int]:
+    """Return the page of each image that is no level of the slide, by its name.
 
-    Only Aperio says what they are. Elsewhere they are numbered: what they show, perhaps
+    Scanners say what they are. Elsewhere they are numbered: what they show, perhaps
     the label of the glass, is not known.
 
     Parameters
     ----------
-    file : tifffile.TiffFile
-        Open file.
+    images : sequence of TiffImage
+        Of the file.
     slide : int
         The series that is the slide.
+    named : bool
+        Whether a scanner wrote the file.
     """
     found: dict[str, int] = {}
-    for number, series in enumerate(file.series):
-        page = series.keyframe
-        is_image = page.dtype == np.uint8 and page.imagelength * page.imagewidth <= _MOST_PIXELS
-        if number == slide or not is_image or page.samplesperpixel not in (1, 3):
+    for number, image in enumerate(images):
+        if image.series == slide or len(image.levels[:1]) < 1 or len(image.levels[0]) != 1:
             continue
-        name = str(series.name).lower() if file.is_svs else ""
-        found[name if name and name not in found else f"image {number + 1}"] = number
+        page = image.levels[0][0].page.keyframe
+        is_image = page.dtype == np.uint8 and page.imagelength * page.imagewidth <= _MOST_PIXELS
+        if not is_image or page.samplesperpixel not in (1, 3) or not isinstance(page.index, int):
+            continue
+        name = image.name.lower() if named or is_no_slide(image.name) else ""
+        found[name if name and name not in found else f"image {number + 1}"] = page.index
     return found
 
 
@@ -70,7 +80,7 @@ def read_image(path: Path, number: int, name: str) -> RgbImage:
     path : Path
         The file.
     number : int
-        Its series.
+        Its page.
     name : str
         For messages.
 
@@ -79,24 +89,16 @@ def read_image(path: Path, number: int, name: str) -> RgbImage:
     SlideError
         If it cannot be decoded.
     """
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            page = file.series[number].keyframe
-            image = np.asarray(page.asarray())
-            inverted = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
-    except Exception as error:  # each codec has errors of its own
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise SlideError(
-            f"the {name} image of {path.name} cannot be decoded: {reason}.",
-            hint=COPY_AGAIN,
-        ) from error
+    what = f"a TIFF with the image {visible_line(name)!r}"
+    with open_tiff(path, what, error=SlideError, hint=COPY_AGAIN) as file:
+        page = file.pages[number]
+        image = np.asarray(page.asarray())
+        inverted = int(page.photometric) == _MIN_IS_WHITE
     if image.ndim == 2:
         image = np.repeat((255 - image if inverted else image)[..., None], 3, axis=2)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise SlideError(
-            f"the {name} image of {path.name} is no 8-bit picture.",
+            f"the {visible_line(name)} image of {visible(path.name)} is no 8-bit picture.",
             hint="The slide itself can be used without it.",
         )
     return np.ascontiguousarray(image)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.resample import WHITE
 from napari_fddm.slides.base import COPY_AGAIN
-from napari_fddm.slides.codestream import jpeg2000_damage, jpeg_damage
+from napari_fddm.slides.codestreams.tiles import CONVERTED, TileCodec, TileDamage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -24,11 +26,9 @@ if TYPE_CHECKING:
 
     Samples = npt.NDArray[np.uint8]
 
-_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _YCBCR = 0, 1, 2, 6
-_JPEG = frozenset({7, 33007})  # whose decoder turns YCbCr into RGB
-_APERIO_JP2K_YCBCR = 33003
-_JPEG_2000 = frozenset({_APERIO_JP2K_YCBCR, 33004, 33005, 34712})
+_MIN_IS_WHITE, _MIN_IS_BLACK, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
 _ASSOCIATED_ALPHA, _STRAIGHT_ALPHA = 1, 2
+_SEPARATE = 2
 
 
 class NotBrightfieldError(SlideError):
@@ -36,17 +36,34 @@ class NotBrightfieldError(SlideError):
 
 
 @dataclass(frozen=True, slots=True)
+class Plane:
+    """One page of tiles and the file that holds them.
+
+    Attributes
+    ----------
+    page : tifffile.TiffPage or TiffFrame
+        Where its tiles lie.
+    path : Path
+        The file in which they do.
+    """
+
+    page: Any
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """Where the bytes of one tile (of one plane) lie in the file."""
+    """Where the bytes of one tile (of one plane) lie: in which file, and there."""
 
     index: int
     offset: int
     count: int
+    file: int = 0
 
     @property
-    def is_sparse(self) -> bool:
-        """Whether the writer stored nothing here on purpose (offset and count 0)."""
-        return self.offset == 0 and self.count == 0
+    def is_stored(self) -> bool:
+        """Whether there are bytes; writers that leave out a tile, or die, give it none."""
+        return self.count != 0 and self.offset != 0
 
 
 class TiffLevel:
@@ -54,12 +71,12 @@ class TiffLevel:
 
     Parameters
     ----------
-    pages : sequence of tifffile pages
-        One page, or three gray ones that are red, green and blue.
-    keyframe : tifffile.TiffPage
-        The page that carries the tags.
+    planes : sequence of Plane
+        One page, or three gray ones that are the colors; in one file or several.
     name : str
         The slide's name, for messages.
+    order : tuple of int
+        Which channels are red, green and blue.
 
     Raises
     ------
@@ -67,13 +84,18 @@ class TiffLevel:
         If the samples are no 8-bit gray, RGB or RGBA.
     """
 
-    def __init__(self, pages: Sequence[Any], keyframe: Any, name: str) -> None:
-        _refuse_samples(keyframe, len(pages), name)
-        _refuse_codec(keyframe, name)
+    def __init__(
+        self, planes: Sequence[Plane], name: str, order: tuple[int, int, int] = (0, 1, 2)
+    ) -> None:
+        keyframe = planes[0].page.keyframe
+        _refuse_samples(keyframe, len(planes), name)
+        for plane in planes[1:]:
+            _refuse_other_layout(plane.page.keyframe, keyframe, name)
+        self._codecs = [TileCodec(plane.page.keyframe, name) for plane in planes]
         self._name = name
         self._keyframe = keyframe
-        self._tables = keyframe.jpegtables
-        self._header = keyframe.jpegheader
+        self._order = order
+        self.files = tuple(dict.fromkeys(plane.path for plane in planes))
         self.shape = (int(keyframe.imagelength), int(keyframe.imagewidth))
         self.is_tiled = bool(keyframe.is_tiled)
         self.tile_shape = _tile_shape(keyframe)
@@ -81,7 +103,7 @@ class TiffLevel:
             -(-self.shape[0] // self.tile_shape[0]),
             -(-self.shape[1] // self.tile_shape[1]),
         )
-        self._segments = _segments(pages, self.grid[0] * self.grid[1], name)
+        self._segments = _segments(planes, self.files, self.grid[0] * self.grid[1], name)
 
     @property
     def page(self) -> Any:
@@ -98,7 +120,28 @@ class TiffLevel:
         """Decoded size, bytes."""
         return self.shape[0] * self.shape[1] * 3
 
-    def read_tile(self, row: int, col: int, read: Callable[[int, int], bytes]) -> RgbImage:
+    @property
+    def stored(self) -> npt.NDArray[np.bool_]:
+        """Which tiles have bytes in each of their planes, shape of `grid`."""
+        has_bytes = np.array([segment.is_stored for segment in self._segments])
+        return np.asarray(has_bytes.reshape(-1, *self.grid).all(axis=0))
+
+    def color_notes(self, read: Callable[[Path, int, int], bytes]) -> tuple[str, ...]:
+        """Return sentences on what a tile says of its colors against its file's tags.
+
+        Raises
+        ------
+        SlideError
+            If its colors cannot be read.
+        """
+        stored = (s for s in self._segments if s.is_stored)
+        segment = next((s for s in stored if s.offset > 0 and s.count > 0), None)
+        if segment is None or len(self._codecs) > 1:
+            return ()
+        data = read(self.files[segment.file], segment.offset, segment.count)
+        return self._codecs[0].color_notes(data)
+
+    def read_tile(self, row: int, col: int, read: Callable[[Path, int, int], bytes]) -> RgbImage:
         """Return one tile as RGB, cut to the level at the lower and right edge.
 
         Parameters
@@ -106,11 +149,12 @@ class TiffLevel:
         row, col : int
             Place in `grid`.
         read : callable
-            ``read(offset, count) -> bytes``, thread-safe.
+            ``read(path, offset, count) -> bytes``, thread-safe.
 
         Returns
         -------
         array of uint8, shape (th, tw, 3)
+            White where a plane has no bytes.
 
         Raises
         ------
@@ -120,50 +164,32 @@ class TiffLevel:
         height = min(self.tile_shape[0], self.shape[0] - row * self.tile_shape[0])
         width = min(self.tile_shape[1], self.shape[1] - col * self.tile_shape[1])
         tiles = self.grid[0] * self.grid[1]
-        first = row * self.grid[1] + col
-        parts = [
-            self._decode(segment, row, col, read)[:height, :width]
-            for segment in self._segments[first::tiles]
-        ]
+        segments = self._segments[row * self.grid[1] + col :: tiles]
+        if not all(segment.is_stored for segment in segments):
+            return np.full((height, width, 3), WHITE, np.uint8)
+        per_page = len(segments) // len(self._codecs)
+        parts = []
+        for number, segment in enumerate(segments):
+            try:
+                image = self._decode(segment, self._codecs[number // per_page], read)
+            except TileDamage as damage:
+                raise self._damaged(row, col, str(damage)) from damage
+            parts.append(image[:height, :width])
         samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-        if samples.shape[:2] != (height, width):
-            raise self._damaged(row, col, f"it has {samples.shape[:2]} pixels")
+        expected = int(self._keyframe.samplesperpixel) if len(self._codecs) == 1 else 3
+        if samples.shape != (height, width, expected):
+            raise self._damaged(row, col, f"it has {samples.shape} pixels and samples")
         return self._to_rgb(samples)
 
     def _decode(
-        self, segment: Segment, row: int, col: int, read: Callable[[int, int], bytes]
+        self, segment: Segment, codec: TileCodec, read: Callable[[Path, int, int], bytes]
     ) -> Samples:
-        if segment.is_sparse:
-            return self._blank()
-        data = read(segment.offset, segment.count)
-        if segment.count == 0 or len(data) < segment.count:
-            raise self._damaged(row, col, f"{segment.count - len(data)} of its bytes are missing")
-        reason = self._damage(data)
-        if reason:
-            raise self._damaged(row, col, reason)
-        try:  # each codec has errors of its own, and bad bytes find all of them
-            image = self._keyframe.decode(
-                data, segment.index, jpegtables=self._tables, jpegheader=self._header
-            )[0]
-        except Exception as error:
-            raise self._damaged(row, col, str(error)) from error
-        if image is None or image.ndim != 4 or image.dtype != np.uint8:
-            raise self._damaged(row, col, "the decoder gave no 8-bit image")
-        samples: Samples = image[0]
-        return samples
-
-    def _damage(self, data: bytes) -> str:
-        if self._keyframe.compression in _JPEG and self._header is None:
-            return jpeg_damage(data)
-        if self._keyframe.compression in _JPEG_2000:
-            return jpeg2000_damage(data)
-        return ""
-
-    def _blank(self) -> Samples:
-        page = self._keyframe
-        samples = int(page.samplesperpixel) if page.planarconfig == 1 else 1
-        value = 0 if page.photometric == _MIN_IS_WHITE else 255
-        return np.full((*self.tile_shape, samples), value, np.uint8)
+        if segment.offset < 0 or segment.count < 0:
+            raise TileDamage("its place in the file cannot be")
+        data = read(self.files[segment.file], segment.offset, segment.count)
+        if len(data) < segment.count:
+            raise TileDamage(f"{segment.count - len(data)} of its bytes are missing")
+        return codec.decode(data, segment.index)
 
     def _damaged(self, row: int, col: int, reason: str) -> SlideError:
         rows, cols = self.shape
@@ -183,7 +209,7 @@ class TiffLevel:
             color = np.repeat(gray, 3, axis=2)
             alpha = samples[..., 1] if samples.shape[2] == 2 else None
         else:
-            color = samples[..., :3]
+            color = samples[..., list(self._order)]
             alpha = samples[..., 3] if samples.shape[2] == 4 else None
         kind = int(page.extrasamples[0]) if page.extrasamples else 0
         if alpha is None or kind not in (_ASSOCIATED_ALPHA, _STRAIGHT_ALPHA):
@@ -222,20 +248,35 @@ def _tile_shape(page: Any) -> tuple[int, int]:
     return min(int(page.rowsperstrip), int(page.imagelength)), int(page.imagewidth)
 
 
-def _segments(pages: Sequence[Any], tiles: int, name: str) -> tuple[Segment, ...]:
+def _segments(
+    planes: Sequence[Plane], files: Sequence[Path], tiles: int, name: str
+) -> tuple[Segment, ...]:
     segments = tuple(
-        Segment(index, int(offset), int(count))
-        for page in pages
+        Segment(index, int(offset), int(count), files.index(plane.path))
+        for plane in planes
         for index, (offset, count) in enumerate(
-            zip(page.dataoffsets, page.databytecounts, strict=False)
+            zip(plane.page.dataoffsets, plane.page.databytecounts, strict=False)
         )
     )
-    if not segments or len(segments) % tiles:
+    wanted = tiles * len(planes)
+    if planes[0].page.keyframe.planarconfig == _SEPARATE:
+        wanted *= int(planes[0].page.keyframe.samplesperpixel)
+    if len(segments) != wanted:
         raise SlideError(
-            f"{name} lists {len(segments)} tiles where a multiple of {tiles} is needed.",
-            hint=COPY_AGAIN,
+            f"{name} lists {len(segments)} tiles where {wanted} are needed.", hint=COPY_AGAIN
         )
     return segments
+
+
+def _refuse_other_layout(page: Any, first: Any, name: str) -> None:
+    """Refuse planes of an image that are not alike: their tiles could not be laid together."""
+    same = (page.shape == first.shape, _tile_shape(page) == _tile_shape(first),
+            page.photometric == first.photometric, page.dtype == first.dtype)  # fmt: skip
+    if not all(same):
+        raise NotBrightfieldError(
+            f"{name} is no brightfield slide: its color planes differ in size or layout.",
+            hint="Export it as an 8-bit RGB pyramidal TIFF.",
+        )
 
 
 def _refuse_samples(page: Any, planes: int, name: str) -> None:
@@ -247,24 +288,12 @@ def _refuse_samples(page: Any, planes: int, name: str) -> None:
         )
     reason = _unreadable_color(page) if planes == 1 else ""
     if reason:
-        raise SlideError(
+        # Without its profile, no reader knows the colors of inks; other kinds OpenSlide may read.
+        error = NotBrightfieldError if int(page.photometric) == _CMYK else SlideError
+        raise error(
             f"the colors of {name} cannot be read: {reason}.",
             hint="Export it as an 8-bit RGB pyramidal TIFF.",
         )
-
-
-def _refuse_codec(page: Any, name: str) -> None:
-    try:
-        page.decode(None, 0)  # returns without data, unless it cannot decode at all
-    except Exception as error:
-        number = int(page.compression)
-        # Of unknown compressions, tifffile's messages name only its own classes.
-        known = hasattr(page.compression, "name")
-        reason = str(error) if known else f"its compression (number {number}) is not known"
-        raise SlideError(
-            f"{name} cannot be decoded: {' '.join(reason.split()).rstrip('.')}.",
-            hint="Export it with JPEG, LZW or no compression.",
-        ) from error
 
 
 def _unusable(page: Any, planes: int) -> str:
@@ -283,14 +312,15 @@ def _unusable(page: Any, planes: int) -> str:
 
 def _unreadable_color(page: Any) -> str:
     samples = int(page.samplesperpixel)
-    if page.photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
+    photometric = int(page.photometric)
+    if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and samples in (1, 2):
         return ""
-    if page.photometric not in (_RGB, _YCBCR):
-        return f"they are {page.photometric.name.lower()}"
+    if photometric == _CMYK:
+        return "they are separated inks (CMYK)"
+    if photometric not in (_RGB, _YCBCR):
+        return f"they are {getattr(page.photometric, 'name', f'of kind {photometric}').lower()}"
     if samples not in (3, 4):
         return f"there are {samples} samples per pixel"
-    if page.compression == _APERIO_JP2K_YCBCR:
-        return "its JPEG 2000 tiles are YCbCr"
-    if page.photometric == _YCBCR and page.compression not in _JPEG:
+    if photometric == _YCBCR and page.compression not in CONVERTED:
         return "they are YCbCr without JPEG compression"
     return ""

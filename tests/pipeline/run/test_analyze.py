@@ -21,6 +21,7 @@ from napari_fddm.core.geometry import Region
 from napari_fddm.models import LoadedModel
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.slides.bins import cells_on_stored
 from napari_fddm.slides.synthetic import SyntheticSlide
 from tests.support.runs import (
     CONFIG,
@@ -165,6 +166,48 @@ def test_a_few_unreadable_tiles_are_left_out_and_reported(model: CountingModel, 
     left_out = result.report["tissue_excluded_mm2"]
     assert counted + left_out + 0.256**2 == pytest.approx(result.report["slide_mm2"], rel=1e-3)
     assert left_out == pytest.approx(2.6**2 - (8 * 0.256) ** 2)
+
+
+class UnfinishedSlide(WatchedSlide):
+    """A slide whose writer stored nothing below its tile row 5 (1280 px); white stands there."""
+
+    def __init__(self, *, glass: bool = False) -> None:
+        pixels = PIXELS.copy()
+        pixels[1280:] = 255
+        super().__init__(pixels)
+        self._glass = glass
+
+    def stored_mask(self, shape):
+        return cells_on_stored(np.arange(11)[:, None] < 5, (256, SIDE), shape, (SIDE, SIDE))
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        return self._glass
+
+
+def test_what_was_never_stored_is_tissue_that_is_not_covered(model: CountingModel, tmp_path: Path):
+    _, result = drain(analyze(UnfinishedSlide(), store=tmp_path / "s", model=model, config=CONFIG))
+    report, found = result.report, contents(tmp_path / "s")
+    assert found["patch coverage"][:5].any()
+    assert not found["patch coverage"][5:].any()
+    assert report["not_stored_tiles"] == 6 * 11
+    assert report["not_stored_mm2"] == pytest.approx((2600 - 1280) * 2600 / 1e6)
+    (note,) = (n for n in result.notes if "no stored pixels" in n)
+    assert note == "66 tiles (3.43 mm²) have no stored pixels and are not analyzed"
+    stored = 880 * 1800  # tissue of the mosaic above row 1280
+    assert report["coverage"] == pytest.approx(stored / (stored + 1320 * 2600), abs=0.02)
+    assert note in report["notes"]
+
+
+def test_glass_that_a_scanner_left_out_is_no_tissue(model: CountingModel, tmp_path: Path):
+    slide = UnfinishedSlide(glass=True)
+    _, result = drain(analyze(slide, store=tmp_path / "s", model=model, config=PATCH))
+    assert result.report["not_stored_tiles"] == 0
+    assert result.report["coverage"] == pytest.approx(1.0)
+    everything = changed(stage="patch", tissue="all")
+    _, result = drain(analyze(slide, store=tmp_path / "all", model=model, config=everything))
+    assert result.report["not_stored_tiles"] == 66
+    assert result.report["coverage"] == pytest.approx(1280 / 2600, abs=0.01)
 
 
 def test_a_mended_slide_fills_the_gaps(model: CountingModel, whole: Path, tmp_path: Path):

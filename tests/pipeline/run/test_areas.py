@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.core.tissue import MASK_UM, TissueMask
-from napari_fddm.pipeline.run.areas import Unreadable, compute_areas, mm2_per_tile, unreadable_error
+from napari_fddm.pipeline.run.areas import (
+    NotStored,
+    Unreadable,
+    compute_areas,
+    mm2_per_tile,
+    unreadable_error,
+)
 from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 GRID = TileGrid((5000, 7000), 0.5, 1.0)  # 10 by 14 tiles, the last ones cut
@@ -41,8 +47,9 @@ def test_a_slide_is_what_was_left_out_and_what_was_selected(share: float, seed: 
     tissue = mask(share, seed)
     selected = tissue.tiles_to_analyze(GRID.geometry)
     lost = frozenset((int(r), int(c)) for r, c in np.argwhere(selected)[:3])
+    none = NotStored(np.zeros(GRID.shape, bool))
     found = compute_areas(
-        tissue, GRID, Unreadable(lost, "why"), np.zeros(LABELS.shape, np.uint8), LABELS
+        tissue, GRID, Unreadable(lost, "why"), none, np.zeros(LABELS.shape, np.uint8), LABELS
     )
     per_tile = mm2_per_tile(GRID)
     kept = selected.copy()
@@ -70,6 +77,27 @@ def test_a_tile_counts_as_unreadable_until_it_was_read():
     analyzed[:] = True
     assert later.updated(UnreadableTiles(), analyzed) == Unreadable()
     assert Unreadable().notes(GRID) == ()
+
+
+def test_tiles_with_tissue_and_without_pixels():
+    tissue = TissueMask(np.ones(TISSUE.shape, bool), TISSUE, "all")
+    gaps = np.zeros(TISSUE.shape, bool)
+    assert NotStored.of(tissue, None, GRID).count == 0
+    assert NotStored.of(tissue, gaps, GRID).notes(GRID) == ()
+    rows, cols = (GRID.geometry.cells_at(a, TISSUE.centers(a, np.arange(n)))
+                  for a, n in enumerate(TISSUE.shape))  # fmt: skip
+    gaps |= (rows == 2)[:, None] & np.isin(cols, [3, 4])[None, :]
+    found = NotStored.of(tissue, gaps, GRID)
+    assert np.argwhere(found.tiles).tolist() == [[2, 3], [2, 4]]
+    assert found.mm2(GRID) == pytest.approx(2 * 0.256**2)
+    (note,) = found.notes(GRID)
+    assert note == "2 tiles (0.131 mm²) have no stored pixels and are not analyzed"
+    bare = TissueMask(np.zeros(TISSUE.shape, bool), TISSUE, "auto")
+    assert NotStored.of(bare, gaps, GRID).count == 0
+    areas = compute_areas(
+        tissue, GRID, Unreadable(), found, np.zeros(LABELS.shape, np.uint8), LABELS
+    )
+    assert (areas["not_stored_tiles"], areas["not_stored_mm2"]) == (2, found.mm2(GRID))
 
 
 @pytest.mark.parametrize(("lost_mm2", "refused"), [(0.05, False), (0.0501, True)])

@@ -10,7 +10,7 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.tiling import TileGrid
 from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.store import StoreGeometries, default_store_path, layout
-from napari_fddm.pipeline.store.layout import is_our_store
+from napari_fddm.pipeline.store.layout import is_our_store, slide_beside
 from tests.support.stores import GEOMETRIES
 
 
@@ -33,6 +33,16 @@ def test_a_store_lies_beside_its_slide(slide):
     assert default_store_path(slide, "f1") == slide.parent / "a.svs.fddm.ome.zarr"
     assert default_store_path(slide.with_suffix(".ndpi"), "f1") != default_store_path(slide, "f1")
     assert [p.name for p in slide.parent.iterdir()] == ["a.svs"]  # asking leaves no trace
+
+
+def test_another_image_of_a_file_has_a_store_of_its_own_that_finds_the_slide(slide):
+    store = default_store_path(slide, "f2", 3)
+    assert store == slide.parent / "a.svs.series-3.fddm.ome.zarr"
+    assert slide_beside(store) == (slide, 3)
+    assert slide_beside(default_store_path(slide, "f1")) == (slide, None)
+    gone = slide.with_name("b.svs")
+    for store in (gone, default_store_path(gone, "f1"), default_store_path(gone, "f1", 2)):
+        assert slide_beside(store) == (None, None)
 
 
 def test_without_a_path_it_lies_in_the_workspace_by_fingerprint(workspace):

@@ -14,6 +14,7 @@ from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed
 from napari_fddm.plugin.dialogs.open_slide import FILTER
 from napari_fddm.plugin.layers.outlines import new_drawing
 from napari_fddm.plugin.state.window_state import Scope
+from tests.slides.ngff.test_images import bioformats2raw
 from tests.support.slides import stained, write_svs
 from tests.support.stores import INFO, make, replay
 
@@ -229,3 +230,39 @@ def test_a_slide_that_went_away_is_answered_by_nothing(bench, folder, qtbot):
     bench.viewer.layers.clear()
     qtbot.wait(300)
     assert not bench.viewer.layers
+
+
+def test_another_image_of_the_file_is_shown_in_its_place(bench, tmp_path, qtbot, errors):
+    path = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    slide = open_file(bench, path, qtbot)
+    box = bench.panels.slide.series_box
+    assert box.isVisibleTo(bench.panels.slide)
+    assert [box.itemText(row) for row in range(box.count())] == [
+        "series 0 'image' (50 × 60 px)", "series 1 'image' (160 × 120 px)"
+    ]  # fmt: skip
+    assert (slide.series, box.currentData()) == (1, 1)
+    box.setCurrentIndex(0)
+    box.activated.emit(0)
+    qtbot.waitUntil(lambda: bench.state.slide is not None and bench.state.slide.series == 0)
+    other = bench.state.slide
+    assert (other.shape, other.uri) == ((60, 50), f"{path}?series=0")
+    assert bench.controller.session.store_path(other).name == "a.zarr.series-0.fddm.ome.zarr"
+    assert bench.controller.session.store_path(slide).name == "a.zarr.fddm.ome.zarr"
+    assert len(bench.viewer.layers) == 1
+    assert not errors
+
+
+def test_a_slide_beside_its_label_and_thumbnail_has_no_list(bench, folder, qtbot):
+    open_file(bench, folder / "1.svs", qtbot)
+    assert not bench.panels.slide.series_box.isVisibleTo(bench.panels.slide)
+
+
+def test_where_another_image_cannot_be_opened_the_first_stays(bench, tmp_path, qtbot, errors):
+    path = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    open_file(bench, path, qtbot)
+    (path / "0" / "0" / "zarr.json").unlink()
+    box = bench.panels.slide.series_box
+    box.setCurrentIndex(0)
+    box.activated.emit(0)
+    qtbot.waitUntil(lambda: bool(errors))
+    assert (bench.state.slide.series, box.currentData()) == (1, 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.errors import DataError, FddmError
 from napari_fddm.core.outside.files import require_regular
 from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.tiff_directories import check_directories
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,21 @@ def open_tiff(
     """
     import tifffile
 
-    require_regular(path, what, error=error)
+    broken_links(path, what, error=error, hint=hint)
     with reading(what, path, error=error, hint=hint), tifffile.TiffFile(path) as file:
         yield file
+
+
+def broken_links(
+    path: Path, what: str = "TIFF", *, error: type[FddmError] = DataError, hint: str = ""
+) -> tuple[str, ...]:
+    """Check the directories of a TIFF; return a sentence on each chain of them that breaks off.
+
+    Raises
+    ------
+    FddmError
+        If it is no regular file or its directories cannot be; see `check_directories`.
+    """
+    size = require_regular(path, what, error=error)
+    with reading(what, path, error=error, hint=hint), path.open("rb") as file:
+        return check_directories(file, path, size, error=error)

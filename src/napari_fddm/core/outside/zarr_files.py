@@ -37,6 +37,7 @@ def open_group(
     mode: str = "r",
     zarr_format: int | None = None,
     error: type[FddmError] = StoreError,
+    shown: str = "",
 ) -> zarr.Group:
     """Open a zarr group.
 
@@ -52,6 +53,8 @@ def open_group(
         2 or 3; by default whichever it is.
     error : type of FddmError
         The error to raise.
+    shown : str
+        What messages call it; by default its place.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def open_group(
     """
     import zarr
 
-    shown = f"{place}/{inside}".rstrip("/")
+    shown = shown or f"{place}/{inside}".rstrip("/")
     with reading("a zarr group", shown, error=error, hint=_AGAIN):
         return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
 
@@ -87,7 +90,12 @@ def open_zip_store(path: Path, *, error: type[FddmError] = StoreError) -> Iterat
 
 
 def child_array(
-    group: zarr.Group, name: str, *, dims: tuple[int, ...] = (), error: type[FddmError] = StoreError
+    group: zarr.Group,
+    name: str,
+    *,
+    dims: tuple[int, ...] = (),
+    error: type[FddmError] = StoreError,
+    shown: str = "",
 ) -> zarr.Array[Any]:
     """Return an array of a group whose shape and chunks are of a size that can be.
 
@@ -101,6 +109,8 @@ def child_array(
         Numbers of dimensions that are allowed; empty: any.
     error : type of FddmError
         The error to raise.
+    shown : str
+        What messages call the group; by default its place.
 
     Raises
     ------
@@ -109,7 +119,7 @@ def child_array(
     """
     import zarr
 
-    where = f"{group.store_path}/{name}"
+    where = f"{shown or group.store_path}/{name}"
     with reading("a zarr array", where, error=error, hint=_AGAIN):
         found = group[name]
     if not isinstance(found, zarr.Array):

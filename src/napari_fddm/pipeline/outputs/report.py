@@ -41,6 +41,8 @@ AREAS = (
     "unreadable_tiles",
 )
 """Keys of a run's provenance, see `pipeline.run.areas.compute_areas`; None before one ended."""
+LATER_AREAS = ("not_stored_mm2", "not_stored_tiles")
+"""Keys that runs of earlier versions do not have."""
 
 
 CHANGED_SINCE = "the corrected labels are not those that were signed off"
@@ -178,6 +180,7 @@ def store_report(
         "label": label,
         **report.to_json(),
         **{key: run.get(key) for key in AREAS},
+        **{key: run[key] for key in LATER_AREAS if key in run},
         "spread": run.get(layout.SPREAD, []),
         "inside_tumor_bed": inside.to_json() if inside is not None else None,
         "reader_estimate": read_estimate(store),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models import LoadedModel, load_model
 from napari_fddm.models.bundle import NO_REFINER
 from napari_fddm.pipeline.outputs import opened_event, store_report
-from napari_fddm.pipeline.run.areas import Unreadable, compute_areas, unreadable_error
+from napari_fddm.pipeline.run.areas import NotStored, Unreadable, compute_areas, unreadable_error
 from napari_fddm.pipeline.run.model_cards import check_classes
 from napari_fddm.pipeline.run.provenance import describe_run
 from napari_fddm.pipeline.run.tile_buffer import TileBuffer
@@ -37,6 +38,7 @@ from napari_fddm.pipeline.store.carrying import carry_over
 from napari_fddm.pipeline.store.replacing import recover, remove_abandoned, replace_store
 from napari_fddm.pipeline.tissue import read_user_mask, tissue_of_slide
 from napari_fddm.pipeline.tissue.overview import write_overview
+from napari_fddm.pipeline.tissue.stored import cells_not_stored
 from napari_fddm.slides.mpp import require_mpp
 
 if TYPE_CHECKING:
@@ -195,7 +197,7 @@ class _Run:
     def events(self) -> Generator[Event, None, AnalysisResult]:
         yield opened_event(self.store, device=self.model.compute.title)
         tissue = yield from self._tissue()
-        found = yield from self._classify(tissue)
+        found = yield from self._classify()
         if self.config.stage is StageName.REFINED:
             yield from self._refine()
         error = unreadable_error(
@@ -257,7 +259,8 @@ class _Run:
                 carry_over(old, new, self.provenance, self._selected_tiles)
 
     def _selected_tiles(self) -> npt.NDArray[np.bool_]:
-        return self._find_tissue().tiles_to_analyze(self.grid.geometry)
+        wanted = self._find_tissue().tiles_to_analyze(self.grid.geometry)
+        return np.asarray(wanted & ~self._not_stored.tiles)
 
     def _find_tissue(self) -> TissueMask:
         if self._tissue_mask is None:
@@ -265,6 +268,12 @@ class _Run:
                 self.slide, self.grid, self.config.tissue, self.mask
             )
         return self._tissue_mask
+
+    @cached_property
+    def _not_stored(self) -> NotStored:
+        tissue = self._find_tissue()
+        lost = cells_not_stored(self.slide, tissue.geometry)
+        return NotStored.of(tissue, lost, self.grid)
 
     def _create_store(self, path: Path) -> AnalysisStore:
         return AnalysisStore.create(
@@ -293,6 +302,7 @@ class _Run:
                 "there is no tissue where this run looks (on the command line, --tissue all "
                 "analyzes every tile)"
             )
+        self.notes.extend(self._not_stored.notes(self.grid))
         yield StageDone("tissue", time.monotonic() - started, tuple(self.notes))
         return tissue
 
@@ -315,8 +325,8 @@ class _Run:
         needed[self.tiles.slices] = True
         return needed
 
-    def _classify(self, tissue: TissueMask) -> Generator[Event, None, UnreadableTiles]:
-        wanted = self._needed_tiles() & tissue.tiles_to_analyze(self.grid.geometry)
+    def _classify(self) -> Generator[Event, None, UnreadableTiles]:
+        wanted = self._needed_tiles() & self._selected_tiles()
         already = int(np.count_nonzero(wanted & self.maps.analyzed))
         wanted &= ~self.maps.analyzed
         indices = nearest_first(wanted, self.grid, self.tiles, self.focus)
@@ -383,6 +393,7 @@ class _Run:
             tissue,
             self.grid,
             self.unreadable,
+            self._not_stored,
             self.store.maps.labels(),
             self.label_geometry,
         )

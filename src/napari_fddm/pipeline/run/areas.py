@@ -1,7 +1,7 @@
 """Areas behind a rate, mm²: analyzed, excluded, unreadable, so that no loss goes unreported.
 
 The analysis works on whole tiles. A slide's area is the sum of the tiles that the
-tissue mask left out, and of those it selected: analyzed, unreadable, or not yet
+tissue mask left out, and of those it selected: analyzed, unreadable, never stored, or not yet
 reached (outside the requested region, or the run was stopped).
 """
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.tissue import TissueMask
 from napari_fddm.interop.pyramids import iter_resampled, iter_row_blocks
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.tiling import TileGrid
-    from napari_fddm.core.tissue import TissueMask
     from napari_fddm.pipeline.stage1.classify import UnreadableTiles
 
 MAX_UNREADABLE = 0.05
@@ -99,6 +99,50 @@ class Unreadable:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """Tiles with tissue where the slide has no pixels: they are not analyzed.
+
+    Attributes
+    ----------
+    tiles : array of bool, shape of the tile grid
+        Those in which tissue, by the mask, lies on pixels that were never stored.
+    """
+
+    tiles: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, tissue: TissueMask, lost: npt.NDArray[np.bool_] | None, grid: TileGrid
+    ) -> NotStored:
+        """Return them for the cells of the tissue mask that have no pixels; None: no cell."""
+        if lost is None:
+            return cls(np.zeros(grid.shape, bool))
+        there = TissueMask(tissue.mask & lost, tissue.geometry, tissue.method)
+        tiles = there.mm2_per_tile(grid.geometry) > 0
+        return cls(tiles & tissue.tiles_to_analyze(grid.geometry))
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return int(np.count_nonzero(self.tiles))
+
+    def mm2(self, grid: TileGrid) -> float:
+        """Area of these tiles on the slide, mm²."""
+        return float(mm2_per_tile(grid)[self.tiles].sum())
+
+    def notes(self, grid: TileGrid) -> tuple[str, ...]:
+        """Return a note on their number and area; none if there are no such tiles."""
+        if not self.count:
+            return ()
+        some, have = ("tile", "has") if self.count == 1 else ("tiles", "have")
+        them = "is" if self.count == 1 else "are"
+        return (
+            f"{self.count} {some} ({self.mm2(grid):.3g} mm²) {have} no stored pixels and {them} "
+            "not analyzed",
+        )
+
+
 def sum_over(places: Iterable[tuple[int, int]], per_tile: npt.NDArray[np.float64]) -> float:
     """Add up a map of areas over some tiles."""
     return float(sum(per_tile[place] for place in places))
@@ -142,6 +186,7 @@ def compute_areas(
     tissue: TissueMask,
     grid: TileGrid,
     unreadable: Unreadable,
+    not_stored: NotStored,
     labels: npt.NDArray[np.uint8],
     label_geometry: MapGeometry,
 ) -> dict[str, Any]:
@@ -155,6 +200,8 @@ def compute_areas(
         The slide's tiles.
     unreadable : Unreadable
         Tiles that could not be decoded.
+    not_stored : NotStored
+        Tiles without pixels.
     labels : array of uint8, shape (H, W)
         The automatic labels, 0 where not analyzed.
     label_geometry : MapGeometry
@@ -166,7 +213,8 @@ def compute_areas(
         ``slide_mm2``, ``tissue_mm2`` (by the mask), ``tissue_excluded_mm2``
         (area of the slide in tiles that the tissue mask excludes),
         ``tissue_not_analyzed_mm2`` (tissue without labels),
-        ``unreadable_mm2`` and ``unreadable_tiles``, ``coverage`` (share of the
+        ``unreadable_mm2`` and ``unreadable_tiles``, ``not_stored_mm2`` and
+        ``not_stored_tiles``, ``coverage`` (share of the
         tissue that has labels, None without tissue).
     """
     per_tile = mm2_per_tile(grid)
@@ -184,6 +232,8 @@ def compute_areas(
         "unreadable_tiles": len(unreadable.places),
         "unreadable_mm2": unreadable.mm2(per_tile),
         "unreadable": unreadable.to_json(),
+        "not_stored_tiles": not_stored.count,
+        "not_stored_mm2": not_stored.mm2(grid),
         "tissue_not_analyzed_mm2": 0.0 if share is None else tissue_mm2 * (1.0 - share),
         "coverage": share,
     }

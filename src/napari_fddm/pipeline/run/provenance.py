@@ -23,6 +23,7 @@ def describe_run(
     slide: Slide, model: LoadedModel, config: AnalysisConfig, mask: UserMask | None = None
 ) -> Provenance:
     """Return everything that the result will depend on."""
+    series = getattr(slide, "other_series", None)
     return Provenance(
         slide={
             "name": slide.name,
@@ -31,7 +32,8 @@ def describe_run(
             "mpp": slide.mpp.value,
             "mpp_source": slide.mpp.source,
             "backend": slide.backend,
-        },
+        }
+        | ({} if series is None else {"series": series}),
         model=dict(model.identity),
         config=config.model_dump(mode="json"),
         device=model.compute.title,

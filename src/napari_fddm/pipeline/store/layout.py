@@ -383,7 +383,9 @@ def reader_layer(reader: str) -> str:
     return f"{READER_PREFIX}{reader}"
 
 
-def default_store_path(slide_path: Path | None, fingerprint: str) -> Path:
+def default_store_path(
+    slide_path: Path | None, fingerprint: str, series: int | None = None
+) -> Path:
     """Return where the store of a slide belongs.
 
     Beside the slide; or in the user's workspace folder, named by the fingerprint, if the
@@ -396,15 +398,36 @@ def default_store_path(slide_path: Path | None, fingerprint: str) -> Path:
         The slide's file or folder.
     fingerprint : str
         `Slide.fingerprint`.
+    series : int, optional
+        Number of the image, where it is another than the file's own slide.
     """
     safe = re.sub(r"[^A-Za-z0-9_-]", "_", fingerprint) or "unnamed"
     fallback = workspace_folder() / f"{safe}{SUFFIX}"
     if slide_path is None:
         return fallback
-    beside = slide_path.with_name(f"{slide_path.name}{SUFFIX}")
+    part = "" if series is None else f".series-{series}"
+    beside = slide_path.with_name(f"{slide_path.name}{part}{SUFFIX}")
     if beside.exists() or not (fallback.exists() or not _writable(beside.parent)):
         return beside
     return fallback
+
+
+def slide_beside(store: Path) -> tuple[Path | None, int | None]:
+    """Return the slide beside a store that has its default name, and which image of it.
+
+    The path is None if there is no such slide.
+    """
+    store = store.absolute()
+    beside = store.with_name(store.name.removesuffix(SUFFIX))
+    if beside == store:
+        return None, None
+    if beside.exists():
+        return beside, None
+    found = re.fullmatch(r"(.+)\.series-([0-9]{1,9})", beside.name)
+    file = None if found is None else beside.with_name(found[1])
+    if found is None or file is None or not file.exists():
+        return None, None
+    return file, int(found[2])
 
 
 def workspace_folder() -> Path:

@@ -11,6 +11,8 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.resample import WHITE
 from napari_fddm.core.tissue import MASK_UM, TissueMask, everything, find_tissue
 from napari_fddm.pipeline.tissue.overview import iter_blocks
+from napari_fddm.pipeline.tissue.stored import cells_not_stored
+from napari_fddm.slides.base import PyramidSlide
 
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
@@ -39,7 +41,11 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
 
 
 def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
-    """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried."""
+    """Detect tissue; what cannot be read counts as tissue, so that its tiles are tried.
+
+    So does what was never stored: there may have been tissue. If scanners of this kind leave
+    out empty glass, it is glass.
+    """
     thumbnail = np.full((*geometry.shape, 3), WHITE, np.uint8)
     unknown = np.zeros(geometry.shape, bool)
     for window, rgb, _ in iter_blocks(slide, geometry):
@@ -47,4 +53,9 @@ def _find(slide: Slide, geometry: MapGeometry) -> TissueMask:
         if rgb is not None:
             thumbnail[window.slices] = rgb
     found = find_tissue(thumbnail, geometry)
+    lost = cells_not_stored(slide, geometry)
+    if lost is not None and isinstance(slide, PyramidSlide) and slide.leaves_out_glass:
+        found = replace(found, mask=found.mask & ~lost)
+    elif lost is not None:
+        unknown |= lost
     return replace(found, mask=found.mask | unknown)

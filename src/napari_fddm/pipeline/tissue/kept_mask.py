@@ -71,9 +71,9 @@ class KeptMask:
         return bool(self.added_mm2 or self.removed_mm2)
 
 
-def mask_folder(slide_path: Path | None, fingerprint: str) -> Path:
+def mask_folder(slide_path: Path | None, fingerprint: str, series: int | None = None) -> Path:
     """Return the folder for the masks of a slide: beside its store."""
-    store = default_store_path(slide_path, fingerprint)
+    store = default_store_path(slide_path, fingerprint, series)
     return store.with_name(f"{store.name.removesuffix(SUFFIX)}{MASK_SUFFIX}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject
@@ -18,6 +19,7 @@ from napari_fddm.plugin.panels.slide import ON
 from napari_fddm.plugin.plumbing import Background
 from napari_fddm.plugin.plumbing.notices import show_error, show_info
 from napari_fddm.slides import open_slide
+from napari_fddm.slides.spec import parse_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +65,7 @@ class SlideController(QObject):
         link(self._panel.open_folder_clicked, self._on_panel_open_folder_clicked)
         link(self._panel.step_clicked, self._on_panel_step_clicked)
         link(self._panel.earlier_clicked, self._on_panel_earlier_clicked)
+        link(self._panel.series_chosen, self._on_panel_series_chosen)
         link(self._state.slide_changed, self._on_state_slide_changed)
         link(self._state.progress_changed, self._on_state_progress_changed)
         link(session.added, self._on_session_added)
@@ -91,6 +94,22 @@ class SlideController(QObject):
         self._panel.set_neighbors(None, None, "the next slide is being opened")
         self._background.do(
             lambda: _first_other(queue, slide.fingerprint),
+            lambda found: self._replace(slide, found),
+            self._on_step_failed,
+        )
+
+    def show_series(self, series: int) -> None:
+        """Show another image of the current slide's file instead."""
+        slide = self._state.slide
+        if slide is None or series == slide.series:
+            return
+        if self._state.busy:
+            self._show_around()
+            show_info("The image can be changed when the run is over.")
+            return
+        spec = str(replace(parse_spec(slide.uri), series=series))
+        self._background.do(
+            lambda: (open_slide(spec, look=False), spec, ()),
             lambda found: self._replace(slide, found),
             self._on_step_failed,
         )
@@ -139,6 +158,8 @@ class SlideController(QObject):
 
     def _show_around(self) -> None:
         slide = self._state.slide
+        if slide is not None:
+            self._panel.show_series(slide.series)
         if slide is None:
             self._panel.set_neighbors(None, None, "no slide is open")
         elif slide.local_path is None:
@@ -157,7 +178,7 @@ class SlideController(QObject):
             )
         if self._session.analysis_of(slide) is None:
             self._background.do(
-                lambda: _stored_summary(path, slide.fingerprint),
+                lambda: _stored_summary(path, slide.fingerprint, slide.other_series),
                 lambda found: self._on_earlier(slide, found),
                 lambda error: self._on_earlier_failed(slide, error),
             )
@@ -208,6 +229,9 @@ class SlideController(QObject):
     def _on_panel_step_clicked(self, direction: int) -> None:
         self.step(direction)
 
+    def _on_panel_series_chosen(self, series: int) -> None:
+        self.show_series(series)
+
     def _on_panel_earlier_clicked(self) -> None:
         if self._earlier is not None:
             self._run.open_store(self._earlier.path)
@@ -232,11 +256,11 @@ class SlideController(QObject):
             self._look_around(slide)
 
 
-def _stored_summary(path: Path | None, fingerprint: str) -> StoreSummary | None:
+def _stored_summary(path: Path | None, fingerprint: str, series: int | None) -> StoreSummary | None:
     # late: a window opens faster
     from napari_fddm.pipeline.outputs import summarize_renamed, summarize_store
 
-    found = summarize_store(default_store_path(path, fingerprint))
+    found = summarize_store(default_store_path(path, fingerprint, series))
     if found is None and path is not None:
         found = summarize_renamed(path, fingerprint)
     return found

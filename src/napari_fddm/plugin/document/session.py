@@ -98,7 +98,7 @@ class Session:
         analysis = self.analysis_of(slide)
         if analysis is not None:
             return analysis.store_path
-        return default_store_path(slide.local_path, slide.fingerprint)
+        return default_store_path(slide.local_path, slide.fingerprint, slide.other_series)
 
     def add(self, path: Path, analysis: Analysis) -> None:
         """Add an analysis whose layers are in the viewer, and bring it to the front."""

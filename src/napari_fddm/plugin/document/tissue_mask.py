@@ -83,7 +83,8 @@ class TissueEdits:
         """
         with self._lock:
             if self._folder is None:
-                folder = mask_folder(self.info.local_path, self.info.fingerprint)
+                info = self.info
+                folder = mask_folder(info.local_path, info.fingerprint, info.other_series)
                 self._kept = read_kept_mask(folder, self.geometry, self.info.fingerprint)
                 self._written, self._folder = self._kept, folder
 

@@ -17,10 +17,12 @@ from napari_fddm.plugin.layers.slides import slide_info
 from napari_fddm.plugin.state.placement import SOURCE
 from napari_fddm.slides import open_slide
 from napari_fddm.slides.mpp import MAX_USER_DEVIATION, resolve_mpp
+from napari_fddm.slides.spec import SlideSpec
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from napari_fddm.core.protocols import Slide
     from napari_fddm.plugin.state.placement import Placement
     from napari_fddm.plugin.state.window_state import ShownSlide
     from napari_fddm.slides import PyramidSlide
@@ -149,6 +151,8 @@ def _slide_of_file(image: LayerImage) -> ShownSlide | None:
         return None
     try:
         slide = open_slide(image.path)
+        if isinstance(slide, PyramidSlide) and slide.levels[0].shape != image.shape:
+            slide = _image_of_shape(slide, image)
     except FddmError:
         return None  # a format that only the other reader supports
     with slide:
@@ -156,7 +160,16 @@ def _slide_of_file(image: LayerImage) -> ShownSlide | None:
             return None
         if slide.levels[0].shape != image.shape or not _same_picture(slide, image):
             return None
-        return slide_info(slide, image.path)
+        return slide_info(slide, str(SlideSpec(image.path, series=slide.other_series)))
+
+
+def _image_of_shape(slide: PyramidSlide, image: LayerImage) -> Slide:
+    """Open the image of the slide's file that has the size of a layer, if there is just one."""
+    fitting = [other for other in slide.images if other.shape == image.shape and not other.refusal]
+    if len(fitting) != 1 or image.path is None:
+        return slide
+    slide.close()
+    return open_slide(image.path, series=fitting[0].series)
 
 
 def _same_picture(slide: PyramidSlide, image: LayerImage) -> bool:

@@ -11,7 +11,7 @@ from napari_fddm.plugin.layers.viewport import shown_region
 from napari_fddm.plugin.plumbing.napari_text import unmarked
 from napari_fddm.plugin.state.placement import Placement
 from napari_fddm.plugin.state.window_state import ShownSlide
-from napari_fddm.slides.opening import local_place
+from napari_fddm.slides.spec import local_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,9 @@ def slide_info(slide: Slide, uri: str) -> ShownSlide:
         mpp=slide.mpp.value,
         mpp_source=slide.mpp.source,
         warnings=tuple(slide.warnings),
+        images=getattr(slide, "images", ()),
+        series=getattr(slide, "series", 0),
+        other_series=getattr(slide, "other_series", None),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QComboBox,
     QDoubleSpinBox,
     QFormLayout,
     QFrame,
@@ -16,8 +17,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.core.geometry import Mpp
+from napari_fddm.core.outside.text import html
 from napari_fddm.plugin.panels.widgets import wrapped_label
 from napari_fddm.plugin.plumbing.plain_text import ElidedLabel, tooltip
+from napari_fddm.slides.choosing import is_no_slide
+from napari_fddm.slides.spec import shown_place
 
 if TYPE_CHECKING:
     from napari_fddm.plugin.state.window_state import ShownSlide
@@ -42,6 +46,8 @@ class SlidePanel(QWidget):
         The user wants to see the properties of the file.
     earlier_clicked
         The user wants to see the stored analysis.
+    series_chosen : int
+        The user wants another image of the file.
     """
 
     mpp_typed = Signal()
@@ -50,11 +56,16 @@ class SlidePanel(QWidget):
     step_clicked = Signal(int)
     properties_clicked = Signal()
     earlier_clicked = Signal()
+    series_chosen = Signal(int)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.slide_label = ElidedLabel(NO_SLIDE)
         self.size_label = ElidedLabel()
+        self.series_box = QComboBox()
+        self.series_box.setToolTip(
+            "The file holds several images. Choose which of them is shown and analyzed."
+        )
         self.warning_label = wrapped_label()
         self.mpp_box = _mpp_box()
         self.open_button, self.folder_button = QPushButton("Open…"), QPushButton("Folder…")
@@ -79,6 +90,7 @@ class SlidePanel(QWidget):
         self._form = QFormLayout()
         self._form.setContentsMargins(0, 0, 0, 0)
         self._form.addRow("Slide", self.slide_label)
+        self._form.addRow("Image", self.series_box)
         self._form.addRow("Size", self.size_label)
         self._form.addRow("µm per pixel", self.mpp_box)
         buttons = QHBoxLayout()
@@ -100,6 +112,7 @@ class SlidePanel(QWidget):
 
     def _connect(self) -> None:
         self.mpp_box.valueChanged.connect(self._on_mpp_box_changed)
+        self.series_box.activated.connect(self._on_series_box_activated)
         self.open_button.clicked.connect(self.open_file_clicked)
         self.folder_button.clicked.connect(self.open_folder_clicked)
         self.back_button.clicked.connect(lambda: self.step_clicked.emit(BACK))
@@ -121,16 +134,39 @@ class SlidePanel(QWidget):
     def set_slide(self, info: ShownSlide | None) -> None:
         """Show a slide; None if none is open."""
         self.slide_label.setText(info.name if info else NO_SLIDE)
-        origin = (info.uri or "the pixels of this layer") if info else ""
+        origin = (shown_place(info.uri) or "the pixels of this layer") if info else ""
         tip = f"{origin}\npixel size from: {info.mpp_source}" if info else ""
         self.slide_label.setToolTip(tooltip(tip))
         self.size_label.setText(info.size_text if info else "")
+        self._set_images(info)
         self._form.setRowVisible(self.mpp_box, info is not None and info.mpp is None)
         self._warnings = list(info.warnings) if info else []
         self._show_warnings()
         self.set_earlier("")
         self.set_neighbors(None, None)
         self.properties_button.setEnabled(info is not None)
+
+    def _set_images(self, info: ShownSlide | None) -> None:
+        """List the images of the file; hidden if the others are label, macro or thumbnail."""
+        images = info.images if info is not None else ()
+        self.series_box.clear()
+        for row, image in enumerate(images):
+            self.series_box.addItem(str(image), image.series)
+            if image.refusal or min(image.shape) < 1:
+                self.series_box.model().item(row).setEnabled(False)
+                self.series_box.setItemData(
+                    row, f"<qt>{html(image.refusal)}</qt>", Qt.ItemDataRole.ToolTipRole
+                )
+        series = info.series if info is not None else 0
+        others = [image for image in images if image.series != series]
+        self.show_series(series)
+        self._form.setRowVisible(
+            self.series_box, not all(is_no_slide(image.name) for image in others)
+        )
+
+    def show_series(self, series: int) -> None:
+        """Show which image of the file is open."""
+        self.series_box.setCurrentIndex(self.series_box.findData(series))
 
     def add_warning(self, text: str) -> None:
         """Show one more warning about the slide's file, unless it is empty or already shown."""
@@ -170,6 +206,9 @@ class SlidePanel(QWidget):
         """Show why the selected layer cannot be analyzed; only while no slide is shown."""
         self.warning_label.setText(text)
         self.warning_label.setVisible(bool(text))
+
+    def _on_series_box_activated(self, row: int) -> None:
+        self.series_chosen.emit(self.series_box.itemData(row))
 
     def _on_mpp_box_changed(self, _value: float) -> None:
         self.mpp_typed.emit()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.cards import ModelCard
     from napari_fddm.core.necrosis import NecrosisDefinition, NecrosisReport
     from napari_fddm.plugin.state.placement import Placement
+    from napari_fddm.slides.choosing import SlideImage
 
 
 class RunPhase(StrEnum):
@@ -59,6 +60,12 @@ class ShownSlide:
         What the user should know about the file.
     placement : Placement or None
         Where its layer lies; None if this plugin's reader placed it.
+    images : tuple of SlideImage
+        All images of its file; empty if it holds one only.
+    series : int
+        Which of them it is.
+    other_series : int or None
+        The same where it is another than the file's own slide.
     """
 
     name: str
@@ -70,6 +77,9 @@ class ShownSlide:
     mpp_source: str
     warnings: tuple[str, ...] = ()
     placement: Placement | None = None
+    images: tuple[SlideImage, ...] = ()
+    series: int = 0
+    other_series: int | None = None
 
     @property
     def local_path(self) -> Path | None:

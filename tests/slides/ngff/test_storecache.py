@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from napari_fddm.slides.storecache import CachedStore
+from napari_fddm.core.errors import SlideError
+from napari_fddm.slides.ngff.storecache import CachedStore
 
 
 class Slow(MemoryStore):
@@ -58,4 +60,18 @@ def test_an_error_is_not_kept():
     with pytest.raises(OSError, match="no route"):
         ask(store, "a")
     slow.broken = False
+    assert ask(store, "a") == ["a"]
+
+
+def test_more_than_was_asked_for_is_no_answer():
+    class Whole(Slow):
+        """Ignores ranges, as some servers do."""
+
+        async def get(self, key, prototype=None, byte_range=None):
+            return await super().get(key, prototype)
+
+    store = CachedStore(Whole(), limit=10_000)
+    for part in (RangeByteRequest(10, 20), SuffixByteRequest(10)):
+        with pytest.raises(SlideError, match="more than asked for"):
+            asyncio.run(store.get("a", byte_range=part))
     assert ask(store, "a") == ["a"]

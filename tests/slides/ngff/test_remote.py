@@ -19,9 +19,12 @@ import pytest
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.geometry import Mpp, Region
-from napari_fddm.slides import open_slide, remote
-from napari_fddm.slides.opening import local_place, slide_spec
-from tests.slides.test_omezarr import IMAGE, planar, write
+from napari_fddm.plugin.layers.slides import slide_info
+from napari_fddm.slides import open_slide
+from napari_fddm.slides.ngff import remote
+from napari_fddm.slides.opening import slide_spec
+from napari_fddm.slides.spec import local_place
+from tests.slides.ngff.test_omezarr import IMAGE, planar, write
 from tests.support.slides import binned, write_tiff
 
 if TYPE_CHECKING:
@@ -37,7 +40,9 @@ class Files(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        if "secret" in self.path:
+        needed = self.server.needed  # type: ignore[attr-defined]
+        given = f"{self.path} {self.headers.get('Authorization')}"
+        if "secret" in self.path or needed not in given:
             self.send_error(403)
         elif "list-type" in self.path:
             self.send_response(200)
@@ -64,7 +69,7 @@ def server(folder: Path) -> Iterator[http.server.ThreadingHTTPServer]:
     serving = http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), partial(Files, directory=str(folder))
     )
-    serving.asked = []  # type: ignore[attr-defined]
+    serving.asked, serving.needed = [], ""  # type: ignore[attr-defined]
     thread = threading.Thread(target=serving.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     yield serving
@@ -158,6 +163,74 @@ def test_public_buckets_need_no_credentials(
         assert slide_spec(slide) == "s3://bucket/a.ome.zarr"
 
 
+# Access -----------------------------------------------------------------------------
+
+
+QUERY = "se=2030-01-01T00%3A00%3A00Z&sig=ab%2Bc%3DTOKEN"
+BASIC = "Basic YW5uYTpUT0tFTg=="  # anna:TOKEN
+
+
+@pytest.mark.parametrize(
+    ("access", "needed"), [(f"?{QUERY}", "sig=ab%2Bc"), ("anna:TOKEN@", BASIC)]
+)
+def test_what_gives_access_goes_to_the_server_and_is_shown_nowhere(
+    folder: Path, server: http.server.ThreadingHTTPServer, access: str, needed: str
+) -> None:
+    server.needed = needed  # type: ignore[attr-defined]
+    plain = f"{url_of(server)}/v0.5.ome.zarr"
+    url = f"{plain}{access}" if access[0] == "?" else plain.replace("//", f"//{access}")
+    with open_slide(url) as slide, open_slide(folder / "v0.5.ome.zarr") as here:
+        assert (slide.name, slide.uri) == ("v0.5.ome.zarr", plain)
+        assert slide.fingerprint == here.fingerprint
+        np.testing.assert_array_equal(slide.read_level(0, 0, 0, 200, 160), IMAGE)
+        assert slide.stored_mask((10, 10)) is None
+        shown = [repr(slide), slide.name, slide.uri, *slide.warnings, repr(slide_info(slide, ""))]
+        assert not any("TOKEN" in text for text in shown)
+        with open_slide(slide_spec(slide)) as again:
+            assert again.fingerprint == slide.fingerprint
+    server.needed = "never"  # type: ignore[attr-defined]
+    gone = url.replace("v0.5", "gone")
+    for text in (refusal(url), refusal(gone)):
+        assert "TOKEN" not in text
+
+
+def test_an_error_while_reading_shows_no_access(
+    server: http.server.ThreadingHTTPServer,
+) -> None:
+    with open_slide(f"{url_of(server)}/v0.5.ome.zarr?{QUERY}") as slide:
+        store = slide._arrays[0].array.store_path.store  # type: ignore[attr-defined]
+        store._limit = 0
+        store._answers.clear()
+        server.needed = "never"  # type: ignore[attr-defined]
+        with pytest.raises(SlideError, match="cannot be read at level 0") as caught:
+            slide.read_level(0, 0, 0, 64, 64)
+    assert "TOKEN" not in str(caught.value)
+
+
+def test_a_web_server_is_asked_for_its_chunks_when_it_matters(
+    folder: Path, server: http.server.ThreadingHTTPServer
+) -> None:
+    shutil.copytree(folder / "v0.5.ome.zarr", folder / "lost.zarr", dirs_exist_ok=True)
+    (folder / "lost.zarr/0/c/0/0/0").unlink(missing_ok=True)
+    with open_slide(f"{url_of(server)}/lost.zarr") as slide:
+        stored = slide.stored_mask((200, 160))
+        assert not stored[:64, :64].any()
+        assert stored[64:, 64:].all()
+        assert any("1 of 12 chunks of level 0" in text for text in slide.warnings)
+
+
+def test_a_server_that_fails_has_not_lost_its_chunks(
+    server: http.server.ThreadingHTTPServer,
+) -> None:
+    with open_slide(f"{url_of(server)}/v0.5.ome.zarr") as slide:
+        slide._arrays[0].array.store_path.store._answers.clear()  # type: ignore[attr-defined]
+        server.needed = "never"  # type: ignore[attr-defined]
+        with pytest.raises(SlideError, match="403"):
+            slide.stored_mask((10, 10))
+        server.needed = ""  # type: ignore[attr-defined]
+        assert slide.stored_mask((10, 10)) is None
+
+
 # What goes wrong ---------------------------------------------------------------------
 
 
@@ -167,7 +240,7 @@ def refusal(url: str) -> str:
     text = str(caught.value)
     assert "\n" not in text
     assert caught.value.hint
-    assert url.rsplit("/", 1)[-1] in text
+    assert url.partition("?")[0].rsplit("/", 1)[-1] in text
     return text
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,11 @@ from napari_fddm.slides.opening import slide_spec
 from tests.support.slides import binned, stained
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 IMAGE = stained(200, 160)
+RGB = (("Red", "FF0000"), ("Green", "00FF00"), ("Blue", "0000FF"))
 
 
 def write(
@@ -29,8 +32,12 @@ def write(
     version: str = "0.5",
     unit: str | None = "micrometer",
     scale: float = 0.5,
+    channels: Sequence[tuple[str, str]] | None = RGB,
 ) -> Path:
-    """Write levels (already in the order of axes) with their NGFF metadata."""
+    """Write levels (already in the order of axes) with their NGFF metadata.
+
+    Channels are (name, color); None writes nothing of them.
+    """
     group = zarr.open_group(folder, mode="w", zarr_format=3 if version == "0.5" else 2)
     datasets = []
     for number, level in enumerate(levels):
@@ -51,12 +58,17 @@ def write(
         {"name": a, "type": kinds.get(a, "space")} | ({"unit": unit} if unit and a in "yx" else {})
         for a in axes
     ]
-    multiscales = [{"axes": listed, "datasets": datasets, "name": "image"}]
+    said: dict[str, Any] = {
+        "multiscales": [{"axes": listed, "datasets": datasets, "name": "image"}]
+    }
+    colored = channels is not None and dict(zip(axes, levels[0].shape, strict=True)).get("c") == 3
+    if colored:
+        said["omero"] = {"channels": [{"label": n, "color": c} for n, c in channels or ()]}
     if version == "0.5":
-        group.attrs["ome"] = {"version": "0.5", "multiscales": multiscales}
+        group.attrs["ome"] = {"version": "0.5", **said}
     else:
-        multiscales[0]["version"] = version
-        group.attrs["multiscales"] = multiscales
+        said["multiscales"][0]["version"] = version
+        group.attrs.update(said)
     return folder
 
 
@@ -200,3 +212,101 @@ def test_a_damaged_chunk_is_an_error(tmp_path: Path) -> None:
         slide.read_region(Region(0, 0, 60, 60), 0.5)
         with pytest.raises(SlideError, match=r"a\.zarr cannot be read at level 0"):
             slide.read_region(Region(130, 130, 60, 30), 0.5)
+
+
+# Channels ---------------------------------------------------------------------------
+
+
+BLUE_FIRST = (("Blue", "0000FF"), ("Green", "00FF00"), ("Red", "FF0000"))
+NUMBERED = (("Channel 0", "0000FF"), ("Channel 1", "00FF00"), ("Channel 2", "FF0000"))
+
+
+@pytest.mark.parametrize("channels", [BLUE_FIRST, NUMBERED])
+@pytest.mark.parametrize("axes", ["cyx", "yxc"])
+def test_channels_are_put_in_order_by_what_is_said(
+    tmp_path: Path, channels: Sequence[tuple[str, str]], axes: str
+) -> None:
+    image = IMAGE[..., ::-1]
+    level = planar(image) if axes == "cyx" else np.ascontiguousarray(image)
+    with open_slide(write(tmp_path / "a.zarr", [level], axes, channels=channels)) as slide:
+        assert not slide.warnings
+        np.testing.assert_array_equal(slide.read_level(0, 0, 0, 200, 160), IMAGE)
+
+
+def test_an_axis_of_channels_counts_by_its_type_not_its_place(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [np.ascontiguousarray(IMAGE.transpose(0, 2, 1))], "ycx")
+    group = zarr.open_group(folder)
+    ome = dict(group.attrs["ome"])
+    ome["multiscales"][0]["axes"][1]["name"] = "stain"
+    group.attrs["ome"] = ome
+    with open_slide(folder) as slide:
+        np.testing.assert_array_equal(slide.read_level(0, 0, 0, 200, 160), IMAGE)
+
+
+def test_colors_that_nothing_says_are_said(tmp_path: Path) -> None:
+    with open_slide(write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx", channels=None)) as slide:
+        assert any("nothing in the file says which" in text for text in slide.warnings)
+        np.testing.assert_array_equal(slide.read_level(0, 0, 0, 200, 160), IMAGE)
+
+
+def test_other_channels_are_refused(tmp_path: Path) -> None:
+    stains = (("DAPI", "0000FF"), ("FITC", "00FF00"), ("Cy5", "FF00FF"))
+    assert "'DAPI'" in said_of(write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx", channels=stains))
+    few = write(tmp_path / "b.zarr", [planar(IMAGE)], "cyx", channels=stains[:2])
+    assert "3 channels, but its omero metadata names 2" in said_of(few)
+    four = np.concatenate([planar(IMAGE), planar(IMAGE)[:1]])
+    assert "alpha" in said_of(write(tmp_path / "c.zarr", [four], "cyx"))
+    gray = write(tmp_path / "d.zarr", [planar(IMAGE)], "cyx", channels=NUMBERED)
+    group = zarr.open_group(gray)
+    ome = dict(group.attrs["ome"])
+    ome["omero"]["rdefs"] = {"model": "greyscale"}
+    group.attrs["ome"] = ome
+    assert "display model is grayscale" in said_of(gray)
+
+
+# Sizes and chunks -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"shape": [3, 10**18, 256]}, "impossible shape"),
+        ({"shape": [3, 2**30, 2**30]}, "such a slide cannot be read"),
+        ({"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 20000, 20000]}}},
+         "chunks of 381"),
+    ],
+)  # fmt: skip
+def test_sizes_that_cannot_be_are_refused_before_anything_is_read(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    about = json.loads((folder / "0/zarr.json").read_text())
+    (folder / "0/zarr.json").write_text(json.dumps({**about, **changes}))
+    assert said in said_of(folder)
+
+
+def test_chunks_that_were_never_stored_are_counted_and_not_analyzed(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE), planar(binned(IMAGE, 2))], "cyx")
+    (folder / "0/c/0/2/0").unlink()
+    with open_slide(folder) as slide:
+        assert list(slide.warnings) == [
+            "1 of 12 chunks of level 0 were never stored; the tissue there is not analyzed."
+        ]
+        stored = slide.stored_mask((200, 160))
+        assert not stored[128:192, :64].any()
+        assert stored.sum() == 200 * 160 - 64 * 64
+
+
+def test_a_pipe_is_no_chunk(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    (folder / "0/c/0/0/0").unlink()
+    os.mkfifo(folder / "0/c/0/0/0")
+    with open_slide(folder) as slide, pytest.raises(SlideError, match="pipe or device"):
+        slide.read_level(0, 0, 0, 8, 8)
+
+
+def test_deep_metadata_is_one_sentence(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a.zarr", [planar(IMAGE)], "cyx")
+    deep = '{"a":' * 20_000 + "1" + "}" * 20_000
+    (folder / "zarr.json").write_text(f'{{"zarr_format": 3, "node_type": "group", "x": {deep}}}')
+    assert "nested too deeply" in said_of(folder)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import WrapperStore
+
+from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest, Store
@@ -28,14 +33,22 @@ class CachedStore(WrapperStore["Store"]):  # type: ignore[misc]  # zarr is not l
         Where the answers come from.
     limit : int
         Bytes to keep.
+    lists : bool
+        Whether it can be asked cheaply which keys it has.
     """
 
-    def __init__(self, store: Store, limit: int = 0) -> None:
+    def __init__(self, store: Store, limit: int = 0, *, lists: bool = True) -> None:
         super().__init__(store)
+        self._lists = lists
         self._limit = limit
         self._bytes = 0
         self._answers: OrderedDict[tuple[str, ByteRequest | None], Buffer | None] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def supports_listing(self) -> bool:
+        """Whether it can be asked cheaply which keys it has."""
+        return self._lists
 
     async def get(
         self,
@@ -52,6 +65,12 @@ class CachedStore(WrapperStore["Store"]):  # type: ignore[misc]  # zarr is not l
                 self._answers.move_to_end(asked)
                 return self._answers[asked]
         answer = await self._store.get(key, prototype or default_buffer_prototype(), byte_range)
+        if answer is not None and len(answer) > _most(byte_range):
+            # A server that ignores ranges sends the whole file, whose begin is another part.
+            raise SlideError(
+                f"{visible(key)} cannot be read in parts: its server sends more than asked for.",
+                hint="Download the slide first.",
+            )
         with self._lock:
             if asked not in self._answers:
                 self._answers[asked] = answer
@@ -59,6 +78,13 @@ class CachedStore(WrapperStore["Store"]):  # type: ignore[misc]  # zarr is not l
             while self._bytes > self._limit:
                 self._bytes -= _cost(self._answers.popitem(last=False)[1])
         return answer
+
+
+def _most(byte_range: ByteRequest | None) -> float:
+    """Return how many bytes an answer can have."""
+    if isinstance(byte_range, RangeByteRequest):
+        return float(byte_range.end - byte_range.start)
+    return float(byte_range.suffix) if isinstance(byte_range, SuffixByteRequest) else math.inf
 
 
 def _cost(answer: Buffer | None) -> int:

@@ -1,0 +1,1 @@
+"""What the coded data of a tile says of itself: whether it is complete, its size, its colors."""

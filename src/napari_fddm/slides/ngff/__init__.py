@@ -1,0 +1,1 @@
+"""Slides stored as OME-Zarr: which of the images is the slide, its channels, its stored chunks."""
