@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +45,29 @@ class Process:
 
     def __init__(self, jail: Path, seeds: Path, base: str) -> None:
         self.jail, self.seeds, self.base = jail, seeds, base
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read = b""
 
     def ask(self, kind: str, case: int, keep: Path | None = None) -> Result:
         """Run a case; its death and its hanging are results, too."""
-        self._tell({"do": "build", "kind": kind}, limits=False)
-        answer = self._tell({"do": "case", "kind": kind, "case": case, "keep": keep and str(keep)})
-        if isinstance(answer, dict):
-            return Result(**answer)
-        return Result(kind, case, FAILED, True, detail=answer)
+        self._begin({"do": "build", "kind": kind})
+        line = self._line(None)
+        if not line:
+            raise RuntimeError(f"no seeds of {kind}:\n{self._printed()}")
+        self._begin({"do": "case", "kind": kind, "case": case, "keep": keep and str(keep)})
+        about = Result(kind, case, FAILED, judged=True)
+        since = time.monotonic(), self._cpu_seconds()
+        while True:
+            line = self._line(since)
+            if line is None:
+                self.close()
+                return replace(about, detail="a hang: ended after its time was over")
+            if not line:
+                return replace(about, detail=self._death())
+            answer = json.loads(line)
+            if "begun" not in answer:
+                return Result(**answer)
+            about = Result(**answer["begun"])
 
     def close(self) -> None:
         """End the process."""
@@ -61,38 +76,61 @@ class Process:
             self._process.communicate()
             self._process = None
 
-    def _tell(self, asked: dict[str, Any], *, limits: bool = True) -> dict[str, Any] | str:
+    def _begin(self, asked: dict[str, Any]) -> None:
         process = self._process or self._start()
         assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(asked) + "\n")
+        process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()
-        begun, cpu = time.monotonic(), _cpu_seconds(process.pid)
-        while not select.select([process.stdout], [], [], 0.5)[0]:
-            waited, worked = time.monotonic() - begun, _cpu_seconds(process.pid) - cpu
-            if limits and (waited > LONGEST_WALL or worked > LONGEST_CPU):
-                self.close()
-                return f"a hang: not done after {worked:.0f} s of processor time, {waited:.0f} s"
-        line = process.stdout.readline()
-        if line:
-            return dict(json.loads(line))
-        code = process.wait()
-        self._process = None
-        printed = (self.jail / "printed").read_bytes()[-3000:].decode(errors="replace")
-        if not limits or code >= 0:
-            raise RuntimeError(f"a worker ended with {code} at {asked}:\n{printed}")
-        return f"the process died of {signal.Signals(-code).name}\n{printed[-1000:]}"
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _line(self, since: tuple[float, float] | None) -> str | None:
+        """Return the next line, "" if the process has died, None if it takes too long."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        while b"\n" not in self._read:
+            if select.select([pipe], [], [], 0.5)[0]:
+                more = os.read(pipe, 1 << 16)
+                if not more:
+                    return ""
+                self._read += more
+            elif since is not None:
+                waited, worked = time.monotonic() - since[0], self._cpu_seconds() - since[1]
+                if waited > LONGEST_WALL or worked > LONGEST_CPU:
+                    return None
+        line, _, self._read = self._read.partition(b"\n")
+        return line.decode()
+
+    def _death(self) -> str:
+        assert self._process is not None
+        code = self._process.wait()
+        self._process = None
+        if code >= 0:
+            raise RuntimeError(f"a worker ended with {code}:\n{self._printed()}")
+        return f"the process died of {signal.Signals(-code).name}\n{self._printed()}"
+
+    def _printed(self) -> str:
+        """Return what a dying process said, without the list of modules behind it."""
+        text = (self.jail / "printed").read_bytes()[-6000:].decode(errors="replace")
+        return text.partition("Extension modules:")[0][-3000:].strip()
+
+    def _cpu_seconds(self) -> float:
+        try:
+            stat = Path(f"/proc/{self._process.pid if self._process else 0}/stat").read_text()
+        except OSError:
+            return 0.0
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def _start(self) -> subprocess.Popen[bytes]:
         shutil.rmtree(self.jail, ignore_errors=True)
         self.jail.mkdir(parents=True)
+        self._read = b""
         path = os.pathsep.join(str(p) for p in (ROOT / "src", ROOT))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.fuzz.worker", self.jail, self.seeds, self.base],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=(self.jail / "printed").open("wb"),
-            text=True,
             cwd=self.jail,
             env=os.environ
             | Jail.environment(self.jail)
@@ -156,10 +194,3 @@ def run_cases(
     if faults:
         raise faults[0]
 
-
-def _cpu_seconds(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -2,9 +2,9 @@
 
     python -m tests.fuzz.worker JAIL SEEDS
 
-Each line of the input is a JSON object, ``{"do": "build" | "case", "kind": …, "case": …}``; each
-is answered by one line on the first standard output. What the program under test prints
-goes elsewhere.
+Each line of the input is a JSON object, ``{"do": "build" | "case", "kind": …, "case": …}``.
+The answer to a case is a line that says what it is, before it is read, and one with what came
+of it. What the program under test prints goes elsewhere.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ import shutil
 import sys
 import traceback
 import warnings
+from dataclasses import replace
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import FddmError
 from tests.fuzz.cases import FAILED, REFUSED, Kind, Outcome, Result, compare
 from tests.fuzz.jail import Jail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ENOUGH_FRAMES = 6
 
@@ -60,8 +64,10 @@ class Worker:
             kind.build(made)
             made.rename(folder)
 
-    def run(self, kind: Kind, case: int, keep: Path | None = None) -> Result:
-        """Run one case."""
+    def run(
+        self, kind: Kind, case: int, keep: Path | None, begun: Callable[[Result], None]
+    ) -> Result:
+        """Run one case; `begun` is told what it is before anything is read."""
         rng = random.Random(f"{self.base}:{kind.name}:{case}")  # noqa: S311
         folder = self.seeds / kind.name
         seed = rng.choice(sorted(p.name for p in folder.iterdir()))
@@ -71,8 +77,10 @@ class Worker:
         if keep is not None:
             shutil.rmtree(keep, ignore_errors=True)
             shutil.copytree(work, keep, symlinks=True, ignore=_pipes)
+        about = Result(kind.name, case, FAILED, mutation.judged, seed, mutation.words)
+        begun(about)
         verdict, detail = self._judged(kind, seed, work, reference, judged=mutation.judged)
-        return Result(kind.name, case, verdict, mutation.judged, seed, mutation.words, detail)
+        return replace(about, verdict=verdict, detail=detail)
 
     def _judged(
         self, kind: Kind, seed: str, work: Path, reference: Outcome, *, judged: bool
@@ -145,19 +153,22 @@ def main() -> None:
 
     warnings.simplefilter("ignore")
     jail, seeds, base = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+
+    def answer(values: dict[str, Any]) -> None:
+        answers.write(json.dumps(values) + "\n")
+
     os.dup2(2, 1)
     worker = Worker(jail, seeds, base)
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
         kind = KINDS[asked["kind"]]
         worker.build(kind)
-        answer: dict[str, Any] = {}
-        if asked["do"] == "case":
-            keep = Path(asked["keep"]) if asked.get("keep") else None
-            answer = worker.run(kind, asked["case"], keep).to_json()
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+        if asked["do"] == "build":
+            answer({})
+            continue
+        keep = Path(asked["keep"]) if asked.get("keep") else None
+        answer(worker.run(kind, asked["case"], keep, lambda r: answer({"begun": r.to_json()})).to_json())
 
 
 if __name__ == "__main__":
