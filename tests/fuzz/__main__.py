@@ -77,7 +77,7 @@ def _all(out: Path, base: str) -> int:
         record.add(result)
         counts[result.verdict] += 1
         if result.verdict == FAILED:
-            print(json.dumps(result.to_json(), ensure_ascii=False)[:600])
+            print(json.dumps(result.to_json())[:600])
             print(f"  again: python -m tests.fuzz --kind {result.kind} --case {result.case}")
         if counts.total() % EVERY == 0:
             minutes = (time.monotonic() - begun) / 60

@@ -71,8 +71,9 @@ def write_dicom(path: Path, image: np.ndarray, *, mpp: float = 0.5, side: int = 
     meta = b"".join(
         _element(*e)
         for e in (
-            (0x00020001, "OB", b"\0\1"), (0x00020002, "UI", _CLASS), (0x00020003, "UI", f"{_ROOT}.1"),
-            (0x00020010, "UI", _JPEG), (0x00020012, "UI", f"{_ROOT}.9"),
+            (0x00020001, "OB", b"\0\1"), (0x00020002, "UI", _CLASS),
+            (0x00020003, "UI", f"{_ROOT}.1"), (0x00020010, "UI", _JPEG),
+            (0x00020012, "UI", f"{_ROOT}.9"),
         )
     )  # fmt: skip
     body = b"".join(_element(*e) for e in dataset)
@@ -89,7 +90,10 @@ def elements_of(data: bytes) -> Iterator[Element]:
         if group == 0xFFFE:  # an item, or the end of some
             length = struct.unpack_from("<I", data, at + 4)[0]
             yield Element(at, group << 16 | number, "", at + 8, length)
-            inside_pixels = length != _UNDEFINED and data[at + 8 : at + 10] in (b"\xff\xd8", b"\0\0")
+            inside_pixels = length != _UNDEFINED and data[at + 8 : at + 10] in (
+                b"\xff\xd8",
+                b"\0\0",
+            )
             at += 8 + (length if inside_pixels else 0)
             continue
         kind = data[at + 4 : at + 6].decode("ascii", "replace")

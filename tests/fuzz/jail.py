@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MOST_RESIDENT = 1 << 30
+MOST_RESIDENT = 1 << 29
 """Bytes that a case may keep in memory at once beyond what the process had before: seeds have
 at most a few hundred kB."""
 MOST_ADDRESSED = 4 << 30
 """Bytes that it may ask for."""
-SECRET = "this lies outside"
+OUTSIDE = "this lies outside"
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _ONE_PATH = {"os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod", "os.chown"}
 _TWO_PATHS = {"os.rename", "os.link", "os.symlink"}
@@ -43,7 +43,7 @@ class Jail:
         self.outside = self.root / "outside"
         for folder in (self.case, self.home, self.tmp, self.outside):
             folder.mkdir(parents=True, exist_ok=True)
-        (self.outside / "secret.txt").write_text(SECRET)
+        (self.outside / "secret.txt").write_text(OUTSIDE)
         self._broken: list[str] = []
         self._active = threading.Event()
         self._free = tuple(f"{p}{os.sep}" for p in (self.case, self.tmp))

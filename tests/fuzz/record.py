@@ -150,7 +150,8 @@ def summary(results: list[Result], about: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     lines += [
         "",
-        f"Commit {main}; seed {about['base']}; {about.get('seconds', 0) / 60:.0f} minutes; {versions}.",
+        f"Commit {main}; seed {about['base']}; {about.get('seconds', 0) / 60:.0f} minutes;",
+        f"{versions}.",
     ]
     if again:
         lines.append(f"Run again after a fix: {', '.join(again)}.")

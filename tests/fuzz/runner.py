@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 LONGEST_CPU = 30.0
 """Seconds of processor time of a case: one takes some hundredths."""
-LONGEST_WALL = 300.0
-"""Seconds of a case in all, on a machine that does other work as well: it may wait for a pipe."""
+LONGEST_WAIT = 20.0
+"""Seconds that a case may do nothing at all, as one does that waits for a pipe."""
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -41,10 +42,21 @@ class Process:
         Where seeds lie.
     base : str
         Seed of all chances.
+    cpu, wait : float
+        Seconds: processor time of a case, and how long it may do nothing at all.
     """
 
-    def __init__(self, jail: Path, seeds: Path, base: str) -> None:
+    def __init__(
+        self,
+        jail: Path,
+        seeds: Path,
+        base: str,
+        *,
+        cpu: float = LONGEST_CPU,
+        wait: float = LONGEST_WAIT,
+    ) -> None:
         self.jail, self.seeds, self.base = jail, seeds, base
+        self._longest_cpu, self._longest_wait = cpu, wait
         self._process: subprocess.Popen[bytes] | None = None
         self._read = b""
 
@@ -56,12 +68,12 @@ class Process:
             raise RuntimeError(f"no seeds of {kind}:\n{self._printed()}")
         self._begin({"do": "case", "kind": kind, "case": case, "keep": keep and str(keep)})
         about = Result(kind, case, FAILED, judged=True)
-        since = time.monotonic(), self._cpu_seconds()
+        since = self._cpu_seconds()
         while True:
             line = self._line(since)
             if line is None:
                 self.close()
-                return replace(about, detail="a hang: ended after its time was over")
+                return replace(about, detail="a hang: it was ended")
             if not line:
                 return replace(about, detail=self._death())
             answer = json.loads(line)
@@ -73,8 +85,7 @@ class Process:
         """End the process."""
         if self._process is not None:
             self._process.kill()
-            self._process.communicate()
-            self._process = None
+            self._end()
 
     def _begin(self, asked: dict[str, Any]) -> None:
         process = self._process or self._start()
@@ -82,11 +93,12 @@ class Process:
         process.stdin.write(json.dumps(asked).encode() + b"\n")
         process.stdin.flush()
 
-    def _line(self, since: tuple[float, float] | None) -> str | None:
+    def _line(self, since: float | None) -> str | None:
         """Return the next line, "" if the process has died, None if it takes too long."""
         assert self._process is not None
         assert self._process.stdout is not None
         pipe = self._process.stdout.fileno()
+        worked, moved = 0.0, time.monotonic()
         while b"\n" not in self._read:
             if select.select([pipe], [], [], 0.5)[0]:
                 more = os.read(pipe, 1 << 16)
@@ -94,19 +106,27 @@ class Process:
                     return ""
                 self._read += more
             elif since is not None:
-                waited, worked = time.monotonic() - since[0], self._cpu_seconds() - since[1]
-                if waited > LONGEST_WALL or worked > LONGEST_CPU:
+                before, worked = worked, self._cpu_seconds() - since
+                moved = time.monotonic() if worked > before else moved
+                if worked > self._longest_cpu or time.monotonic() - moved > self._longest_wait:
                     return None
         line, _, self._read = self._read.partition(b"\n")
         return line.decode()
 
     def _death(self) -> str:
         assert self._process is not None
-        code = self._process.wait()
-        self._process = None
+        code = self._end()
         if code >= 0:
             raise RuntimeError(f"a worker ended with {code}:\n{self._printed()}")
         return f"the process died of {signal.Signals(-code).name}\n{self._printed()}"
+
+    def _end(self) -> int:
+        """Forget the process, which has ended or soon will; return its code."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        with process, contextlib.suppress(BrokenPipeError):  # its pipes are closed
+            process.communicate()
+        return process.returncode
 
     def _printed(self) -> str:
         """Return what a dying process said, without the list of modules behind it."""
@@ -126,16 +146,17 @@ class Process:
         self.jail.mkdir(parents=True)
         self._read = b""
         path = os.pathsep.join(str(p) for p in (ROOT / "src", ROOT))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker", self.jail, self.seeds, self.base],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self.jail / "printed").open("wb"),
-            cwd=self.jail,
-            env=os.environ
-            | Jail.environment(self.jail)
-            | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
-        )
+        with (self.jail / "printed").open("wb") as printed:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.fuzz.worker", self.jail, self.seeds, self.base],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=printed,
+                cwd=self.jail,
+                env=os.environ
+                | Jail.environment(self.jail)
+                | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
+            )
         return self._process
 
 
@@ -193,4 +214,3 @@ def run_cases(
         thread.join()
     if faults:
         raise faults[0]
-

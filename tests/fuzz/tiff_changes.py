@@ -16,8 +16,8 @@ _MARKS = (0, 1, 2, 3, 255, 256, 65535, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32
 
 def change_tiff(data: bytes, rng: Random) -> tuple[bytes, Mutation]:
     """Change a TIFF file: a field of a directory, where pixels lie, a link, or bytes."""
-    ways = (_field, _field, _field, _type, _count, _place, _place, _place, _link, _entries,
-            _text, _bytes, _bytes, _bytes, _cut)  # fmt: skip
+    ways = (_field, _field, _type, _count, _count, _place, _place, _place, _place, _place, _link,
+            _entries, _text, _bytes, _bytes, _cut, _cut)  # fmt: skip
     return rng.choice(ways)(data, TiffFields(data), rng)
 
 
@@ -68,8 +68,21 @@ def _place(data: bytes, fields: TiffFields, rng: Random) -> tuple[bytes, Mutatio
                             (1 << 32) - 1, rng.choice(values)))  # fmt: skip
     fields.put(out, at, entry.size, value)
     # Writers store equal tiles once, so another tile's place may be meant.
-    judged = value not in values
+    judged = value not in values and not _unseen(data, fields, entry, before, value)
     return bytes(out), Mutation(f"{entry.name}[{index}] {before} set to {value}", judged)
+
+
+def _unseen(data: bytes, fields: TiffFields, entry: Entry, before: int, value: int) -> bool:
+    """Whether pixels that are not packed now begin a byte off, and nothing else lies there."""
+    directory = next(d for d in fields.directories if entry in d.entries)
+    plain = any(e.code == 259 and fields.values(data, e) == [1] for e in directory.entries)
+    if not plain or entry.code not in OFFSETS or abs(value - before) != 1:
+        return False
+    ranges = fields.pixels(data)
+    end = max(end for start, end in ranges if start == before)
+    edge = before - 1 if value < before else end
+    others = [(start, end) for start, end in ranges if start != before]
+    return edge < len(data) and not any(start <= edge < end for start, end in others)
 
 
 def _link(data: bytes, fields: TiffFields, rng: Random) -> tuple[bytes, Mutation]:

@@ -17,8 +17,8 @@ import shutil
 import sys
 import traceback
 import warnings
-from dataclasses import replace
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,6 @@ class Worker:
         rng = random.Random(f"{self.base}:{kind.name}:{case}")  # noqa: S311
         folder = self.seeds / kind.name
         seed = rng.choice(sorted(p.name for p in folder.iterdir()))
-        reference = self._reference(kind, seed)
         work = self._copy(folder / seed)
         mutation = kind.mutate(work, seed, rng)
         if keep is not None:
@@ -79,6 +78,13 @@ class Worker:
             shutil.copytree(work, keep, symlinks=True, ignore=_pipes)
         about = Result(kind.name, case, FAILED, mutation.judged, seed, mutation.words)
         begun(about)
+        damaged = work.rename(work.with_name("damaged"))
+        try:
+            reference = self._reference(kind, seed)
+        except FddmError as error:
+            return replace(about, detail=f"the intact file is refused: {error}")
+        shutil.rmtree(work, ignore_errors=True)
+        damaged.rename(work)
         verdict, detail = self._judged(kind, seed, work, reference, judged=mutation.judged)
         return replace(about, verdict=verdict, detail=detail)
 
@@ -90,7 +96,7 @@ class Worker:
         try:
             with self.jail.watching() as broken, redirect_stdout(out), redirect_stderr(out):
                 verdict, detail = _read(kind, seed, work, reference, judged=judged)
-        except Exception:  # of the harness itself
+        except Exception:  # noqa: BLE001 - of the harness itself
             return FAILED, f"the harness: {_last_of(traceback.format_exc())}"
         self._printed.seek(printed)
         text = out.getvalue() + self._printed.read().decode(errors="replace")
@@ -103,7 +109,8 @@ class Worker:
     def _reference(self, kind: Kind, seed: str) -> Outcome:
         known = (kind.name, seed)
         if known not in self._known:
-            work = self._copy(self.seeds / kind.name / seed)
+            work = self.jail.case / "input"
+            shutil.copytree(self.seeds / kind.name / seed, work, symlinks=True)
             with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
                 self._known[known] = kind.read(work, seed)
         return self._known[known]
@@ -149,7 +156,8 @@ def _pipes(folder: str, names: list[str]) -> list[str]:
 
 
 def main() -> None:
-    from tests.fuzz.kinds.every import KINDS
+    from tests.fuzz.kinds.every import load_kind
+    from tests.fuzz.toys import TOYS
 
     warnings.simplefilter("ignore")
     jail, seeds, base = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
@@ -162,13 +170,17 @@ def main() -> None:
     worker = Worker(jail, seeds, base)
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
-        kind = KINDS[asked["kind"]]
+        kind = TOYS.get(asked["kind"]) or load_kind(asked["kind"])
         worker.build(kind)
         if asked["do"] == "build":
             answer({})
             continue
         keep = Path(asked["keep"]) if asked.get("keep") else None
-        answer(worker.run(kind, asked["case"], keep, lambda r: answer({"begun": r.to_json()})).to_json())
+        answer(
+            worker.run(
+                kind, asked["case"], keep, lambda r: answer({"begun": r.to_json()})
+            ).to_json()
+        )
 
 
 if __name__ == "__main__":

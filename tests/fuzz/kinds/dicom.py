@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from random import Random
 
 PIXELS = stained(200, 160)
+FRAMES = 12
+_ITEM, _NUMBER_OF_FRAMES = 0xFFFEE000, 0x00280008
 _WRONG = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x01\0\0\0", b"9999", b"-1  ", b"1e99", b"\x1b[2J")
 
 
@@ -32,7 +34,7 @@ class Dicom(Kind):
         (folder / "folder" / "slide").mkdir(parents=True)
         write_dicom(folder / "folder" / "slide" / "a.dcm", PIXELS)
         (folder / "small").mkdir()
-        write_dicom(folder / "small" / "a.dcm", binned(PIXELS, 2), mpp=1.0)
+        write_dicom(folder / "small" / "a.dcm", binned(PIXELS, 2), mpp=1.0, side=32)
 
     def mutate(self, work: Path, seed: str, rng: Random) -> Mutation:
         path = files_of(work)[0]
@@ -45,8 +47,12 @@ class Dicom(Kind):
             path.write_bytes(altered.data)
             cut = len(altered.data) < len(data) and altered.end == len(data)
             return Mutation(altered.words, judged=cut and altered.words.startswith("cut"))
-        element = rng.choice(list(elements_of(data)))
-        changed, mutation = rng.choice((_value, _value, _length, _tag))(data, element, rng)
+        elements = list(elements_of(data))
+        if way < 0.7:
+            changed, mutation = _frames(data, elements, rng)
+        else:
+            element = rng.choice(elements)
+            changed, mutation = rng.choice((_value, _value, _length, _tag))(data, element, rng)
         path.write_bytes(changed)
         return mutation
 
@@ -69,6 +75,29 @@ def _length(data: bytes, element: Element, rng: Random) -> tuple[bytes, Mutation
     new = struct.pack("<I", length) if wide else struct.pack("<H", length & 0xFFFF)
     out = data[:at] + new + data[at + len(new) :]
     return out, Mutation(f"length of {element.name} set to {length}", judged=False)
+
+
+def _frames(data: bytes, elements: list[Element], rng: Random) -> tuple[bytes, Mutation]:
+    """Change where frames lie, how long they are, or how many there are."""
+    items = [e for e in elements if e.tag == _ITEM and e.value_at + e.length <= len(data)]
+    table, *frames = items[-FRAMES - 1 :]
+    number = next(e for e in elements if e.tag == _NUMBER_OF_FRAMES)
+    frame = rng.choice(frames)
+    way = rng.choice(("offset", "offset", "length", "gone", "number"))
+    if way == "offset":
+        at = table.value_at + 4 * rng.randrange(FRAMES)
+        value = rng.choice((0, 1, 8, len(data), 0xFFFFFFFF, 0x7FFFFFFF, frame.at - table.at))
+        new, words = struct.pack("<I", value), f"offset of a frame set to {value}"
+    elif way == "length":
+        at, value = frame.at + 4, rng.choice((0, 1, frame.length - 2, frame.length + 2, 0xFFFFFFFF))
+        new, words = struct.pack("<I", value), f"length of a frame set to {value}"
+    elif way == "gone":
+        end = frame.value_at + frame.length
+        return data[: frame.at] + data[end:], Mutation("a frame taken out", judged=True)
+    else:
+        at, new = number.value_at, rng.choice((b"1 ", b"99", b"0 ", b"-1", b"xx"))
+        words = f"number of frames set to {new.decode()}"
+    return data[:at] + new + data[at + len(new) :], Mutation(words, judged=True)
 
 
 def _tag(data: bytes, element: Element, rng: Random) -> tuple[bytes, Mutation]:

@@ -34,7 +34,9 @@ _IMAGE = (
 )
 
 
-def _image(number: int, name: str, image: object, *, ifd: int, place: str = "", mpp: float = 0.5) -> str:
+def _image(
+    number: int, name: str, image: object, *, ifd: int, place: str = "", mpp: float = 0.5
+) -> str:
     height, width = image.shape[:2]  # type: ignore[attr-defined]
     return _IMAGE.format(n=number, name=name, w=width, h=height, ifd=ifd, place=place, mpp=mpp)
 

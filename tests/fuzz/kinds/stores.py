@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from tests.fuzz.bytes_changes import change_bytes
 from tests.fuzz.cases import Kind, Mutation, Outcome
 from tests.fuzz.file_changes import files_of, replace_file
 from tests.fuzz.json_changes import change_json
-from tests.fuzz.kinds.reading import of_report, together
+from tests.fuzz.kinds.reading import digest, of_report, together
 from tests.support.stores import (
     SHAPE,
     every_tile,
@@ -93,11 +92,11 @@ def read_store(path: Path, *, export_to: Path | None = None) -> Outcome:
     report = of_report(read_report(path))
     with AnalysisStore.open(path) as store:
         numbers: dict[str, Any] = {
-            name: _digest(store.labels(name))
+            name: digest(store.labels(name))
             for name in ("patch", "refined", *store.corrections.layers)
         }
         for name in ("patch", "cell", "refined"):
-            numbers[f"{name} probabilities"] = _digest(store.maps.probability_map(name).probs)
+            numbers[f"{name} probabilities"] = digest(store.maps.probability_map(name).probs)
         numbers["edits"] = sum(1 for _ in store.log.edits("corrected"))
         numbers["slide"] = store.slide_info
         if export_to is not None:
@@ -107,12 +106,12 @@ def read_store(path: Path, *, export_to: Path | None = None) -> Outcome:
         numbers |= {"complete": summary.complete, "coverage in short": summary.coverage,
                     "edits in short": summary.edits}  # fmt: skip
     given = read_label_input(str(path), ReadingSettings())
-    numbers["evaluated"] = _digest(given.labels)
+    numbers["evaluated"] = digest(given.labels)
     found = together(report, Outcome(numbers, frozenset(given.notes)))
     if export_to is not None:
         copy = of_report(read_report(export_to))
         labels = read_label_input(str(export_to), ReadingSettings()).labels
-        found = together(found, copy, Outcome({"exported": _digest(labels)}))
+        found = together(found, copy, Outcome({"exported": digest(labels)}))
     return found
 
 
@@ -241,10 +240,6 @@ def _without_times(outcome: Outcome) -> Outcome:
 
 def _in(where: object, mutation: Mutation) -> Mutation:
     return Mutation(f"{where}: {mutation.words}", mutation.judged)
-
-
-def _digest(array: np.ndarray) -> str:
-    return hashlib.sha256(repr(array.shape).encode() + array.tobytes()).hexdigest()[:16]
 
 
 def _blocks(rng: np.random.Generator) -> np.ndarray:
