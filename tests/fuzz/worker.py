@@ -81,8 +81,9 @@ class Worker:
         damaged = work.rename(work.with_name("damaged"))
         try:
             reference = self._reference(kind, seed)
-        except FddmError as error:
-            return replace(about, detail=f"the intact file is refused: {error}")
+        except Exception as error:  # noqa: BLE001
+            said = f"{error}\n{_last_of(traceback.format_exc())}"
+            return replace(about, detail=f"the intact file is refused: {said}")
         shutil.rmtree(work, ignore_errors=True)
         damaged.rename(work)
         verdict, detail = self._judged(kind, seed, work, reference, judged=mutation.judged)

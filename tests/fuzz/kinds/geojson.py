@@ -89,12 +89,10 @@ class GeoJson(Kind):
     def read(self, work: Path, seed: str) -> Outcome:
         path = next(work.iterdir())
         with ArraySlide(_SLIDE, mpp=1.0, name="s") as slide:
-            annotation: Any = open_annotation(str(path), slide, ClassNames())
+            annotation = open_annotation(str(path), slide, ClassNames())
             labels = annotation.labels(Region(0, 0, SIDE, SIDE), SIDE // 4)
-        skipped = annotation.skipped
-        words = frozenset({f"{skipped} left out"} if skipped else ())
         areas = np.bincount(labels.ravel(), minlength=8)
-        return Outcome({"labels": digest(labels), "areas": areas}, words)
+        return Outcome({"labels": digest(labels), "areas": areas}, frozenset(annotation.notes))
 
 
 def _square(y0: int, x0: int, y1: int, x1: int) -> list[list[int]]:

@@ -50,11 +50,12 @@ class Tables(Kind):
         path = work / TABLE
         if seed == "pairs":
             found = find_pairs(str(path), None)
-            return Outcome({"pairs": repr(found.pairs).replace(str(work), "")})
+            pairs = repr(found.pairs).replace(str(work), "")
+            return Outcome({"pairs": pairs}, frozenset(found.notes))
         manifest = split_manifest(read_manifest(path), val_share=0.3, test_share=0.0, seed=0)
         rows = [(s.name, s.case, s.value, s.mask, s.split, s.mpp) for s in manifest.sources]
-        words = frozenset({f"{manifest.left_out} left out"} if manifest.left_out else ())
-        return Outcome({"rows": repr(rows), "cases": manifest.cases}, words)
+        numbers = {"rows": repr(rows), "cases": manifest.cases}
+        return Outcome(numbers, frozenset(manifest.notes))
 
 
 def _write(folder: Path, header: str, rows: list[str]) -> None:
