@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST_CPU = 30.0
 """Seconds of processor time of a case: one takes some hundredths."""
-LONGEST_WAIT = 20.0
+LONGEST_WAIT = 10.0
 """Seconds that a case may do nothing at all, as one does that waits for a pipe."""
 ROOT = Path(__file__).parents[2]
 _TICKS = os.sysconf("SC_CLK_TCK")

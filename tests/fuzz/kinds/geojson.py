@@ -87,7 +87,7 @@ class GeoJson(Kind):
         return mutation
 
     def read(self, work: Path, seed: str) -> Outcome:
-        path = next(work.iterdir())
+        path = work / ("a.geojson.gz" if seed == "gz" else "a.geojson")
         with ArraySlide(_SLIDE, mpp=1.0, name="s") as slide:
             annotation = open_annotation(str(path), slide, ClassNames())
             labels = annotation.labels(Region(0, 0, SIDE, SIDE), SIDE // 4)
