@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import zarr
 
 from tests.fuzz.bytes_changes import change_bytes
@@ -11,7 +12,6 @@ from tests.fuzz.cases import Kind, Mutation, Outcome
 from tests.fuzz.file_changes import files_of, replace_file
 from tests.fuzz.json_changes import change_json
 from tests.fuzz.kinds.reading import read_slide
-from tests.slides.test_omezarr import planar, write
 from tests.support.slides import binned, stained
 
 if TYPE_CHECKING:
@@ -34,11 +34,11 @@ class OmeZarr(Kind):
     tolerance = 3.0
 
     def build(self, folder: Path) -> None:
-        for seed, version in (("v04", "0.4"), ("v05", "0.5")):
-            write(folder / seed / NAME, [planar(a) for a in LEVELS], "cyx", version=version)
+        _write(folder / "v04" / NAME, 2)
+        _write(folder / "v05" / NAME, 3)
         root = folder / "series" / NAME
-        write(root / "0", [planar(LEVELS[1])], "cyx", version="0.4", scale=1.0)
-        write(root / "1", [planar(a) for a in LEVELS], "cyx", version="0.4")
+        _write(root / "0", 2, LEVELS[1:], scale=1.0)
+        _write(root / "1", 2)
         zarr.open_group(root, mode="a", zarr_format=2).attrs["bioformats2raw.layout"] = 3
 
     def mutate(self, work: Path, seed: str, rng: Random) -> Mutation:
@@ -62,6 +62,39 @@ class OmeZarr(Kind):
 
     def read(self, work: Path, seed: str) -> Outcome:
         return read_slide(work / NAME)
+
+
+def _write(
+    folder: Path, form: int, levels: list[np.ndarray] = LEVELS, *, scale: float = 0.5
+) -> None:
+    """Write levels (h, w, 3) in zarr 2 (OME-Zarr 0.4) or 3 (0.5), channels first."""
+    group = zarr.open_group(folder, mode="w", zarr_format=form)
+    datasets = []
+    for number, level in enumerate(levels):
+        planes = np.ascontiguousarray(level.transpose(2, 0, 1))
+        array = group.create_array(
+            str(number), shape=planes.shape, dtype=planes.dtype, chunks=(3, 64, 64)
+        )
+        array[:] = planes
+        factor = scale * levels[0].shape[0] / level.shape[0]
+        placed = [{"type": "scale", "scale": [1.0, factor, factor]}]
+        datasets.append({"path": str(number), "coordinateTransformations": placed})
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    channels = [
+        {"label": name, "color": color, "active": True,
+         "window": {"min": 0, "max": 255, "start": 0, "end": 255}}
+        for name, color in (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
+    ]  # fmt: skip
+    ome = {
+        "multiscales": [{"axes": axes, "datasets": datasets, "name": "image", "version": "0.4"}],
+        "omero": {"channels": channels, "rdefs": {"model": "color"}},
+    }
+    if form == 2:
+        group.attrs.update(ome)
+    else:
+        del ome["multiscales"][0]["version"]
+        group.attrs["ome"] = {"version": "0.5", **ome}
 
 
 def _shows(words: str, plausible: bool) -> bool:
