@@ -3,6 +3,7 @@
     python -m tests.fuzz                        all kinds; settings are variables, see below
     python -m tests.fuzz --kind tiff --case 12  one case, with what came of it
     python -m tests.fuzz --kind tiff --case 12 --keep FOLDER    and the damaged file
+    python -m tests.fuzz --write docs/reliability.md    the summary into a page, nothing is run
 
 ``FUZZ_CASES`` (20000) of them over all kinds, or ``FUZZ_KINDS`` (names with commas between),
 go on where they were stopped in ``FUZZ_OUT`` (fuzz-output). ``FUZZ_AGAIN=1`` forgets the results
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from tests.fuzz.cases import FAILED, Result
 from tests.fuzz.kinds.every import KINDS
-from tests.fuzz.record import CommitError, Record, commit_of
+from tests.fuzz.record import SUMMARY, CommitError, Record, commit_of, write_into
 from tests.fuzz.runner import Process, run_cases
 
 EVERY = 500
@@ -35,11 +36,15 @@ def main() -> int:
     parser.add_argument("--kind", choices=sorted(KINDS))
     parser.add_argument("--case", type=int)
     parser.add_argument("--keep", type=Path, help="folder for the damaged file")
+    parser.add_argument("--write", type=Path, help="page to put the summary of FUZZ_OUT into")
     given = parser.parse_args()
     out = Path(os.environ.get("FUZZ_OUT", "fuzz-output")).resolve()
     base = os.environ.get("FUZZ_SEED", "0")
     if given.case is not None:
         return _one(out, base, given.kind, given.case, given.keep)
+    if given.write is not None:
+        write_into(given.write, (out / SUMMARY).read_text())
+        return 0
     try:
         return _all(out, base)
     except CommitError as error:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
+SUMMARY = "summary.md"
+_BEGIN, _END = "<!-- fuzz summary -->\n", "<!-- end of fuzz summary -->"
 _LIBRARIES = ("numpy", "tifffile", "imagecodecs", "openslide-python", "zarr", "pillow", "torch",
               "safetensors")  # fmt: skip
 
@@ -106,7 +108,7 @@ class Record:
         known = json.loads(self._about.read_text())
         self._write(seconds=known.get("seconds", 0.0) + seconds)
         text = summary(self.results(), json.loads(self._about.read_text()))
-        (self.folder / "summary.md").write_text(text)
+        (self.folder / SUMMARY).write_text(text)
         return text
 
     def _forget(self, kinds: list[str]) -> None:
@@ -156,6 +158,13 @@ def summary(results: list[Result], about: dict[str, Any]) -> str:
     if again:
         lines.append(f"Run again after a fix: {', '.join(again)}.")
     return "\n".join(lines) + "\n"
+
+
+def write_into(page: Path, text: str) -> None:
+    """Put a summary between its marks in a page."""
+    before, _, rest = page.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    page.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}")
 
 
 def commit_of(root: Path = ROOT) -> str:

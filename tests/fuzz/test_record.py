@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fuzz.cases import FAILED, OTHER, SAME, Result
-from tests.fuzz.record import CommitError, Record
+from tests.fuzz.record import CommitError, Record, write_into
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,3 +49,13 @@ def test_commits_are_not_mixed_unless_a_kind_is_run_again(tmp_path: Path):
     assert "Run again after a fix: tiff at def." in record.summarize(1.0)
     with pytest.raises(CommitError, match="of the seed '0'"):
         Record(tmp_path, "1", "def")
+
+
+def test_a_page_holds_one_summary(tmp_path: Path):
+    page = tmp_path / "a.md"
+    page.write_text("before\n<!-- fuzz summary -->\n<!-- end of fuzz summary -->\nafter\n")
+    for text in ("| first |\n", "| second |\n"):
+        write_into(page, text)
+    assert page.read_text() == (
+        "before\n<!-- fuzz summary -->\n\n| second |\n\n<!-- end of fuzz summary -->\nafter\n"
+    )
