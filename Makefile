@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PYSIDE_TESTS := tests/e2e/test_window_pyside.py \
 	tests/plugin/plumbing/test_background.py tests/plugin/document/test_store_writer.py
 
-.PHONY: demo test test-all coverage lint audit bench bench-science docs screenshots clean system-libraries
+.PHONY: demo test test-all coverage fuzz lint audit bench bench-science docs screenshots clean system-libraries
 
 demo: $(STAMP)
 	$(BIN)/napari-fddm demo --out demo-output
@@ -37,6 +37,11 @@ coverage: $(STAMP) system-libraries
 	$(BIN)/python -m coverage report --skip-covered --sort=cover
 	$(BIN)/python -m coverage json --quiet -o coverage.json
 	$(BIN)/python scripts/untested_modules.py --coverage coverage.json
+
+# Damaged files of every kind, FUZZ_CASES in all, resumable; see docs/reliability.md. After a
+# fix: FUZZ_KINDS=tiff,dicom FUZZ_AGAIN=1. Some minutes for the default of 20 000.
+fuzz: $(STAMP)
+	$(BIN)/python -m tests.fuzz
 
 lint: $(STAMP)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,test,dev]"

@@ -36,6 +36,7 @@ CROSS_CUTTING = {
     "test_science.py": "the benchmarks",
     "test_wheel.py": "the distribution",
     "e2e": "the programs as users start them",
+    "fuzz": "damaged files of every kind",
     "cli/test_training_page.py": "a page of the documentation against every command",
     "plugin/test_isolation.py": "the tests themselves",
     "plugin/test_manifest.py": "napari.yaml",

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.slides import ArraySlide, tiff
@@ -95,7 +94,7 @@ def test_a_damaged_picture_is_one_sentence(tmp_path: Path) -> None:
 
 def test_openslide_pictures_lie_on_white(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     canvas = Canvas([rgba(IMAGE)], {"hamamatsu.Reference": "Jane", "hamamatsu.SourceLens": "20"})
-    canvas.associated_images = {"macro": Image.fromarray(rgba(MACRO, alpha=0), "RGBA")}
+    canvas.pictures = {"macro": rgba(MACRO, alpha=0)}
     slide = open_canvas(monkeypatch, tmp_path, canvas)
     assert slide.associated == ("macro",)
     assert (slide.read_associated("macro") == 255).all()

@@ -8,10 +8,7 @@ its bounds become the slide, so (0, 0) is the scan's corner.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.guard import reading, reason
@@ -22,14 +19,13 @@ from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.dicom.colors import levels_in_ycbcr, rgb_of_ycbcr
 from napari_fddm.slides.dicom.instances import instances_in, is_dicom
 from napari_fddm.slides.identity import fingerprint_file
+from napari_fddm.slides.isolated.handle import IsolatedError, IsolatedOpenSlide
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from openslide import OpenSlide
 
     from napari_fddm.core.protocols import RgbImage
 
@@ -88,7 +84,7 @@ class OpenSlideSlide(PyramidSlide):
         path = path.absolute()
         shown = path if folder is None else folder.absolute()
         handle = _open(path)
-        properties = _properties(handle)
+        properties = handle.properties
         name = visible(shown.name)
         resolved, notes = resolve_mpp(_claims(properties), name=name, user=mpp)
         self._origin_xy, shapes = _bounds(handle, properties)
@@ -109,12 +105,10 @@ class OpenSlideSlide(PyramidSlide):
         super().__init__(info, shapes, tile=_tile(properties), binned=binned)
         self._downsamples = tuple(handle.level_downsamples)
         self._properties = properties
-        self._associated = tuple(sorted(handle.associated_images))
-        self._path = path
-        self._swap_lock = threading.Lock()
-        # A reader keeps its own reference: the C handle is freed with the last of them,
-        # so closing never pulls it from under a read in another thread.
-        self._handle: OpenSlide | None = handle
+        self._associated = tuple(sorted(handle.associated))
+        # A reader keeps its own reference: the processes end with the last of them,
+        # so closing never pulls them from under a read in another thread.
+        self._handle: IsolatedOpenSlide | None = handle
         self._measure_scales()
 
     def close(self) -> None:
@@ -138,12 +132,9 @@ class OpenSlideSlide(PyramidSlide):
         if handle is None or name not in self._associated:
             self._refuse_if_closed()
             return super().read_associated(name)
-        from openslide import OpenSlideError
-
         try:
-            rgba = np.asarray(handle.associated_images[name])
-        except OpenSlideError as error:
-            self._replace(handle)
+            rgba = handle.read_associated(name)
+        except IsolatedError as error:
             raise SlideError(
                 f"the {visible(name)} image of {self.name} cannot be decoded: {reason(error)}.",
                 hint=COPY_AGAIN,
@@ -154,14 +145,11 @@ class OpenSlideSlide(PyramidSlide):
         handle = self._handle
         if handle is None:
             raise closed_error(self.name)
-        from openslide import OpenSlideError
-
         scale = self._downsamples[level]
         location_xy = (self._origin_xy[0] + round(x * scale), self._origin_xy[1] + round(y * scale))
         try:
-            rgba = np.asarray(handle.read_region(location_xy, level, (width, height)))
-        except OpenSlideError as error:
-            self._replace(handle)
+            rgba = handle.read_region(location_xy, level, (width, height))
+        except IsolatedError as error:
             raise SlideError(
                 f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: "
                 f"{reason(error)}.",
@@ -170,13 +158,6 @@ class OpenSlideSlide(PyramidSlide):
         # openslide-python has undone the premultiplication of the C library.
         color = rgb_of_ycbcr(rgba[..., :3]) if level in self._ycbcr else rgba[..., :3]
         return onto_white(color, rgba[..., 3], premultiplied=False)
-
-    def _replace(self, broken: OpenSlide) -> None:
-        """Open the file again: an OpenSlide handle that failed once fails in every later call."""
-        fresh = _open(self._path)
-        with self._swap_lock:
-            if self._handle is broken:
-                self._handle = fresh
 
 
 def detect_vendor(path: Path) -> str | None:
@@ -202,11 +183,11 @@ def _library() -> Any:
     return openslide
 
 
-def _open(path: Path) -> OpenSlide:
-    library = _library()
+def _open(path: Path) -> IsolatedOpenSlide:
+    _library()
     try:
-        handle: OpenSlide = library.OpenSlide(path)
-    except (library.OpenSlideError, OSError) as error:
+        return IsolatedOpenSlide(path)
+    except (IsolatedError, OSError) as error:
         said = " ".join(str(error).replace(f"{path.parent}{os.sep}", "").split()).rstrip(".")
         said = said.removeprefix(f"Reading {path.name}: ")
         said = visible(_IN_WORDS.get(said, said))
@@ -214,13 +195,6 @@ def _open(path: Path) -> OpenSlide:
             f"{visible(path.name)} cannot be opened by OpenSlide: {said}.",
             hint="Check that the file is complete and of a supported slide format.",
         ) from error
-    return handle
-
-
-def _properties(handle: OpenSlide) -> dict[str, str]:
-    """Return the properties; a garbled file can list keys that have no value."""
-    source = handle.properties
-    return {key: value for key in source if (value := source.get(key)) is not None}
 
 
 def _identity(path: Path, properties: Mapping[str, str]) -> str:
@@ -256,7 +230,7 @@ def _dicom_colors(
 
 
 def _regions(
-    handle: OpenSlide, properties: Mapping[str, str], series: int | None, name: str
+    handle: IsolatedOpenSlide, properties: Mapping[str, str], series: int | None, name: str
 ) -> tuple[tuple[SlideImage, ...], tuple[tuple[int, int], list[tuple[int, int]]] | None, list[str]]:
     """Return the parts of a scan, and place and level shapes of the one that is asked for.
 
@@ -290,7 +264,7 @@ def _regions(
     return images, ((x, y), _scaled(handle, width, height)), [note]
 
 
-def _scaled(handle: OpenSlide, width: int, height: int) -> list[tuple[int, int]]:
+def _scaled(handle: IsolatedOpenSlide, width: int, height: int) -> list[tuple[int, int]]:
     return [
         (max(1, int(height / scale)), max(1, int(width / scale)))
         for scale in handle.level_downsamples
@@ -298,7 +272,7 @@ def _scaled(handle: OpenSlide, width: int, height: int) -> list[tuple[int, int]]
 
 
 def _bounds(
-    handle: OpenSlide, properties: Mapping[str, str]
+    handle: IsolatedOpenSlide, properties: Mapping[str, str]
 ) -> tuple[tuple[int, int], list[tuple[int, int]]]:
     """Return the scan's corner (x, y) on the canvas and the level shapes (height, width)."""
     full_w, full_h = handle.dimensions

@@ -1,0 +1,1 @@
+"""OpenSlide in processes of its own: a damaged file that kills it does not kill the program."""
