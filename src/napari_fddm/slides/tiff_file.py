@@ -100,7 +100,8 @@ def read_structure(path: Path, series: int | None = None) -> TiffStructure:
         If the file is no TIFF, is cut off before its directories, or holds no 8-bit
         gray, RGB or RGBA image.
     """
-    broken = broken_links(path, error=SlideError, hint=_COPY_AGAIN)
+    # What is refused here, before anything is allocated, no other reader should try.
+    broken = broken_links(path, error=NotBrightfieldError, hint=_COPY_AGAIN)
     with ExitStack() as files:
 
         def open_file(place: Path) -> Any:

@@ -32,7 +32,7 @@ _SEPARATE = 2
 
 
 class NotBrightfieldError(SlideError):
-    """The file is complete but holds no brightfield image, so no other reader is tried."""
+    """It holds no brightfield image, or none that may be read: no other reader is tried."""
 
 
 @dataclass(frozen=True, slots=True)

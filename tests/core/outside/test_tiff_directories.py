@@ -63,6 +63,14 @@ def test_counts_beyond_the_file_are_refused(tmp_path: Path, tag: str, value: int
         checked(path)
 
 
+def test_what_lies_beyond_the_file_in_a_later_image_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif")
+    place, _ = place_of(path, 1, "TileOffsets")
+    put(path, place + 4, struct.pack("<I", 10**9))
+    (note,) = checked(path)
+    assert note.startswith("the file is incomplete: image 2 cannot be read, the 1000000000 values")
+
+
 @pytest.mark.parametrize(
     ("tag", "value", "said"),
     [
@@ -99,7 +107,7 @@ def test_a_chain_that_ends_in_the_void_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif")
     put(path, directories(path)[0][1], struct.pack("<I", 10**9))
     (note,) = checked(path)
-    assert note == "the file is incomplete: the directory of image 2 is missing."
+    assert note == "the file is incomplete: the directory of image 2 is missing: it is cut off."
 
 
 def test_a_missing_level_is_said(tmp_path: Path) -> None:

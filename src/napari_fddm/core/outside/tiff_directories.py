@@ -58,6 +58,7 @@ class _Walk:
     big: bool = False
     broken: list[str] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
+    levels: set[int] = field(default_factory=set)
 
     @property
     def tag_size(self) -> int:
@@ -67,6 +68,10 @@ class _Walk:
     def damaged(self, reason: str) -> FddmError:
         """Return the error to raise."""
         return self.error(f"{self.name} cannot be read as TIFF: {reason}.", hint=_COPY_AGAIN)
+
+    def say_missing(self, what: str) -> None:
+        """Add a sentence on what cannot be reached; the images before it can be read."""
+        self.broken.append(f"the file is incomplete: {what}.")
 
     def number(self, place: int, kind: str) -> int | None:
         """Return one number of the file; None beyond its end."""
@@ -124,52 +129,57 @@ def _walk_chain(walk: _Walk, place: int) -> None:
         if place in walk.seen:
             raise walk.damaged(f"its directories form a circle at byte {place}")
         walk.seen.add(place)
-        if len(walk.seen) > MOST_DIRECTORIES:
+        if len(walk.seen) + len(walk.levels) > MOST_DIRECTORIES:
             raise walk.damaged(f"it has more than {MOST_DIRECTORIES} directories")
         found = _directory(walk, place, f"image {number}")
-        if found is None:
-            if number == 1:
-                raise walk.damaged("its first directory is missing: the file is cut off")
-            walk.broken.append(
-                f"the file is incomplete: the directory of image {number} is missing."
-            )
-            return
-        tags, place = found
+        missing = f"the directory of image {number} is missing: it is cut off"
+        tags, following, fault = found or ({}, 0, missing)
+        if fault and number == 1:
+            raise walk.damaged(fault)
+        if fault:
+            walk.say_missing(fault if found is None else f"image {number} cannot be read, {fault}")
+        place = following
         if _NDPI in tags:
             return  # its pointers are wider than TIFF's
-        for level, sub in enumerate(_sub_directories(walk, tags), 1):
-            # Writers also chain sub-directories; all that count are listed here.
-            missing = sub not in walk.seen and _directory(walk, sub, f"level {level}") is None
-            walk.seen.add(sub)
-            if missing:
-                walk.broken.append(
-                    f"the file is incomplete: the directory of level {level} of image {number} "
-                    "is missing."
-                )
+        _walk_levels(walk, tags, number)
+
+
+def _walk_levels(walk: _Walk, tags: dict[int, tuple[int, int, int]], number: int) -> None:
+    """Check the sub-directories of an image. Writers also chain them; all are listed here."""
+    for level, sub in enumerate(_sub_directories(walk, tags), 1):
+        if sub in walk.levels:
+            continue
+        walk.levels.add(sub)
+        found = _directory(walk, sub, f"level {level}")
+        if found is None:
+            walk.say_missing(f"the directory of level {level} of image {number} is missing")
+        elif found[2]:
+            walk.say_missing(f"level {level} of image {number} cannot be read, {found[2]}")
 
 
 def _directory(
     walk: _Walk, place: int, what: str
-) -> tuple[dict[int, tuple[int, int, int]], int] | None:
-    """Return the tags of a directory and the place of the next; None if it is not there."""
+) -> tuple[dict[int, tuple[int, int, int]], int, str] | None:
+    """Return a directory's tags, the place of the next, and a fault; None if it is not there."""
     count = walk.number(place, "Q" if walk.big else "H")
     after = place + (8 if walk.big else 2)
     if count is None or not 0 < count < 1 << 16 or after + count * walk.tag_size > walk.size:
         return None
-    tags = _tags(walk, after, count)
+    tags, fault = _tags(walk, after, count)
     if _NDPI not in tags:
         _check_sizes(walk, tags, what)
     following = walk.number(after + count * walk.tag_size, "Q" if walk.big else "I")
-    return tags, following or 0
+    return tags, following or 0, fault
 
 
-def _tags(walk: _Walk, start: int, count: int) -> dict[int, tuple[int, int, int]]:
-    """Return type, count and place of the values of each tag."""
+def _tags(walk: _Walk, start: int, count: int) -> tuple[dict[int, tuple[int, int, int]], str]:
+    """Return type, count and place of the values of each tag, and what is wrong with one."""
     walk.file.seek(start)
     data = walk.file.read(count * walk.tag_size)
     inline = 8 if walk.big else 4
     layout = walk.order + ("HHQQ" if walk.big else "HHII")
     found: dict[int, tuple[int, int, int]] = {}
+    fault = ""
     for k in range(count):
         at = k * walk.tag_size
         code, kind, values, pointer = struct.unpack(layout, data[at : at + walk.tag_size])
@@ -177,11 +187,9 @@ def _tags(walk: _Walk, start: int, count: int) -> dict[int, tuple[int, int, int]
         place = start + at + walk.tag_size - inline if total <= inline else pointer
         name = _PLACES.get(code, "")
         if name and (kind not in _SIZES or not values or place + total > walk.size):
-            raise walk.damaged(
-                f"the {values} values of its tag {name} lie beyond the file or are none"
-            )
+            fault = f"the {values} values of its tag {name} lie beyond the file or are none"
         found.setdefault(code, (kind, values, place))
-    return found
+    return found, fault
 
 
 def _values(walk: _Walk, tag: tuple[int, int, int] | None, most: int) -> list[int]:
