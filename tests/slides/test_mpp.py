@@ -187,7 +187,8 @@ def test_resolution_tags(per_unit: float, unit: int, um: float) -> None:
 
 
 def test_a_missing_resolution_unit_is_inch_and_says_why() -> None:
-    claim, _ = claim_from_resolution(101_600.0, 101_600.0, None)
+    claim, note = claim_from_resolution(101_600.0, 101_600.0, None)
+    assert "per inch, as TIFF 6.0 says" in note
     assert claim == MppClaim(0.25, 0.25, "tiff-resolution, inch by default of TIFF 6.0")
 
 

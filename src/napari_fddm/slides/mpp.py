@@ -294,7 +294,7 @@ def claim_from_resolution(y: float, x: float, unit: int | None) -> tuple[MppClai
         None for no unit and for the screen and print resolutions that writers put in
         by default (1, 72, 96, 150, 300 and 600 per inch).
     note : str
-        A sentence on a number that stands for no unit; else empty.
+        A sentence if the unit is missing, or a number that stands for none; else empty.
     """
     if unit == _NO_UNIT or not (_positive(y) and _positive(x)):
         return None, ""
@@ -304,10 +304,12 @@ def claim_from_resolution(y: float, x: float, unit: int | None) -> tuple[MppClai
     per_inch = round(y * UM_PER_TIFF_UNIT[_INCH] / um, 1)
     if per_inch in _PRINT_RESOLUTIONS or (y == 1.0 and unit in (None, _INCH, _CENTIMETER)):
         return None, ""
-    source = "tiff-resolution"
-    if unit is None:
-        source += ", inch by default of TIFF 6.0"
-    return MppClaim(um / y, um / x, source), ""
+    if unit is not None:
+        return MppClaim(um / y, um / x, "tiff-resolution"), ""
+    source = "tiff-resolution, inch by default of TIFF 6.0"
+    return MppClaim(um / y, um / x, source), (
+        "its tag ResolutionUnit is missing: its resolution is per inch, as TIFF 6.0 says."
+    )
 
 
 def aperio_fields(description: str) -> dict[str, str]:
