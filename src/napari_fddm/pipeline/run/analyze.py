@@ -243,13 +243,14 @@ class _Run:
         store.check_compatible(self.provenance)
         # Coverage and notes of the last run are out of date from now on.
         kept_facts = {k: store.provenance[k] for k in KEPT_FACTS if k in store.provenance}
-        if not store.maps.overview_is_whole:
-            kept_facts.pop("overview", None)
         if spread:
             self.spreading = Spreading.of_store(store, self._label_window, self._cells)
             earlier = kept_facts.get(layout.SPREAD, [])
             kept_facts[layout.SPREAD] = [*earlier, self.spreading.entry]
-        self.notes += store.update_provenance(self.provenance.to_json() | kept_facts)
+        self.notes += store.maps.begin()
+        if not store.maps.overview_is_whole:
+            kept_facts.pop("overview", None)
+        store.update_provenance(self.provenance.to_json() | kept_facts)
         self._load_finished(store)
 
     def _replacement(self, old: Path, place: Path, *, revise: bool) -> None:

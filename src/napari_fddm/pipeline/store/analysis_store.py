@@ -174,15 +174,11 @@ class AnalysisStore:
         wanted = Provenance(**plain)
         wanted.require_same(self.provenance, self.path, lambda: self.holds_corrections)
 
-    def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> tuple[str, ...]:
-        """Replace the stored provenance, e.g. when another device continues a run.
-
-        Returns what `AutomaticMaps.begin` returns: notes on data that was lost.
-        """
-        notes = self.maps.begin()
+    def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
+        """Replace the stored provenance, e.g. when another device continues a run."""
+        self.maps.begin()
         self._about = {**self._about, "run": _plain(provenance), "updated": _now()}
         write_checked(self.path / layout.OURS / layout.PROVENANCE, self._about)
-        return notes
 
     def labels(self, name: str) -> npt.NDArray[np.uint8]:
         """Return a label map by its name; see also `AutomaticMaps.labels`.
