@@ -24,7 +24,7 @@ def lost(bench, qtbot):
     (bench.store / "fddm" / "events.jsonl").unlink()
     bench.open_slide()
     bench.controller.run.open_store(bench.store)
-    qtbot.waitUntil(lambda: bench.controller.lost_log.dialog is not None, timeout=10_000)
+    qtbot.waitUntil(lambda: bench.controller.lost_log.dialog is not None, timeout=30_000)
     return bench
 
 
@@ -33,7 +33,7 @@ def chosen(lost, qtbot, button):
     assert "is missing" in dialog.text.text()
     assert not button(dialog).isEnabled()  # not without a name
     dialog.reader_edit.setText("A. Bee")
-    with qtbot.waitSignal(lost.controller.run.ready, timeout=10_000):
+    with qtbot.waitSignal(lost.controller.run.ready, timeout=30_000):
         button(dialog).click()
     assert lost.controller.lost_log.dialog is None
     return lost.controller.current.layer.data
