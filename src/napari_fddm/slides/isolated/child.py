@@ -65,14 +65,16 @@ def serve() -> None:
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     slide: OpenSlide | None = None
+    path = ""
     while True:
         request = requests.get()
+        path = os.fsdecode(bytes.fromhex(request["open"])) if "open" in request else path
         try:
-            if slide is None:
-                slide = openslide.OpenSlide(os.fsdecode(bytes.fromhex(request["open"])))
+            slide = slide or openslide.OpenSlide(path)
             head, data = answer(slide, request)
         except Exception as error:  # noqa: BLE001 - it is told to the other side
             head, data = {"error": str(error) or type(error).__name__}, b""
+            slide = None  # a handle that failed once fails in every later call
         answers.write(json.dumps(head).encode() + b"\n" + data)
         answers.flush()
 

@@ -121,7 +121,13 @@ class IsolatedOpenSlide:
                 process = _start(self._path)
             try:
                 yield process
-            except BaseException:  # after an error OpenSlide answers nothing else any more
+            except IsolatedError:
+                if process.poll() is None:  # it opens the slide again for the next request
+                    self._idle.put(process)
+                else:
+                    _end(process)
+                raise
+            except BaseException:  # in the middle of an answer
                 _end(process)
                 raise
             self._idle.put(process)
