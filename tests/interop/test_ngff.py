@@ -61,7 +61,7 @@ def test_a_pyramid_can_be_asked_for_a_number_of_levels():
 
 def test_units_and_global_transformations_count():
     entry = {
-        "axes": [{"name": "y", "type": "space", "unit": "millimeter"}, {"name": "x"}],
+        "axes": [{"name": "y", "type": "space", "unit": "millimeter"}, {"name": "x", "unit": "um"}],
         "datasets": [
             {
                 "path": "0",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import DataError
+from napari_fddm.core.outside.json_files import read_json_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Ring = npt.NDArray[np.float64]
+
+SUFFIXES = (".geojson", ".json", ".geojson.gz", ".json.gz")
+UNNAMED = ""
+"""Name of an outline without a class."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +49,18 @@ class OutlineFile:
         In the file's order; where two overlap, the later one counts.
     skipped : int
         Features without a class or without an area (points, lines).
+    unnamed : tuple of Outline
+        Those without a class.
     """
 
     outlines: tuple[Outline, ...]
     skipped: int
+    unnamed: tuple[Outline, ...] = ()
+
+
+def is_geojson(path: Path) -> bool:
+    """Return whether a file is taken for GeoJSON, by its name."""
+    return path.name.lower().endswith(SUFFIXES)
 
 
 def read_outlines(path: Path) -> OutlineFile:
@@ -59,11 +71,10 @@ def read_outlines(path: Path) -> OutlineFile:
     DataError
         If it is no GeoJSON, or a polygon is broken.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is no GeoJSON: {error}.") from error
+    hint = "Export it again: in QuPath, File ▸ Export objects as GeoJSON."
+    content = read_json_value(path, what="GeoJSON", error=DataError, hint=hint)
     outlines: list[Outline] = []
+    unnamed: list[Outline] = []
     skipped = 0
     for number, feature in enumerate(_features(content, path), start=1):
         where = f"feature {number} of {path.name}"
@@ -71,9 +82,10 @@ def read_outlines(path: Path) -> OutlineFile:
         polygons = list(_polygons(feature.get("geometry"), where))
         if name is None or not polygons:
             skipped += 1
+            unnamed += [Outline(UNNAMED, rings) for rings in polygons]
             continue
         outlines += [Outline(name, rings) for rings in polygons]
-    return OutlineFile(tuple(outlines), skipped)
+    return OutlineFile(tuple(outlines), skipped, tuple(unnamed))
 
 
 def _features(content: Any, path: Path) -> list[dict[str, Any]]:

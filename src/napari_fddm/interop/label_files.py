@@ -17,6 +17,7 @@ import numpy as np
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.outside.zarr_files import child_array, read_window
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import CHUNK
 from napari_fddm.interop.ome_zarr import open_group
@@ -241,10 +242,11 @@ def _multiscale(name: str, place: Place, count: int, *, channels: bool) -> dict[
 def _read(group: zarr.Group) -> Drawn:
     ome: Any = group.attrs.asdict()["ome"]
     entry = ome["multiscales"][0]
-    array: Any = group[entry["datasets"][0]["path"]]
-    data: npt.NDArray[Any] = array[...]
-    scale, translate = ngff.placed(entry)
-    unit = "micrometer" if entry["axes"][-1].get("unit") else None
+    array = child_array(group, entry["datasets"][0]["path"], dims=(2, 3))
+    data: npt.NDArray[Any] = read_window(array, ...)
+    known = ngff.has_units(entry)
+    scale, translate = ngff.placed(entry) if known else ngff.transformed(entry)
+    unit = "micrometer" if known else None
     if data.ndim == 3:
         data = data[0] if len(data) == 1 else np.moveaxis(data, 0, 2)
     names = (ome.get("image-label") or {}).get("properties") or []

@@ -70,7 +70,7 @@ def test_a_run_reads_the_very_same_cells(tmp_path_factory, height, width, mpp):
     kept = KeptMask.of(mask, ~mask, grid.cell_mm2)
     path = write_run_mask(tmp_path_factory.mktemp("m"), kept, grid, "abc")
     given_mask = read_user_mask(str(path))
-    given_mask.check_fits((height, width), "slide")
+    given_mask.check_fits((height, width), "slide", mpp)
     assert np.array_equal(given_mask.on_grid(grid, (height, width)).mask, mask)
 
 

@@ -64,7 +64,7 @@ def written(path: Path, kind: str) -> Path:
 def test_every_form_of_image_says_the_same(tmp_path: Path, kind: str):
     mask = read(written(tmp_path, kind))
     assert np.array_equal(mask.image, MASK)
-    mask.check_fits(SHAPE, "slide")
+    mask.check_fits(SHAPE, "slide", MPP)
     assert mask.sha256 == UserMask("other name", MASK).sha256
 
 
@@ -77,14 +77,14 @@ def test_a_label_of_an_ome_zarr_lies_where_it_says(tmp_path: Path):
     ome_zarr.write_label_window(group, Window(0, 0, *geometry.shape), values)
     for path in (tmp_path / "s.ome.zarr", tmp_path / "s.ome.zarr" / "labels" / "tissue"):
         mask = read(path)
-        mask.check_fits(SHAPE, "slide")
+        mask.check_fits(SHAPE, "slide", MPP)
         tissue = mask.on_grid(GEOMETRY, SHAPE)
         # 50 cells of 7.3 µm are 22.8 cells of 16 µm, 60 are 27.4
         assert tissue.mask[23:, 28:].all()
         assert not tissue.mask[:22].any()
         assert not tissue.mask[:, :27].any()
     with pytest.raises(ConfigError, match="does not fit"):
-        mask.check_fits((SHAPE[0], SHAPE[1] + 200), "slide")
+        mask.check_fits((SHAPE[0], SHAPE[1] + 200), "slide", MPP)
     ome_zarr.create_labels(image, "more", geometry, OSTEOSARCOMA)
     with pytest.raises(ConfigError, match=r"labels tissue, more.*labels/NAME"):
         read(tmp_path / "s.ome.zarr")
@@ -100,7 +100,7 @@ def test_any_scale_fits_and_puts_half_the_slide_on_half_the_grid(
     image = np.zeros((rows, cols), bool)
     image[:, cols // 2 :] = True
     mask = UserMask("m", image)
-    mask.check_fits(SHAPE, "slide")
+    mask.check_fits(SHAPE, "slide", MPP)
     found = mask.on_grid(GEOMETRY, SHAPE).mask
     assert (found == found[:1]).all()
     edge = (cols // 2) / cols * SHAPE[1] / GEOMETRY.cell
@@ -126,7 +126,7 @@ def test_a_cell_is_tissue_where_half_of_it_is(seed: int, rows: int, cols: int):
 @pytest.mark.parametrize("shape", [(400, 300), (300, 380), (30, 45)])
 def test_another_slides_proportions_are_refused(shape: tuple[int, int]):
     with pytest.raises(ConfigError, match="does not fit") as caught:
-        UserMask("m.png", np.ones(shape, bool)).check_fits(SHAPE, "slide.svs")
+        UserMask("m.png", np.ones(shape, bool)).check_fits(SHAPE, "slide.svs", MPP)
     assert "slide.svs" in caught.value.message
     assert "proportions" in caught.value.hint
 

@@ -63,7 +63,7 @@ def test_outlines_have_holes_and_the_later_one_counts(tmp_path, slide):
     [
         ('{"type": "FeatureCollection", "features": 3}', "no features"),
         ("[1, 2]", "no features"),
-        ("{", "no GeoJSON"),
+        ("{", "cannot be read as GeoJSON"),
         (json.dumps([feature("Osteoid", square(0, 0, 9, 9))]), "'Osteoid'"),
         (json.dumps([feature("Viable", [[0, 0], [1, 1]])]), "three corners"),
         (json.dumps([feature(None, square(0, 0, 9, 9))]), "no outline with a class"),
