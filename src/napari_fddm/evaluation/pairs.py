@@ -15,7 +15,7 @@ NEEDED = ("pred", "truth", "case")
 READER = "reader:"
 """Columns that begin with it hold label maps of further raters."""
 _SUFFIXES = re.compile(
-    r"(\.fddm)?\.(ome\.zarr|ozx|ome\.tiff?|png|tiff?|zarr)$"
+    r"(\.fddm)?\.(ome\.zarr|ozx|ome\.tiff?|png|tiff?|zarr|geojson(\.gz)?)$"
     r"|\.(svs|ndpi|mrxs|scn|bif|dcm|vsi|czi)$",
     re.IGNORECASE,
 )

@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.pictures import MOST_PIXELS
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from napari_fddm.core.geometry import MapGeometry
 
 LABELS = "labels"
+_AGAIN = "Copy the OME-Zarr again, or write it again with the program it came from."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,16 +82,18 @@ def label_names(path: Path) -> list[str]:
         If it is no OME-Zarr, or its list is damaged.
     """
     with opened(path) as store:
-        root = open_group(store)
-        if LABELS not in root:
-            return []
         where = f"{path}/{LABELS}"
+        root = open_group(store)
+        with reading("a list of label maps", where, error=StoreError, hint=_AGAIN):
+            listed = LABELS in root
+        if not listed:
+            return []
         ome = _ome(open_group(store, LABELS), where)
     names = ome.get(LABELS)
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise StoreError(
             f"{visible(where)} does not list its label maps.",
-            hint="Copy the OME-Zarr again, or write it again with the program it came from.",
+            hint=_AGAIN,
         )
     return names
 
@@ -145,7 +146,11 @@ def read_label_image(path: Path, name: str, *, most: int = MOST_PIXELS) -> Label
 
 
 def _of_ours(
-    values: npt.NDArray[Any], block: dict[str, Any], level: int, not_stored: tuple[int, int], where: str
+    values: npt.NDArray[Any],
+    block: dict[str, Any],
+    level: int,
+    not_stored: tuple[int, int],
+    where: str,
 ) -> LabelImage:
     geometry = ngff.geometry_of_block(block["geometry"])
     for _ in range(level):
@@ -181,9 +186,7 @@ def _level(
         if math.prod(array.shape) <= most:
             return number, array
     size = " × ".join(str(n) for n in reversed(shape))
-    raise StoreError(
-        f"{visible(where)} has {size} px, too many to read.", hint="Save it smaller."
-    )
+    raise StoreError(f"{visible(where)} has {size} px, too many to read.", hint="Save it smaller.")
 
 
 def _not_stored(array: zarr.Array[Any]) -> tuple[int, int]:

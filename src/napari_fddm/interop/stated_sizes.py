@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +41,9 @@ class StatedSize:
     problem: str = ""
 
 
+UNSTATED = StatedSize()
+
+
 def stated_size(file: TiffFile, page: Any, shape: tuple[int, int]) -> StatedSize:
     """Return the pixel size of the finest level of a TIFF: by OME-XML, ImageJ or resolution tags.
 
@@ -59,36 +61,35 @@ def stated_size(file: TiffFile, page: Any, shape: tuple[int, int]) -> StatedSize
     tags = [_ratio(page.tags.get(name)) for name in ("YResolution", "XResolution")]
     y, x = tags
     if y is None or x is None:
-        return StatedSize()
+        return UNSTATED
     if file.is_imagej:
         unit = (file.imagej_metadata or {}).get("unit")
         if unit is None or str(unit).strip().lower() in _UNCALIBRATED:
-            return StatedSize()
+            return UNSTATED
         return _in_units((1 / y, 1 / x), str(unit), "ImageJ")
     tag = page.tags.get("ResolutionUnit")
     unit = _RESOLUTION_UNITS.get(int(tag.value) if tag is not None else 2)
     if unit is None:
-        return StatedSize()
+        return UNSTATED
     um = (UM_PER_UNIT[unit] / y, UM_PER_UNIT[unit] / x)
     plausible = all(_PLAUSIBLE[0] <= n <= _PLAUSIBLE[1] for n in um)
-    return StatedSize(um, "TIFF resolution") if plausible else StatedSize()
+    return StatedSize(um, "TIFF resolution") if plausible else UNSTATED
 
 
 def _of_ome(xml: str, shape: tuple[int, int]) -> StatedSize:
     """Return the size in the one ``Pixels`` element that has the size of the picture."""
-    found = [
-        element.attrib
-        for element in ET.fromstring(xml).iter()
-        if element.tag.rpartition("}")[2] == "Pixels"
-        and (element.get("SizeY"), element.get("SizeX")) == (str(shape[0]), str(shape[1]))
-    ]
+    import tifffile
+
+    images = tifffile.xml2dict(xml)["OME"]["Image"]
+    every = [image["Pixels"] for image in (images if isinstance(images, list) else [images])]
+    found = [p for p in every if (int(p["SizeY"]), int(p["SizeX"])) == shape]
     if len(found) != 1 or not {"PhysicalSizeY", "PhysicalSizeX"} <= set(found[0]):
-        return StatedSize()
-    units = {found[0].get(f"PhysicalSize{axis}Unit", _OME_DEFAULT) for axis in "YX"}
-    sizes = tuple(float(found[0][f"PhysicalSize{axis}"]) for axis in "YX")
+        return UNSTATED
+    y, x = (float(found[0][f"PhysicalSize{axis}"]) for axis in "YX")
+    units = {str(found[0].get(f"PhysicalSize{axis}Unit", _OME_DEFAULT)) for axis in "YX"}
     if len(units) != 1:
         return StatedSize(None, "OME-XML", "its two sides have different units")
-    return _in_units((sizes[0], sizes[1]), units.pop(), "OME-XML")
+    return _in_units((y, x), units.pop(), "OME-XML")
 
 
 def _in_units(sizes: tuple[float, float], unit: str, source: str) -> StatedSize:
@@ -103,7 +104,7 @@ def _in_units(sizes: tuple[float, float], unit: str, source: str) -> StatedSize:
 
 
 def _ratio(tag: Any) -> float | None:
-    """Return the value of a resolution tag, a fraction; None if there is none or it is no number."""
+    """Return the value of a resolution tag, a fraction; None if it is missing or no number."""
     if tag is None:
         return None
     numerator, denominator = tag.value

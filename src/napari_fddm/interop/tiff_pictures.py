@@ -12,7 +12,7 @@ from napari_fddm.core.errors import DataError, FddmError
 from napari_fddm.core.outside.pictures import MOST_PIXELS, check_size
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.tiff_files import open_tiff
-from napari_fddm.interop.stated_sizes import StatedSize, stated_size
+from napari_fddm.interop.stated_sizes import UNSTATED, StatedSize, stated_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ class TiffPicture:
     zero_is_white: bool
     software: str
     not_stored: tuple[int, int]
-    size: StatedSize = StatedSize()
+    size: StatedSize = UNSTATED
 
 
 def read_tiff(
@@ -64,6 +64,7 @@ def read_tiff(
     what: str,
     *,
     most: int = MOST_PIXELS,
+    coarser: bool = True,
     error: type[FddmError] = DataError,
     hint: str = "",
 ) -> TiffPicture:
@@ -77,6 +78,8 @@ def read_tiff(
         What it is read as, for messages.
     most : int
         Pixels; the finest level of a pyramid that has no more is read.
+    coarser : bool
+        Whether another level than the finest may be read.
     error : type of FddmError
         The error to raise.
     hint : str
@@ -92,6 +95,8 @@ def read_tiff(
         levels = file.series[0].levels
         sizes = [_size(level) for level in levels]
         fitting = [n for n, size in enumerate(sizes) if math.prod(size) <= most]
+        if not coarser and fitting and fitting[0] != 0:
+            fitting = []
         number = fitting[0] if fitting else 0
         height, width = sizes[number]
         if not fitting:
@@ -110,6 +115,14 @@ def read_tiff(
                 hint=hint,
             )
         counts = [int(n) for part in level.pages if part is not None for n in part.databytecounts]
+        listed = min(len(counts), sum(len(p.dataoffsets) for p in level.pages if p is not None))
+        wanted = math.prod(int(n) for n in page.chunked) * len(level.pages)
+        if listed < wanted:
+            raise error(
+                f"{visible(path)} cannot be read as {what}: it lists {listed} of the {wanted} "
+                "tiles or strips that its size needs.",
+                hint=hint,
+            )
         pixels = _flat(level, path, what, error, hint)
         palette = None
         if page.photometric == _PALETTE and page.colormap is not None:
@@ -142,9 +155,7 @@ def _size(level: Any) -> tuple[int, int]:
     return (int(level.shape[axes.index("Y")]), int(level.shape[axes.index("X")]))
 
 
-def _flat(
-    level: Any, path: Path, what: str, error: type[FddmError], hint: str
-) -> npt.NDArray[Any]:
+def _flat(level: Any, path: Path, what: str, error: type[FddmError], hint: str) -> npt.NDArray[Any]:
     """Return pixels of shape (H, W) or (H, W, C); colors may be stored plane by plane."""
     axes, shape = str(level.axes), tuple(int(n) for n in level.shape)
     color = "S" if "S" in axes else "C"
@@ -162,9 +173,7 @@ def _flat(
     return np.transpose(pixels, [*order, *others]).reshape([shape[n] for n in order])
 
 
-def _refuse_others(
-    series: Any, path: Path, what: str, error: type[FddmError], hint: str
-) -> None:
+def _refuse_others(series: Any, path: Path, what: str, error: type[FddmError], hint: str) -> None:
     """Refuse further pictures that are no smaller copies of the first."""
     height, width = _size(series[0])
     for other in series[1:]:

@@ -39,6 +39,9 @@ def open_picture(
         # Its size is checked here; Pillow would warn at a tenth of it.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         with Image.open(path) as picture:
+            if picture.format == "PNG":  # its checksums, which decoding does not look at
+                picture.verify()
+        with Image.open(path) as picture:
             check_size((picture.height, picture.width), path, what, error=error)
             yield picture
 
@@ -48,7 +51,12 @@ def check_size(
 ) -> None:
     """Refuse a picture of more pixels than `MOST_PIXELS`, before it is decoded."""
     height, width = shape
-    if not 0 < height * width <= MOST_PIXELS or min(height, width) < 1:
+    if min(height, width) < 1:
+        raise error(
+            f"{visible(place)} cannot be read as {what}: it is {width} × {height} px large.",
+            hint="Copy it again from where it came.",
+        )
+    if height * width > MOST_PIXELS:
         raise error(
             f"{visible(place)} cannot be read as {what}: {width} × {height} px are too many.",
             hint="Save it smaller.",

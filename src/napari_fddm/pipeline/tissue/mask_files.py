@@ -92,9 +92,7 @@ def _read_picture(path: Path) -> MaskPicture:
         cell = float(text) if isinstance(text, str) else None
         if cell is not None and not 0 < cell < float("inf"):
             raise unreadable(path, f"it says that its pixels are {cell:g} px of the slide large")
-        pixels = np.asarray(
-            picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
-        )
+        pixels = np.asarray(picture.convert("RGBA") if picture.mode in ("P", "PA") else picture)
     return MaskPicture(path.name, _non_zero(pixels, path), cell)
 
 
@@ -154,9 +152,7 @@ def _non_zero(image: npt.NDArray[Any], path: Path) -> Mask:
     if image.dtype.kind not in "buif":
         raise unreadable(path, f"its values are {image.dtype}, not whole numbers")
     if image.dtype.kind == "f" and not (np.isfinite(image) & (np.floor(image) == image)).all():
-        raise unreadable(
-            path, "some of its values are no whole numbers, but a mask says yes or no"
-        )
+        raise unreadable(path, "some of its values are no whole numbers, but a mask says yes or no")
     if image.ndim == 2 and image.size:
         return np.asarray(image != 0)
     if image.ndim == 3 and image.size and image.shape[2] <= 4:

@@ -128,8 +128,9 @@ class UserMask:
         notes = list(self.notes)
         if self.unit_problem:
             notes.append(self._level_note(levels, slide_name))
-        if self._crop(slide_shape, mpp) is not None:
-            notes.append(self._crop_note(slide_shape, slide_name, mpp))
+        crop = self._crop(slide_shape, mpp)
+        if crop is not None:
+            notes.append(self._crop_note(crop, slide_shape, slide_name))
         elif not self._covers(slide_shape, mpp):
             raise self._misfit(slide_shape, slide_name, mpp)
         grid = MapGeometry.covering(slide_shape, MASK_UM / mpp, mpp)
@@ -149,8 +150,10 @@ class UserMask:
 
     def _on_slide(self, mpp: float) -> MapGeometry | None:
         """Return its place in the slide's level-0 px."""
-        if self.place is None or self.exact:
-            return self.place
+        if self.place is None:
+            return None
+        if self.exact:
+            return replace(self.place, mpp=mpp)
         cell = self.place.cell_um / mpp
         y, x = (center / mpp + 0.5 - cell / 2 for center in self.place.translate)
         return MapGeometry(self.place.shape, cell, mpp, (y, x))
@@ -178,7 +181,7 @@ class UserMask:
                 abs(math.log(n * place.cell / side)) <= MAX_ASPECT_ERROR + 1 / n
                 for n, side in zip(place.shape, slide_shape, strict=True)
             )
-            return all(ratios) and max(map(abs, place.origin)) <= place.cell
+            return all(ratios) and all(abs(float(o)) <= place.cell for o in place.origin)
         if self.um is not None:
             stated = (n * um / mpp for n, um in zip((rows, cols), self.um, strict=True))
             off = (abs(math.log(a / b)) for a, b in zip(stated, slide_shape, strict=True))
@@ -186,7 +189,7 @@ class UserMask:
                 return False
         # Either side may have been rounded by one pixel.
         off_square = abs(math.log((height / width) / (rows / cols)))
-        return off_square <= MAX_ASPECT_ERROR + 1 / rows + 1 / cols
+        return bool(off_square <= MAX_ASPECT_ERROR + 1 / rows + 1 / cols)
 
     def _extent(self, slide_shape: tuple[int, int]) -> tuple[float, float]:
         if self.cell is None:
@@ -214,9 +217,8 @@ class UserMask:
             "PNG or TIFF, which covers the whole slide.",
         )
 
-    def _crop_note(self, slide_shape: tuple[int, int], slide_name: str, mpp: float) -> str:
-        place = self._on_slide(mpp)
-        assert place is not None
+    def _crop_note(self, place: MapGeometry, slide_shape: tuple[int, int], slide_name: str) -> str:
+        mpp = place.mpp
         whole = Region(0.0, 0.0, *map(float, slide_shape))
         inside = place.region.intersection(whole)
         mm2 = (mpp / 1000) ** 2
