@@ -232,7 +232,7 @@ def evaluate(
         str | None, typer.Option(help="Mask picture of the annotated area, for --mask annotation.")
     ] = None,
     mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel of maps that do not say it.")
+        float | None, typer.Option(help="µm per pixel of maps without a size.")
     ] = None,
     boundary_um: Annotated[
         float, typer.Option(help="Tolerance of the boundary F-score, µm; 0: none.")
