@@ -55,7 +55,10 @@ def test_outlines_have_holes_and_the_later_one_counts(tmp_path, slide):
     assert np.array_equal(annotation.labels(Region(0, 0, 800, 800), 800), expected)
     half = annotation.labels(Region(100, 100, 400, 400), 200)
     assert np.array_equal(half, expected[101:500:2, 101:500:2])
-    assert annotation.skipped == 2
+    assert annotation.notes == (
+        "1 annotation without a class left out",
+        "1 annotation without an area (Point) left out",
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_outlines_have_holes_and_the_later_one_counts(tmp_path, slide):
     [
         ('{"type": "FeatureCollection", "features": 3}', "no features"),
         ("[1, 2]", "no features"),
-        ("{", "no GeoJSON"),
+        ("{", "cannot be read as GeoJSON"),
         (json.dumps([feature("Osteoid", square(0, 0, 9, 9))]), "'Osteoid'"),
         (json.dumps([feature("Viable", [[0, 0], [1, 1]])]), "three corners"),
         (json.dumps([feature(None, square(0, 0, 9, 9))]), "no outline with a class"),

@@ -46,6 +46,11 @@ def csv_cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def uncelled(text: str) -> str:
+    """Return the text of a cell without the single quote that `csv_cell` puts before formulas."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
+
+
 def _hidden(character: str) -> bool:
     return character not in _HARMLESS and unicodedata.category(character) in _OBEYED
 
