@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_fddm.cli.options import QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    DistinctCasesOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
@@ -39,13 +42,6 @@ HoldOutOption = Annotated[
     list[str] | None,
     typer.Option("--hold-out", metavar="CASE", help="Use this case for validation; none is drawn."),
 ]
-DistinctCasesOption = Annotated[
-    bool,
-    typer.Option(
-        "--distinct-cases",
-        help="Case ids that differ only in case, blanks, dashes or zeros are several patients.",
-    ),
-]
 
 
 @app.command()
@@ -66,6 +62,8 @@ def tcia(
         )
     if found.absent:
         typer.echo(f"not there: {len(found.absent)} images that the table names", err=True)
+    if found.nameless:
+        typer.echo(f"left out: {found.nameless} rows of the table without a name", err=True)
 
 
 @app.command()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from napari_fddm.cli.dataset import (
-    DistinctCasesOption,
     HoldOutOption,
     LabelOption,
     MixedOption,
@@ -19,7 +18,11 @@ from napari_fddm.cli.dataset import (
     divide,
     print_notes,
 )
-from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    DeviceOption,  # noqa: TC001 - typer reads them
+    DistinctCasesOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:

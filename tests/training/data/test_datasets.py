@@ -69,7 +69,8 @@ def test_blank_tiles_of_tissue_and_stained_background_are_left_out(tmp_path):
     write_tile(tmp_path / "glass.png", (240, 240, 240))
     write_tile(tmp_path / "tissue.png", (120, 60, 150))
     rows = ["glass.png,,,VT,a,1", "tissue.png,,,BG,a,1"]
-    assert len(built(tmp_path, PatchSettings(), *rows).values) == 0
+    with pytest.raises(DataError, match="1 with too little stained.*; 1 of background, but"):
+        built(tmp_path, PatchSettings(), *rows)
     rows = ["glass.png,,,BG,a,1", "tissue.png,,,VT,a,1"]
     assert sorted(built(tmp_path, PatchSettings(), *rows, folder="b").values) == [1, 2]
 
@@ -118,7 +119,9 @@ def test_a_stopped_build_goes_on_and_a_changed_label_is_cut_anew(tmp_path, monke
     cut = []
     original = datasets._write_part
     monkeypatch.setattr(
-        datasets, "_write_part", lambda s, f, key: (cut.append(key), original(s, f, key))
+        datasets,
+        "_write_part",
+        lambda s, f, key, left: (cut.append(key), original(s, f, key, left)),
     )
     lost = made.parts[3]
     for file in (tmp_path / "x" / "data" / "parts").glob(f"{lost.key}.truth*"):

@@ -66,7 +66,7 @@ def test_a_case_that_stage_1_was_trained_on_is_refused(tmp_path, rng):
     ("text", "said"),
     [
         (None, "holds no dataset.json"),
-        ("{", "no region dataset"),
+        ("{", "cannot be read as JSON"),
         (json.dumps({"classes": ["BG", "VT"], "cell_um": -1}), "cell_um"),
         (
             json.dumps({"classes": ["BG", "VT"], "cell_um": 32, "format_version": 2}),
@@ -87,7 +87,7 @@ def test_damaged_and_unfitting_slides_are_refused(tmp_path, rng):
         read_regions(tmp_path)
     path = write_region_slide(tmp_path, coded_slide(rng, (1, 1)))
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ConfigError, match="no slide of a region dataset"):
+    with pytest.raises(ConfigError, match="cannot be read as a slide of a region dataset"):
         read_regions(tmp_path)
     write_region_slide(tmp_path, coded_slide(rng, (1, 1), classes=3))
     with pytest.raises(ConfigError, match="3 classes"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -13,9 +14,10 @@ from napari_fddm.core.outside.files import open_file
 from napari_fddm.core.outside.guard import reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import IO
+    from zipfile import ZipFile
 
     import numpy.typing as npt
 
@@ -59,7 +61,10 @@ def read_arrays(
         If it is damaged, lacks an array, or an array is of Python objects or of another size
         than its head says.
     """
-    with open_zip(path, what, error=error) as archive, reading(what, path, error=error, hint=hint):
+    with (
+        reading(what, path, error=error, hint=hint),
+        _unpacked(path, what, error, hint) as archive,
+    ):
         there = {entry.filename: entry.file_size for entry in archive.infolist()}
         found = {}
         for name in (*names, *optional):
@@ -83,7 +88,18 @@ def map_array(path: Path, what: str, *, error: type[FddmError] = DataError) -> n
     with open_file(path, what, error=error) as file:
         _check_size(file, path.stat().st_size)
     with reading(what, path, error=error, hint=_HINT):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return array
+
+
+@contextmanager
+def _unpacked(path: Path, what: str, error: type[FddmError], hint: str) -> Iterator[ZipFile]:
+    """Open the archive that an ``.npz`` is; its errors name what to do about it."""
+    try:
+        with open_zip(path, what, error=error) as archive:
+            yield archive
+    except FddmError as fault:
+        raise error(fault.message, hint=hint) from fault
 
 
 def _check_size(file: BinaryIO | IO[bytes], size: int) -> None:

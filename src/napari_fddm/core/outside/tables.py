@@ -126,6 +126,8 @@ def _decoded(data: bytes, path: Path, what: str, error: type[FddmError]) -> tupl
         except UnicodeDecodeError as fault:
             last = data.count(b"\n", 0, fault.start) + 1
             continue
+        if "\0" in text:
+            raise error(f"{visible(path)} is no text: it holds NUL characters.", hint=_SAVE)
         return text, "utf-16" if encoding.startswith("utf-16") else encoding.removesuffix("-sig")
     raise error(
         f"{visible(path)} cannot be read as {what}: line {last} is neither "

@@ -105,6 +105,8 @@ class Dataset:
         In the order of the manifest.
     notes : tuple of str
         What was left out of the manifest, see `manifest.Manifest`.
+    distinct_cases : bool
+        Whether the user said that case ids which look alike are of several patients.
     """
 
     folder: Path
@@ -112,6 +114,7 @@ class Dataset:
     classes: tuple[str, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...] = ()
+    distinct_cases: bool = False
 
     @cached_property
     def values(self) -> npt.NDArray[np.uint8]:
@@ -265,7 +268,7 @@ def open_dataset(folder: Path) -> Dataset:
             hint="Make one with `napari-fddm dataset build MANIFEST --out DIR`.",
         )
     index = read_json(path, error=DataError)
-    if index.get("format") != VERSION:
+    if field_of(index, "format", int, path, error=DataError) != VERSION:
         raise DataError(f"{folder} was made by another version.", hint="Build it again.")
     with reading("a dataset", path, hint="Build it again."):
         parts = tuple(_part(p, path) for p in field_of(index, "parts", list, path, error=DataError))
@@ -274,7 +277,8 @@ def open_dataset(folder: Path) -> Dataset:
         notes = tuple(str(note) for note in index.get("notes", ()))
     if settings.get("kind") not in KINDS:
         raise DataError(f"{path} is damaged: its kind is {settings.get('kind')!r}.")
-    if not index.get("distinct_cases"):
+    distinct = index.get("distinct_cases") is True
+    if not distinct:
         refuse_twice_spelled(((p.case, p.image) for p in parts), str(folder))
     if classes != OSTEOSARCOMA.shorts:
         raise DataError(f"the dataset {folder} has the classes {', '.join(map(str, classes))}.")
@@ -283,7 +287,7 @@ def open_dataset(folder: Path) -> Dataset:
         raise DataError(
             f"the dataset {folder} lacks the part of {missing[0]}.", hint="Build it again."
         )
-    return Dataset(folder, settings, classes, parts, notes)
+    return Dataset(folder, settings, classes, parts, notes, distinct)
 
 
 def _build_part(
@@ -300,7 +304,7 @@ def _build_part(
     if stored is None:
         samples = list(cut.samples)
         stored = len(samples), {reason: n for reason, n in cut.left_out.items() if n}
-        _write_part(samples, stored[1], folder, key)
+        _write_part(samples, folder, key, stored[1])
     count, left_out = stored
     return Part(key, source.image, source.case, source.split or "train", count, left_out, cut.notes)
 
@@ -337,20 +341,23 @@ def _refuse_empty(parts: Sequence[Part], record: Mapping[str, object]) -> None:
 def _part(values: Any, path: Path) -> Part:
     """Return a part as the index has it."""
     part = as_object(values, path, error=DataError)
-    texts = [
-        field_of(part, k, str, path, error=DataError) for k in ("key", "image", "case", "split")
-    ]
+    key, image, case, split = (
+        field_of(part, name, str, path, error=DataError)
+        for name in ("key", "image", "case", "split")
+    )
     count = field_of(part, "count", int, path, error=DataError)
-    if _KEY.fullmatch(texts[0]) is None or texts[3] not in SPLITS or count < 0:
+    if _KEY.fullmatch(key) is None or split not in SPLITS or count < 0:
         raise DataError(
-            f"{path} is damaged: {texts[0]!r}, {texts[3]!r}, {count} describe no part.",
+            f"{visible(path)} is damaged: {key!r}, {split!r}, {count} describe no part.",
             hint="Build it again.",
         )
     left_out = as_object(part.get("left_out", {}), path, error=DataError)
-    return Part(*texts, count, left_out, tuple(str(note) for note in part.get("notes", ())))
+    counts = {reason: field_of(left_out, reason, int, path, error=DataError) for reason in left_out}
+    notes = tuple(str(note) for note in part.get("notes", ()))
+    return Part(key, image, case, split, count, counts, notes)
 
 
-def _write_part(samples: list[Sample], left_out: Mapping[str, int], folder: Path, key: str) -> None:
+def _write_part(samples: list[Sample], folder: Path, key: str, left_out: Mapping[str, int]) -> None:
     """Write the pixels, then the truth: if it exists, the part is complete."""
     if samples:
         with whole_file(_pixel_file(folder, key)) as part:

@@ -133,7 +133,7 @@ def image_key(image: str) -> str:
     digest = hashlib.sha256()
     with open_file(path, "an image") as opened:
         if size <= _WHOLE_BYTES:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+            return hashlib.sha256(opened.read()).hexdigest()
         digest.update(str(size).encode())
         for start in (0, size // 2, size - _HASHED_BYTES):
             opened.seek(start)
