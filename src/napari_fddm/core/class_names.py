@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import DataError
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +68,7 @@ REGION = "Region*"
 """QuPath's class for an outline around others: it has no class of tissue, and hides nothing."""
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W_])[\s_/-]+(?=[^\W_])")
 _MOST_SIMILAR = 4
+_MOST_SHOWN = 80
 
 
 def written(name: str) -> str:
@@ -199,11 +200,13 @@ class ClassNames:
         alike = [own for own in self.own if folded(own) == folded(name)]
         if len({self.own[own] for own in alike}) > 1:
             raise DataError(
-                f"{where}: the label {name!r} could be {_listed(alike)} of --label.",
+                f"{where}: the label {quoted(name)} could be {_listed(alike)} of --label.",
                 hint=f'Say --label "{visible(name)}=CLASS".',
             )
         if alike:
-            return Meaning(self._value(self.own[alike[0]]), f"{name!r} was read as {alike[0]!r}")
+            return Meaning(
+                self._value(self.own[alike[0]]), f"{quoted(name)} was read as {quoted(alike[0])}"
+            )
         if outline and name.endswith(IGNORED):
             return Meaning(None)
         return Meaning(self._known(name, where))
@@ -220,9 +223,9 @@ class ClassNames:
             values = {MixedPolicy.VIABLE: "VT", MixedPolicy.NONVIABLE: "NC"}
             return self._value(values.get(self.mixed, LEAVE_OUT))
         raise DataError(
-            f"{where}: the label {name!r} is no class.",
+            f"{where}: the label {quoted(name)} is no class.",
             hint=f"Classes are {', '.join(self.table.shorts)}; "
-            f'say --label "{visible(name)}=CLASS".{self._similar(name)}',
+            f'say --label "{visible(name[:_MOST_SHOWN])}=CLASS".{self._similar(name)}',
         )
 
     def _value(self, short: str) -> int | None:
@@ -237,5 +240,5 @@ class ClassNames:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = " and ".join(repr(name) for name in names[:_MOST_SIMILAR])
+    shown = " and ".join(quoted(name) for name in names[:_MOST_SIMILAR])
     return f"{shown} and others" if len(names) > _MOST_SIMILAR else shown

@@ -11,7 +11,7 @@ import numpy as np
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.json_files import kind_of, read_json_value
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -155,8 +155,10 @@ def _class_name(feature: dict[str, Any], where: str) -> str | None:
         raise DataError(f"{where}: names of its class are {kind_of(names)}.", hint=_HINT)
     parts = [part for part in (_text(n, where) for n in names) if part is not None]
     joined = DERIVED.join(parts) or None
-    if None not in (name, joined) and name != joined:
-        raise DataError(f"{where} has two classes, {name!r} and {joined!r}.", hint=_HINT)
+    if name is not None and joined is not None and name != joined:
+        raise DataError(
+            f"{where} has two classes, {quoted(name)} and {quoted(joined)}.", hint=_HINT
+        )
     return joined or name
 
 

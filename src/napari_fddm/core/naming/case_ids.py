@@ -7,7 +7,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import DataError, FddmError
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def refuse_twice_spelled(
     groups = twice_spelled(first)
     if not groups:
         return
-    listed = [" and ".join(f"{c!r} ({visible(first[c])})" for c in group) for group in groups]
+    listed = [" and ".join(f"{quoted(c)} ({visible(first[c])})" for c in group) for group in groups]
     more = len(listed) - _MOST_SHOWN
     raise error(
         f"{visible(place)}: these look like one patient spelled twice: "

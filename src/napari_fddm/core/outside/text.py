@@ -13,6 +13,7 @@ _HARMLESS = "\n\t"
 _OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that are not seen but change what is seen: control,
 format (among them those that turn the direction of writing), half surrogates, line breaks."""
+_LONGEST_NAME = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -28,6 +29,12 @@ def visible(text: Path | str) -> str:
 def visible_line(text: Path | str) -> str:
     """Return a text as `visible` does, line breaks and tabs as blanks."""
     return visible(" ".join(str(text).split()))
+
+
+def quoted(text: Path | str) -> str:
+    """Return a name in quotes for a message, with escapes, and cut if it is very long."""
+    name = str(text)
+    return repr(name) if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]!r} …"
 
 
 def html(text: Path | str) -> str:

@@ -14,7 +14,7 @@ from napari_fddm.core.class_names import REGION, Meaning
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.outlines import area_px, clipped, outline_mask
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.interop.class_images import read_class_image
 from napari_fddm.interop.geojson import OutlineFile, is_geojson, read_outlines
 from napari_fddm.pipeline.store import AnalysisStore
@@ -222,10 +222,10 @@ def _of_outlines(
     used = [o for o in file.outlines if o.name != REGION or meanings[o.name].value is not None]
     hiding = Counter(o.name for o in used if meanings[o.name].value is None)
     notes += [
-        f"{_left_out(n, 'outline', repr(name))}, with all under it" for name, n in hiding.items()
+        f"{_left_out(n, 'outline', quoted(name))}, with all under it" for name, n in hiding.items()
     ]
     if len(used) < len(file.outlines):
-        notes.append(_left_out(len(file.outlines) - len(used), "outline", repr(REGION)))
+        notes.append(_left_out(len(file.outlines) - len(used), "outline", quoted(REGION)))
     if len(used) == sum(hiding.values()):
         raise DataError(
             f"{visible(path.name)} holds no outline with a class"
@@ -262,7 +262,7 @@ def _meanings(file: OutlineFile, path: Path, names: ClassNames) -> dict[str, Mea
     if len(unknown) == 1:
         raise next(iter(unknown.values()))
     if unknown:
-        listed = ", ".join(f"{name!r} ({counts[name]})" for name in unknown)
+        listed = ", ".join(f"{quoted(name)} ({counts[name]})" for name in unknown)
         raise DataError(
             f"{visible(path.name)}: the labels {listed} are no classes.",
             hint=next(iter(unknown.values())).hint,
@@ -313,7 +313,9 @@ def _off_slide(
             hint="Are they another slide's, or in micrometers? They must be in pixels of the "
             "slide's full resolution.",
         )
-    notes = [_left_out(n, "outline", f"{name!r} outside the slide") for name, n in off.items()]
+    notes = [
+        _left_out(n, "outline", f"{quoted(name)} outside the slide") for name, n in off.items()
+    ]
     if beyond_px >= ROUNDING_PX:
         um2 = beyond_px * require_mpp(slide) ** 2
         area = f"{um2 / 1e6:.3f} mm²" if um2 >= 1000 else f"{um2:.3g} µm²"

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from napari_fddm.training.data.patches import Sample
 
 INDEX = "dataset.json"
-KINDS = ("patches", "regions")
+KINDS = {"patches": "patch", "regions": "region"}
+"""What a dataset may hold, and one of them."""
 PART = "a part of a dataset"
 _KEY = re.compile(r"[0-9a-f]{32}")
 VERSION = 1
@@ -162,8 +163,15 @@ class Dataset:
         total = Counter[str]()
         for part in self.parts:
             total.update(part.left_out)
-        kind = self.settings["kind"]
-        return (*found, *(f"{n:,} {kind} {reason} left out" for reason, n in total.items() if n))
+        several = str(self.settings["kind"])
+        return (
+            *found,
+            *(
+                f"{n:,} {KINDS[several] if n == 1 else several} {reason} left out"
+                for reason, n in total.items()
+                if n
+            ),
+        )
 
     def read(self, indices: npt.NDArray[np.integer] | Sequence[int]) -> npt.NDArray[np.uint8]:
         """Return the pixels of some samples, uint8 (n, s, s, 3)."""
@@ -275,7 +283,7 @@ def open_dataset(folder: Path) -> Dataset:
         classes = tuple(field_of(index, "classes", list, path, error=DataError))
         settings = field_of(index, "settings", dict, path, error=DataError)
         notes = tuple(str(note) for note in index.get("notes", ()))
-    if settings.get("kind") not in KINDS:
+    if field_of(settings, "kind", str, path, error=DataError) not in KINDS:
         raise DataError(f"{path} is damaged: its kind is {settings.get('kind')!r}.")
     distinct = index.get("distinct_cases") is True
     if not distinct:

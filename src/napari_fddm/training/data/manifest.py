@@ -31,7 +31,7 @@ from napari_fddm.core.geometry import Mpp
 from napari_fddm.core.naming.case_ids import refuse_twice_spelled
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.tables import WESTERN, Table, read_table
-from napari_fddm.core.outside.text import csv_cell, visible
+from napari_fddm.core.outside.text import csv_cell, quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -161,12 +161,15 @@ def read_manifest(
             notes[names.meaning(cells["label"], where=where).note] = None
     for label, n in left_out.items():
         option = "--mixed" if spelled(label) in MIXED else "--label"
-        notes[f"{n} image{'' if n == 1 else 's'} labeled {label!r} left out ({option})"] = None
+        notes[f"{n} image{'' if n == 1 else 's'} labeled {quoted(label)} left out ({option})"] = (
+            None
+        )
     total = sum(left_out.values())
     if not sources:
         raise DataError(
             f"{visible(path)} names no image to learn from ({table.seen}).",
-            hint=f"{total} images were left out: {', '.join(left_out)}; see --mixed and --label."
+            hint=f"{total} images were left out, labeled {', '.join(map(quoted, left_out))}; "
+            "see --mixed and --label."
             if total
             else "",
         )
@@ -279,7 +282,7 @@ def _split(text: str, where: str) -> str | None:
         return None
     split = _SPLIT_NAMES.get(text.lower(), text.lower())
     if split not in SPLITS:
-        raise DataError(f"{where}: the split {text!r} is none of {', '.join(SPLITS)}.")
+        raise DataError(f"{where}: the split {quoted(text)} is none of {', '.join(SPLITS)}.")
     return split
 
 
@@ -293,7 +296,7 @@ def _mpp(text: str, where: str, table: Table) -> float | None:
         value = 0.0
     if not low <= value <= high:
         raise DataError(
-            f"{where}: the mpp {text!r} is no number from {low:g} to {high:g}.",
+            f"{where}: the mpp {quoted(text)} is no number from {low:g} to {high:g}.",
             hint="It is the size of a pixel in micrometers, such as 0.5.",
         )
     return value

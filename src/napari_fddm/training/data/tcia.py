@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.outside.tables import Table, read_table
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.training.data.manifest import write_manifest
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _read_labels(found: tuple[Path, Table]) -> tuple[dict[str, tuple[str, str]],
             nameless += 1
             continue
         if labels.get(name, (written, label))[1] != label:
-            raise DataError(f"{visible(path.name)} gives {written!r} two labels.")
+            raise DataError(f"{visible(path.name)} gives {quoted(written)} two labels.")
         labels[name] = (written, label)
     return labels, nameless
 

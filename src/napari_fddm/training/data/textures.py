@@ -16,9 +16,10 @@ from scipy import ndimage
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled
 from napari_fddm.core.outside.pictures import open_picture
 from napari_fddm.core.outside.tables import read_table
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.slides.synthetic.slide import texture_sheet
 
 if TYPE_CHECKING:
@@ -77,12 +78,18 @@ def read_textures(manifest: Path) -> list[Texture]:
     for line, row in table:
         if row["label3"] not in LABEL_CLASSES:
             raise ConfigError(
-                f"line {line} of {visible(manifest.name)}: the label {row['label3']!r} is none of "
-                f"{', '.join(LABEL_CLASSES)}.",
+                f"line {line} of {visible(manifest.name)}: the label {quoted(row['label3'])} is none "
+                f"of {', '.join(LABEL_CLASSES)}.",
                 hint="Correct it, or remove the row.",
             )
         value = OSTEOSARCOMA[LABEL_CLASSES[row["label3"]]].value
         found.append(Texture(manifest.parent / row["file"], value, row["patient"], row["slide"]))
+    refuse_twice_spelled(
+        ((row["patient"], f"line {line}") for line, row in table),
+        manifest.name,
+        error=ConfigError,
+        way_out="If they are several patients, give them ids of their own.",
+    )
     return found
 
 
