@@ -55,6 +55,6 @@ def test_both_spellings_and_their_places_are_said():
     ) as caught:
         refuse_twice_spelled(rows, "m.csv")
     assert "--distinct-cases" in caught.value.hint
+    many = [(f"{n}{end}", "x") for n in range(1, 6) for end in ("", ".0")]
     with pytest.raises(ConfigError, match="and 2 more"):
-        many = [(f"{n}{end}", "x") for n in range(1, 6) for end in ("", ".0")]
         refuse_twice_spelled(many, "m.csv", error=ConfigError)

@@ -76,13 +76,14 @@ def read_textures(manifest: Path) -> list[Texture]:
         )
     found = []
     for line, row in table:
-        if row["label3"] not in LABEL_CLASSES:
+        label = row["label3"]
+        if label not in LABEL_CLASSES:
             raise ConfigError(
-                f"line {line} of {visible(manifest.name)}: the label {quoted(row['label3'])} is none "
-                f"of {', '.join(LABEL_CLASSES)}.",
+                f"line {line} of {visible(manifest.name)}: the label {quoted(label)} is none of "
+                f"{', '.join(LABEL_CLASSES)}.",
                 hint="Correct it, or remove the row.",
             )
-        value = OSTEOSARCOMA[LABEL_CLASSES[row["label3"]]].value
+        value = OSTEOSARCOMA[LABEL_CLASSES[label]].value
         found.append(Texture(manifest.parent / row["file"], value, row["patient"], row["slide"]))
     refuse_twice_spelled(
         ((row["patient"], f"line {line}") for line, row in table),
