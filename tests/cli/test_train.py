@@ -43,6 +43,7 @@ def test_what_is_left_out_is_said_where_the_counts_stand(call: Call, tmp_path: P
     notes = [line for line in out.splitlines() if line.startswith("note: ")]
     assert notes == [
         "note: 1 image labeled 'Fold' left out (--label)",
+        "note: 'P-7' and 'P-007' count as 2 patients (--distinct-cases)",
         "note: glass.png: no sample of it is kept",
         "note: 1 patch with too little stained (--min-tissue) left out",
     ]

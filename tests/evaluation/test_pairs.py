@@ -88,7 +88,9 @@ def test_a_patient_spelled_twice_is_refused_until_the_user_says_otherwise(tmp_pa
     path = manifest(tmp_path, "pred,truth,case", "a,t,Case-3", "", "b,u,case 03")
     with pytest.raises(ConfigError, match=r"'Case-3' \(line 2\) and 'case 03' \(line 4\)"):
         find_pairs(str(path), None)
-    assert len(find_pairs(str(path), None, distinct_cases=True).pairs) == 2
+    assert find_pairs(str(path), None, distinct_cases=True).notes == (
+        "'Case-3' and 'case 03' count as 2 patients (--distinct-cases)",
+    )
     pred = masks(tmp_path / "pred", "Case-3-a.png", "case-3-b.png")
     truth = masks(tmp_path / "truth", "Case-3-a.png", "case-3-b.png")
     for distinct in (False, True):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.naming.case_ids import refuse_twice_spelled
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled, said_distinct
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.tables import WESTERN, Table, read_table
 from napari_fddm.core.outside.text import visible
 from napari_fddm.evaluation.reading import LABELS, SYNTHETIC, is_label_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COLUMNS = ("pred", "truth", "case", "slide", "annotation", "tissue", "mpp")
 NEEDED = ("pred", "truth", "case")
@@ -110,11 +114,10 @@ def find_pairs(
         )
     if folders[0]:
         found = _of_folders(Path(pred), Path(truth), case_pattern)
-        if found.cases_known and not distinct_cases:
-            refuse_twice_spelled(
-                ((p.case, p.slide) for p in found.pairs), "--case-pattern", error=ConfigError
-            )
-        return found
+        if not found.cases_known:
+            return found
+        named = [(pair.case, pair.slide) for pair in found.pairs]
+        return _checked(found, named, "--case-pattern", distinct_cases)
     name = _name_of(pred if truth.startswith(SYNTHETIC) else truth)
     return Pairs((Pair(name, name, pred, truth),), cases_known=True)
 
@@ -162,13 +165,19 @@ def read_manifest(path: Path, *, distinct_cases: bool = False) -> Pairs:
     lines = [line for line, _ in table]
     pairs = tuple(_of_row(row, line, path, table) for line, row in table)
     _refuse_repeats(pairs, lines, path.name)
-    if not distinct_cases:
-        stands = zip(pairs, lines, strict=True)
-        refuse_twice_spelled(
-            ((pair.case, f"line {line}") for pair, line in stands), path.name, error=ConfigError
-        )
     notes = ("the manifest is not UTF-8; it was read as Windows-1252",)
-    return Pairs(pairs, cases_known=True, notes=notes if table.encoding == WESTERN else ())
+    found = Pairs(pairs, cases_known=True, notes=notes if table.encoding == WESTERN else ())
+    named = [(pair.case, f"line {line}") for pair, line in zip(pairs, lines, strict=True)]
+    return _checked(found, named, path.name, distinct_cases)
+
+
+def _checked(
+    found: Pairs, cases: Sequence[tuple[str, str]], place: str, distinct_cases: bool
+) -> Pairs:
+    """Refuse a patient spelled twice, or note that the user took them for several."""
+    if not distinct_cases:
+        refuse_twice_spelled(cases, place, error=ConfigError)
+    return replace(found, notes=(*found.notes, *said_distinct(case for case, _ in cases)))
 
 
 def _of_row(row: dict[str, str], number: int, path: Path, table: Table) -> Pair:

@@ -109,6 +109,7 @@ def test_a_patient_spelled_twice_is_refused_until_the_user_says_otherwise(tmp_pa
     found = read_manifest(path, distinct_cases=True)
     assert found.cases == ("P-7", "p 007")
     assert found.distinct_cases
+    assert found.notes == ("'P-7' and 'p 007' count as 2 patients (--distinct-cases)",)
 
 
 def test_two_columns_for_one_thing_are_refused_where_they_differ(tmp_path, one):

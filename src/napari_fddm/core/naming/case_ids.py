@@ -82,6 +82,14 @@ def refuse_twice_spelled(
     )
 
 
+def said_distinct(cases: Iterable[str]) -> tuple[str, ...]:
+    """Return a note for each group of ids that look alike and count as several patients."""
+    return tuple(
+        f"{' and '.join(map(quoted, group))} count as {len(group)} patients ({DISTINCT})"
+        for group in twice_spelled(cases)
+    )
+
+
 def _without_zeros(part: str) -> str:
     if not part.isdecimal():
         return part

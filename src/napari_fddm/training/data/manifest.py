@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 from napari_fddm.core.class_names import MIXED, ClassNames, spelled
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.core.naming.case_ids import refuse_twice_spelled
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled, said_distinct
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.tables import WESTERN, Table, read_table
 from napari_fddm.core.outside.text import csv_cell, quoted, visible
@@ -175,6 +175,7 @@ def read_manifest(
         )
     if not distinct_cases:
         refuse_twice_spelled(((s.case, f"line {s.line}") for s in sources), path.name)
+    notes |= dict.fromkeys(said_distinct(s.case for s in sources))
     said = tuple(note for note in notes if note)
     return Manifest(path, tuple(sources), total, said, distinct_cases)
 

@@ -38,7 +38,7 @@ TISSUE_DENSITY = 0.15
 """Optical density above which a pixel is stained: the threshold of Macenko 2009."""
 LITTLE_LABELED = "labeled in too small a part (--min-labeled)"
 LITTLE_TISSUE = "with too little stained (--min-tissue)"
-STAINED_BACKGROUND = "of background, but stained (--min-tissue)"
+STAINED_BACKGROUND = "of stained background (--min-tissue)"
 BEYOND_MOST = "beyond --max"
 """Why samples are left out, in words that stand behind their number."""
 _EPSILON = 1e-6
