@@ -8,7 +8,7 @@ import pytest
 
 from napari_fddm.core.cards import read_card
 from tests.support.commands import SLIDE, Call, assert_one_line
-from tests.support.training import write_rows, write_tiles
+from tests.support.training import write_rows, write_tile, write_tiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,26 @@ def test_counts_of_a_manifest_are_printed(call: Call, tiles: Path):
     rows = {line.split()[0]: line.split()[-4:] for line in out.splitlines() if line.strip()}
     assert rows["VT"] == ["4", "2", "0", "6"]
     assert rows["total"] == ["12", "6", "0", "18"]
+
+
+def test_what_is_left_out_is_said_where_the_counts_stand(call: Call, tmp_path: Path):
+    write_tile(tmp_path / "tissue.png", (120, 60, 150))
+    write_tile(tmp_path / "glass.png", (240, 240, 240))
+    rows = ["tissue.png,VT,P-7", "glass.png,VT,P-007", "glass.png,Fold,b"]
+    manifest = write_rows(tmp_path / "m.csv", "tile,label,case", *rows)
+    build = ("dataset", "build", manifest, "-o", tmp_path / "d", "--label", "Fold=-")
+    assert_one_line(call(*build), "'P-7' (line 2) and 'P-007' (line 3)", "--distinct-cases")
+    code, out, _ = call(*build, "--distinct-cases", "--val-share", 0)
+    assert code == 0
+    notes = [line for line in out.splitlines() if line.startswith("note: ")]
+    assert notes == [
+        "note: 1 image labeled 'Fold' left out (--label)",
+        "note: 'P-7' and 'P-007' count as 2 patients (--distinct-cases)",
+        "note: glass.png: no sample of it is kept",
+        "note: 1 patch with too little stained (--min-tissue) left out",
+    ]
+    _, again, _ = call("dataset", "counts", tmp_path / "d")
+    assert [line for line in again.splitlines() if line.startswith("note: ")] == notes
 
 
 def test_slides_are_cut_trained_on_and_the_model_runs(call: Call, tmp_path: Path):

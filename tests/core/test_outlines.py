@@ -9,7 +9,7 @@ from napari_fddm.core.edits import difference
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.necrosis import count_labels
-from napari_fddm.core.outlines import InsideCounter, outline_mask
+from napari_fddm.core.outlines import InsideCounter, area_px, clipped, outline_mask
 
 GEOMETRY = MapGeometry((30, 40), 8.0, 0.5)
 CORNER = st.tuples(st.floats(-40, 300), st.floats(-40, 360))
@@ -75,3 +75,22 @@ def test_counts_inside_equal_a_recount_after_every_edit(strokes, seed):
 def test_a_mask_of_another_shape_is_refused():
     with pytest.raises(ConfigError):
         InsideCounter(np.zeros((3, 3), np.uint8), np.zeros((3, 4), bool), 7)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(CORNER, min_size=3, max_size=3))
+def test_the_area_of_a_clipped_outline_is_that_of_its_cells_on_the_slide(corners):
+    polygon, shape = np.array(corners), (200, 150)
+    on_slide = clipped(polygon, shape)
+    cells = np.count_nonzero(outline_mask([polygon], MapGeometry(shape, 1.0, 0.5)))
+    around = np.hypot(*(on_slide - np.roll(on_slide, 1, axis=0)).T).sum()
+    assert abs(area_px(on_slide) - cells) <= around + 1  # a cell for each px of its edge
+    assert (on_slide >= -1e-9).all()
+    assert (on_slide <= np.array(shape) + 1e-9).all()
+
+
+def test_clipping_keeps_the_area_of_a_concave_outline_and_nothing_of_one_outside():
+    comb = np.array([[0, 0], [10, 0], [10, 2], [-5, 2], [-5, 4], [10, 4], [10, 6], [0, 6]], float)
+    assert area_px(clipped(comb, (20, 20))) == pytest.approx(10 * 2 + 10 * 2)
+    assert len(clipped(comb + 100, (20, 20))) == 0
+    assert np.array_equal(clipped(comb + 6, (20, 20)), comb + 6)

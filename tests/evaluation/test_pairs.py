@@ -10,6 +10,7 @@ from PIL import Image
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.evaluation.pairs import find_pairs, read_manifest, slide_name
+from napari_fddm.evaluation.reading import ReadingSettings, read_label_input
 
 
 def manifest(folder: Path, *lines: str) -> Path:
@@ -73,6 +74,45 @@ def test_a_manifest_gives_everything(tmp_path: Path):
 def test_a_wrong_manifest_is_refused(tmp_path: Path, lines: list[str], words: str):
     with pytest.raises(ConfigError, match=words):
         read_manifest(manifest(tmp_path, *lines))
+
+
+def test_a_manifest_as_spreadsheets_write_it(tmp_path: Path):
+    path = tmp_path / "pairs.csv"
+    path.write_bytes("sep=;\r\npred;truth;case;mpp\r\na;t;Müller;0,5\r\n;;;\r\n".encode("cp1252"))
+    found = find_pairs(str(path), None)
+    assert [(p.case, p.mpp) for p in found.pairs] == [("Müller", 0.5)]
+    assert found.notes == ("the manifest is not UTF-8; it was read as Windows-1252",)
+
+
+def test_a_patient_spelled_twice_is_refused_until_the_user_says_otherwise(tmp_path: Path):
+    path = manifest(tmp_path, "pred,truth,case", "a,t,Case-3", "", "b,u,case 03")
+    with pytest.raises(ConfigError, match=r"'Case-3' \(line 2\) and 'case 03' \(line 4\)"):
+        find_pairs(str(path), None)
+    assert find_pairs(str(path), None, distinct_cases=True).notes == (
+        "'Case-3' and 'case 03' count as 2 patients (--distinct-cases)",
+    )
+    pred = masks(tmp_path / "pred", "Case-3-a.png", "case-3-b.png")
+    truth = masks(tmp_path / "truth", "Case-3-a.png", "case-3-b.png")
+    for distinct in (False, True):
+        options = {"case_pattern": "(?i)case-[0-9]+", "distinct_cases": distinct}
+        if distinct:
+            assert len(find_pairs(str(pred), str(truth), **options).pairs) == 2
+        else:
+            with pytest.raises(ConfigError, match=r"'Case-3' .* and 'case-3'"):
+                find_pairs(str(pred), str(truth), **options)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\x01\x1b[2J"])
+def test_a_name_that_no_file_can_have_ends_in_a_sentence(tmp_path: Path, name: str):
+    path = manifest(tmp_path, "pred,truth,case", f"{name},{name}.png,a")
+    with pytest.raises(ConfigError) as caught:
+        read_label_input(find_pairs(str(path), None).pairs[0].pred, ReadingSettings())
+    assert "\x1b" not in str(caught.value)
+
+
+def test_a_truth_too_large_for_any_memory_is_refused():
+    with pytest.raises(ConfigError, match="which is too many"):
+        read_label_input("synthetic:400000x400000", ReadingSettings())
 
 
 def test_a_manifest_that_is_not_there_is_refused(tmp_path: Path):

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_fddm.cli.options import QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    DistinctCasesOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari_fddm.core.class_names import ClassNames
     from napari_fddm.training.data.manifest import Manifest
 
@@ -57,6 +62,8 @@ def tcia(
         )
     if found.absent:
         typer.echo(f"not there: {len(found.absent)} images that the table names", err=True)
+    if found.nameless:
+        typer.echo(f"left out: {found.nameless} rows of the table without a name", err=True)
 
 
 @app.command()
@@ -68,6 +75,7 @@ def counts(
     test_share: TestShareOption = 0.0,
     seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
+    distinct_cases: DistinctCasesOption = False,
 ) -> None:
     """Print the tiles per class and split of a manifest, or the samples of a dataset."""
     from napari_fddm.training.data import open_dataset
@@ -75,16 +83,21 @@ def counts(
     from napari_fddm.training.data.datasets import INDEX
 
     if (manifest / INDEX).is_file():
-        typer.echo(open_dataset(manifest).counts().to_text())
+        made = open_dataset(manifest)
+        typer.echo(made.counts().to_text())
+        print_notes(made.said())
         return
     names = class_names(label, mixed)
-    divided = divide(manifest, names, val_share, test_share, seed, hold_out)
+    divided = divide(
+        manifest, names, val_share, test_share, seed, hold_out, distinct_cases=distinct_cases
+    )
     tiles = [s for s in divided.sources if s.value is not None]
     _print_split(divided)
     if tiles:
         values = [s.value or 0 for s in tiles]
-        made = ClassCounts.of(_array(values), [s.split or "" for s in tiles])
-        typer.echo(made.to_text())
+        counted = ClassCounts.of(_array(values), [s.split or "" for s in tiles])
+        typer.echo(counted.to_text())
+    print_notes(divided.notes)
     slides = len(divided.sources) - len(tiles)
     if slides:
         typer.echo(f"and {slides} annotated slides: `dataset build` counts their patches")
@@ -112,6 +125,7 @@ def build(
     test_share: TestShareOption = 0.0,
     seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
+    distinct_cases: DistinctCasesOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Cut patches or regions; after a stop, the same command continues."""
@@ -127,11 +141,14 @@ def build(
     else:
         raise DataError(f"--kind cannot be {kind!r}: it must be patches or regions.")
     names = class_names(label, mixed)
-    divided = divide(manifest, names, val_share, test_share, seed, hold_out)
+    divided = divide(
+        manifest, names, val_share, test_share, seed, hold_out, distinct_cases=distinct_cases
+    )
     made = drain_job(build_dataset(divided, out, settings, names), "cutting", quiet=quiet)
     if not quiet:
         _print_split(divided)
         typer.echo(made.counts().to_text())
+        print_notes(made.said())
         typer.echo(f"dataset: {out}")
 
 
@@ -149,12 +166,14 @@ def divide(
     test_share: float,
     seed: int,
     hold_out: list[str] | None,
+    *,
+    distinct_cases: bool,
 ) -> Manifest:
     """Read a manifest and split its cases as the options say."""
     from napari_fddm.training.data import read_manifest, split_manifest
 
     return split_manifest(
-        read_manifest(path, names),
+        read_manifest(path, names, distinct_cases=distinct_cases),
         val_share=val_share,
         test_share=test_share,
         seed=seed,
@@ -167,8 +186,12 @@ def _print_split(manifest: Manifest) -> None:
         cases = sorted({s.case for s in manifest.sources if s.split == split})
         if cases:
             typer.echo(f"{split}: {len(cases)} cases ({_listed(cases)})")
-    if manifest.left_out:
-        typer.echo(f"left out: {manifest.left_out} images (mixed, or as --label says)")
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Print what was left out, a line for each."""
+    for note in notes:
+        typer.echo(f"note: {note}")
 
 
 def _listed(cases: list[str]) -> str:

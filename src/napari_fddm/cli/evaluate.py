@@ -29,6 +29,7 @@ def evaluate(
     figure: Path | None,
     definitions: Path | None,
     case_pattern: str | None,
+    distinct_cases: bool,
     tissue: str | None,
     annotation: str | None,
     quiet: bool,
@@ -49,7 +50,8 @@ def evaluate(
     for name, given in (("tissue", tissue), ("annotation", annotation)):
         if given is not None and mode != name:
             raise ConfigError(f"--{name} belongs to --mask {name}, but the mask is {mode}.")
-    pairs = _with_masks(find_pairs(pred, truth, case_pattern=case_pattern), tissue, annotation)
+    found = find_pairs(pred, truth, case_pattern=case_pattern, distinct_cases=distinct_cases)
+    pairs = _with_masks(found, tissue, annotation)
     for file in (json_file, markdown, figure):
         _check_folder(file)
     draw = _drawing() if figure is not None else None

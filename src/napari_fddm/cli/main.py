@@ -13,6 +13,7 @@ from napari_fddm.cli import train_refiner as _train_refiner  # noqa: F401 - regi
 from napari_fddm.cli.options import (
     BatchSizeOption,  # noqa: TC001 - typer reads them
     DeviceOption,  # noqa: TC001 - typer reads them
+    DistinctCasesOption,  # noqa: TC001 - typer reads them
     QuietOption,  # noqa: TC001 - typer reads them
     SlideMppOption,  # noqa: TC001 - typer reads them
 )
@@ -231,9 +232,7 @@ def evaluate(
     annotation: Annotated[
         str | None, typer.Option(help="Mask picture of the annotated area, for --mask annotation.")
     ] = None,
-    mpp: Annotated[
-        float | None, typer.Option(help="µm per pixel of maps without a size.")
-    ] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel of maps without a size.")] = None,
     boundary_um: Annotated[
         float, typer.Option(help="Tolerance of the boundary F-score, µm; 0: none.")
     ] = 32.0,
@@ -245,6 +244,7 @@ def evaluate(
         str | None,
         typer.Option(help="For folders: regular expression that finds the case in a file name."),
     ] = None,
+    distinct_cases: DistinctCasesOption = False,
     level: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
     resamples: Annotated[
         int, typer.Option(help="Bootstrap samples of cases for the intervals.")
@@ -268,6 +268,7 @@ def evaluate(
         figure=figure,
         definitions=definitions,
         case_pattern=case_pattern,
+        distinct_cases=distinct_cases,
         tissue=tissue,
         annotation=annotation,
         quiet=quiet,

@@ -16,8 +16,13 @@ from napari_fddm.cli.dataset import (
     ValShareOption,
     class_names,
     divide,
+    print_notes,
 )
-from napari_fddm.cli.options import DeviceOption, QuietOption  # noqa: TC001 - typer reads them
+from napari_fddm.cli.options import (
+    DeviceOption,  # noqa: TC001 - typer reads them
+    DistinctCasesOption,  # noqa: TC001 - typer reads them
+    QuietOption,  # noqa: TC001 - typer reads them
+)
 from napari_fddm.cli.progress import drain_job
 
 if TYPE_CHECKING:
@@ -110,6 +115,7 @@ def classifier(
     test_share: TestShareOption = 0.0,
     split_seed: SplitSeedOption = 0,
     hold_out: HoldOutOption = None,
+    distinct_cases: DistinctCasesOption = False,
     seed: SeedOption = 2000,
     fresh: FreshOption = False,
     quiet: QuietOption = False,
@@ -151,7 +157,15 @@ def classifier(
         dataset = open_dataset(manifest)
     else:
         names = class_names(label, mixed)
-        divided = divide(manifest, names, val_share, test_share, split_seed, hold_out)
+        divided = divide(
+            manifest,
+            names,
+            val_share,
+            test_share,
+            split_seed,
+            hold_out,
+            distinct_cases=distinct_cases,
+        )
         cut = PatchSettings(1.0, min_labeled, min_tissue, most)
         build = build_dataset(divided, out / WORK / "patches", cut, names)
         dataset = drain_job(build, "cutting", quiet=quiet)
@@ -159,6 +173,7 @@ def classifier(
     counts = dataset.counts().to_text()
     card: ModelCard = drain_job(run, "training", quiet=quiet, begin=counts)
     if not quiet:
+        print_notes(dataset.said())
         typer.echo(scores_text(card))
         note = backbone_note(card)
         if note:

@@ -42,7 +42,7 @@ def _bed_classes(shorts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Classes = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_bed_classes)]
-Text = Annotated[str, Field(min_length=1, pattern=r"^[^\n]*$")]
+Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
 class _Written(BaseModel):

@@ -54,6 +54,48 @@ def outline_mask(polygons: Sequence[Polygon], geometry: MapGeometry) -> npt.NDAr
     return mask
 
 
+def area_px(polygon: Polygon) -> float:
+    """Return the area of a polygon that does not cross itself, in squares of its unit."""
+    y, x = polygon[:, 0], polygon[:, 1]
+    return abs(float(np.sum(y * np.roll(x, -1) - np.roll(y, -1) * x))) / 2
+
+
+def clipped(polygon: Polygon, shape: tuple[int, int]) -> Polygon:
+    """Return the part of a polygon that lies on a slide.
+
+    Its edges are cut at the four borders in turn (Sutherland and Hodgman 1974); parts of a
+    concave polygon stay connected by edges on the border, which add no area.
+
+    Parameters
+    ----------
+    polygon : array of float, shape (corners, 2)
+        (y, x), level-0 px.
+    shape : tuple of int
+        (height, width) of the slide, level-0 px.
+
+    Returns
+    -------
+    array of float, shape (corners, 2)
+        No corners if it lies outside.
+    """
+    for axis, length in enumerate(shape):
+        for sign, border in ((1.0, 0.0), (-1.0, float(length))):
+            inside_by = sign * (polygon[:, axis] - border)
+            polygon = _cut(polygon, inside_by)
+    return polygon
+
+
+def _cut(polygon: Polygon, inside_by: npt.NDArray[np.float64]) -> Polygon:
+    """Return the part of a polygon whose corners are inside by 0 or more."""
+    ends, ends_by = np.roll(polygon, -1, axis=0), np.roll(inside_by, -1)
+    inside = inside_by >= 0
+    crosses = inside != (ends_by >= 0)
+    share = np.divide(inside_by, inside_by - ends_by, out=np.zeros_like(inside_by), where=crosses)
+    crossings = polygon + share[:, None] * (ends - polygon)
+    corners = np.stack([polygon, crossings], axis=1)
+    return np.asarray(corners[np.stack([inside, crosses], axis=1)])
+
+
 def _fill(mask: npt.NDArray[np.bool_], corners: Polygon) -> None:
     """Add the cells inside a polygon, row by row between crossings."""
     first = max(0, int(np.ceil(corners[:, 0].min())))

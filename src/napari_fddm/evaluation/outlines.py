@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.class_names import ClassNames
+from napari_fddm.core.class_names import REGION, ClassNames
 from napari_fddm.core.errors import ConfigError, DataError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.outlines import ring_cells
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.evaluation.grids import Grid
 from napari_fddm.evaluation.reading import OPTIONS, LabelInput, ReadingSettings
 from napari_fddm.interop.geojson import Outline, read_outlines
-from napari_fddm.interop.outline_marks import counted_notes, hides, is_region
+from napari_fddm.interop.outline_marks import marked_notes, without_area_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,12 +55,15 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
             hint="Compare outlines with an analysis, or give the truth as a PNG or TIFF.",
         )
     file = read_outlines(path)
-    values, left_out = _values(file.outlines, onto.table, path.name, settings)
-    used = [o for o in file.outlines if values.get(o.name) or hides(o.name)]
-    notes = counted_notes(file.outlines, path.name)
-    if file.skipped:
-        notes.append(f"{file.skipped} features of {path.name} without a class or an area left out")
-    notes += [f"{n} outlines {name!r} of {path.name} left out" for name, n in left_out.items()]
+    values, left_out, notes = _values(file.outlines, onto.table, path.name, settings)
+    used = [o for o in file.outlines if o.name in values]
+    notes += marked_notes(
+        (o for o in used if not values[o.name]), (o for o in file.outlines if o.name == REGION)
+    )
+    if file.unnamed_features:
+        notes.append(f"{file.unnamed_features} outlines without a class left out")
+    notes += without_area_notes(file)
+    notes += [f"{n} outlines {quoted(name)} left out" for name, n in left_out.items()]
     if not any(values.values()):
         raise DataError(
             f"{visible(path.name)} holds no outline with a class{': ' if notes else ''}"
@@ -82,7 +85,7 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
         grid,
         onto.table,
         about,
-        tuple(notes),
+        tuple(f"{path.name}: {note}" for note in notes),
         source=str(path.resolve()),
         level0=True,
     )
@@ -90,35 +93,33 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
 
 def _values(
     outlines: Sequence[Outline], table: ClassTable, name: str, settings: ReadingSettings
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the label value of each known class, and the outlines of each unknown one.
+) -> tuple[dict[str, int], dict[str, int], list[str]]:
+    """Return the label value of each class (0: it hides), the outlines of each unknown, and notes.
 
     Raises
     ------
     DataError
         If there are unknown ones which are not to be left out.
     """
-    names, counts = ClassNames(table), Counter(o.name for o in outlines)
+    names, counts = ClassNames(table), Counter(o.name for o in outlines if o.name != REGION)
     values: dict[str, int] = {}
     unknown: dict[str, int] = {}
+    notes: list[str] = []
     for given, count in counts.items():
-        if hides(given) or is_region(given):
-            continue
         try:
-            value = names.value_of(given, where=name)
+            meaning = names.meaning(given, where=visible(name), outline=True)
         except DataError:
-            value = None
-        if value is None:
             unknown[given] = count
-        else:
-            values[given] = value
+            continue
+        values[given] = meaning.value or 0
+        notes += [meaning.note] if meaning.note else []
     if unknown and not settings.leave_out:
-        listed = ", ".join(f"{visible(given)!r} ({n})" for given, n in unknown.items())
+        listed = ", ".join(f"{quoted(given)} ({n})" for given, n in unknown.items())
         raise DataError(
             f"{visible(name)} has outlines of classes that are none of ours: {listed}.",
             hint=f"Classes are {', '.join(table.shorts)}. {OPTIONS.leave_out}",
         )
-    return values, unknown
+    return values, unknown, notes
 
 
 def _off_slide(
@@ -146,7 +147,7 @@ def _off_slide(
             hint="Are they another slide's, or in micrometers? They must be in pixels of the "
             "slide's full resolution.",
         )
-    return [f"{off} of {len(outlines)} outlines of {name} lie outside the slide"] if off else []
+    return [f"{off} of {len(outlines)} outlines lie outside the slide"] if off else []
 
 
 def _drawn(
@@ -154,8 +155,8 @@ def _drawn(
 ) -> npt.NDArray[np.uint8]:
     """Draw outlines in their order; those of classes left out remove all that they cover."""
     labels = np.zeros(geometry.shape, np.uint8)
-    for outline in sorted(outlines, key=lambda o: hides(o.name)):
+    for outline in sorted(outlines, key=lambda o: not values[o.name]):
         window, inside = ring_cells(outline.rings, geometry)
         if not window.is_empty:
-            labels[window.slices][inside] = values.get(outline.name, 0)
+            labels[window.slices][inside] = values[outline.name]
     return labels

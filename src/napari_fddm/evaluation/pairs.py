@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled, said_distinct
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.tables import WESTERN, Table, read_table
+from napari_fddm.core.outside.text import visible
 from napari_fddm.evaluation.reading import LABELS, SYNTHETIC, is_label_source
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 COLUMNS = ("pred", "truth", "case", "slide", "annotation", "tissue", "mpp")
 NEEDED = ("pred", "truth", "case")
+_NEEDED = "Without TRUTH, PRED is a CSV file with the columns pred, truth and case."
 READER = "reader:"
 """Columns that begin with it hold label maps of further raters."""
 _SUFFIXES = re.compile(
@@ -60,13 +68,22 @@ class Pairs:
     cases_known : bool
         Whether the user gave the case (patient) of the slides. If not, each slide is
         its own case, and no intervals over cases may be computed.
+    notes : tuple of str
+        How the manifest was read, where that is worth a word.
     """
 
     pairs: tuple[Pair, ...]
     cases_known: bool
+    notes: tuple[str, ...] = ()
 
 
-def find_pairs(pred: str, truth: str | None, *, case_pattern: str | None = None) -> Pairs:
+def find_pairs(
+    pred: str,
+    truth: str | None,
+    *,
+    case_pattern: str | None = None,
+    distinct_cases: bool = False,
+) -> Pairs:
     """Find the pairs that two arguments name.
 
     Parameters
@@ -78,14 +95,17 @@ def find_pairs(pred: str, truth: str | None, *, case_pattern: str | None = None)
     case_pattern : str or None
         For folders: regular expression whose first group, or whole match, is the case
         in the name of a slide.
+    distinct_cases : bool
+        Take case ids that look alike for several patients, instead of refusing them.
 
     Raises
     ------
     ConfigError
-        If nothing is found, a side is missing, or a slide occurs twice.
+        If nothing is found, a side is missing, a slide occurs twice, or a patient seems to
+        be spelled twice.
     """
     if truth is None:
-        return read_manifest(Path(pred))
+        return read_manifest(Path(pred), distinct_cases=distinct_cases)
     folders = [not p.startswith(SYNTHETIC) and _is_folder(Path(p)) for p in (pred, truth)]
     if folders[0] != folders[1]:
         raise ConfigError(
@@ -93,7 +113,11 @@ def find_pairs(pred: str, truth: str | None, *, case_pattern: str | None = None)
             hint="Give two label maps or two folders.",
         )
     if folders[0]:
-        return _of_folders(Path(pred), Path(truth), case_pattern)
+        found = _of_folders(Path(pred), Path(truth), case_pattern)
+        if not found.cases_known:
+            return found
+        named = [(pair.case, pair.slide) for pair in found.pairs]
+        return _checked(found, named, "--case-pattern", distinct_cases)
     name = _name_of(pred if truth.startswith(SYNTHETIC) else truth)
     return Pairs((Pair(name, name, pred, truth),), cases_known=True)
 
@@ -111,7 +135,7 @@ def _name_of(source: str) -> str:
     return slide_name(path.parent.parent.name if path.parent.name == LABELS else path.name)
 
 
-def read_manifest(path: Path) -> Pairs:
+def read_manifest(path: Path, *, distinct_cases: bool = False) -> Pairs:
     """Read pairs from a CSV file with a head line; paths are relative to its folder.
 
     Columns ``pred``, ``truth`` and ``case``, and optionally ``slide`` (name),
@@ -121,36 +145,47 @@ def read_manifest(path: Path) -> Pairs:
     Raises
     ------
     ConfigError
-        If it cannot be read, lacks a column or has an unknown one, or lists a slide twice.
+        If it cannot be read, lacks a column or has an unknown one, lists a slide twice, or
+        seems to spell a patient twice.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"the manifest {path} cannot be read: {error}.",
-            hint="Without TRUTH, PRED is a CSV file with the columns pred, truth and case.",
-        ) from error
-    rows = list(csv.DictReader(text.splitlines()))
-    columns = [str(name).strip() for name in (rows[0] if rows else {}) if name is not None]
-    unknown = [c for c in columns if c not in COLUMNS and not c.startswith(READER)]
-    missing = [c for c in NEEDED if c not in columns]
-    if not rows or missing or unknown:
+        table = read_table(path, "a manifest", error=ConfigError)
+    except ConfigError as error:
+        raise ConfigError(error.message, hint=f"{error.hint} {_NEEDED}".strip()) from error
+    unknown = [c for c in table.header if c and c not in COLUMNS and not c.startswith(READER)]
+    missing = [c for c in NEEDED if c not in table.header]
+    if not table.rows or missing or unknown:
         what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(unknown)}"
         raise ConfigError(
-            f"the manifest {path.name} {what if rows else 'has no rows'}.",
+            f"the manifest {visible(path.name)} {visible(what) if table.rows else 'has no rows'} "
+            f"({table.seen}).",
             hint=f"Columns are {', '.join(NEEDED)}, optionally "
             f"{', '.join(c for c in COLUMNS if c not in NEEDED)} and {READER}NAME.",
         )
-    pairs = tuple(_of_row(row, number, path) for number, row in enumerate(rows, start=2))
-    _refuse_repeats(pairs, path.name)
-    return Pairs(pairs, cases_known=True)
+    lines = [line for line, _ in table]
+    pairs = tuple(_of_row(row, line, path, table) for line, row in table)
+    _refuse_repeats(pairs, lines, path.name)
+    notes = ("the manifest is not UTF-8; it was read as Windows-1252",)
+    found = Pairs(pairs, cases_known=True, notes=notes if table.encoding == WESTERN else ())
+    named = [(pair.case, f"line {line}") for pair, line in zip(pairs, lines, strict=True)]
+    return _checked(found, named, path.name, distinct_cases)
 
 
-def _of_row(raw: dict[str, str | None], number: int, path: Path) -> Pair:
-    row = {str(k).strip(): (v or "").strip() for k, v in raw.items() if isinstance(v, str | None)}
+def _checked(
+    found: Pairs, cases: Sequence[tuple[str, str]], place: str, distinct_cases: bool
+) -> Pairs:
+    """Refuse a patient spelled twice, or note that the user took them for several."""
+    if not distinct_cases:
+        refuse_twice_spelled(cases, place, error=ConfigError)
+    return replace(found, notes=(*found.notes, *said_distinct(case for case, _ in cases)))
+
+
+def _of_row(row: dict[str, str], number: int, path: Path, table: Table) -> Pair:
     for column in NEEDED:
         if not row.get(column):
-            raise ConfigError(f"line {number} of {path.name} has no {column}.", hint="Fill it in.")
+            raise ConfigError(
+                f"line {number} of {visible(path.name)} has no {column}.", hint="Fill it in."
+            )
 
     def place(value: str) -> str:
         return value if value.startswith(SYNTHETIC) else str(path.parent / value)
@@ -167,34 +202,37 @@ def _of_row(raw: dict[str, str | None], number: int, path: Path) -> Pair:
         place(row["truth"]),
         place(row["annotation"]) if row.get("annotation") else None,
         place(row["tissue"]) if row.get("tissue") else None,
-        _number(row.get("mpp"), number, path),
+        _number(row.get("mpp"), number, path, table),
         readers,
     )
 
 
-def _number(text: str | None, line: int, path: Path) -> float | None:
+def _number(text: str | None, line: int, path: Path, table: Table) -> float | None:
     if not text:
         return None
     try:
-        return float(text)
+        return table.number(text)
     except ValueError as error:
         raise ConfigError(
-            f"line {line} of {path.name}: mpp {text!r} is no number.",
+            f"line {line} of {visible(path.name)}: mpp {text!r} is no number.",
             hint="Write for instance 0.5.",
         ) from error
 
 
-def _refuse_repeats(pairs: tuple[Pair, ...], manifest: str) -> None:
+def _refuse_repeats(pairs: tuple[Pair, ...], lines: list[int], manifest: str) -> None:
     """Refuse a truth or a prediction that is listed twice; content is compared later."""
     for attribute in ("truth", "pred"):
         seen: dict[str, int] = {}
-        for number, pair in enumerate(pairs, start=2):
+        for number, pair in zip(lines, pairs, strict=True):
             source = getattr(pair, attribute)
-            key = source if source.startswith(SYNTHETIC) else str(Path(source).resolve())
+            with reading(
+                "a file name", f"line {number} of {manifest}", error=ConfigError, hint="Correct it."
+            ):
+                key = source if source.startswith(SYNTHETIC) else str(Path(source).resolve())
             if key in seen:
                 raise ConfigError(
-                    f"lines {seen[key]} and {number} of {manifest} have the same {attribute}: a "
-                    "slide counts once.",
+                    f"lines {seen[key]} and {number} of {visible(manifest)} have the same "
+                    f"{attribute}: a slide counts once.",
                     hint="Remove one of them; compare methods in evaluations of their own, or "
                     f"as columns {READER}NAME.",
                 )

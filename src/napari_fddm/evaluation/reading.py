@@ -14,7 +14,8 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
-from napari_fddm.core.outside import guard
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.pictures import MOST_PIXELS
 from napari_fddm.core.outside.text import visible
 from napari_fddm.evaluation.grids import Grid
 from napari_fddm.interop import ozx
@@ -169,10 +170,9 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
     if source.startswith(SYNTHETIC):
         return replace(_read_synthetic(source), source=source)
     path = Path(source)
-    with guard.reading("a label map", source, error=ConfigError):
-        there = path.exists()
-    if not there:
-        raise ConfigError(f"{visible(source)} does not exist.", hint="Check the path.")
+    with reading("a label map", path, error=ConfigError, hint="Check the path."):
+        if not path.exists():
+            raise ConfigError(f"{visible(source)} does not exist.", hint="Check the path.")
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         return replace(_read_picture(path, settings), source=str(path.resolve()))
     label = settings.label
@@ -218,6 +218,12 @@ def _read_synthetic(source: str) -> LabelInput:
         mpp = slide.mpp.value or 1.0
         shape = slide.levels[0].shape
         geometry = MapGeometry.covering(shape, SYNTHETIC_CELL_UM / mpp, mpp)
+        if math.prod(geometry.shape) > MOST_PIXELS:
+            raise ConfigError(
+                f"the truth of {source} would have {geometry.shape[0]} × {geometry.shape[1]} "
+                "cells, which is too many.",
+                hint="Name a smaller synthetic slide.",
+            )
         about = {
             "kind": "truth of a synthetic slide",
             "slide_fingerprint": slide.fingerprint,
@@ -236,7 +242,7 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
     read = read_class_image(
         path, reading=settings.reading, leave_out=settings.leave_out, options=OPTIONS
     )
-    with guard.reading("a label map", path), path.open("rb") as file:
+    with reading("a label map", path), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     shape = (read.labels.shape[0], read.labels.shape[1])
     um, notes = _picture_size(read.size, settings.mpp, path.name)

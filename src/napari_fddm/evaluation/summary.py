@@ -126,7 +126,11 @@ def summarize(
         "versions": _versions(),
         "research_use_only": True,
         "settings": _settings_json(settings),
-        "notes": _flattery(settings.slides.metrics) + _notes(results, bootstrap),
+        "notes": [
+            *pairs.notes,
+            *_flattery(settings.slides.metrics),
+            *_notes(results, bootstrap),
+        ],
         "slides": len(results),
         "cases": len(bootstrap.names) if pairs.cases_known else None,
         "classes": [{"value": c.value, "short": c.short, "name": c.name} for c in table],

@@ -1,36 +1,45 @@
-"""What the names of QuPath's classes say about outlines that are no class of tissue."""
+"""What is left out of a file of outlines: by QuPath's marks, without a class, without an area."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from napari_fddm.core.class_names import IGNORED, REGION
+from napari_fddm.core.outside.text import quoted, visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_fddm.interop.geojson import Outline
-
-_IGNORED = "*"
-"""At the end of a name it marks a class that QuPath leaves out, such as ``Ignore*``."""
-_REGION = "Region*"
-"""QuPath's class for an outline around others: it is no tissue, and hides nothing."""
+    from napari_fddm.interop.geojson import Outline, OutlineFile
 
 
 def hides(name: str) -> bool:
     """Whether outlines of this class remove what lies under them."""
-    return name.strip().endswith(_IGNORED) and not is_region(name)
+    return name.strip().endswith(IGNORED) and not is_region(name)
 
 
 def is_region(name: str) -> bool:
     """Whether outlines of this class only surround others."""
-    return name.strip() == _REGION
+    return name.strip() == REGION
 
 
-def counted_notes(outlines: Iterable[Outline], file_name: str) -> list[str]:
+def marked_notes(hiding: Iterable[Outline], regions: Iterable[Outline]) -> list[str]:
     """Return a note on each class of outlines that is left out, with their number."""
-    counts = Counter(o.name for o in outlines if hides(o.name) or is_region(o.name))
+    under = Counter(o.name for o in hiding)
+    around = Counter(o.name for o in regions)
+    notes = [f"{_outlines(n)} {quoted(name)} left out, with all under" for name, n in under.items()]
+    notes = [f"{note} {'it' if note.startswith('1 ') else 'them'}" for note in notes]
+    return notes + [f"{_outlines(n)} {quoted(name)} left out" for name, n in around.items()]
+
+
+def without_area_notes(file: OutlineFile) -> list[str]:
+    """Return a note on each kind of geometry without an area, with their number."""
     return [
-        f"{n} outline{'' if n == 1 else 's'} {name!r} of {file_name} left out"
-        f"{', with all under it' if hides(name) else ''}"
-        for name, n in counts.items()
+        f"{n} feature{'' if n == 1 else 's'} without an area ({visible(kind)}) left out"
+        for kind, n in file.without_area.items()
     ]
+
+
+def _outlines(count: int) -> str:
+    return f"{count} outline{'' if count == 1 else 's'}"

@@ -35,6 +35,11 @@ def test_a_slide_knows_the_name_it_is_opened_with_again(text, mpp, uri):
         "synthetic:600x700?mpp=fine",
         "synthetic:0x700",
         "synthetic:600x700?mpp=0",
+        "synthetic:9999999999x9999999999",
+        "synthetic:600x524289",
+        "synthetic:524288x700?mpp=20",
+        "synthetic:600x700?mpp=1e300",
+        f"synthetic:600x{'9' * 5000}",
     ],
 )
 def test_other_names_are_refused_with_an_example(text):

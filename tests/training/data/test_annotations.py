@@ -55,7 +55,10 @@ def test_outlines_have_holes_and_the_later_one_counts(tmp_path, slide):
     assert np.array_equal(annotation.labels(Region(0, 0, 800, 800), 800), expected)
     half = annotation.labels(Region(100, 100, 400, 400), 200)
     assert np.array_equal(half, expected[101:500:2, 101:500:2])
-    assert annotation.skipped == 2
+    assert annotation.notes == (
+        "1 annotation without a class left out",
+        "1 annotation without an area (Point) left out",
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,3 +125,58 @@ def test_corrections_are_learned_from_and_models_are_not(tmp_path):
 def test_the_truth_belongs_to_synthetic_slides(slide):
     with pytest.raises(DataError, match="synthetic"):
         open_annotation("truth", slide, NAMES)
+
+
+def test_an_outline_that_is_left_out_removes_all_under_it_in_any_order(tmp_path, slide):
+    tumor, fold = feature("Viable", square(0, 0, 400, 400)), feature("Fold", square(0, 0, 200, 400))
+    hole = feature("Ignore*", square(200, 0, 400, 200), square(250, 50, 350, 150))
+    region = feature("Region*", square(0, 0, 800, 1200))
+    names = ClassNames.with_own(["Fold=-"])
+    expected = np.zeros((400, 400), np.uint8)
+    expected[200:, 200:] = expected[250:350, 50:150] = 2
+    found = []
+    for n, order in enumerate(([tumor, fold, hole, region], [region, hole, fold, tumor])):
+        path = write(tmp_path / f"{n}.geojson", *order)
+        annotation = open_annotation(path, slide, names)
+        assert np.array_equal(annotation.labels(Region(0, 0, 400, 400), 400), expected)
+        found.append(sorted(annotation.notes))
+    assert found[0] == [
+        "1 outline 'Fold' left out, with all under it",
+        "1 outline 'Ignore*' left out, with all under it",
+        "1 outline 'Region*' left out",
+    ]
+    assert found[0] == found[1]
+
+
+def test_every_name_that_is_no_class_is_listed_with_its_number(tmp_path, slide):
+    some = [feature(n, square(0, 0, 9, 9)) for n in ("Tumor+", "坏死2", "Tumor+", "Viable")]
+    with pytest.raises(DataError, match=r"'Tumor\+' \(2\), '坏死2' \(1\) are no classes"):
+        open_annotation(write(tmp_path / "a.geojson", *some), slide, NAMES)
+
+
+def test_where_everything_is_left_out_nothing_can_be_learned(tmp_path, slide):
+    path = write(
+        tmp_path / "a.geojson",
+        feature("Ignore*", square(0, 0, 9, 9)),
+        feature(None, square(0, 0, 9, 9)),
+    )
+    with pytest.raises(DataError, match=r"1 annotation without a class .*'Ignore\*' left out"):
+        open_annotation(path, slide, NAMES)
+
+
+def test_outlines_off_the_slide_are_counted_and_their_area_is_said(tmp_path, slide):
+    path = write(
+        tmp_path / "a.geojson",
+        feature("Viable", square(700, 1100, 900, 1300)),
+        feature("Necrosis", square(900, 0, 950, 50)),
+        feature("Necrosis", square(-60, -60, -10, -10)),
+        feature("Viable", square(790, 0, 800.0001, 10)),
+    )
+    assert open_annotation(path, slide, NAMES).notes == (
+        "2 outlines 'Necrosis' outside the slide left out",
+        "0.030 mm² of outlines beyond the edge of the slide left out",
+    )
+    far = write(tmp_path / "b.geojson", feature("Viable", square(9000, 9000, 9900, 9900)))
+    with pytest.raises(DataError, match="outside the slide s of 1200 × 800 px") as caught:
+        open_annotation(far, slide, NAMES)
+    assert "micrometers" in caught.value.hint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -69,7 +71,8 @@ def test_blank_tiles_of_tissue_and_stained_background_are_left_out(tmp_path):
     write_tile(tmp_path / "glass.png", (240, 240, 240))
     write_tile(tmp_path / "tissue.png", (120, 60, 150))
     rows = ["glass.png,,,VT,a,1", "tissue.png,,,BG,a,1"]
-    assert len(built(tmp_path, PatchSettings(), *rows).values) == 0
+    with pytest.raises(DataError, match=r"1 with too little stained.*; 1 of stained background"):
+        built(tmp_path, PatchSettings(), *rows)
     rows = ["glass.png,,,BG,a,1", "tissue.png,,,VT,a,1"]
     assert sorted(built(tmp_path, PatchSettings(), *rows, folder="b").values) == [1, 2]
 
@@ -118,7 +121,9 @@ def test_a_stopped_build_goes_on_and_a_changed_label_is_cut_anew(tmp_path, monke
     cut = []
     original = datasets._write_part
     monkeypatch.setattr(
-        datasets, "_write_part", lambda s, f, key: (cut.append(key), original(s, f, key))
+        datasets,
+        "_write_part",
+        lambda s, f, key, left: (cut.append(key), original(s, f, key, left)),
     )
     lost = made.parts[3]
     for file in (tmp_path / "x" / "data" / "parts").glob(f"{lost.key}.truth*"):
@@ -143,3 +148,110 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     (tmp_path / "dataset.json").write_text("{}")
     with pytest.raises(DataError, match="damaged"):
         open_dataset(tmp_path)
+
+
+def write_outlines(path, *features):
+    """Write squares (x, y, edge) with a class as GeoJSON, and a manifest of one slide beside it."""
+    made = []
+    for name, (x, y, edge) in features:
+        corners = [[x, y], [x + edge, y], [x + edge, y + edge], [x, y + edge], [x, y]]
+        said = {} if name is None else {"classification": {"name": name}}
+        shape = {"type": "Polygon", "coordinates": [corners]}
+        made.append({"type": "Feature", "geometry": shape, "properties": said})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": made}))
+
+
+def test_what_is_left_out_is_counted_and_stays_in_the_index(tmp_path):
+    write_outlines(
+        tmp_path / "a.geojson",
+        ("Fold", (0, 0, 512)),
+        ("Viable", (0, 0, 1500)),
+        (None, (0, 0, 100)),
+        ("Necrosis", (90_000, 0, 100)),
+    )
+    write_tile(tmp_path / "glass.png", (240, 240, 240))
+    rows = [f",{SLIDE},a.geojson,,a,", "glass.png,,,VT,b,1", "glass.png,,,Fold,b,1"]
+    names = ClassNames.with_own(["Fold=-"])
+    path = write_rows(tmp_path / "m.csv", "tile,slide,mask,label,case,mpp", *rows)
+    manifest = split_manifest(read_manifest(path, names), val_share=0)
+    settings = PatchSettings(min_labeled=0.6, max_per_class=3)
+    made = drained(build_dataset(manifest, tmp_path / "data", settings, names))
+    assert len(made.values) == 3
+    assert made.said() == (
+        "1 image labeled 'Fold' left out (--label)",
+        f"{SLIDE}: 1 annotation without a class left out",
+        f"{SLIDE}: 1 outline 'Fold' left out, with all under it",
+        f"{SLIDE}: 1 outline 'Necrosis' outside the slide left out",
+        "glass.png: no sample of it is kept",
+        "2 patches beyond --max left out",
+        "1 patch with too little stained (--min-tissue) left out",
+    )
+    assert open_dataset(tmp_path / "data").said() == made.said()
+    again = drained(build_dataset(manifest, tmp_path / "data", settings, names))
+    assert again.said() == made.said()
+
+
+def test_a_dataset_of_an_earlier_version_opens_and_its_parts_are_cut_again(tmp_path):
+    made = tile_dataset(tmp_path / "x")
+    index = json.loads((made.folder / "dataset.json").read_text())
+    for part in index["parts"]:
+        del part["left_out"], part["notes"]
+        file = made.folder / "parts" / f"{part['key']}.truth.npz"
+        with np.load(file) as stored:
+            old = {k: stored[k] for k in ("truth", "values", "places")}
+        np.savez_compressed(file, **old)
+    del index["notes"], index["distinct_cases"]
+    (made.folder / "dataset.json").write_text(json.dumps(index))
+    opened = open_dataset(made.folder)
+    assert opened.fingerprint == made.fingerprint
+    assert np.array_equal(opened.truth, made.truth)
+    assert tile_dataset(tmp_path / "x").fingerprint == made.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"parts": 3}, "'parts' is a number"),
+        ({"parts": [3]}, "a JSON object, not a number"),
+        ({"parts": [{"key": "../../etc"}]}, "'image' is missing"),
+        ({"settings": []}, "'settings' is a list"),
+        ({"settings": {"kind": ["x"]}}, "kind"),
+        ({"classes": [{}]}, "classes"),
+        ({"notes": 3}, "cannot be read"),
+    ],
+)
+def test_an_index_of_wrong_types_is_refused(tmp_path, change, words):
+    folder = tile_dataset(tmp_path / "x").folder
+    index = json.loads((folder / "dataset.json").read_text())
+    (folder / "dataset.json").write_text(json.dumps(index | change))
+    with pytest.raises(DataError, match=words):
+        open_dataset(folder)
+
+
+def test_a_part_whose_name_leads_elsewhere_or_whose_count_is_wrong_is_refused(tmp_path):
+    folder = tile_dataset(tmp_path / "x").folder
+    index = json.loads((folder / "dataset.json").read_text())
+    index["parts"][0]["count"] += 1
+    (folder / "dataset.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="its part holds"):
+        _ = open_dataset(folder).truth
+    index["parts"][0]["key"] = "../x"
+    (folder / "dataset.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="describe no part"):
+        open_dataset(folder)
+
+
+def test_a_dataset_with_a_patient_spelled_twice_is_refused_unless_the_user_said_so(tmp_path):
+    rows = ["tile,label,case"]
+    for n, case in enumerate(("P-7", "P-007", "b")):
+        write_tile(tmp_path / f"{n}.png", (120, 60, 150), seed=n)
+        rows.append(f"{n}.png,VT,{case}")
+    path = write_rows(tmp_path / "m.csv", *rows)
+    manifest = split_manifest(read_manifest(path, NAMES, distinct_cases=True), val_share=0)
+    made = drained(build_dataset(manifest, tmp_path / "data", PatchSettings(), NAMES))
+    assert made.distinct_cases
+    index = json.loads((made.folder / "dataset.json").read_text())
+    del index["distinct_cases"]
+    (made.folder / "dataset.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match=r"'P-7' .* and 'P-007'"):
+        open_dataset(made.folder)

@@ -36,10 +36,16 @@ def test_masks_are_smooth_and_depend_on_the_seed():
     assert 0 < edges < 0.05
 
 
-@pytest.mark.parametrize("text", ["file,label3\n", "file,label3,patient,slide\na,odd,P,S\n"])
-def test_a_table_that_is_none_is_refused(tmp_path, text):
-    (tmp_path / "m.csv").write_text(text + "a,necrosis\n")
-    with pytest.raises(ConfigError, match="no table of tiles"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("file,label3\na,necrosis\n", "lacks patient, slide"),
+        ("file,label3,patient,slide\na,odd,P,S\n", "line 2 of m.csv: the label 'odd'"),
+    ],
+)
+def test_a_table_that_is_none_is_refused(tmp_path, text, words):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(ConfigError, match=words):
         read_textures(tmp_path / "m.csv")
 
 

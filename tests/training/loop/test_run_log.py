@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from napari_fddm.training.loop import RunLog
 
 
@@ -15,6 +17,14 @@ def test_a_half_written_line_is_skipped(tmp_path):
     with log.path.open("a", encoding="utf-8") as file:
         file.write('{"step": 2, "lo')
     assert log.records() == [{"step": 1, "loss": 0.5, "note": "µm"}]
+
+
+@pytest.mark.parametrize("line", ["[1]", "{", "[" * 100_000, '{"step": "x"}', "\x00"])
+def test_a_damaged_line_is_passed_over_and_said(tmp_path, caplog, line):
+    log = RunLog(tmp_path / "log.jsonl")
+    log.path.write_text(f'{{"step": 1, "loss": NaN}}\n{line}\n{{"step": 3}}\n')
+    assert [r["step"] for r in log.records()] == [1, 3]
+    assert "line 2" in caplog.text
 
 
 def test_steps_beyond_the_checkpoint_are_forgotten(tmp_path):

@@ -62,11 +62,23 @@ def test_a_case_that_stage_1_was_trained_on_is_refused(tmp_path, rng):
         read_region_slide(path)
 
 
+def test_so_is_one_whose_id_looks_like_it_unless_the_user_said_that_it_is_another(tmp_path, rng):
+    slide = coded_slide(rng, (1, 1), case="a")
+    for distinct in (False, True):
+        meta = RegionMeta(slide="s", case="P-7", stage1_cases=("P 007",), distinct_cases=distinct)
+        path = write_region_slide(tmp_path, RegionSlide(meta, slide.coarse, slide.truth))
+        if distinct:
+            assert read_region_slide(path).meta == meta
+        else:
+            with pytest.raises(ConfigError, match=r"case 'P-7' \(written 'P 007'\)"):
+                read_region_slide(path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         (None, "holds no dataset.json"),
-        ("{", "no region dataset"),
+        ("{", "cannot be read as JSON"),
         (json.dumps({"classes": ["BG", "VT"], "cell_um": -1}), "cell_um"),
         (
             json.dumps({"classes": ["BG", "VT"], "cell_um": 32, "format_version": 2}),
@@ -87,7 +99,7 @@ def test_damaged_and_unfitting_slides_are_refused(tmp_path, rng):
         read_regions(tmp_path)
     path = write_region_slide(tmp_path, coded_slide(rng, (1, 1)))
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ConfigError, match="no slide of a region dataset"):
+    with pytest.raises(ConfigError, match="cannot be read as a slide of a region dataset"):
         read_regions(tmp_path)
     write_region_slide(tmp_path, coded_slide(rng, (1, 1), classes=3))
     with pytest.raises(ConfigError, match="3 classes"):
@@ -114,6 +126,16 @@ def test_a_case_is_on_one_side_only(rng, share):
     assert len(train) + len(validation) == 12
     again = split_by_case(slides, share, seed=1)[1]
     assert [s.meta.slide for s in again] == [s.meta.slide for s in validation]
+
+
+def test_ids_of_one_patient_stay_on_one_side(rng):
+    cases = ["P-1", "p 1", "P-2", "p 2", "P-3", "p 3"]
+    slides = [coded_slide(rng, (1, 1), case=case, name=case) for case in cases]
+    for seed in range(4):
+        train, validation = split_by_case(slides, 0.4, seed)
+        sides = [{s.meta.case[-1] for s in side} for side in (train, validation)]
+        assert sides[0].isdisjoint(sides[1])
+        assert all(sides)
 
 
 def test_a_single_case_is_not_split(rng):

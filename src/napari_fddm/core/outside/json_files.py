@@ -26,8 +26,12 @@ def parse_json(
     what: str = "JSON",
     error: type[FddmError] = StoreError,
     hint: str = _RESTORE,
+    constants: bool = False,
 ) -> Any:
-    """Return the value of a JSON text; ``NaN`` and ``Infinity`` are no JSON (RFC 8259, section 6).
+    """Return the value of a JSON text.
+
+    ``NaN`` and ``Infinity`` are no JSON (RFC 8259, section 6), but some programs write them;
+    with ``constants`` they are read, and the caller looks at each number that it uses.
 
     Raises
     ------
@@ -37,7 +41,7 @@ def parse_json(
     with reading(what, place, error=error, hint=hint):
         if isinstance(text, bytes):
             text = decoded(text, place, what, error=error)
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=float if constants else _refuse_constant)
 
 
 def read_json_value(
@@ -47,11 +51,11 @@ def read_json_value(
     error: type[FddmError] = StoreError,
     hint: str = _RESTORE,
     most: int = MOST_TEXT,
+    constants: bool = False,
 ) -> Any:
     """Return the value of a JSON file, which may have a byte order mark or be a ``.gz``."""
-    return parse_json(
-        read_bytes(path, what, most=most, error=error), path, what=what, error=error, hint=hint
-    )
+    data = read_bytes(path, what, most=most, error=error)
+    return parse_json(data, path, what=what, error=error, hint=hint, constants=constants)
 
 
 def read_json(path: Path, *, error: type[FddmError] = StoreError) -> dict[str, Any]:
@@ -112,5 +116,5 @@ def kind_of(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _refuse_constant(name: str) -> None:
+def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")

@@ -13,6 +13,7 @@ _HARMLESS = "\n\t"
 _OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that are not seen but change what is seen: control,
 format (among them those that turn the direction of writing), half surrogates, line breaks."""
+_LONGEST_NAME = 120
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -30,6 +31,12 @@ def visible_line(text: Path | str) -> str:
     return visible(" ".join(str(text).split()))
 
 
+def quoted(text: Path | str) -> str:
+    """Return a name in quotes for a message, with escapes, and cut if it is very long."""
+    name = str(text)
+    return repr(name) if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]!r} …"
+
+
 def html(text: Path | str) -> str:
     """Return a text for an HTML page: as it is written, with nothing that a browser obeys."""
     return escape(visible(text))
@@ -44,6 +51,11 @@ def csv_cell(value: object) -> object:
         return value
     text = visible(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def uncelled(text: str) -> str:
+    """Return the text of a cell without the single quote that `csv_cell` puts before formulas."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA) else text
 
 
 def _hidden(character: str) -> bool:

@@ -13,7 +13,12 @@ from napari_fddm.core.outlines import ring_cells
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.tissue import TissueMask
 from napari_fddm.interop.geojson import is_geojson, read_outlines
-from napari_fddm.interop.outline_marks import counted_notes, hides, is_region
+from napari_fddm.interop.outline_marks import (
+    hides,
+    is_region,
+    marked_notes,
+    without_area_notes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,12 +155,13 @@ def read_outline_mask(path: Path) -> OutlineMask:
         raise ConfigError(error.message, hint=error.hint) from error
     every = (*file.outlines, *file.unnamed)
     outlines = tuple(o.rings for o in every if not hides(o.name) and not is_region(o.name))
-    notes = counted_notes(every, path.name)
+    hiding = [o for o in every if hides(o.name)]
+    found = marked_notes(hiding, (o for o in every if is_region(o.name)))
+    notes = [f"{path.name}: {note}" for note in (*found, *without_area_notes(file))]
     if not outlines:
         left_out = f": {'; '.join(notes)}" if notes else ""
         raise ConfigError(
             f"{visible(path)} holds no outline of tissue{left_out}.",
             hint="Draw tissue as polygons, of any class whose name does not end in *.",
         )
-    hiding = tuple(o.rings for o in every if hides(o.name))
-    return OutlineMask(path.name, outlines, hiding, tuple(notes))
+    return OutlineMask(path.name, outlines, tuple(o.rings for o in hiding), tuple(notes))

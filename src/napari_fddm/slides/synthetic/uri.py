@@ -12,6 +12,12 @@ SCHEME = "synthetic:"
 """How such names begin."""
 
 DEFAULT_MPP = 0.5
+_LONGEST = 40
+"""Characters of a size; more digits are no number of pixels."""
+
+MOST_PX = 1 << 19
+MOST_UM = 5e5
+"""Longest side, in pixels and in µm: longer than any glass, and its layout fits into memory."""
 
 
 class NamedSyntheticSlide(SyntheticSlide):
@@ -45,6 +51,10 @@ def open_synthetic(text: str, *, mpp: float | None = None) -> NamedSyntheticSlid
             raise ValueError(text)
         value = float(options.get("mpp", DEFAULT_MPP)) if mpp is None else mpp
         seed = int(options.get("seed", "0"))
+        if len(size) > _LONGEST or any(
+            int(side) > MOST_PX or int(side) * value > MOST_UM for side in found.groups()
+        ):
+            raise SlideError(f"a side may have at most {MOST_PX} px and {MOST_UM / 1000:.0f} mm")
         return NamedSyntheticSlide(int(found[1]), int(found[2]), mpp=value, seed=seed)
     except (ValueError, FddmError) as error:
         reason = f": {error.message.rstrip('.')}" if isinstance(error, FddmError) else ""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.errors import DataError
 from napari_fddm.core.files import storage_errors, whole_file
+from napari_fddm.core.outside.arrays import read_arrays
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELLS_PER_TILE
 from napari_fddm.models.bundle import HEADS_FILE
@@ -29,7 +30,7 @@ CACHE_SUFFIX = ".fddm.features"
 MAX_BYTES = 256 * 2**20
 """Size of one file. A tile of a ViT-S takes 50 kB, so 5 000 tiles fit; those that were used
 longest ago are dropped first."""
-_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+_ARRAYS = ("key", "index", "pooled", "cells")
 
 log = logging.getLogger(__name__)
 
@@ -130,13 +131,12 @@ class TileCache:
         if not self.path.exists():
             return {}
         try:
-            # Opened here, because np.load would leave a file open that is no zip.
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                index, pooled, cells = (stored[name] for name in ("index", "pooled", "cells"))
-                if str(stored["key"]) != self._key or not _fits(index, pooled, cells):
-                    raise ValueError("its content does not belong to its name")
-        except _DAMAGE as error:
-            log.warning("%s is damaged and made again: %s", self.path, error)
+            stored = read_arrays(self.path, _ARRAYS, "features of tiles")
+            index, pooled, cells = (stored[name] for name in _ARRAYS[1:])
+            if str(stored["key"]) != self._key or not _fits(index, pooled, cells):
+                raise DataError("its content does not belong to its name.")
+        except DataError as error:
+            log.warning("%s is damaged and made again: %s", visible(self.path), error.message)
             return {}
         return {
             (int(row), int(col)): HeadInputs(p, c)
@@ -146,7 +146,9 @@ class TileCache:
 
 def _fits(index: npt.NDArray[Any], pooled: npt.NDArray[Any], cells: npt.NDArray[Any]) -> bool:
     shapes = (
-        index.shape == (len(index), 2)
+        index.ndim == 2
+        and index.shape[1] == 2
+        and index.dtype == np.int32
         and pooled.ndim == 2
         and cells.ndim == 4
         and cells.shape[1:3] == (CELLS_PER_TILE, CELLS_PER_TILE)

@@ -1,6 +1,6 @@
 """Manifests: tables of images with their labels or masks, patients and splits.
 
-A table (CSV, or parquet where pyarrow is installed), one row per image:
+A table (CSV as spreadsheets write it, or parquet where pyarrow is installed), one row per image:
 
 =========== ===================================================================
 ``tile``    an image with one label; or
@@ -14,19 +14,24 @@ A table (CSV, or parquet where pyarrow is installed), one row per image:
 =========== ===================================================================
 
 ``file``, ``image`` and ``path`` also mean ``tile``; ``patient`` means ``case``.
-Relative paths are relative to the manifest's folder. Other columns are ignored.
+Relative paths are relative to the manifest's folder. Other columns and empty rows are ignored.
 """
 
 from __future__ import annotations
 
 import csv
-import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.class_names import ClassNames, plain
+from napari_fddm.core.class_names import MIXED, ClassNames, spelled
 from napari_fddm.core.errors import DataError
+from napari_fddm.core.geometry import Mpp
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled, said_distinct
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.tables import WESTERN, Table, read_table
+from napari_fddm.core.outside.text import csv_cell, quoted, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,11 +100,17 @@ class Manifest:
         In the order of the rows.
     left_out : int
         Rows that are left out: mixed tiles, or labels that the user excludes.
+    notes : tuple of str
+        What is left out or read otherwise than it is written, a phrase for each.
+    distinct_cases : bool
+        Whether the user said that case ids which look alike are of several patients.
     """
 
     path: Path
     sources: tuple[Source, ...]
     left_out: int = 0
+    notes: tuple[str, ...] = ()
+    distinct_cases: bool = False
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -113,33 +124,66 @@ class Manifest:
         )
 
 
-def read_manifest(path: Path, names: ClassNames | None = None) -> Manifest:
+def read_manifest(
+    path: Path, names: ClassNames | None = None, *, distinct_cases: bool = False
+) -> Manifest:
     """Read and check a manifest.
+
+    Parameters
+    ----------
+    path : Path
+        The table.
+    names : ClassNames, optional
+        Classes of the labels.
+    distinct_cases : bool
+        Take case ids that look alike for several patients, instead of refusing them.
 
     Raises
     ------
     DataError
-        If it cannot be read, lacks a column, names a missing file, or has a label that
-        belongs to no class.
+        If it cannot be read, lacks a column, names a missing file, has a label that
+        belongs to no class, or a patient that seems to be spelled twice.
     """
     names = names or ClassNames()
-    header, rows = _read_table(path)
-    columns = _find_columns(header, path)
-    sources, left_out = [], 0
-    for line, row in rows:
-        where = f"line {line} of {path.name}"
-        cells = {k: (row.get(c) or "").strip() for k, c in columns.items()}
-        source = _source(cells, path.parent, names, where, line)
+    table = read_table(path, "a manifest")
+    columns = _find_columns(table, path)
+    sources: list[Source] = []
+    left_out, notes = Counter[str](), dict.fromkeys(_said_of(table))
+    for line, row in table:
+        where = f"line {line} of {visible(path.name)}"
+        cells = {k: row.get(c, "") for k, c in columns.items()}
+        source = _source(cells, path.parent, names, where, line, table)
         if source is None:
-            left_out += 1
+            left_out[cells["label"]] += 1
         else:
             sources.append(source)
+        if cells.get("label") and not cells.get("mask"):
+            notes[names.meaning(cells["label"], where=where).note] = None
+    for label, n in left_out.items():
+        option = "--mixed" if spelled(label) in MIXED else "--label"
+        notes[f"{n} image{'' if n == 1 else 's'} labeled {quoted(label)} left out ({option})"] = (
+            None
+        )
+    total = sum(left_out.values())
     if not sources:
         raise DataError(
-            f"{path} names no image to learn from.",
-            hint=f"{left_out} mixed tiles were left out; see --mixed." if left_out else "",
+            f"{visible(path)} names no image to learn from ({table.seen}).",
+            hint=f"{total} images were left out, labeled {', '.join(map(quoted, left_out))}; "
+            "see --mixed and --label."
+            if total
+            else "",
         )
-    return Manifest(path, tuple(sources), left_out)
+    if not distinct_cases:
+        refuse_twice_spelled(((s.case, f"line {s.line}") for s in sources), path.name)
+    notes |= dict.fromkeys(said_distinct(s.case for s in sources))
+    said = tuple(note for note in notes if note)
+    return Manifest(path, tuple(sources), total, said, distinct_cases)
+
+
+def _said_of(table: Table) -> tuple[str, ...]:
+    if table.encoding != WESTERN:
+        return ()
+    return ("the manifest is not UTF-8; it was read as Windows-1252",)
 
 
 def write_manifest(
@@ -157,70 +201,53 @@ def write_manifest(
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({k: csv_cell(v) for k, v in row.items()} for row in rows)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return _read_parquet(path)
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = [(reader.line_num, row) for row in reader]
-            return list(reader.fieldnames or ()), rows
-    except FileNotFoundError:
-        raise DataError(f"there is no manifest {path}.") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"the manifest {path} cannot be read: {error}.") from error
-
-
-def _read_parquet(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError:
-        raise DataError(
-            f"{path.name} is parquet, which needs pyarrow.",
-            hint="pip install pyarrow, or save the manifest as CSV.",
-        ) from None
-    try:
-        table = parquet.read_table(path)
-    except ArrowException as error:
-        raise DataError(f"the manifest {path} cannot be read: {error}.") from error
-    rows = [{k: "" if v is None else str(v) for k, v in row.items()} for row in table.to_pylist()]
-    return list(table.column_names), list(enumerate(rows, start=2))
-
-
-def _find_columns(header: Sequence[str], path: Path) -> dict[str, str]:
-    by_name = {plain(name): name for name in header if name}
+def _find_columns(table: Table, path: Path) -> dict[str, str]:
+    by_name = {spelled(name): name for name in table.header}
     found = {}
     for column, spellings in _COLUMNS.items():
-        match = next((by_name[s] for s in spellings if s in by_name), None)
-        if match is not None:
-            found[column] = match
+        matches = [by_name[s] for s in spellings if s in by_name]
+        if len(matches) > 1:
+            _refuse_two(table, matches, path)
+        if matches:
+            found[column] = matches[0]
     if "tile" not in found and "slide" not in found:
         raise DataError(
-            f"{path.name} has neither a column 'tile' nor 'slide'.",
+            f"{visible(path.name)} has neither a column 'tile' nor 'slide' ({table.seen}).",
             hint="One row per image: tile,label,case or slide,mask,case.",
         )
     if "case" not in found:
         raise DataError(
-            f"{path.name} has no column 'case'.",
+            f"{visible(path.name)} has no column 'case' ({table.seen}).",
             hint="Name the patient of each image: tiles of one patient must not lie on both "
             "sides of a split.",
         )
     return found
 
 
+def _refuse_two(table: Table, matches: Sequence[str], path: Path) -> None:
+    """Refuse two columns for one thing, unless they say the same in every row."""
+    for line, row in table:
+        if len({row[name] for name in matches}) > 1:
+            raise DataError(
+                f"{visible(path.name)} has the columns {' and '.join(map(repr, matches))}, which "
+                f"mean the same here but differ in line {line}.",
+                hint="Keep the one that is meant, and rename or remove the other.",
+            )
+
+
 def _source(
-    cells: dict[str, str], folder: Path, names: ClassNames, where: str, line: int
+    cells: dict[str, str], folder: Path, names: ClassNames, where: str, line: int, table: Table
 ) -> Source | None:
     if not cells["case"]:
         raise DataError(f"{where} names no case.")
     tile, slide = cells.get("tile", ""), cells.get("slide", "")
     label, mask = cells.get("label", ""), cells.get("mask", "")
-    split, mpp = _split(cells.get("split", ""), where), _mpp(cells.get("mpp", ""), where)
+    split, mpp = _split(cells.get("split", ""), where), _mpp(cells.get("mpp", ""), where, table)
     if mask:
         image = slide or tile
         if not image:
@@ -244,10 +271,11 @@ def _source(
 def _existing(text: str, folder: Path, where: str) -> str:
     if text.startswith(SYNTHETIC):
         return text
-    path = folder / Path(text).expanduser()
-    if not path.exists():
-        raise DataError(f"{where}: there is no file {path}.")
-    return str(path.absolute())
+    with reading("a file name", where, hint="Check the table."):
+        path = folder / Path(text).expanduser()
+        if not path.exists():
+            raise DataError(f"{where}: there is no file {visible(path)}.")
+        return str(path.absolute())
 
 
 def _split(text: str, where: str) -> str | None:
@@ -255,17 +283,21 @@ def _split(text: str, where: str) -> str | None:
         return None
     split = _SPLIT_NAMES.get(text.lower(), text.lower())
     if split not in SPLITS:
-        raise DataError(f"{where}: the split {text!r} is none of {', '.join(SPLITS)}.")
+        raise DataError(f"{where}: the split {quoted(text)} is none of {', '.join(SPLITS)}.")
     return split
 
 
-def _mpp(text: str, where: str) -> float | None:
+def _mpp(text: str, where: str, table: Table) -> float | None:
     if not text:
         return None
+    low, high = Mpp.PLAUSIBLE
     try:
-        value = float(text)
+        value = table.number(text)
     except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise DataError(f"{where}: the mpp {text!r} is no positive number.")
+        value = 0.0
+    if not low <= value <= high:
+        raise DataError(
+            f"{where}: the mpp {quoted(text)} is no number from {low:g} to {high:g}.",
+            hint="It is the size of a pixel in micrometers, such as 0.5.",
+        )
     return value

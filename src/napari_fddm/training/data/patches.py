@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.geometry import Region, Window
+from napari_fddm.core.outside.pictures import open_picture
 from napari_fddm.core.tiling import ANALYSIS_MPP, CELLS_PER_TILE, TILE_PX, TileGrid
 from napari_fddm.slides import ArraySlide, open_slide
 from napari_fddm.slides.mpp import require_mpp
@@ -33,6 +36,11 @@ MIN_CELL_TISSUE = 0.1
 """A cell of a labeled tile gets the label of the tile if at least this share is stained."""
 TISSUE_DENSITY = 0.15
 """Optical density above which a pixel is stained: the threshold of Macenko 2009."""
+LITTLE_LABELED = "labeled in too small a part (--min-labeled)"
+LITTLE_TISSUE = "with too little stained (--min-tissue)"
+STAINED_BACKGROUND = "of stained background (--min-tissue)"
+BEYOND_MOST = "beyond --max"
+"""Why samples are left out, in words that stand behind their number."""
 _EPSILON = 1e-6
 
 
@@ -129,28 +137,52 @@ class Sample:
     place: tuple[float, float]
 
 
-def samples_of(
-    source: Source, settings: PatchSettings | RegionSettings, names: ClassNames
-) -> tuple[str, Iterator[Sample]]:
-    """Return the identity of an image's samples and an iterator that cuts them.
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """The samples of one image, and what was left out of them.
+
+    Attributes
+    ----------
+    identity : str
+        A digest that changes when the annotation does.
+    samples : iterator of Sample
+        Cuts them, one after the other.
+    notes : tuple of str
+        What is left out of the annotation, see `annotations.Annotation`.
+    left_out : Counter of str
+        Samples that were not kept, by the reason; complete once all samples are cut.
+    """
+
+    identity: str
+    samples: Iterator[Sample]
+    notes: tuple[str, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
+
+
+def samples_of(source: Source, settings: PatchSettings | RegionSettings, names: ClassNames) -> Cut:
+    """Return the samples of an image, none of which is cut yet.
 
     Raises
     ------
     FddmError
         If the image or its annotation cannot be opened, or does not fit the settings.
     """
+    left_out = Counter[str]()
     if source.mask is None:
         if isinstance(settings, RegionSettings):
             raise DataError(
                 f"line {source.line}: {source.name} has one label for the whole tile; regions "
                 "need a mask."
             )
-        return f"tissue of tile {source.value}", _of_tile(source, settings)
+        samples = _of_tile(source, settings, left_out)
+        return Cut(f"tissue of tile {source.value}", samples, left_out=left_out)
     with opened(source, settings.mpp) as slide:
-        identity = open_annotation(source.mask, slide, names).identity
+        annotation = open_annotation(source.mask, slide, names)
     if isinstance(settings, RegionSettings):
-        return identity, _regions_of_slide(source, settings, names)
-    return identity, _patches_of_slide(source, settings, names)
+        samples = _regions_of_slide(source, settings, names, left_out)
+    else:
+        samples = _patches_of_slide(source, settings, names, left_out)
+    return Cut(annotation.identity, samples, annotation.notes, left_out)
 
 
 @contextmanager
@@ -161,13 +193,8 @@ def opened(source: Source, mpp: float) -> Iterator[Slide]:
             require_mpp(slide)
             yield slide
         return
-    from PIL import Image
-
-    try:
-        with Image.open(source.image) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"the tile {source.image} cannot be read: {error}.") from error
+    with open_picture(Path(source.image), "a tile") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
     with ArraySlide(pixels, mpp=source.mpp or mpp, name=source.name) as slide:
         yield slide
 
@@ -199,7 +226,7 @@ def dominant(labels: Labels, n_classes: int) -> tuple[int, float]:
     return (int(counts[1:].argmax()) + 1 if labeled else 0), labeled / labels.size
 
 
-def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
+def _of_tile(source: Source, settings: PatchSettings, left_out: Counter[str]) -> Iterator[Sample]:
     """Cut a labeled tile. Its label is that of its tissue, so cells of glass have no label."""
     value = source.value or 0
     with opened(source, settings.mpp) as slide:
@@ -207,7 +234,7 @@ def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
         for region in _whole_tiles(slide, settings.mpp):
             found = True
             pixels = slide.read_region(region, settings.mpp)[:TILE_PX, :TILE_PX]
-            if _keeps(value, pixels, settings):
+            if _keeps(value, pixels, settings, left_out):
                 cells = np.where(stained_cells(pixels) != (value == BACKGROUND), value, 0)
                 yield Sample(pixels, cells.astype(np.uint8), value, (region.y, region.x))
         if not found:
@@ -218,7 +245,7 @@ def _of_tile(source: Source, settings: PatchSettings) -> Iterator[Sample]:
 
 
 def _patches_of_slide(
-    source: Source, settings: PatchSettings, names: ClassNames
+    source: Source, settings: PatchSettings, names: ClassNames, left_out: Counter[str]
 ) -> Iterator[Sample]:
     with opened(source, settings.mpp) as slide:
         annotation = open_annotation(source.mask or "", slide, names)
@@ -227,21 +254,22 @@ def _patches_of_slide(
         for region in _whole_tiles(slide, settings.mpp):
             labels = annotation.labels(region, TILE_PX)
             value, labeled = dominant(labels, n)
-            if value and labeled >= settings.min_labeled:
+            if value and _labels_enough(labeled, settings, left_out):
                 found.append((value, region))
         kept = dict.fromkeys(names.table.values, 0)
         for value, region in _spread(found):
             if settings.max_per_class and kept[value] >= settings.max_per_class:
+                left_out[BEYOND_MOST] += 1
                 continue
             pixels = slide.read_region(region, settings.mpp)[:TILE_PX, :TILE_PX]
-            if _keeps(value, pixels, settings):
+            if _keeps(value, pixels, settings, left_out):
                 kept[value] += 1
                 cells = cell_majority(annotation.labels(region, TILE_PX), n)
                 yield Sample(pixels, cells, value, (region.y, region.x))
 
 
 def _regions_of_slide(
-    source: Source, settings: RegionSettings, names: ClassNames
+    source: Source, settings: RegionSettings, names: ClassNames, left_out: Counter[str]
 ) -> Iterator[Sample]:
     with opened(source, settings.mpp) as slide:
         annotation = open_annotation(source.mask or "", slide, names)
@@ -253,10 +281,11 @@ def _regions_of_slide(
         for y, x in corners:
             region = Region(y, x, edge, edge)
             value, labeled = dominant(annotation.labels(region, TILE_PX), len(names.table))
-            if value and labeled >= settings.min_labeled:
+            if value and _labels_enough(labeled, settings, left_out):
                 found.append((value, region))
         chosen = _spread(found)
         if settings.max_per_slide:
+            left_out[BEYOND_MOST] += max(0, len(chosen) - settings.max_per_slide)
             chosen = chosen[: settings.max_per_slide]
         for value, region in chosen:
             pixels = slide.read_region(region, settings.mpp)[: settings.px, : settings.px]
@@ -270,10 +299,21 @@ def _starts(length: int, edge: float) -> list[float]:
     return [i * edge / 2 for i in range(count)]
 
 
-def _keeps(value: int, pixels: Labels, settings: PatchSettings) -> bool:
+def _labels_enough(
+    labeled: float, settings: PatchSettings | RegionSettings, left_out: Counter[str]
+) -> bool:
+    enough = labeled >= settings.min_labeled
+    left_out[LITTLE_LABELED] += not enough
+    return enough
+
+
+def _keeps(value: int, pixels: Labels, settings: PatchSettings, left_out: Counter[str]) -> bool:
     """Say whether image and label can both be right (``docs/algorithm.md#loss-of-stage-1``)."""
     stained = tissue_share(pixels) >= settings.min_tissue
-    return stained != (value == BACKGROUND)
+    keeps = stained != (value == BACKGROUND)
+    if not keeps:
+        left_out[STAINED_BACKGROUND if stained else LITTLE_TISSUE] += 1
+    return keeps
 
 
 def _whole_tiles(slide: Slide, mpp: float) -> Iterator[Region]:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import DataError
+from napari_fddm.core.outside.files import open_file, require_regular
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import visible
 from napari_fddm.training.data.manifest import SYNTHETIC
 
 if TYPE_CHECKING:
@@ -124,15 +127,13 @@ def image_key(image: str) -> str:
     if image.startswith(SYNTHETIC):
         return image
     path = Path(image)
-    digest = hashlib.sha256()
     if path.is_dir():
-        for file in sorted(p for p in path.rglob("*") if p.is_file()):
-            digest.update(f"{file.relative_to(path)} {file.stat().st_size}\n".encode())
-        return digest.hexdigest()
-    size = path.stat().st_size
-    with path.open("rb") as opened:
+        return _folder_key(path)
+    size = require_regular(path, "an image")
+    digest = hashlib.sha256()
+    with open_file(path, "an image") as opened:
         if size <= _WHOLE_BYTES:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
+            return hashlib.sha256(opened.read()).hexdigest()
         digest.update(str(size).encode())
         for start in (0, size // 2, size - _HASHED_BYTES):
             opened.seek(start)
@@ -140,11 +141,21 @@ def image_key(image: str) -> str:
     return digest.hexdigest()
 
 
+def _folder_key(path: Path) -> str:
+    digest = hashlib.sha256()
+    with reading("an image", path):
+        for file in sorted(p for p in path.rglob("*") if p.is_file()):
+            entry = f"{file.relative_to(path)} {file.stat().st_size}\n"
+            digest.update(entry.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 def _held_out(cases: Sequence[str], hold_out: Sequence[str]) -> dict[str, str]:
     unknown = sorted(set(hold_out) - set(cases))
     if unknown:
         raise DataError(
-            f"there is no case {unknown[0]!r} to hold out.", hint=f"Cases are {', '.join(cases)}."
+            f"there is no case {unknown[0]!r} to hold out.",
+            hint=f"Cases are {', '.join(map(visible, cases))}.",
         )
     if set(hold_out) == set(cases):
         raise DataError("every case is held out: none is left to learn from.")

@@ -9,13 +9,14 @@ comparing digits alone would let two tiles collide (``docs/algorithm.md#mixed-ti
 
 from __future__ import annotations
 
-import csv
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_fddm.core.class_names import plain
 from napari_fddm.core.errors import DataError
+from napari_fddm.core.outside.tables import Table, read_table
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.training.data.manifest import write_manifest
 
 if TYPE_CHECKING:
@@ -41,11 +42,14 @@ class Collection:
         Images that are not in the table.
     absent : tuple of str
         Names in the table without an image.
+    nameless : int
+        Rows of the table without a name.
     """
 
     tiles: tuple[tuple[Path, str, str], ...]
     unlabeled: tuple[Path, ...]
     absent: tuple[str, ...]
+    nameless: int = 0
 
 
 def read_collection(folder: Path, table: Path | None = None) -> Collection:
@@ -56,12 +60,12 @@ def read_collection(folder: Path, table: Path | None = None) -> Collection:
     DataError
         If there is no table or no image, or two images have the same name.
     """
-    labels = _read_labels(table or _find_table(folder))
+    labels, nameless = _read_labels(_find_table(folder) if table is None else _opened(table))
     images: dict[str, Path] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES):
-        name = plain(path.stem)
+    for path in sorted(p for p in folder.rglob("[!.]*") if p.suffix.lower() in _SUFFIXES):
+        name = _words(path.stem)
         if name in images:
-            raise DataError(f"{images[name]} and {path} have the same name.")
+            raise DataError(f"{visible(images[name])} and {visible(path)} have the same name.")
         images[name] = path
     found = [
         (path, labels[name][1], case_of(path.stem))
@@ -77,6 +81,7 @@ def read_collection(folder: Path, table: Path | None = None) -> Collection:
         tuple(found),
         tuple(path for name, path in images.items() if name not in labels),
         tuple(original for name, (original, _) in labels.items() if name not in images),
+        nameless,
     )
 
 
@@ -107,47 +112,63 @@ def case_of(name: str) -> str:
     return f"Case-{match[2]}" if match[1] else f"P{match[4]}"
 
 
-def _find_table(folder: Path) -> Path:
-    tables = sorted(folder.rglob("*.csv"))
-    fitting = [t for t in tables if _columns(t) is not None]
+def _find_table(folder: Path) -> tuple[Path, Table]:
+    fitting, unreadable = [], []
+    for path in sorted(folder.rglob("[!.]*.csv")):
+        try:
+            table = read_table(path, "a table of labels")
+        except DataError as error:
+            unreadable.append(error.message)
+            continue
+        if _columns(table) is not None:
+            fitting.append((path, table))
     if len(fitting) != 1:
-        found = ", ".join(t.name for t in fitting) or "none"
+        found = ", ".join(visible(path.name) for path, _ in fitting) or "none"
         raise DataError(
-            f"{folder} must hold one table of labels; found {found}.",
+            f"{visible(folder)} must hold one table of labels; found {found}."
+            f"{' ' if unreadable else ''}{' '.join(unreadable)}",
             hint="Name it with --table: ML_Features_1144.csv.",
         )
     return fitting[0]
 
 
-def _columns(table: Path) -> tuple[str, str] | None:
-    with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        header = next(csv.reader(file), [])
-    by_name = {plain(column): column for column in header}
+def _opened(path: Path) -> tuple[Path, Table]:
+    return path, read_table(path, "a table of labels")
+
+
+def _columns(table: Table) -> tuple[str, str] | None:
+    by_name = {_words(column): column for column in table.header}
     name = next((by_name[c] for c in _NAME_COLUMNS if c in by_name), None)
     label = next((by_name[c] for c in _LABEL_COLUMNS if c in by_name), None)
     return (name, label) if name and label else None
 
 
-def _read_labels(table: Path) -> dict[str, tuple[str, str]]:
-    """Return (name as in the table, label) by normalized name."""
-    try:
-        columns = _columns(table)
-        if columns is None:
-            raise DataError(f"{table} lacks the columns image.name and classification.")
-        with table.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            rows = [(row[columns[0]], row[columns[1]]) for row in csv.DictReader(file)]
-    except OSError as error:
-        raise DataError(f"{table} cannot be read: {error.strerror}.") from error
+def _read_labels(found: tuple[Path, Table]) -> tuple[dict[str, tuple[str, str]], int]:
+    """Return (name as in the table, label) by the words of the name; rows without a name."""
+    path, table = found
+    columns = _columns(table)
+    if columns is None:
+        raise DataError(
+            f"{visible(path)} lacks the columns image.name and classification ({table.seen})."
+        )
     labels: dict[str, tuple[str, str]] = {}
-    for written, label in rows:
-        stem = re.sub(r"\.(jpe?g|png|tiff?)$", "", written.strip().rsplit("/", 1)[-1], flags=re.I)
-        name = plain(stem)
+    nameless = 0
+    for _, row in table:
+        written, label = row[columns[0]], row[columns[1]]
+        stem = re.sub(r"\.(jpe?g|png|tiff?)$", "", written.rsplit("/", 1)[-1], flags=re.I)
+        name = _words(stem)
         if not name:
+            nameless += 1
             continue
         if labels.get(name, (written, label))[1] != label:
-            raise DataError(f"{table.name} gives {written!r} two labels.")
+            raise DataError(f"{visible(path.name)} gives {quoted(written)} two labels.")
         labels[name] = (written, label)
-    return labels
+    return labels, nameless
+
+
+def _words(name: str) -> str:
+    """Return the words and numbers of a file's name, without what stands between them."""
+    return " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFC", name).casefold()))
 
 
 def _relative(path: Path, base: Path) -> str:

@@ -8,16 +8,18 @@ boundaries between textures are found; the arrangement of the tissue is not real
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.naming.case_ids import refuse_twice_spelled
+from napari_fddm.core.outside.pictures import open_picture
+from napari_fddm.core.outside.tables import read_table
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.slides.synthetic.slide import texture_sheet
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 COMPOSITE_PX = 2048
 """Edge of a composite, px: one region."""
 COMPOSITE_MPP = 1.0
+TEXTURE_COLUMNS = ("file", "label3", "patient", "slide")
 LABEL_CLASSES = {"non_tumor": "NT", "necrosis": "NC", "viable_tumor": "VT"}
 _COARSE = 8
 """The noise of the mask is drawn on a grid with cells of this many px and interpolated."""
@@ -64,23 +67,31 @@ def read_textures(manifest: Path) -> list[Texture]:
     ConfigError
         If the table cannot be read, lacks a column or has an unknown label.
     """
-    try:
-        with manifest.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return [
-            Texture(
-                manifest.parent / row["file"],
-                OSTEOSARCOMA[LABEL_CLASSES[row["label3"]]].value,
-                row["patient"],
-                row["slide"],
-            )
-            for row in rows
-        ]
-    except (OSError, KeyError) as error:
+    table = read_table(manifest, "a table of tiles", error=ConfigError)
+    missing = [column for column in TEXTURE_COLUMNS if column not in table.header]
+    if missing:
         raise ConfigError(
-            f"{manifest} is no table of tiles: {error}.",
-            hint="It needs the columns file, label3, patient and slide.",
-        ) from error
+            f"{visible(manifest)} lacks {', '.join(missing)} ({table.seen}).",
+            hint=f"It needs the columns {', '.join(TEXTURE_COLUMNS)}.",
+        )
+    found = []
+    for line, row in table:
+        label = row["label3"]
+        if label not in LABEL_CLASSES:
+            raise ConfigError(
+                f"line {line} of {visible(manifest.name)}: the label {quoted(label)} is none of "
+                f"{', '.join(LABEL_CLASSES)}.",
+                hint="Correct it, or remove the row.",
+            )
+        value = OSTEOSARCOMA[LABEL_CLASSES[label]].value
+        found.append(Texture(manifest.parent / row["file"], value, row["patient"], row["slide"]))
+    refuse_twice_spelled(
+        ((row["patient"], f"line {line}") for line, row in table),
+        manifest.name,
+        error=ConfigError,
+        way_out="If they are several patients, give them ids of their own.",
+    )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +141,8 @@ class Composer:
 
     def _open(self, path: Path) -> Rgb:
         if path not in self._opened:
-            try:
-                with Image.open(path) as image:
-                    self._opened[path] = np.asarray(image.convert("RGB"))
-            except OSError as error:
-                raise ConfigError(f"the tile {path} cannot be read: {error}.") from error
+            with open_picture(path, "a tile", error=ConfigError) as image:
+                self._opened[path] = np.asarray(image.convert("RGB"))
         return self._opened[path]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_fddm.core.files import whole_file
+from napari_fddm.core.outside.guard import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,5 +23,6 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """Read a checkpoint, tensors and plain values only; None if there is none."""
     if not path.exists():
         return None
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    with reading("a checkpoint", path, hint="Start over with --fresh."):
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state

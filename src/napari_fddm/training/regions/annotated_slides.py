@@ -93,7 +93,11 @@ def build_from_dataset(
     for index in wanted:
         part = dataset.parts[int(dataset.part_of[index])]
         meta = RegionMeta(
-            slide=f"{part.key}-{index}", case=part.case, stage1=stage1, stage1_cases=seen
+            slide=f"{part.key}-{index}",
+            case=part.case,
+            stage1=stage1,
+            stage1_cases=seen,
+            distinct_cases=dataset.distinct_cases,
         )
         if not slide_path(folder, meta.slide).exists():
             write_region_slide(folder, _classified(dataset, index, meta, model, mpp, analysis_mpp))

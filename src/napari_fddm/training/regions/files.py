@@ -23,15 +23,18 @@ from __future__ import annotations
 
 import json
 import re
-import zlib
 from typing import TYPE_CHECKING, Any, Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.files import whole_file, write_atomic
+from napari_fddm.core.naming.case_ids import alike
+from napari_fddm.core.outside.arrays import read_arrays
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.json_files import parse_json, read_json_value
+from napari_fddm.core.outside.text import visible
 from napari_fddm.training.regions.coarse import CoarseMaps
 
 if TYPE_CHECKING:
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 INDEX_NAME = "dataset.json"
+REGION_ARRAYS = ("tiles", "cells", "features", "truth", "meta")
 
 
 class RegionMeta(BaseModel):
@@ -56,6 +60,8 @@ class RegionMeta(BaseModel):
         Description of the stage-1 model that made the maps.
     stage1_cases : tuple of str
         Cases that this model was trained on.
+    distinct_cases : bool
+        Whether the user said that case ids which look alike are of several patients.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +70,12 @@ class RegionMeta(BaseModel):
     case: str = Field(min_length=1)
     stage1: str = ""
     stage1_cases: tuple[str, ...] = ()
+    distinct_cases: bool = False
+
+    @property
+    def patient(self) -> str:
+        """What the ids of this patient have in common."""
+        return self.case if self.distinct_cases else alike(self.case)
 
 
 class RegionSet(BaseModel):
@@ -151,12 +163,18 @@ def read_region_set(folder: Path) -> RegionSet:
         If the folder is no region dataset.
     """
     path = folder / INDEX_NAME
-    try:
-        return RegionSet.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    hint = "A folder with dataset.json and one npz file per slide is needed."
+    if not path.is_file():
         raise ConfigError(
-            f"{folder} is no region dataset: {_first_fault(error, INDEX_NAME)}.",
-            hint="A folder with dataset.json and one npz file per slide is needed.",
+            f"{visible(folder)} is no region dataset: it holds no {INDEX_NAME}.", hint=hint
+        )
+    values = read_json_value(path, error=ConfigError, hint=hint)
+    try:
+        return RegionSet.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{visible(folder)} is no region dataset: {_first_fault(error, INDEX_NAME)}.",
+            hint=hint,
         ) from error
 
 
@@ -192,22 +210,31 @@ def read_region_slide(path: Path) -> RegionSlide:
     ConfigError
         If the file is damaged, or stage 1 was trained on the slide's case.
     """
+    what, hint = "a slide of a region dataset", "Delete it and build the dataset again."
+    stored = read_arrays(
+        path, REGION_ARRAYS, what, optional=("shifted",), error=ConfigError, hint=hint
+    )
+    values = parse_json(str(stored["meta"]), path, error=ConfigError, hint=hint)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            meta = RegionMeta.model_validate_json(str(stored["meta"]))
-            shifted = stored["shifted"] if "shifted" in stored.files else None
-            coarse = CoarseMaps(stored["tiles"], stored["cells"], stored["features"], shifted)
+        with reading(what, path, error=ConfigError, hint=hint):
+            meta = RegionMeta.model_validate(values)
+            coarse = CoarseMaps(
+                stored["tiles"], stored["cells"], stored["features"], stored.get("shifted")
+            )
             slide = RegionSlide(meta, coarse, stored["truth"])
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error.message}") from error
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        if isinstance(error.__cause__, ValidationError):
+            fault = _first_fault(error.__cause__, "the file")
+            raise ConfigError(
+                f"{visible(path)} is no slide of a region dataset: {fault}."
+            ) from error
+        raise ConfigError(f"{visible(path)}: {error.message}", hint=error.hint) from error
+    other = next((c for c in meta.stage1_cases if _is_of(c, meta)), None)
+    if other is not None:
+        spelled = "" if other == meta.case else f" (written {other!r})"
         raise ConfigError(
-            f"{path} is no slide of a region dataset: {_first_fault(error, 'the file')}.",
-            hint="Delete it and build the dataset again.",
-        ) from error
-    if meta.case in meta.stage1_cases:
-        raise ConfigError(
-            f"{path}: stage 1 was trained on its case {meta.case!r}, so its maps are too good.",
+            f"{visible(path)}: stage 1 was trained on its case {meta.case!r}{spelled}, so its maps "
+            "are too good.",
             hint="Build the regions with a stage-1 model that has not seen this case.",
         )
     return slide
@@ -240,22 +267,25 @@ def split_by_case(
     """Split slides into those to keep and those of about ``share`` of the cases.
 
     There is at least one case on each side. With a share of 0 or a single case all slides
-    are kept.
+    are kept. Case ids that look like one patient's stay together.
     """
     slides = list(slides)
-    cases = sorted({slide.meta.case for slide in slides})
+    named: dict[str, str] = {}
+    for slide in sorted(slides, key=lambda slide: slide.meta.case):
+        named.setdefault(slide.meta.patient, slide.meta.case)
+    cases = sorted(named.values())
     count = min(max(1, round(share * len(cases))), len(cases) - 1) if share > 0 else 0
     order = np.random.default_rng(seed).permutation(len(cases))
     aside = {cases[i] for i in order[:count]}
-    kept = [slide for slide in slides if slide.meta.case not in aside]
-    return kept, [slide for slide in slides if slide.meta.case in aside]
+    kept = [slide for slide in slides if named[slide.meta.patient] not in aside]
+    return kept, [slide for slide in slides if named[slide.meta.patient] in aside]
 
 
-def _first_fault(error: Exception, where: str) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or where
-        return f"{place!r}: {first['msg']}"
-    if isinstance(error, FileNotFoundError):
-        return f"it holds no {where}"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _is_of(case: str, meta: RegionMeta) -> bool:
+    return case == meta.case if meta.distinct_cases else alike(case) == meta.patient
+
+
+def _first_fault(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or where
+    return f"{place!r}: {first['msg']}"

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_fddm.core.files import whole_file
+from napari_fddm.core.outside.arrays import map_array
 from napari_fddm.models.classifier import TileFeatures
 from napari_fddm.training.loop.progress import JobProgress
 
@@ -66,7 +67,9 @@ class DatasetFeatures:
         kinds = KINDS if self.has_radiomics else KINDS[:2]
         return {
             kind: [
-                np.load(feature_file(self.folder, p, kind), mmap_mode="r") if p.count else None
+                map_array(feature_file(self.folder, p, kind), "features of patches")
+                if p.count
+                else None
                 for p in self.dataset.parts
             ]
             for kind in kinds

@@ -1,0 +1,1 @@
+"""Names that people give: when two of them are one thing written twice."""
