@@ -61,7 +61,8 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
         (o for o in used if not values[o.name]), (o for o in file.outlines if o.name == REGION)
     )
     if file.unnamed_features:
-        notes.append(f"{file.unnamed_features} outlines without a class left out")
+        some = "annotation" if file.unnamed_features == 1 else "annotations"
+        notes.append(f"{file.unnamed_features} {some} without a class left out")
     notes += without_area_notes(file)
     notes += [f"{n} outlines {quoted(name)} left out" for name, n in left_out.items()]
     if not any(values.values()):

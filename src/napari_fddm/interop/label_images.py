@@ -69,8 +69,8 @@ class LabelImage:
         missing, every = self.not_stored
         if not missing:
             return ()
-        are = "is" if missing == 1 else "are"
-        return (f"{missing} of {every} chunks of {name} {are} not stored: they count as {meaning}",)
+        count = "is not stored: it counts" if missing == 1 else "are not stored: they count"
+        return (f"{missing} of {every} chunks of {name} {count} as {meaning}",)
 
 
 def label_names(path: Path) -> list[str]:
