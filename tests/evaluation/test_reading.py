@@ -82,7 +82,7 @@ def test_sizes_that_fit_neither_the_other_map_nor_a_place_are_refused(tmp_path: 
         [(WHOLE[:50, :80], (), 4.0), (WHOLE, (), 1.0), (WHOLE, (10, 10), 4000.0)]
     ):
         truth = zarr_of(tmp_path / f"{number}.ome.zarr", labels, *begin, cell=cell)
-        with pytest.raises(ConfigError, match="other sizes: .* mm high") as caught:
+        with pytest.raises(ConfigError, match=r"other sizes: .* mm high") as caught:
             compare(pred, truth)
         assert "translation" in caught.value.hint
 

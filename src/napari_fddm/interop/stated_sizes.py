@@ -18,6 +18,8 @@ _UNCALIBRATED = ("", "pixel", "pixels")
 """What ImageJ writes for a picture of unknown scale."""
 _PLAUSIBLE = (0.05, 20.0)
 """µm. Resolution tags of writers that know no unit are those of screens and printers."""
+_MAX_ERROR = 0.1
+"""Relative error of a stated size that is not taken for another size."""
 _OME_DEFAULT = "µm"
 """OME-XML's unit of a physical size without one (OME schema 2016-06, Pixels)."""
 
@@ -74,6 +76,23 @@ def stated_size(file: TiffFile, page: Any, shape: tuple[int, int]) -> StatedSize
     um = (UM_PER_UNIT[unit] / y, UM_PER_UNIT[unit] / x)
     plausible = all(_PLAUSIBLE[0] <= n <= _PLAUSIBLE[1] for n in um)
     return StatedSize(um, "TIFF resolution") if plausible else UNSTATED
+
+
+def spans(um: tuple[float, float], shape: tuple[int, int], extent_um: tuple[float, float]) -> bool:
+    """Whether pixels of a stated size make up a slide of a known one, but for 10 % and rounding.
+
+    Parameters
+    ----------
+    um : tuple of float
+        (y, x) of a pixel, µm.
+    shape : tuple of int
+        (height, width) of the picture.
+    extent_um : tuple of float
+        (height, width) of the slide, µm.
+    """
+    allowed = _MAX_ERROR + sum(1 / n for n in shape)
+    sides = zip(shape, um, extent_um, strict=True)
+    return all(abs(math.log(n * size / extent)) <= allowed for n, size, extent in sides)
 
 
 def _of_ome(xml: str, shape: tuple[int, int]) -> StatedSize:

@@ -10,9 +10,19 @@ import pytest
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.pipeline.run.analyze import analyze
+from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.tissue import read_user_mask
 from napari_fddm.pipeline.tissue.outline_mask import OutlineMask
-from tests.support.foreign_labels import feature, square, write_outlines
+from tests.support.foreign_labels import (
+    feature,
+    scale,
+    square,
+    translation,
+    write_labels,
+    write_outlines,
+)
+from tests.support.runs import PIXELS, WatchedSlide, changed, drain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +101,25 @@ def test_no_tissue_is_an_error(tmp_path: Path):
     (tmp_path / "c.geojson").write_text('{"type": "FeatureCollection", "features": [')
     with pytest.raises(ConfigError, match=r"c\.geojson"):
         read(tmp_path / "c.geojson")
+
+
+def test_a_run_analyzes_what_the_outlines_hold_and_says_what_it_left_out(tmp_path, model):
+    """A part of the slide, as outlines and as a label map with its own place."""
+    off = feature("Tissue", square(9000, 0, 50))
+    drawn = write_outlines(tmp_path / "a.geojson", feature("Tissue", square(300, 300, 600)), off)
+    placed = write_labels(
+        tmp_path / "b.ome.zarr",
+        np.ones((60, 60), np.int32),
+        [scale(10, 10), translation(304.5, 304.5)],
+    )
+    slide = WatchedSlide(PIXELS)
+    areas = []
+    for mask, words in ((drawn, "1 of 2 outlines"), (placed, "covers 0.36 of the 6.76 mm²")):
+        store = tmp_path / f"{mask.name}.fddm.ome.zarr"
+        config = changed(stage="patch", tissue=str(mask))
+        drain(analyze(slide, store=store, model=model, config=config))
+        with AnalysisStore.open(store) as opened:
+            assert any(words in note for note in opened.provenance["notes"])
+            areas.append(opened.provenance["tissue_mm2"])
+            assert np.count_nonzero(opened.maps.probability_map("patch").labels) == 9
+    assert areas == pytest.approx([0.36, 0.36], abs=0.02)

@@ -15,6 +15,7 @@ from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.tissue import MASK_UM, tissue_of_image, tissue_of_placed
+from napari_fddm.interop.stated_sizes import spans
 from napari_fddm.pipeline.tissue.mask_files import CELL, MaskPicture, read_mask_picture
 from napari_fddm.pipeline.tissue.outline_mask import OutlineMask, is_outline_file, read_outline_mask
 
@@ -32,8 +33,6 @@ __all__ = ["AUTOMATIC", "CELL", "UserMask", "check_tissue", "read_user_mask"]
 AUTOMATIC = ("auto", "all")
 MAX_ASPECT_ERROR = 0.01
 """Relative error allowed beyond rounding to whole pixels; masks of other slides differ more."""
-MAX_SIZE_ERROR = 0.1
-"""A pixel size that a picture states may differ so much from what the slide's size gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +181,9 @@ class UserMask:
                 for n, side in zip(place.shape, slide_shape, strict=True)
             )
             return all(ratios) and all(abs(float(o)) <= place.cell for o in place.origin)
-        if self.um is not None:
-            stated = (n * um / mpp for n, um in zip((rows, cols), self.um, strict=True))
-            off = (abs(math.log(a / b)) for a, b in zip(stated, slide_shape, strict=True))
-            if any(error > MAX_SIZE_ERROR + 1 / rows + 1 / cols for error in off):
-                return False
+        slide_um = (slide_shape[0] * mpp, slide_shape[1] * mpp)
+        if self.um is not None and not spans(self.um, (rows, cols), slide_um):
+            return False
         # Either side may have been rounded by one pixel.
         off_square = abs(math.log((height / width) / (rows / cols)))
         return bool(off_square <= MAX_ASPECT_ERROR + 1 / rows + 1 / cols)
