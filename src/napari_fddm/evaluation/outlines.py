@@ -64,7 +64,10 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
         some = "annotation" if file.unnamed_features == 1 else "annotations"
         notes.append(f"{file.unnamed_features} {some} without a class left out")
     notes += without_area_notes(file)
-    notes += [f"{n} outlines {quoted(name)} left out" for name, n in left_out.items()]
+    notes += [
+        f"{n} outline{'' if n == 1 else 's'} {quoted(name)} left out"
+        for name, n in left_out.items()
+    ]
     if not any(values.values()):
         raise DataError(
             f"{visible(path.name)} holds no outline with a class{': ' if notes else ''}"

@@ -13,7 +13,7 @@ import numpy as np
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Region
 from napari_fddm.core.outside.guard import reading
-from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.core.tissue import MASK_UM, tissue_of_image, tissue_of_placed
 from napari_fddm.interop.stated_sizes import spans
 from napari_fddm.pipeline.tissue.mask_files import CELL, MaskPicture, read_mask_picture
@@ -265,11 +265,11 @@ def check_tissue(tissue: str) -> None:
     """
     if tissue in AUTOMATIC:
         return
-    with reading("a tissue mask", tissue, error=ConfigError):
+    with reading("a tissue mask", quoted(tissue), error=ConfigError):
         found = Path(tissue).exists()
     if not found:
         raise ConfigError(
-            f"--tissue cannot be {visible(tissue)!r}: it must be auto, all or the file of a mask, "
+            f"--tissue cannot be {quoted(tissue)}: it must be auto, all or the file of a mask, "
             "and there is no such file."
         )
 
