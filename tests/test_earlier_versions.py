@@ -15,9 +15,11 @@ import torch
 from napari_fddm.cli.main import main
 from napari_fddm.core.cards import RefinerCard
 from napari_fddm.core.edits import Edit
+from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
 from napari_fddm.interop import validation
 from napari_fddm.models import ComputeDevice, load_model
+from napari_fddm.pipeline.outputs import export_store, store_report
 from napari_fddm.pipeline.run.analyze import analyze
 from napari_fddm.pipeline.stage2.refiner import build_scheduler
 from napari_fddm.pipeline.store import AnalysisStore, read_strokes, rescue
@@ -37,6 +39,7 @@ from tests.support.runs import contents, drain, load_config
 from tests.support.stores import stroke
 
 FILES = Path(trainings.__file__).parent
+LAYOUT2 = FILES.parent / "schema2"
 EXPECTED = json.loads((FILES / "expected.json").read_text(encoding="utf-8"))
 FINGERPRINT = "of-rescued-strokes"
 CPU = ComputeDevice(torch.device("cpu"), torch.float32, "CPU, float32")
@@ -142,6 +145,60 @@ def test_a_signed_analysis_is_still_locked_and_goes_on_when_unlocked(store):
         assert opened.log.last_seq == len(EXPECTED["analysis"]["records"]) + 2
     with AnalysisStore.open(store) as opened:
         assert np.array_equal(opened.labels("corrected"), labels)
+
+
+@pytest.fixture
+def layout2(tmp_path: Path) -> Path:
+    """A copy of the analysis of layout 2, which has no checksums."""
+    return shutil.copytree(LAYOUT2 / "slide.fddm.ome.zarr", tmp_path / "slide.fddm.ome.zarr")
+
+
+def test_an_analysis_of_layout_2_reads_as_it_did(layout2):
+    expected = json.loads((LAYOUT2 / "expected.json").read_text(encoding="utf-8"))
+    with AnalysisStore.open(layout2) as store:
+        held = store.corrections.held_cells()
+        assert held is not None
+        labels = {name: labels_sha256(store.labels(name)) for name in expected["labels"]}
+        assert labels == expected["labels"]
+        assert labels_sha256(store.maps.labels()) == expected["automatic"]
+        assert labels_sha256(held.astype(np.uint8)) == expected["held"]
+        records = [[r["seq"], r["time"], r["kind"]] for r in store.log.records()]
+        assert records == expected["records"]
+        report = store_report(store)
+    assert {key: report[key] for key in expected["report"]} == expected["report"]
+    validation.validate(layout2)
+
+
+def test_an_export_of_layout_2_says_that_its_bytes_were_not_checked(layout2, tmp_path):
+    with AnalysisStore.open(layout2) as store:
+        (note,) = export_store(store, tmp_path / "copy.ome.zarr")
+    assert "layout 2" in note
+    assert "no checksums" in note
+    with AnalysisStore.open(tmp_path / "copy.ome.zarr") as copy:
+        copy.validate()
+
+
+def test_a_lost_chunk_of_layout_2_is_noticed(layout2):
+    for chunk in (layout2 / "labels" / "refined" / "0" / "c").rglob("0"):
+        if chunk.is_file():
+            chunk.unlink()
+    with (
+        AnalysisStore.open(layout2) as store,
+        pytest.raises(StoreError, match="that were analyzed are lost"),
+    ):
+        store.labels("refined")
+
+
+def test_an_analysis_of_layout_2_is_edited_and_stays_of_layout_2(layout2):
+    with AnalysisStore.open(layout2, "r+") as store:
+        unlock(store, "A. Bee")
+        labels = store.labels("corrected")
+        store.corrections.append_edit(stroke(labels, Window(0, 0, *labels.shape), 3))
+    with AnalysisStore.open(layout2) as store:
+        assert np.array_equal(store.labels("corrected"), labels)
+    assert (
+        json.loads((layout2 / "zarr.json").read_text())["attributes"]["napari_fddm"]["schema"] == 2
+    )
 
 
 def test_a_model_classifies_as_it_did(earlier):

@@ -21,6 +21,7 @@ from napari_fddm.core.necrosis import (
     STRICT,
     ClassAreas,
     NecrosisDefinition,
+    beside,
     compute_rate,
     count_labels,
     find_definition,
@@ -256,3 +257,30 @@ def test_every_result_carries_the_formula_that_made_it():
         assert shown["title"]
         assert shown["source"]
         assert len(shown["huvos_cutoffs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "digits", "per", "shown"),
+    [
+        (0.00996, (0.01,), 4, 1, "0.00996"),
+        (0.0099999, (0.01,), 4, 1, "0.0099999"),
+        (0.01, (0.01,), 4, 1, "0.0100"),
+        (0.0000001, (0.01, 0.0), 4, 1, "0.0000001"),
+        (0.8996, (0.5, 0.9, 0.999), 1, 100, "89.96"),
+        (0.9, (0.5, 0.9, 0.999), 1, 100, "90.0"),
+        (0.99899, (0.5, 0.9, 0.999), 1, 100, "99.899"),
+        (0.7, (0.5, 0.9, 0.999), 1, 100, "70.0"),
+        (0.9974, (1.0,), 0, 100, "99.7"),
+        (1.0, (1.0,), 0, 100, "100"),
+    ],
+)
+def test_a_number_beside_a_limit_has_the_digits_that_tell_its_side(
+    value, limits, digits, per, shown
+):
+    assert beside(value, *limits, digits=digits, per=per) == shown
+
+
+def test_a_bed_just_below_the_limit_is_not_shown_as_the_limit():
+    areas = ClassAreas.from_counts([0, 0, 0, 249, 0, 0, 0, 0], 4e-5)  # 0.00996 mm²
+    reason = compute_rate(areas, STRICT).reason
+    assert reason == "VT + NC has 0.00996 mm², too little (below 0.01 mm²)"

@@ -204,7 +204,7 @@ def test_outline_the_tumor_bed(window, qtbot):
     def recounted() -> str:
         labels = np.asarray(analysis.layer.data)[inside]
         areas = ClassAreas.from_labels(labels, analysis.geometry.cell_mm2)
-        return percent(compute_rate(areas, find_definition("fddm")).rate)
+        return percent(compute_rate(areas, find_definition("fddm")))
 
     assert f"inside the outline: {recounted()}" in panel.bed_label.text()
     assert window.rate_text == everywhere

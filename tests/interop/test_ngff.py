@@ -61,7 +61,10 @@ def test_a_pyramid_can_be_asked_for_a_number_of_levels():
 
 def test_units_and_global_transformations_count():
     entry = {
-        "axes": [{"name": "y", "type": "space", "unit": "millimeter"}, {"name": "x", "unit": "um"}],
+        "axes": [
+            {"name": "y", "type": "space", "unit": "millimeter"},
+            {"name": "x", "type": "space", "unit": "micrometer"},
+        ],
         "datasets": [
             {
                 "path": "0",

@@ -150,10 +150,13 @@ def test_another_class_table_and_an_origin_come_back(path):
     )
     geometry = MapGeometry((3, 5), 7.3, 0.2513, (12.5, -3.25))
     image = ome_zarr.create_image(path, geometry, name="x")
-    ome_zarr.create_labels(image, "mine", geometry, table)
+    group = ome_zarr.create_labels(image, "mine", geometry, table)
     validation.validate(path)
+    with pytest.raises(StoreError, match="1 of 1 chunks"):
+        ome_zarr.read_labels(path, "mine")
+    ome_zarr.write_label_window(group, Window(0, 0, 3, 5), np.zeros((3, 5), np.uint8))
     data = ome_zarr.read_labels(path, "mine")
-    assert (data.geometry, data.table) == (geometry, table)
+    assert (data.geometry, data.table, data.notes) == (geometry, table, ())
 
 
 def make_foreign(path):

@@ -10,7 +10,7 @@ from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.interop import ome_zarr, validation
-from napari_fddm.interop.ozx import read_root_attributes, write_ozx
+from napari_fddm.interop.ozx import check_ozx, read_root_attributes, unpacked, write_ozx
 
 GEOMETRY = MapGeometry((600, 300), 16.0, 0.25)
 
@@ -89,3 +89,29 @@ def test_strangers_are_refused(tmp_path, packed):
         archive.writestr("zarr.json", '{"zarr_format": 3}')
     with pytest.raises(StoreError, match="other"):
         read_root_attributes(tmp_path / "other.ozx")
+
+
+def test_a_file_that_was_not_written_as_it_should_be_is_noticed(packed, tmp_path):
+    check_ozx(packed[0], tmp_path / "a.ome.zarr")
+    chunk = next(p for p in (tmp_path / "a.ome.zarr").rglob("c/0/0") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
+    with pytest.raises(StoreError, match="differs"):
+        check_ozx(packed[0], tmp_path / "a.ome.zarr")
+
+
+def test_every_kind_of_damage_to_an_archive_is_an_error(packed, tmp_path):
+    """Flip bits all over the file: what is read is right, or it is refused."""
+    data = packed[0].read_bytes()
+    right = ome_zarr.read_labels(packed[0], "refined").labels
+    path = tmp_path / "damaged.ozx"
+    places = [*range(0, len(data), max(1, len(data) // 150)), *range(len(data) - 22, len(data))]
+    refused = 0
+    for place in places:
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        try:
+            assert np.array_equal(ome_zarr.read_labels(path, "refined").labels, right)
+            with unpacked(path) as folder:
+                ome_zarr.read_labels(folder, "refined")
+        except StoreError:
+            refused += 1
+    assert refused > len(places) // 3

@@ -54,7 +54,7 @@ def in_ome(*keys, value):
             "labels/refined",
             in_ome("multiscales", 0, "datasets", 0, "coordinateTransformations", 1,
                    "translation", value=[0.0, 0.0]),
-            "two places",
+            "its scales, units or class names are not those that were written",
         ),
     ],
 )  # fmt: skip

@@ -110,7 +110,7 @@ class Window:
         """What a full recount of the layer gives, as the label would show it."""
         analysis = self.analysis
         areas = ClassAreas.from_labels(np.asarray(analysis.layer.data), analysis.geometry.cell_mm2)
-        return percent(compute_rate(areas, find_definition("fddm")).rate)
+        return percent(compute_rate(areas, find_definition("fddm")))
 
     def show(self, panel: QWidget) -> None:
         """Scroll the dock to a panel."""

@@ -43,7 +43,7 @@ def run_slide(
         If the user has to change something.
     """
     from napari_fddm.core.definitions import find_definitions
-    from napari_fddm.pipeline.outputs import read_report
+    from napari_fddm.pipeline.outputs import read_report, summarize_renamed
     from napari_fddm.pipeline.store import default_store_path
     from napari_fddm.pipeline.tissue.user_mask import check_tissue
     from napari_fddm.slides import open_slide
@@ -71,6 +71,10 @@ def run_slide(
                 typer.echo(f"warning: {warning}", err=True)
         path = local_place(slide_name)
         store = out or default_store_path(path, slide.fingerprint)
+        if out is None and path is not None and not store.exists() and not quiet:
+            renamed = summarize_renamed(path, slide.fingerprint)
+            if renamed is not None:
+                typer.echo(f"note: {renamed.text} To go on with it: -o {renamed.path}", err=True)
         from napari_fddm.pipeline.run.analyze import analyze
 
         run = analyze(

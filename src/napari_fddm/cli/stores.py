@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from napari_fddm.core.necrosis import beside
 from napari_fddm.core.signoff import SignOff
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def print_rate(
 def rate_text(report: dict[str, Any]) -> str:
     """Return the rates of a report as text, with coverage, labels, signature and notes."""
     coverage = report.get("coverage")
-    share = "less than 1%" if coverage and coverage < 0.005 else f"{coverage or 0:.0%}"
+    share = f"{beside(coverage or 0.0, 1.0, digits=0, per=100)}%"
+    share = "less than 1%" if coverage and coverage < 0.005 else share
     covered = f", {share} of the tissue" if coverage is not None else ""
     lines = [
         f"necrosis rate, {name}: {_one_rate(result)}"
@@ -56,7 +58,9 @@ def rate_text(report: dict[str, Any]) -> str:
 def _one_rate(result: dict[str, Any]) -> str:
     if result["rate"] is None:
         return f"none ({result['reason']}), {result['formula']}"
-    return f"{result['rate']:.1%} (Huvos {result['huvos']}), {result['formula']}"
+    limits = (*result["huvos_cutoffs"], 1.0 - result["huvos_epsilon"])
+    rate = beside(result["rate"], *limits, digits=1, per=100)
+    return f"{rate}% (Huvos {result['huvos']}), {result['formula']}"
 
 
 def export_store(
@@ -67,5 +71,9 @@ def export_store(
     from napari_fddm.pipeline.store import AnalysisStore
 
     with AnalysisStore.open(path) as store:
-        export_version(store, out, version=version, overwrite=overwrite, with_name=with_name)
+        notes = export_version(
+            store, out, version=version, overwrite=overwrite, with_name=with_name
+        )
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     typer.echo(f"exported as OME-Zarr {version} and validated: {out}")

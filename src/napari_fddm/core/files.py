@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _PART = ".part"
 """Part of the name of every file and folder that is not finished."""
 
+_JUNK = {".ds_store", "thumbs.db", "desktop.ini"}
+
 _DISCARD_TRIES = 100
 _DISCARD_PAUSE_S = 0.05
 """Longer than the chunks of one folder follow each other, with 5 s for all of them."""
@@ -208,6 +210,14 @@ def is_unfinished(path: Path) -> bool:
     A program that was killed leaves such files and folders behind; they can be deleted.
     """
     return path.name.startswith(".") and _PART in path.suffixes
+
+
+def is_junk(name: str) -> bool:
+    """Return whether a file's name is one that file managers put beside everything.
+
+    Finder writes ``._NAME`` beside each file on a disk that has no resource forks.
+    """
+    return name.startswith("._") or name.lower() in _JUNK
 
 
 def write_atomic(path: Path, text: str | bytes) -> None:

@@ -23,10 +23,37 @@ if TYPE_CHECKING:
 
 MIN_BED_MM2 = 0.01
 """A tumor bed below this (about ten bridge cells) gives no rate."""
+GOOD_RESPONSE = 0.9
+"""Rate from which on a response counts as good: Huvos grades III and IV."""
 MAX_NON_TUMOR = 0.99
 """With this share of non-tumor among tissue the rate is not applicable."""
+_MOST_DIGITS = 12
 _COUNT_BLOCK = 1 << 20
 """Cells counted at once, so that a block stays in the processor's cache."""
+
+
+def beside(value: float, *limits: float, digits: int, per: int = 1) -> str:
+    """Return a number with as many digits as it takes to see on which side of a limit it lies.
+
+    0.00996 beside 0.01 is "0.00996" with four digits wanted, not "0.0100".
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    *limits : float
+        What it is compared with.
+    digits : int
+        Digits behind the point that it has at least.
+    per : int
+        100 for percent.
+    """
+    for count in range(digits, _MOST_DIGITS):
+        text = f"{value * per:.{count}f}"
+        shown = float(text) / per
+        if all((shown < e) == (value < e) and (shown > e) == (value > e) for e in limits):
+            return text
+    return f"{value * per:.{digits}f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +97,18 @@ class NecrosisDefinition:
         """The ratio of areas in class abbreviations: "NC / (VT + NC)"."""
         above, below = (" + ".join(part) for part in (self.numerator, self.denominator))
         return f"({above}) / ({below})" if len(self.numerator) > 1 else f"{above} / ({below})"
+
+    def percent(self, rate: float, *further: float) -> str:
+        """Return a rate in percent, with the digits that it needs beside the cut-offs.
+
+        Parameters
+        ----------
+        rate : float
+            In [0, 1].
+        *further : float
+            Other limits that are shown beside it.
+        """
+        return beside(rate, *self.cutoffs, 1.0 - self.epsilon, *further, digits=1, per=100)
 
     def huvos(self, rate: float) -> str:
         """Return the Huvos grade of a rate in [0, 1]: "I" … "IV"."""
@@ -283,7 +322,8 @@ def _why_no_rate(
         return f"non-tumor tissue is {MAX_NON_TUMOR:.0%} or more of the tissue"
     if denominator_mm2 < min_bed_mm2:
         shorts = " + ".join(definition.denominator)
-        return f"{shorts} has {denominator_mm2:.4f} mm², too little (below {min_bed_mm2:g} mm²)"
+        area = beside(denominator_mm2, min_bed_mm2, 0.0, digits=4)
+        return f"{shorts} has {area} mm², too little (below {min_bed_mm2:g} mm²)"
     return ""
 
 

@@ -8,6 +8,7 @@ specification demands: the one they were drawn on, or a blank one.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,21 +18,24 @@ import numpy as np
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
-from napari_fddm.core.outside.zarr_files import child_array, read_window
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.zarr_files import child_array, read_whole_array
 from napari_fddm.interop import ngff
-from napari_fddm.interop.levels import CHUNK
-from napari_fddm.interop.ome_zarr import open_group
+from napari_fddm.interop.levels import CHUNK, create_array
+from napari_fddm.interop.ome_zarr import listed_labels, missing_chunks_note, open_group
 from napari_fddm.interop.ozx import opened
 from napari_fddm.interop.pyramids import blocks_of, finer_window, mean_halved, mode_halved
+from napari_fddm.interop.seals import sealed_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import numpy.typing as npt
     import zarr
 
     from napari_fddm.core.classes import ClassTable
+
+_LOGGER = logging.getLogger(__name__)
 
 KIND = "labels"
 """Value in our block of the root that marks a file of this module."""
@@ -112,7 +116,6 @@ def write_label_file(path: Path, labels: Mapping[str, Drawn], image: Drawn | Non
         for name, drawn in labels.items():
             _write_labels(parent.create_group(name), name, drawn, count)
         parent.update_attributes({"ome": {"version": ngff.VERSION, "labels": list(labels)}})
-        root.update_attributes({ngff.BLOCK: {"kind": KIND}})
 
 
 def read_label_file(path: Path) -> tuple[Drawn, dict[str, Drawn]]:
@@ -128,11 +131,10 @@ def read_label_file(path: Path) -> tuple[Drawn, dict[str, Drawn]]:
     StoreError
         If it cannot be read.
     """
-    with opened(path) as store, storage_errors("read", path, damaged=True):
+    with opened(path) as store, reading("an OME-Zarr", path, error=StoreError):
         root = open_group(store)
-        image = _read(root)
-        listed: Any = root["labels"].attrs.asdict()["ome"]["labels"] if "labels" in root else []
-        return image, {str(name): _read(open_group(store, f"labels/{name}")) for name in listed}
+        listed = listed_labels(open_group(store, "labels")) if "labels" in root else []
+        return _read(root), {name: _read(open_group(store, f"labels/{name}")) for name in listed}
 
 
 def label_type(data: Any) -> np.dtype[Any]:
@@ -176,7 +178,7 @@ def _write_image(root: zarr.Group, image: Drawn, shape: tuple[int, ...], count: 
     }
     if channels == 3:
         ome["omero"] = ngff.rgb_rendering()
-    root.update_attributes({"ome": ome})
+    root.update_attributes({"ome": ome, ngff.BLOCK: sealed_block(root, ome, {"kind": KIND})})
 
 
 def _write_labels(group: zarr.Group, name: str, drawn: Drawn, count: int) -> None:
@@ -190,24 +192,22 @@ def _write_labels(group: zarr.Group, name: str, drawn: Drawn, count: int) -> Non
         "multiscales": [_multiscale(name, drawn.place, count, channels=False)],
         "image-label": ngff.image_label(drawn.table) if drawn.table is not None else generic,
     }
-    group.update_attributes({"ome": ome})
+    group.update_attributes({"ome": ome, ngff.BLOCK: sealed_block(group, ome, {"kind": KIND})})
 
 
 def _create(
     group: zarr.Group, shape: tuple[int, ...], count: int, dtype: np.dtype[Any], *, fill: int
 ) -> list[Any]:
-    from zarr.codecs import ZstdCodec
-
     arrays: list[Any] = []
     for index in range(count):
         arrays.append(
-            group.create_array(
+            create_array(
+                group,
                 str(index),
                 shape=shape,
                 chunks=(*shape[:-2], CHUNK, CHUNK),
                 dtype=dtype,
                 fill_value=fill,
-                compressors=ZstdCodec(level=3, checksum=True),
                 dimension_names=("c", "y", "x")[-len(shape) :],
             )
         )
@@ -243,7 +243,10 @@ def _read(group: zarr.Group) -> Drawn:
     ome: Any = group.attrs.asdict()["ome"]
     entry = ome["multiscales"][0]
     array = child_array(group, entry["datasets"][0]["path"], dims=(2, 3))
-    data: npt.NDArray[Any] = read_window(array, ...)
+    note = missing_chunks_note(group, array, str(group.store_path))
+    if note:
+        _LOGGER.warning("%s", note)
+    data = read_whole_array(array, str(group.store_path))
     known = ngff.has_units(entry)
     scale, translate = ngff.placed(entry) if known else ngff.transformed(entry)
     unit = "micrometer" if known else None

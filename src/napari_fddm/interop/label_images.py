@@ -16,6 +16,7 @@ from napari_fddm.core.outside.pictures import MOST_PIXELS
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.zarr_files import child_array, open_group, read_window
 from napari_fddm.interop import ngff
+from napari_fddm.interop.ome_zarr import missing_chunks_note
 from napari_fddm.interop.ozx import opened
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def read_label_image(path: Path, name: str, *, most: int = MOST_PIXELS) -> Label
             entry = dict(ome["multiscales"][0])
             level, array = _level(group, entry, most, where)
             axes = [str(axis["name"]) for axis in entry["axes"]]
+            # Of a map of ours this refuses damage and chunks that were lost.
+            missing_chunks_note(group, array, where)
             not_stored = _not_stored(array)
             values = _flat(read_window(array, ...), axes, where)
             entry["datasets"] = entry["datasets"][level:]

@@ -9,6 +9,7 @@ import numpy as np
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.outside.zarr_files import read_window
 from napari_fddm.interop.pyramids import (
     blocks_of,
     coarser_window,
@@ -20,6 +21,7 @@ from napari_fddm.interop.pyramids import (
 if TYPE_CHECKING:
     import numpy.typing as npt
     import zarr
+    from zarr.core.array_spec import ArrayConfigParams
 
     from napari_fddm.core.geometry import MapGeometry
 
@@ -34,20 +36,47 @@ _BLOCK = 2 * CHUNK
 there are any, is written whole as well."""
 
 
+_WRITING: ArrayConfigParams = {"write_empty_chunks": True}
+
+
+def create_array(group: zarr.Group, name: str, **options: Any) -> zarr.Array[Any]:
+    """Create an array whose chunks carry a checksum and exist once they were written.
+
+    So a damaged chunk cannot be read by mistake, and one that is missing is known to be
+    lost, not empty. Nothing is written yet: an array of any size costs one small file.
+
+    Parameters
+    ----------
+    group : Group
+        Where to create it.
+    name : str
+        Its name.
+    **options
+        As `zarr.Group.create_array` takes them.
+    """
+    from zarr.codecs import Crc32cCodec, ZstdCodec
+
+    compressors = (ZstdCodec(level=3, checksum=True), Crc32cCodec())
+    return group.create_array(name, compressors=compressors, config=_WRITING, **options)
+
+
+def for_writing(array: Any) -> Any:
+    """Return an array that was opened anew, so that chunks full of its fill value are written."""
+    return array.with_config(_WRITING)
+
+
 def create_level(group: zarr.Group, index: int, level: MapGeometry, *, channels: bool) -> None:
     """Create one empty level: labels (y, x) filled with 0, or RGB (c, y, x) filled white."""
-    from zarr.codecs import ZstdCodec
-
     sharded = channels and max(level.shape) > _SHARD_FROM
     depth = (3,) if channels else ()
-    group.create_array(
+    create_array(
+        group,
         str(index),
         shape=(*depth, *level.shape),
         chunks=(*depth, CHUNK, CHUNK),
         shards=(*depth, SHARD, SHARD) if sharded else None,
         dtype="uint8",
         fill_value=255 if channels else 0,
-        compressors=ZstdCodec(level=3, checksum=True),
         dimension_names=("c", "y", "x") if channels else ("y", "x"),
     )
 
@@ -78,7 +107,7 @@ def write_window(
             f"expected uint8 values for a window of {(window.height, window.width)}, "
             f"got {values.shape} in {values.dtype}."
         )
-    array: Any = group[level]
+    array = for_writing(group[level])
     inside = window.clipped(array.shape[-2:])
     if inside.is_empty:
         return
@@ -99,12 +128,11 @@ def rebuild_levels(group: zarr.Group, window: Window | None, *, channels: bool) 
     finer: Any = group["0"]
     dirty = window or Window(0, 0, *finer.shape[-2:])
     for index in range(1, sum(1 for _ in group.array_keys())):
-        coarser: Any = group[str(index)]
+        coarser = for_writing(group[str(index)])
         shape = finer.shape[-2:]
         dirty = coarser_window(dirty, shape)
         for block in blocks_of(dirty, SHARD if coarser.shards else _BLOCK):
-            with storage_errors("read", f"{group.store_path}/{index - 1}", damaged=True):
-                values = finer[(..., *finer_window(block, shape).slices)]
+            values = read_window(finer, (..., *finer_window(block, shape).slices))
             with storage_errors("write", f"{group.store_path}/{index}"):
                 coarser[(..., *block.slices)] = halve(values)
         finer = coarser

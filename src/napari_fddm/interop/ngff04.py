@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.outside import zarr_files
 from napari_fddm.core.outside.json_files import read_json
+from napari_fddm.core.outside.zarr_files import child_array, read_window
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import CHUNK
-from napari_fddm.interop.ome_zarr import open_group
+from napari_fddm.interop.ome_zarr import listed_labels, open_group
 from napari_fddm.interop.pyramids import blocks_of
 
 if TYPE_CHECKING:
@@ -61,6 +65,32 @@ def write_v04(source: Path, destination: Path) -> None:
         parent.update_attributes({"labels": list(listed)})
 
 
+def check_v04(source: Path, copy: Path) -> None:
+    """Read back what `write_v04` wrote, and compare all levels with the source cell by cell.
+
+    Raises
+    ------
+    StoreError
+        Naming the first level that differs.
+    """
+    original, written = open_group(source), zarr_files.open_group(copy, zarr_format=2)
+    parts = [""]
+    if "labels" in original:
+        parts += [f"labels/{name}" for name in listed_labels(open_group(source, "labels"))]
+    for part in parts:
+        group: Any = original[part] if part else original
+        for dataset in _ome(group)["multiscales"][0]["datasets"]:
+            key = f"{part}/{dataset['path']}".lstrip("/")
+            here, there = child_array(original, key), child_array(written, key)
+            for block in blocks_of(Window(0, 0, *here.shape[-2:]), _BLOCK):
+                place = (..., *block.slices)
+                if not np.array_equal(read_window(here, place), read_window(there, place)):
+                    raise StoreError(
+                        f"{copy} was not written as it should be: {key} differs.",
+                        hint="The disk may be failing; export to another one.",
+                    )
+
+
 def is_v04_export(path: Path) -> bool:
     """Whether a folder is a copy that `write_v04` made."""
     if path.is_symlink() or not (path / _ATTRIBUTES).is_file():
@@ -95,9 +125,7 @@ def _copy_level(source: Any, target: zarr.Group, name: str) -> None:
     )
     for block in blocks_of(Window(0, 0, *source.shape[-2:]), _BLOCK):
         place = (..., *block.slices)
-        with storage_errors("read", source.store_path, damaged=True):
-            values = source[place]
-        copy[place] = values
+        copy[place] = read_window(source, place)
 
 
 def _attributes(ome: Mapping[str, Any], block: Any) -> dict[str, Any]:

@@ -17,9 +17,14 @@ import numpy as np
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
+from napari_fddm.core.outside import zarr_files
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import visible
+from napari_fddm.core.outside.zarr_files import child_array, read_whole_array
 from napari_fddm.interop import ngff
 from napari_fddm.interop.levels import create_level, rebuild_levels, write_window
 from napari_fddm.interop.ozx import opened
+from napari_fddm.interop.seals import ARRAYS, check_seal, sealed_block
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,12 +53,15 @@ class LabelData(NamedTuple):
         Whether the store gave level-0 pixels. If not, the geometry is right in
         micrometers, and the map's own cell counts as the level-0 pixel unless
         the caller gave one.
+    notes : tuple of str
+        What of the map is not stored, in words for the user.
     """
 
     labels: npt.NDArray[np.uint8]
     geometry: MapGeometry
     table: ClassTable | None
     exact: bool
+    notes: tuple[str, ...] = ()
 
 
 def create_image(
@@ -89,16 +97,13 @@ def create_image(
         for index, level in enumerate(levels):
             create_level(group, index, level, channels=True)
         entry = ngff.multiscale(name, levels, method="mean", channels=True)
-        group.update_attributes(
-            {
-                "ome": {
-                    "version": ngff.VERSION,
-                    "multiscales": [entry],
-                    "omero": ngff.rgb_rendering(),
-                },
-                ngff.BLOCK: {"geometry": ngff.geometry_block(geometry)},
-            }
-        )
+        ome = {
+            "version": ngff.VERSION,
+            "multiscales": [entry],
+            "omero": ngff.rgb_rendering(),
+        }
+        block = sealed_block(group, ome, {"geometry": ngff.geometry_block(geometry)})
+        group.update_attributes({"ome": ome, ngff.BLOCK: block})
     return group
 
 
@@ -135,26 +140,20 @@ def create_labels(
         parent = image.require_group("labels")
         if where in image:
             raise StoreError(f"the label map {name!r} exists already.", hint="Choose another name.")
-        ome: Any = image.attrs["ome"]
-        count = len(ome["multiscales"][0]["datasets"])
+        of_image: Any = image.attrs["ome"]
+        count = len(of_image["multiscales"][0]["datasets"])
         levels = ngff.pyramid_geometries(geometry, count=count)
         group = image.create_group(where)
         for index, level in enumerate(levels):
             create_level(group, index, level, channels=False)
         entry = ngff.multiscale(name, levels, method="mode", channels=False)
-        group.update_attributes(
-            {
-                "ome": {
-                    "version": ngff.VERSION,
-                    "multiscales": [entry],
-                    "image-label": ngff.image_label(table),
-                },
-                ngff.BLOCK: {
-                    "geometry": ngff.geometry_block(geometry),
-                    "classes": ngff.table_block(table),
-                },
-            }
-        )
+        ome = {
+            "version": ngff.VERSION,
+            "multiscales": [entry],
+            "image-label": ngff.image_label(table),
+        }
+        stated = {"geometry": ngff.geometry_block(geometry), "classes": ngff.table_block(table)}
+        group.update_attributes({"ome": ome, ngff.BLOCK: sealed_block(group, ome, stated)})
         listed = listed_labels(parent)
         parent.update_attributes({"ome": {"version": ngff.VERSION, "labels": [*listed, name]}})
     return group
@@ -227,24 +226,54 @@ def read_labels(path: Path, name: str, *, mpp: float | None = None) -> LabelData
     Raises
     ------
     StoreError
-        If there is no such label map or it cannot be read as one.
+        If there is no such label map, it cannot be read as one, or chunks are missing that
+        this program wrote.
     """
     where = f"{path}/labels/{name}"
     with opened(path) as store:
         group = open_group(store, f"labels/{name}")
         attributes = group.attrs.asdict()
-        with storage_errors("read", where, damaged=True):
+        with reading("a label map", where, error=StoreError):
             ome: dict[str, Any] = dict(attributes["ome"])
             entry = ome["multiscales"][0]
-            array = group[entry["datasets"][0]["path"]]
-            labels = _as_uint8(np.asarray(array[...]), where)
-            return _placed(labels, attributes.get(ngff.BLOCK), ome, mpp)
+            array = child_array(group, entry["datasets"][0]["path"])
+            note = missing_chunks_note(group, array, where)
+            labels = _as_uint8(read_whole_array(array, where), where)
+            data = _placed(labels, attributes.get(ngff.BLOCK), ome, mpp)
+    return data._replace(notes=(note,) if note else ())
+
+
+def missing_chunks_note(group: zarr.Group, array: zarr.Array[Any], where: str) -> str:
+    """Return in words how much of a label map is not stored; empty if all of it is.
+
+    Other programs leave out chunks that hold nothing but the fill value, so that a lost
+    one looks the same. This program leaves none out.
+
+    Raises
+    ------
+    StoreError
+        If this program wrote the map: then what is missing is lost. Also if its metadata
+        is damaged.
+    """
+    block = group.attrs.asdict().get(ngff.BLOCK)
+    if isinstance(block, dict):
+        check_seal(group, required=False)
+    missing = array.nchunks - array.nchunks_initialized
+    if not missing:
+        return ""
+    said = f"{missing} of {array.nchunks} chunks of {visible(where)}"
+    if isinstance(block, dict) and ARRAYS in block:
+        raise StoreError(
+            f"{said} are missing: it is damaged or was not finished.",
+            hint="Copy it again, restore it from a backup, or export it again.",
+        )
+    return f"{said} are not stored; they are taken for {array.fill_value}, as the format says"
 
 
 def _placed(
     labels: npt.NDArray[np.uint8], block: Any, ome: dict[str, Any], mpp: float | None
 ) -> LabelData:
-    if block:
+    if isinstance(block, dict) and "geometry" in block:
         geometry = ngff.geometry_of_block(block["geometry"])
         table = ngff.table_of_block(block["classes"]) if "classes" in block else None
         if geometry.shape != labels.shape:
@@ -273,29 +302,41 @@ def open_group(path: Path | Store, inside: str = "", mode: str = "r") -> zarr.Gr
     StoreError
         If it is not there or not a zarr 3 group.
     """
-    import zarr
-
     place = f"{path}/{inside}".rstrip("/")
-    with storage_errors("open", place):
-        try:
-            return zarr.open_group(path, path=inside or None, mode=mode, zarr_format=3)
-        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError) as error:
-            folder = isinstance(path, Path) and path.is_dir()
-            if folder and not any((path / name).exists() for name in _ROOTS):
-                raise StoreError(
-                    f"{path} is a folder, but no OME-Zarr.",
-                    hint="An analysis is a folder whose name ends with .fddm.ome.zarr.",
-                ) from error
-            raise StoreError(
-                f"{place} is not a readable OME-Zarr 0.5 (zarr 3) group.",
-                hint="Check the path; older OME-Zarr must be converted to 0.5 first.",
-            ) from error
+    if isinstance(path, Path) and path.is_dir() and not any((path / r).exists() for r in _ROOTS):
+        raise StoreError(
+            f"{visible(path)} is a folder, but no OME-Zarr.",
+            hint="An analysis is a folder whose name ends with .fddm.ome.zarr.",
+        )
+    try:
+        return zarr_files.open_group(path, inside, mode=mode, zarr_format=3)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise
+        raise StoreError(
+            f"{visible(place)} is not a readable OME-Zarr 0.5 (zarr 3) group: it is missing, "
+            "damaged or of an older version.",
+            hint="Check the path; older OME-Zarr must be converted to 0.5 first.",
+        ) from error
 
 
 def listed_labels(parent: zarr.Group) -> list[str]:
-    """Return the names that the group ``labels`` of an image lists."""
-    ome: Any = parent.attrs.asdict().get("ome", {})
-    return [str(name) for name in ome.get("labels", [])]
+    """Return the names that the group ``labels`` of an image lists; none before the first.
+
+    Raises
+    ------
+    StoreError
+        If its metadata is damaged.
+    """
+    ome: Any = parent.attrs.asdict().get("ome", {"labels": []})
+    names = ome.get("labels") if isinstance(ome, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        place = visible(str(parent.store_path)).removeprefix("file://")
+        raise StoreError(
+            f"{place}/zarr.json is damaged: the list of labels is missing.",
+            hint="Restore it from a backup.",
+        )
+    return list(names)
 
 
 def _as_uint8(labels: npt.NDArray[Any], where: str) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,6 @@ all sharded, and label maps that are painted on are not.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import zipfile
 from contextlib import contextmanager
@@ -17,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors
+from napari_fddm.core.outside.archives import open_zip, unpack
+from napari_fddm.core.outside.json_files import as_object, parse_json
+from napari_fddm.core.outside.zarr_files import open_zip_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".ozx"
 _METADATA = "zarr.json"
+_WHAT = "a zipped OME-Zarr"
+_BLOCK = 1 << 20
 
 
 def write_ozx(source: Path, destination: Path) -> None:
@@ -59,6 +63,25 @@ def write_ozx(source: Path, destination: Path) -> None:
             raise
 
 
+def check_ozx(path: Path, source: Path) -> None:
+    """Read a file back that `write_ozx` wrote, and compare it with the folder byte by byte.
+
+    Raises
+    ------
+    StoreError
+        Naming the first entry that differs.
+    """
+    with open_zip(path, _WHAT) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as packed, (source / entry.filename).open("rb") as original:
+                while block := original.read(_BLOCK):
+                    if packed.read(len(block)) != block:
+                        raise StoreError(
+                            f"{path} was not written as it should be: {entry.filename} differs.",
+                            hint="The disk may be failing; export to another one.",
+                        )
+
+
 def read_root_attributes(path: Path) -> dict[str, Any]:
     """Return the attributes of the root group of an ``.ozx`` file.
 
@@ -67,16 +90,9 @@ def read_root_attributes(path: Path) -> dict[str, Any]:
     StoreError
         If it is no zipped OME-Zarr.
     """
-    with storage_errors("read", path):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                metadata = json.loads(archive.read(_METADATA))
-            attributes = metadata["attributes"]
-        except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-            raise StoreError(
-                f"{path} is not a zipped OME-Zarr.", hint="Check the file or export it again."
-            ) from error
-    return attributes if isinstance(attributes, dict) else {}
+    with open_zip(path, _WHAT) as archive:
+        metadata = as_object(parse_json(archive.read(_METADATA), path, what=_WHAT), path)
+    return as_object(metadata.get("attributes"), f"{path}: {_METADATA}: attributes")
 
 
 @contextmanager
@@ -91,14 +107,9 @@ def opened(path: Path) -> Iterator[Path | Store]:
     if path.suffix != SUFFIX or not path.is_file():
         yield path
         return
-    from zarr.storage import ZipStore
-
     read_root_attributes(path)
-    store = ZipStore(path, mode="r", read_only=True)
-    try:
+    with open_zip_store(path) as store:
         yield store
-    finally:
-        store.close()
 
 
 @contextmanager
@@ -115,6 +126,5 @@ def unpacked(path: Path) -> Iterator[Path]:
         return
     read_root_attributes(path)
     with tempfile.TemporaryDirectory(prefix="fddm-") as folder:
-        with storage_errors("unpack", path), zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
+        unpack(path, Path(folder), _WHAT)
         yield Path(folder)

@@ -141,13 +141,7 @@ def iter_resampled(
     band : array of uint8, shape (len(rows), columns)
         Their values.
     """
-    rows, cols = (
-        np.floor(
-            (target.origin[k] + (np.arange(target.shape[k]) + 0.5) * target.cell - source.origin[k])
-            / source.cell
-        ).astype(np.int64)
-        for k in (0, 1)
-    )
+    rows, cols = nearest_index(source, target)
     inside_rows = (rows >= 0) & (rows < source.shape[0])
     inside_cols = (cols >= 0) & (cols < source.shape[1])
     for block in iter_row_blocks(target.shape):
@@ -155,6 +149,26 @@ def iter_resampled(
         band = np.zeros((len(here), target.shape[1]), np.uint8)
         band[np.ix_(here, inside_cols)] = labels[np.ix_(rows[block][here], cols[inside_cols])]
         yield block, band
+
+
+def nearest_index(
+    source: MapGeometry, target: MapGeometry
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the row and the column of the source in which each of the target's cells lies.
+
+    Returns
+    -------
+    rows, columns : array of int64, shape (n,)
+        For each row and column of the target; may lie outside the source.
+    """
+    rows, cols = (
+        np.floor(
+            (target.origin[k] + (np.arange(target.shape[k]) + 0.5) * target.cell - source.origin[k])
+            / source.cell
+        ).astype(np.int64)
+        for k in (0, 1)
+    )
+    return rows, cols
 
 
 def iter_row_blocks(shape: tuple[int, int]) -> Iterator[slice]:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.files import storage_errors
+from napari_fddm.core.outside import zarr_files
+from napari_fddm.core.outside.guard import reading, reason
 from napari_fddm.interop import ngff, ngff04
 from napari_fddm.interop.ome_zarr import listed_labels, open_group
 from napari_fddm.interop.ozx import opened
+from napari_fddm.interop.seals import check_seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,13 +50,11 @@ def validate_v04(path: Path) -> None:
     StoreError
         Naming the path and the part that fails.
     """
-    import zarr
     from ome_zarr_models.v04.image import Image
     from ome_zarr_models.v04.image_label import ImageLabel
     from ome_zarr_models.v04.labels import Labels
 
-    with storage_errors("open", path):
-        root = zarr.open_group(path, mode="r", zarr_format=2)
+    root = zarr_files.open_group(path, zarr_format=2)
     check = partial(_check, f"{path}", version=ngff04.VERSION, hint="Export it again.")
     check("the image", partial(Image.from_zarr, root))
     if "labels" not in root:
@@ -97,7 +97,11 @@ def _validate_labels(path: Path | Store, parent: zarr.Group) -> None:
 
 def _check_block(group: zarr.Group, ome: dict[str, Any], path: str, part: str) -> None:
     block: Any = group.attrs.asdict().get(ngff.BLOCK)
-    if not block:
+    if not isinstance(block, dict):
+        return
+    with reading("metadata of ours", f"{path}/{part}", hint=_REPAIR, error=StoreError):
+        check_seal(group, required=False)
+    if "geometry" not in block:
         return
     ours = ngff.geometry_of_block(block["geometry"])
     scale, translation = ngff.placed(ome["multiscales"][0])
@@ -119,10 +123,13 @@ def _check(
 ) -> None:
     try:
         check()
-    except (ValueError, TypeError, KeyError, RuntimeError, OSError) as error:
-        reason = " ".join(f"{error} {error.__cause__ or ''}".split())
+    except StoreError:
+        raise
+    except Exception as error:
+        cause = f" {error.__cause__ or ''}".rstrip()
         raise StoreError(
-            f"{place}: {part} is not valid OME-Zarr {version}: {reason[:300]}", hint=hint
+            f"{place}: {part} is not valid OME-Zarr {version}: {reason(error)}{cause[:300]}",
+            hint=hint,
         ) from error
 
 

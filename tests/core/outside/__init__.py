@@ -1,1 +1,1 @@
-"""Tests of the boundary to what comes from outside."""
+"""Tests of the boundary for what comes from outside."""

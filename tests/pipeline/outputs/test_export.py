@@ -157,11 +157,12 @@ def test_a_full_disk_leaves_the_destination_as_it_was(finished, destination, mon
 
 def test_a_copy_that_is_not_valid_never_arrives(finished, destination):
     path, _ = finished
-    group = zarr.open_group(path / "labels" / "refined", mode="r+")
-    ome = dict(group.attrs["ome"])
-    group.attrs["ome"] = ome | {"image-label": {"colors": [{"label-value": "seven"}]}}
-    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="labels/refined"):
-        export_store(store, destination)
+    with AnalysisStore.open(path) as store:
+        group = zarr.open_group(path / "labels" / "refined", mode="r+")
+        ome = dict(group.attrs["ome"])
+        group.attrs["ome"] = ome | {"image-label": {"colors": [{"label-value": "seven"}]}}
+        with pytest.raises(StoreError, match="labels/refined"):
+            export_store(store, destination)
     assert list(destination.parent.iterdir()) == []
 
 
@@ -186,7 +187,9 @@ def test_if_the_last_step_fails_the_older_export_returns(finished, destination, 
     assert listing(destination.parent) == before
 
 
-def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, monkeypatch):
+def test_an_export_without_a_chunk_that_vanished_while_copying_is_refused(
+    finished, destination, monkeypatch
+):
     path, _ = finished
     doomed = path / "fddm" / "refined_done" / "c"
     real = shutil.copyfile
@@ -197,10 +200,9 @@ def test_a_chunk_that_vanishes_while_copying_is_left_out(finished, destination, 
         return real(source, target)
 
     monkeypatch.setattr(shutil, "copyfile", vanishing)
-    with AnalysisStore.open(path) as store:
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="refined_done lacks"):
         export_store(store, destination)
-    validation.validate(destination)
-    assert not AnalysisStore.open(destination).maps.probability_map("refined").coverage.any()
+    assert list(destination.parent.iterdir()) == []
 
 
 def test_version_04_is_valid_and_holds_unsaved_strokes(finished, destination):
@@ -270,3 +272,59 @@ def test_the_report_of_an_export_is_that_of_its_store(finished, tmp_path):
     assert after["areas_mm2"] == before["areas_mm2"]
     assert after["slide"] != before["slide"]  # nameless
     assert [p.name for p in tmp_path.iterdir() if p.suffix == ".ozx"] == ["copy.ozx"]
+
+
+def test_no_link_is_followed_out_of_the_store(finished, destination, tmp_path):
+    path, _ = finished
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "key.txt").write_text("secret")
+    (path / "fddm" / "notes.txt").symlink_to(secret / "key.txt")
+    (path / "fddm" / "more").symlink_to(secret)
+    (path / "fddm" / "again.json").symlink_to(path / "fddm" / "run.json")
+    with AnalysisStore.open(path) as store:
+        notes = export_store(store, destination)
+    assert sorted(Path(note.split(" leads")[0]).name for note in notes) == ["more", "notes.txt"]
+    assert not any(data == b"secret" for data in listing(destination).values())
+    assert (destination / "fddm" / "again.json").is_file()
+    assert not (destination / "fddm" / "again.json").is_symlink()
+
+
+def test_a_chunk_behind_a_link_that_leads_out_is_lost(finished, destination, tmp_path):
+    path, _ = finished
+    chunk = path / "fddm" / "refined_done" / "c" / "0" / "0"
+    chunk.rename(tmp_path / "elsewhere")
+    chunk.symlink_to(tmp_path / "elsewhere")
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="refined_done lacks"):
+        export_store(store, destination)
+
+
+def test_files_of_file_managers_stay_out(finished, destination):
+    path, _ = finished
+    names = ("._zarr.json", "labels/._refined", "fddm/.DS_Store", "Thumbs.db", "desktop.ini")
+    for name in names:
+        (path / name).write_bytes(b"junk")
+    with AnalysisStore.open(path) as store:
+        assert export_store(store, destination) == ()
+    assert not set(names) & set(listing(destination))
+
+
+def test_what_was_written_is_compared_with_the_source(finished, destination, monkeypatch):
+    path, _ = finished
+
+    def wrong(copy: AnalysisStore) -> None:
+        group = copy.path / "labels" / "refined" / "0"
+        array = zarr.open_array(group, mode="r+")
+        array[0, 0] = array[0, 0] % 7 + 1
+
+    real = AnalysisStore.close
+
+    def close(self: AnalysisStore) -> None:
+        real(self)
+        if self.path != path and self.path.name.endswith(".part"):
+            wrong(self)
+
+    monkeypatch.setattr(AnalysisStore, "close", close)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError, match="labels/refined diff"):
+        export_store(store, destination)
+    assert list(destination.parent.iterdir()) == []

@@ -7,7 +7,7 @@ import pytest
 
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
-from napari_fddm.pipeline.outputs import StoreSummary, summarize_store
+from napari_fddm.pipeline.outputs import StoreSummary, summarize_renamed, summarize_store
 from tests.support.stores import make
 
 
@@ -44,3 +44,17 @@ def test_what_is_not_known_is_left_out(tmp_path):
     assert finished.text == "This slide has an analysis (no edits)."
     unfinished = StoreSummary(tmp_path, None, None, False, 1)
     assert "(not complete, 1 edit)" in unfinished.text
+
+
+def test_the_analysis_of_the_same_pixels_under_another_name_is_found(tmp_path):
+    for name, fingerprint in (("old.svs", "abc"), ("other.svs", "xyz"), ("new.svs", "abc")):
+        info = {"name": name, "fingerprint": fingerprint}
+        make(tmp_path / f"{name}.fddm.ome.zarr", slide_info=info).close()
+    (tmp_path / "broken.svs.fddm.ome.zarr" / "fddm").mkdir(parents=True)
+    (tmp_path / "broken.svs.fddm.ome.zarr" / "fddm" / "provenance.json").write_text("[1")
+    found = summarize_renamed(tmp_path / "new.svs", "abc")
+    assert found is not None
+    assert found.path.name == "old.svs.fddm.ome.zarr"
+    assert "analysis under another name, old.svs.fddm.ome.zarr (" in found.text
+    assert summarize_renamed(tmp_path / "new.svs", "of another slide") is None
+    assert summarize_renamed(tmp_path / "gone" / "new.svs", "abc") is None

@@ -100,6 +100,41 @@ def test_two_runs_into_one_store_are_refused(model: CountingModel, whole: Path, 
     next(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
 
 
+def test_of_two_first_runs_the_second_is_told_of_the_other(
+    model: CountingModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Both see that there is no store; one of them creates it."""
+    store, real, others = tmp_path / "s", AnalysisStore.create, []
+
+    def create_second(path: Path, **about: Any) -> AnalysisStore:
+        others.append(real(path, **about))
+        others[0].maps.begin()
+        return real(path, **about)
+
+    monkeypatch.setattr(AnalysisStore, "create", create_second)
+    with pytest.raises(StoreBusyError, match=r"another program \(process "):
+        next(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    others[0].close()
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=PATCH))
+
+
+def test_a_run_computes_what_is_lost_and_says_so(model: CountingModel, whole: Path, tmp_path: Path):
+    store = shutil.copytree(whole, tmp_path / "s")
+    (store / "labels" / "refined" / "0" / "c" / "0" / "0").unlink()
+    (store / "0" / "c" / "0" / "0" / "0").write_bytes(b"no chunk")
+    events, result = drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    assert isinstance(events[0], AnalysisOpened)
+    notes = " ".join(result.notes)
+    assert "0/c/0/0/0 was damaged and was removed" in notes
+    assert "cells was lost; it is computed again" in notes
+    assert model.batches == []  # no tile was lost
+    assert_equal(store, whole)
+    (store / "fddm" / "tile_done" / "c" / "0" / "0").unlink()
+    drain(analyze(WatchedSlide(PIXELS), store=store, model=model, config=CONFIG))
+    assert sum(model.batches) >= tissue_tiles().sum()
+    assert_equal(store, whole)
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [

@@ -12,6 +12,7 @@ import zarr
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.geometry import Window
+from napari_fddm.core.outside.checked_json import write_checked
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, ome_zarr, validation
 from napari_fddm.interop.pyramids import mode_halved
@@ -106,6 +107,8 @@ def test_what_a_killed_run_did_not_mark_counts_as_not_analyzed(path, rng):
         write_tiles(store, rng, every_tile())
         refine_all(store, labels)
         store.finish()
+    # A run that is killed has only recorded what was done before it began.
+    write_checked(path / "fddm" / "run.json", layout.run_state(complete=False))
     for name, part in (("refined", np.s_[:16, :24]), ("tile", np.s_[:2, :3])):
         array = zarr.open_array(path / "fddm" / f"{name}_done", mode="r+")
         array[part] = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import zipfile
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -41,6 +42,25 @@ def open_zip(
     ):
         _check(archive, path, error)
         yield archive
+
+
+def unpack(path: Path, folder: Path, what: str, *, error: type[FddmError] = StoreError) -> None:
+    """Unpack a ZIP archive into a folder that exists; the checksum of every entry is compared.
+
+    Raises
+    ------
+    FddmError
+        As `open_zip`; also if a checksum differs or the disk has no room for the content.
+    """
+    with open_zip(path, what, error=error) as archive:
+        needed = sum(entry.file_size for entry in archive.infolist())
+        if needed > shutil.disk_usage(folder).free:
+            raise error(
+                f"{visible(path)} unpacks to {needed / (1 << 20):,.0f} MiB, for which there is no "
+                f"room in {folder}.",
+                hint="Free some space; the environment variable TMPDIR names another folder.",
+            )
+        archive.extractall(folder)
 
 
 def _check(archive: zipfile.ZipFile, path: Path, error: type[FddmError]) -> None:

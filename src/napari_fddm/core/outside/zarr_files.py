@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import FddmError, StoreError
+from napari_fddm.core.outside.archives import open_zip
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import zarr
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_SIDE = 1 << 31
 """Cells per side. No scanner writes more, and sums of products stay exact."""
+MOST_WHOLE = 1 << 32
+"""Bytes of an array that is read as a whole: four times the largest map of labels that makes sense,
+32 768 cells squared."""
 MOST_CHUNK = 1 << 30
 """Bytes of a decoded chunk: one is decoded as a whole, whatever is read of it."""
 _AGAIN = "Copy it again, or write it again with the program it came from."
@@ -57,6 +63,27 @@ def open_group(
     shown = f"{place}/{inside}".rstrip("/")
     with reading("a zarr group", shown, error=error, hint=_AGAIN):
         return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
+
+
+@contextmanager
+def open_zip_store(path: Path, *, error: type[FddmError] = StoreError) -> Iterator[Store]:
+    """Open a zarr store that is one ZIP archive, after a look at what the archive holds.
+
+    Raises
+    ------
+    FddmError
+        As `archives.open_zip`.
+    """
+    from zarr.storage import ZipStore
+
+    with open_zip(path, "a zipped zarr store", error=error):
+        pass
+    with reading("a zipped zarr store", path, error=error, hint=_AGAIN):
+        store = ZipStore(path, mode="r", read_only=True)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def child_array(
@@ -117,3 +144,22 @@ def read_window(
     """Read part of an array; a chunk that cannot be decoded becomes an error with its place."""
     with reading("zarr data", str(array.store_path), error=error, hint=_AGAIN):
         return np.asarray(array[key])
+
+
+def read_whole_array(
+    array: zarr.Array[Any], where: str, *, error: type[FddmError] = StoreError
+) -> np.ndarray[Any, Any]:
+    """Read a whole array that is not too large for that.
+
+    Raises
+    ------
+    FddmError
+        If it is, or a chunk cannot be decoded.
+    """
+    size = math.prod(array.shape) * max(1, array.dtype.itemsize)
+    if size > MOST_WHOLE:
+        raise error(
+            f"{visible(where)} has {array.shape} cells, too many to read.",
+            hint="Write it again with larger cells.",
+        )
+    return read_window(array, ..., error=error)

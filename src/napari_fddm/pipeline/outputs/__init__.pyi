@@ -4,6 +4,7 @@ from .report import opened_event as opened_event
 from .report import read_report as read_report
 from .report import store_report as store_report
 from .summary import StoreSummary as StoreSummary
+from .summary import summarize_renamed as summarize_renamed
 from .summary import summarize_store as summarize_store
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "opened_event",
     "read_report",
     "store_report",
+    "summarize_renamed",
     "summarize_store",
 ]

@@ -13,6 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.files import storage_errors, whole_file, write_json
+from napari_fddm.core.outside.checked_json import read_checked, write_checked
 from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
 
@@ -54,7 +55,7 @@ def anonymize(copy: Path, source: Path) -> None:
         If the copy cannot be read or written.
     """
     place = copy / layout.OURS / layout.PROVENANCE
-    about = read_json(place)
+    about = read_checked(place, required=False)
     redactor = _Redactor(_names_to_remove(about, source))
     neutral = neutral_name(about.get("slide", {}))
     for holder in (about, about.get("run", {})):
@@ -62,7 +63,7 @@ def anonymize(copy: Path, source: Path) -> None:
             holder["slide"] = {**redactor.redact(holder["slide"]), "name": neutral}
     if "run" in about:
         about["run"] = _redact_run(about["run"], redactor)
-    write_json(place, about)
+    write_checked(place, about)
     (copy / layout.OURS / layout.REPLACES).unlink(missing_ok=True)
     _rename_image(copy / "zarr.json", neutral)
     readers = _Readers(copy / layout.OURS / layout.EVENTS)

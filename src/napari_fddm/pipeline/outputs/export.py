@@ -7,18 +7,22 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import (
     discard_folder,
+    is_junk,
     is_unfinished,
     replace_folder,
     storage_errors,
     sync_folder,
     temporary_beside,
 )
+from napari_fddm.core.outside.text import visible
 from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.pipeline.outputs.anonymous import anonymize
-from napari_fddm.pipeline.store import AnalysisStore
+from napari_fddm.pipeline.store import AnalysisStore, layout
 from napari_fddm.pipeline.store.layout import is_our_store
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ def export_version(
     overwrite: bool = False,
     with_name: bool = False,
     change: Callable[[AnalysisStore], object] | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write a complete, validated copy of a store as one version of OME-Zarr.
 
     Parameters
@@ -56,6 +60,11 @@ def export_version(
     change : callable, optional
         Called with the copy, open for writing, before it is validated.
 
+    Returns
+    -------
+    tuple of str
+        Notes on what was left out.
+
     Raises
     ------
     StoreError
@@ -70,8 +79,9 @@ def export_version(
             "file.",
         )
     if version == ngff.VERSION:
-        export_store(store, destination, overwrite=overwrite, with_name=with_name, change=change)
-        return
+        return export_store(
+            store, destination, overwrite=overwrite, with_name=with_name, change=change
+        )
     if version != ngff04.VERSION or destination.suffix == ozx.SUFFIX:
         raise StoreError(
             f"{destination.name} cannot be written as OME-Zarr {version}.",
@@ -79,17 +89,20 @@ def export_version(
             f"a single {ozx.SUFFIX} file is always {ngff.VERSION}.",
         )
     _check_places(store.path, destination)
+    notes: list[str] = []
 
     def build(converted: Path) -> None:
         finished = temporary_beside(destination)
         try:
-            export_store(store, finished, with_name=with_name, change=change)
+            notes.extend(export_store(store, finished, with_name=with_name, change=change))
             ngff04.write_v04(finished, converted)
+            ngff04.check_v04(finished, converted)
         finally:
             discard_folder(finished)
         validation.validate_v04(converted)
 
     put_in_place(build, destination, overwrite=overwrite)
+    return tuple(notes)
 
 
 def export_store(
@@ -99,7 +112,7 @@ def export_store(
     overwrite: bool = False,
     with_name: bool = False,
     change: Callable[[AnalysisStore], object] | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Write a complete, validated copy of a store, without names unless asked.
 
     Parameters
@@ -115,14 +128,21 @@ def export_store(
     change : callable, optional
         Called with the copy, open for writing, before it is validated.
 
+    Returns
+    -------
+    tuple of str
+        Notes on what was left out.
+
     Raises
     ------
     StoreError
-        If the destination is taken or impossible, or the copy is not valid; the
+        If the destination is taken or impossible, the store is damaged, or the copy is not
+        valid or differs from the store; the
         destination is then as it was.
     """
     store.flush()
     source = store.path
+    before = _state_of(store)
 
     def complete(path: Path) -> None:
         if not with_name:
@@ -134,13 +154,54 @@ def export_store(
             if change is not None:
                 change(copy)
         validation.validate(path)
+        # A run or an editor at work has gone on meanwhile: the copy is what was there before.
+        same = change is None and _state_of(store) == before
+        _read_back(path, store if same else None)
 
-    export_copy(source, destination, complete, overwrite=overwrite)
+    notes = export_copy(source, destination, complete, overwrite=overwrite)
+    return (*notes, store.unchecked) if store.unchecked else notes
+
+
+def _state_of(store: AnalysisStore) -> tuple[str, int]:
+    return store.maps.revision, store.log.last_seq
+
+
+def _read_back(path: Path, original: AnalysisStore | None) -> None:
+    """Read every chunk of a copy, and compare its label maps with what they have to be.
+
+    Parameters
+    ----------
+    path : Path
+        The finished copy.
+    original : AnalysisStore or None
+        What it is a copy of; None if that has changed since: then the maps are compared with
+        what follows from the copy's own probabilities and event log.
+
+    Raises
+    ------
+    StoreError
+        Naming what cannot be read or differs.
+    """
+    with AnalysisStore.open(path) as copy:
+        copy.maps.require_all()
+        right = original or copy
+        names = zip(copy.corrections.layers, right.corrections.layers, strict=True)
+        expected = [(name, right.labels(known)) for name, known in names]
+        expected += [
+            (layout.REFINED, right.maps.stored_labels(layout.REFINED)),
+            (layout.PATCH, right.maps.painted_tiles()),
+        ]
+        for name, labels in expected:
+            if not np.array_equal(copy.maps.read(f"labels/{name}/0"), labels):
+                raise StoreError(
+                    f"the copy of labels/{name} differs from {right.path}, so it was not exported.",
+                    hint="Try again; if it differs again, the disk may be failing: choose another.",
+                )
 
 
 def export_copy(
     source: Path, destination: Path, check: Callable[[Path], None], *, overwrite: bool = False
-) -> None:
+) -> tuple[str, ...]:
     """Copy a store, check the copy, then rename it to its destination.
 
     A destination that ends with ``.ozx`` becomes one file instead of a folder.
@@ -157,6 +218,11 @@ def export_copy(
     overwrite : bool
         Replace an older store of ours. Nothing else is ever replaced.
 
+    Returns
+    -------
+    tuple of str
+        Notes on what was left out.
+
     Raises
     ------
     StoreError
@@ -164,14 +230,16 @@ def export_copy(
         disk fails; the destination is then as it was.
     """
     _check_places(source, destination)
+    notes: list[str] = []
 
     def build(copy: Path) -> None:
         with storage_errors("export to", destination):
-            _copy_tree(source, copy)
+            notes.extend(_copy_tree(source, copy))
         check(copy)
         _remove_transient(copy)
 
     put_in_place(build, destination, overwrite=overwrite)
+    return tuple(notes)
 
 
 def put_in_place(
@@ -201,6 +269,7 @@ def put_in_place(
         build(copy)
         if destination.suffix == ozx.SUFFIX:
             ozx.write_ozx(copy, packed)
+            ozx.check_ozx(packed, copy)
         _check_vacancy(destination, overwrite=overwrite)
         _install(packed if packed.exists() else copy, destination)
     finally:
@@ -233,13 +302,28 @@ def _check_vacancy(destination: Path, *, overwrite: bool) -> None:
         )
 
 
-def _copy_tree(source: Path, target: Path) -> None:
-    for folder, _, names in os.walk(source, onerror=_raise):
-        inside = target / os.path.relpath(folder, source)
-        inside.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            if not _is_transient(Path(name)):
-                _copy_file(Path(folder, name), inside / name)
+def _copy_tree(source: Path, target: Path) -> list[str]:
+    """Copy the files of a store; return notes on those that are left out.
+
+    A link that leads out of the store is not followed: somebody else's store could so take
+    along a file of the person who exports it. Files of file managers are no part of a store.
+    """
+    notes = []
+    root = source.resolve()
+    for folder, inside, names in os.walk(source, onerror=_raise):
+        here = target / os.path.relpath(folder, source)
+        here.mkdir(parents=True, exist_ok=True)
+        for name in (*inside, *names):
+            place = Path(folder, name)
+            if is_junk(name) or (name in names and _is_transient(place)):
+                continue
+            if not place.resolve().is_relative_to(root):
+                notes.append(f"{visible(place)} leads out of the analysis and was left out")
+            elif name in inside and place.is_symlink():
+                notes.append(f"{visible(place)} is a link to another folder and was left out")
+            elif name in names:
+                _copy_file(place, here / name)
+    return notes
 
 
 def _copy_file(source: Path, target: Path) -> None:

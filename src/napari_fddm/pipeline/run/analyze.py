@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_fddm.core.classes import OSTEOSARCOMA
 from napari_fddm.core.config import AnalysisConfig, StageName
-from napari_fddm.core.errors import WeightsError
+from napari_fddm.core.errors import StoreError, WeightsError
 from napari_fddm.core.events import AnalysisResult, StageDone, StageStarted, TileBatch
 from napari_fddm.core.tiling import CELLS_PER_TILE, TileGrid, tiles_needed
 from napari_fddm.models import LoadedModel, load_model
@@ -216,7 +216,12 @@ class _Run:
         recover(path)
         remove_abandoned(path)
         if not path.exists():
-            return self._create_store(path)
+            try:
+                return self._create_store(path)
+            except StoreError:
+                if not path.exists():
+                    raise
+                # Another run has just created it: it is continued, unless that run is at work.
         if fresh or revise:
             kept = replace_store(path, lambda place: self._replacement(path, place, revise=revise))
             if kept is not None:
@@ -241,6 +246,9 @@ class _Run:
             self.spreading = Spreading.of_store(store, self._label_window, self._cells)
             earlier = kept_facts.get(layout.SPREAD, [])
             kept_facts[layout.SPREAD] = [*earlier, self.spreading.entry]
+        self.notes += store.maps.begin()
+        if not store.maps.overview_is_whole:
+            kept_facts.pop("overview", None)
         store.update_provenance(self.provenance.to_json() | kept_facts)
         self._load_finished(store)
 

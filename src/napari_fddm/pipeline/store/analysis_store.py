@@ -12,8 +12,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_fddm.core.files import write_json
-from napari_fddm.core.outside.json_files import read_json
+from napari_fddm.core.outside.checked_json import read_checked, write_checked
+from napari_fddm.core.outside.json_files import as_object, parse_json
 from napari_fddm.core.provenance import Provenance
 from napari_fddm.interop import ngff, validation
 from napari_fddm.pipeline.store import layout
@@ -61,13 +61,14 @@ class AnalysisStore:
     def __init__(self, path: Path, mode: Mode) -> None:
         root = layout.open_root(path, mode)
         self.path = path
-        self.geometries, self.table = layout.read_header(root.attrs.get(ngff.BLOCK), path)
-        layout.check_arrays(root, path, self.geometries, len(self.table))
-        self._about = read_json(path / layout.OURS / layout.PROVENANCE)
+        self._header = header = layout.read_header(root.attrs.get(ngff.BLOCK), path)
+        self.geometries, self.table = header.geometries, header.table
+        layout.check_metadata(root, path, header)
+        self._about = _about(path, header)
         self.log = EventLog(path / layout.OURS / layout.EVENTS)
         self._access = access = Access(path, mode, self.log)
         self.records = Records(self.log, access)
-        self.maps = AutomaticMaps(path, root, self.geometries, len(self.table), access)
+        self.maps = AutomaticMaps(path, root, header, access)
         self.corrections = Corrections(
             path, root, self.geometries.label, self.table, self.maps, self.log, access
         )
@@ -137,6 +138,16 @@ class AnalysisStore:
         self.close()
 
     @property
+    def unchecked(self) -> str:
+        """What of it carries no checksums, in words; empty for the present layout."""
+        if self._header.checked:
+            return ""
+        return (
+            f"{self.path.name} was begun by an earlier version (layout {self._header.schema}): its "
+            "data has no checksums, so that it was not checked for changed bytes"
+        )
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """What the results depend on, as stored."""
         return dict(self._about.get("run", {}))
@@ -159,14 +170,15 @@ class AnalysisStore:
         SettingsDifferError
             Naming what differs: slide, weights or settings.
         """
-        wanted = Provenance(**json.loads(json.dumps(_plain(provenance))))
+        plain = parse_json(json.dumps(_plain(provenance)), "the settings of this run")
+        wanted = Provenance(**plain)
         wanted.require_same(self.provenance, self.path, lambda: self.holds_corrections)
 
     def update_provenance(self, provenance: Provenance | Mapping[str, Any]) -> None:
         """Replace the stored provenance, e.g. when another device continues a run."""
         self.maps.begin()
         self._about = {**self._about, "run": _plain(provenance), "updated": _now()}
-        write_json(self.path / layout.OURS / layout.PROVENANCE, self._about)
+        write_checked(self.path / layout.OURS / layout.PROVENANCE, self._about)
 
     def labels(self, name: str) -> npt.NDArray[np.uint8]:
         """Return a label map by its name; see also `AutomaticMaps.labels`.
@@ -199,8 +211,15 @@ class AnalysisStore:
             _LOGGER.info("%s is being edited; its editor takes over the new labels", self.path)
 
     def validate(self) -> None:
-        """Check the store against the OME-Zarr 0.5 specification; see `validation.validate`."""
+        """Check the store against the OME-Zarr 0.5 specification, and read all of it.
+
+        Raises
+        ------
+        StoreError
+            Naming what is not valid, missing or damaged.
+        """
         validation.validate(self.path)
+        self.maps.require_all()
 
     def flush(self) -> None:
         """Write to the disk what is still in memory, e.g. before the store is copied."""
@@ -228,6 +247,18 @@ class AnalysisStore:
                 self.corrections.close()
             finally:
                 self.maps.release()
+
+
+def _about(path: Path, header: layout.Header) -> dict[str, Any]:
+    """Read ``provenance.json``; its objects are objects."""
+    place = path / layout.OURS / layout.PROVENANCE
+    about = read_checked(place, required=header.checked)
+    for key in ("slide", "run"):
+        about[key] = as_object(about.get(key, {}), f"{place}: {key}")
+    for key in ("slide", "model", "config", "tissue"):
+        if key in about["run"]:
+            as_object(about["run"][key], f"{place}: run: {key}")
+    return about
 
 
 def _plain(provenance: Provenance | Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import numpy as np
 
 from napari_fddm.core.edits import Edit, edit_of_window
 from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.files import storage_errors, write_json
+from napari_fddm.core.files import storage_errors
 from napari_fddm.core.geometry import Window, bounding
-from napari_fddm.core.outside.json_files import read_json
+from napari_fddm.core.outside.checked_json import read_checked, write_checked
 from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import EDIT
@@ -364,7 +364,7 @@ class Corrections:
             ome_zarr.rebuild_label_pyramid(self._group(layer), bounding(windows))
         self._dirty.clear()
         if self._basis != self._stored_basis():
-            write_json(self._synced_path, self._basis)
+            write_checked(self._synced_path, self._basis)
 
     def _is_current(self, layer: str) -> bool:
         if not self._log.writing:
@@ -379,7 +379,12 @@ class Corrections:
         return {"seq": self._last_edit(layer), "automatic": self._automatic.revision}
 
     def _stored_basis(self) -> dict[str, _Basis]:
-        return read_json(self._synced_path) if self._synced_path.exists() else {}
+        if not self._synced_path.exists():
+            return {}
+        stored = read_checked(self._synced_path, required=False)
+        # A map that lacks chunks is derived again, like one that is out of date.
+        known = set(self.layers) & set(stored)
+        return {layer: stored[layer] for layer in known if self._automatic.holds_all(layer)}
 
     def _last_edit(self, layer: str) -> int:
         records = self._log.records(EDIT)

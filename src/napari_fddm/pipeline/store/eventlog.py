@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from napari_fddm.core.edits import Edit
 from napari_fddm.core.errors import StoreError
 from napari_fddm.core.files import storage_errors, sync_folder
+from napari_fddm.pipeline.store.lock_holders import describe_holder, note_holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -330,10 +331,12 @@ def acquire_lock(lock_path: Path, what: Path) -> Any:
         try:
             lock.acquire()
         except Timeout as error:
+            holder = describe_holder(lock_path)
             raise StoreBusyError(
-                f"{what} is being written by another program.",
+                f"{what} is being written by another program{f' ({holder})' if holder else ''}.",
                 hint="Close the other napari window or wait for the other run to end.",
             ) from error
+    note_holder(lock_path)
     return lock
 
 

@@ -27,14 +27,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import StoreError
-from napari_fddm.core.files import storage_errors, whole_folder, write_json
+from napari_fddm.core.files import storage_errors, whole_folder
 from napari_fddm.core.maps import TISSUE_FEATURES
+from napari_fddm.core.outside.checked_json import verified, write_checked
+from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.json_files import read_json
+from napari_fddm.core.outside.text import visible
 from napari_fddm.core.tiling import CELLS_PER_REGION
 from napari_fddm.interop import ngff
-from napari_fddm.interop.ome_zarr import create_image, create_labels, open_group
+from napari_fddm.interop.levels import create_array
+from napari_fddm.interop.ome_zarr import create_image, create_labels, listed_labels, open_group
+from napari_fddm.interop.seals import check_seal, sealed_block
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import zarr
 
     from napari_fddm.core.classes import ClassTable
@@ -42,8 +49,11 @@ if TYPE_CHECKING:
     from napari_fddm.core.tiling import TileGrid
 
 SUFFIX = ".fddm.ome.zarr"
-SCHEMA = 2
-"""Version of this layout; a reader refuses any other."""
+SCHEMA = 3
+"""Version of this layout. Since 3, chunks, JSON files and metadata carry checksums, and a chunk
+that was written exists, whatever it holds."""
+OLDEST = 2
+"""Oldest version that is read, edited and continued; a store keeps the version it has."""
 
 PATCH, REFINED, CORRECTED = "patch", "refined", "corrected"
 SPREAD = "spread"
@@ -55,6 +65,7 @@ OURS = "fddm"
 PROVENANCE, RUN, SYNCED, EVENTS = "provenance.json", "run.json", "synced.json", "events.jsonl"
 RUN_LOCK = "run.lock"
 
+_DAMAGED = "Restore the analysis from a backup or run it again."
 _CHUNK = CELLS_PER_REGION
 """Cells (or tiles) per side of a chunk: a refined region replaces at most four."""
 _READER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -142,33 +153,64 @@ def create_store(
             )
     with whole_folder(path) as built:
         _create_skeleton(built, name, geometries, table)
-        write_json(built / OURS / RUN, {"token": uuid.uuid4().hex, "complete": False})
-        write_json(built / OURS / PROVENANCE, about)
+        write_checked(built / OURS / RUN, run_state(complete=False))
+        write_checked(built / OURS / PROVENANCE, about)
+
+
+def run_state(
+    *,
+    complete: bool,
+    done: Mapping[str, int] | None = None,
+    pyramids: bool = False,
+    overview: int = 0,
+) -> dict[str, Any]:
+    """Return the content of ``run.json``.
+
+    Parameters
+    ----------
+    complete : bool
+        Whether the last run came to its end.
+    done : mapping of str to int
+        Tiles ("tile") and cells ("refined") that were done when this was written. There may
+        be more since, but never fewer.
+    pyramids : bool
+        Whether every chunk of the label maps and of their coarser levels was written.
+    overview : int
+        Chunks of the overview's finest level that were there, likewise.
+    """
+    # A new token each time, so that whatever was derived from earlier data is out of date.
+    state = {"token": uuid.uuid4().hex, "complete": complete, "pyramids": pyramids}
+    counts = {"tile": 0, "refined": 0} | dict(done or {})
+    return {**state, "done": counts, "overview_chunks": overview}
 
 
 def _create_skeleton(path: Path, name: str, geometries: StoreGeometries, table: ClassTable) -> None:
-    from zarr.codecs import ZstdCodec
-
     root = create_image(path, geometries.label, name=name)
     ours = root.create_group(OURS)
-    for key, shape in geometries.shapes(len(table)).items():
-        ours.create_array(
+    shapes = geometries.shapes(len(table))
+    for key, shape in shapes.items():
+        create_array(
+            ours,
             key,
             shape=shape,
             chunks=(*shape[:-2], _CHUNK, _CHUNK),
             dtype="uint8" if key.endswith(("_done", "_labels")) else "float16",
             fill_value=0,
-            compressors=ZstdCodec(level=3, checksum=True),
         )
     # All on the image's own grid, since some viewers ignore the translation of a label map.
     for name in (PATCH, REFINED, CORRECTED):
         create_labels(root, name, geometries.label, table)
-    block: Any = root.attrs[ngff.BLOCK]
+    attributes: Any = root.attrs.asdict()
     grids = {k: ngff.geometry_block(getattr(geometries, k)) for k in ("tile", "cell", "label")}
-    # Last, because a folder without a schema number is not taken for a store.
-    root.update_attributes(
-        {ngff.BLOCK: {**block, "schema": SCHEMA, **grids, "classes": ngff.table_block(table)}}
+    stated = {"schema": SCHEMA, **grids, "classes": ngff.table_block(table)}
+    block = sealed_block(
+        root,
+        attributes["ome"],
+        {**attributes[ngff.BLOCK], **stated},
+        [f"{OURS}/{key}" for key in shapes],
     )
+    # Last, because a folder without a schema number is not taken for a store.
+    root.update_attributes({ngff.BLOCK: block})
 
 
 def open_root(path: Path, mode: str) -> zarr.Group:
@@ -191,8 +233,32 @@ def open_root(path: Path, mode: str) -> zarr.Group:
     return open_group(path, mode=mode)
 
 
-def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
-    """Read grids and classes from a store's own attributes.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a store's own attributes say.
+
+    Attributes
+    ----------
+    schema : int
+        Version of its layout.
+    geometries : StoreGeometries
+        Its grids.
+    table : ClassTable
+        Its classes.
+    """
+
+    schema: int
+    geometries: StoreGeometries
+    table: ClassTable
+
+    @property
+    def checked(self) -> bool:
+        """Whether its chunks, JSON files and metadata carry checksums."""
+        return self.schema > OLDEST
+
+
+def read_header(block: Any, path: Path) -> Header:
+    """Read version, grids and classes from a store's own attributes.
 
     Raises
     ------
@@ -211,43 +277,80 @@ def read_header(block: Any, path: Path) -> tuple[StoreGeometries, ClassTable]:
             f"{SCHEMA}).",
             hint="Update napari-fddm.",
         )
-    if schema < SCHEMA:
+    if schema < OLDEST:
         raise StoreError(
             f"{path} was written by an older napari-fddm (layout {schema}, this one knows "
             f"{SCHEMA}).",
             hint="Run the analysis again.",
         )
-    try:
-        grids = [ngff.geometry_of_block(block[k]) for k in ("tile", "cell", "label")]
-        return StoreGeometries(*grids), ngff.table_of_block(block["classes"])
-    except (KeyError, StoreError) as error:
-        raise StoreError(
-            f"{path}: the store's description is damaged: {error}.",
-            hint="Restore it from a backup or run the analysis again.",
-        ) from error
+    verified(block, path / "zarr.json", required=False)  # last, or a newer layout looks damaged
+    hint = "Restore it from a backup or run the analysis again."
+    with reading("a store's description", path / "zarr.json", hint=hint, error=StoreError):
+        try:
+            grids = [ngff.geometry_of_block(block[k]) for k in ("tile", "cell", "label")]
+            table = ngff.table_of_block(block["classes"])
+            return Header(schema, StoreGeometries(*grids), table)
+        except (KeyError, StoreError) as error:
+            raise StoreError(
+                f"{path}: the store's description is damaged: {error}.", hint=hint
+            ) from error
 
 
-def check_arrays(root: zarr.Group, path: Path, geometries: StoreGeometries, classes: int) -> None:
-    """Make sure that every array exists and has the right shape.
+def check_metadata(root: zarr.Group, path: Path, header: Header) -> None:
+    """Make sure that everything is there, with the shape, type and place that it was given.
 
     Raises
     ------
     StoreError
-        Naming the first array that does not.
+        Naming the first thing that is missing or differs.
     """
-    expected = {f"{OURS}/{k}": v for k, v in geometries.shapes(classes).items()}
-    for name in (PATCH, REFINED, CORRECTED):
-        expected[f"labels/{name}/0"] = geometries.label.shape
-    expected["0"] = (3, *geometries.label.shape)
+    label = header.geometries.label.shape
+    shapes = header.geometries.shapes(len(header.table))
+    expected: dict[str, tuple[int, ...]] = {f"{OURS}/{k}": v for k, v in shapes.items()}
+    names = label_maps(root, path)
+    expected |= {"0": (3, *label)} | {f"labels/{name}/0": label for name in names}
     for key, shape in expected.items():
-        with storage_errors("read", f"{path}/{key}", damaged=True):
+        with reading("an array", f"{path}/{key}/zarr.json", hint=_DAMAGED, error=StoreError):
             found = tuple(root[key].shape) if key in root else None
         if found != shape:
             state = "is missing" if found is None else f"has shape {found}, not {shape}"
+            raise StoreError(f"{visible(path)} is damaged: {key} {state}.", hint=_DAMAGED)
+    if not header.checked:
+        return
+    check_seal(root, required=True)
+    block: Any = root.attrs[ngff.BLOCK]
+    for name in names:
+        group = open_group(path, f"labels/{name}")
+        check_seal(group, required=True)
+        theirs: Any = group.attrs[ngff.BLOCK]
+        if theirs["geometry"] != block["label"] or theirs["classes"] != block["classes"]:
             raise StoreError(
-                f"{path}: {key} {state}.",
-                hint="The store is damaged: restore it from a backup or run the analysis again.",
+                f"{visible(path)} is damaged: labels/{name} has another grid or other classes "
+                "than the analysis.",
+                hint=_DAMAGED,
             )
+
+
+def label_maps(root: zarr.Group, path: Path) -> list[str]:
+    """Return the names of a store's label maps, those of readers included.
+
+    Raises
+    ------
+    StoreError
+        If the list of them, or one of those that every store has, is missing.
+    """
+    place = path / "labels" / "zarr.json"
+    with reading("a list of label maps", place, hint=_DAMAGED, error=StoreError):
+        if "labels" not in root:
+            raise StoreError(
+                f"{visible(path)} is incomplete: {place.relative_to(path)} is missing.",
+                hint="Copy the analysis again, restore it from a backup, or run it again.",
+            )
+        names = listed_labels(open_group(path, "labels"))
+    for name in (PATCH, REFINED, CORRECTED):
+        if name not in names:
+            raise StoreError(f"{visible(place)} is damaged: {name} is missing.", hint=_DAMAGED)
+    return names
 
 
 def is_our_store(path: Path) -> bool:

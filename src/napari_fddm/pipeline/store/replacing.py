@@ -17,7 +17,8 @@ from napari_fddm.core.files import (
     temporary_beside,
     write_json,
 )
-from napari_fddm.core.outside.json_files import read_json
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.json_files import field, read_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.analysis_store import AnalysisStore
 from napari_fddm.pipeline.store.eventlog import acquire_lock
@@ -95,7 +96,9 @@ def recover(path: Path) -> None:
         replaces = _replaces_file(part)
         if not replaces.exists():
             continue
-        old = path.with_name(str(read_json(replaces)["old"]))
+        name = field(read_json(replaces), "old", str, replaces)
+        with reading("the name of an analysis", replaces, error=StoreError):
+            old = path.with_name(name)
         if layout.is_our_store(old):
             with storage_errors("put back", path):
                 old.rename(path)

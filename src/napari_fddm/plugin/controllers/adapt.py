@@ -163,7 +163,7 @@ class AdaptController(QObject):
         hidden = analysis is None or self._state.hides_rate_of(analysis.estimate)
         if corrected is None or corrected.main.rate is None or hidden:
             return ""
-        return f"With the original model the rate is {percent(corrected.main.rate)}."
+        return f"With the original model the rate is {percent(corrected.main)}."
 
     def _saved_analysis(self, why: str) -> Analysis | None:
         """Return the current analysis, with everything drawn passed to its writer.

@@ -156,7 +156,7 @@ class SlideController(QObject):
             )
         if self._session.analysis_of(slide) is None:
             self._background.do(
-                lambda: _stored_summary(default_store_path(path, slide.fingerprint)),
+                lambda: _stored_summary(path, slide.fingerprint),
                 lambda found: self._on_earlier(slide, found),
                 lambda error: self._on_earlier_failed(slide, error),
             )
@@ -229,10 +229,14 @@ class SlideController(QObject):
             self._look_around(slide)
 
 
-def _stored_summary(store: Path) -> StoreSummary | None:
-    from napari_fddm.pipeline.outputs import summarize_store  # late: a window opens faster
+def _stored_summary(path: Path | None, fingerprint: str) -> StoreSummary | None:
+    # late: a window opens faster
+    from napari_fddm.pipeline.outputs import summarize_renamed, summarize_store
 
-    return summarize_store(store)
+    found = summarize_store(default_store_path(path, fingerprint))
+    if found is None and path is not None:
+        found = summarize_renamed(path, fingerprint)
+    return found
 
 
 def _opened(path: Path) -> tuple[Slide, str]:

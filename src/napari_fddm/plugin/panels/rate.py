@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_fddm.core.necrosis import DEFINITIONS
+from napari_fddm.core.necrosis import DEFINITIONS, GOOD_RESPONSE, MIN_BED_MM2, beside
 from napari_fddm.plugin.panels.definition_table import DefinitionTable
 from napari_fddm.plugin.panels.widgets import (
     CAUTION_COLOR,
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 RESEARCH_ONLY = "Research use only. Not a diagnosis."
 LEFT_OUT = "left out by the tissue mask: {:.2f} mm² of the slide"
 OUTLINE_BED, DRAW_BED = "Outline the tumor bed", "Drag around the tumor bed"
-GOOD_RESPONSE = 0.9
-"""Rate from which on a response counts as good: Huvos grades III and IV."""
 
 
 class RatePanel(QWidget):
@@ -185,7 +183,7 @@ class RatePanel(QWidget):
             self.definition_table.set_report(None)
             return
         main = corrected.main
-        self.rate_label.setText(percent(main.rate))
+        self.rate_label.setText(percent(main))
         tip = f"{main.definition.formula}\n{main.definition.source}"
         if self.rate_label.toolTip() != tip:
             self.rate_label.setToolTip(tip)
@@ -214,7 +212,7 @@ class RatePanel(QWidget):
             main = report.main
             grade = f"Huvos {main.huvos}" if main.huvos else main.reason
             self.bed_label.setText(
-                f"inside the outline: {percent(main.rate)} ({grade}), {_denominator_text(main)}"
+                f"inside the outline: {percent(main)} ({grade}), {_denominator_text(main)}"
             )
 
     def set_outlining(self, outlining: bool) -> None:
@@ -259,14 +257,16 @@ def _grade_text(report: NecrosisReport) -> str:
 
 
 def _detail_text(corrected: NecrosisReport, automatic: NecrosisReport) -> str:
-    rates = f"AI {percent(automatic.main.rate)} → corrected {percent(corrected.main.rate)}"
+    rates = f"AI {percent(automatic.main)} → corrected {percent(corrected.main)}"
     basis = _denominator_text(corrected.main)
     if corrected.coverage is not None:
-        basis += f", on {corrected.coverage:.0%} of the slide's tissue"
+        share = beside(corrected.coverage, 1.0, digits=0, per=100)
+        basis += f", on {share}% of the slide's tissue"
     return f"{rates}, edited {corrected.edited:.1%} of the area\n{basis}"
 
 
 def _denominator_text(result: RateResult) -> str:
     """Return the classes that a rate is a share of, and their area."""
     classes = " + ".join(result.definition.denominator)
-    return f"{classes}: {result.denominator_mm2:.2f} mm²"
+    area = beside(result.denominator_mm2, MIN_BED_MM2, 0.0, digits=2)
+    return f"{classes}: {area} mm²"

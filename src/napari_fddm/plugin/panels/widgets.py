@@ -8,6 +8,8 @@ import numpy as np
 from qtpy.QtGui import QImage
 from qtpy.QtWidgets import QComboBox, QLabel, QTableWidgetItem
 
+from napari_fddm.core.necrosis import GOOD_RESPONSE
+
 if TYPE_CHECKING:
     from napari_fddm.core.necrosis import RateResult
     from napari_fddm.core.protocols import RgbImage
@@ -53,11 +55,13 @@ def qt_image(rgb: RgbImage) -> QImage:
     return QImage(rgb.data, width, height, 3 * width, QImage.Format.Format_RGB888).copy()
 
 
-def percent(rate: float | None) -> str:
-    """Return a rate in percent with one decimal; a dash where there is none."""
-    return NO_RESULT if rate is None else f"{100 * rate:.1f} %"
+def percent(result: RateResult) -> str:
+    """Return a rate in percent, with the digits it needs beside its cut-offs; a dash for none."""
+    if result.rate is None:
+        return NO_RESULT
+    return f"{result.definition.percent(result.rate, GOOD_RESPONSE)} %"
 
 
 def rate_and_grade(result: RateResult) -> str:
     """Return a rate with its Huvos grade; a dash where there is none."""
-    return f"{percent(result.rate)} · {result.huvos}" if result.huvos else percent(result.rate)
+    return f"{percent(result)} · {result.huvos}" if result.huvos else percent(result)
