@@ -122,7 +122,7 @@ def test_run_puts_the_store_beside_the_slide(call: Call, tiny_model: Path, tmp_p
         (["--definition", "lax"], ["'lax'", "fddm, strict"]),
         (["--definitions", "gone.toml"], ["gone.toml", "cannot be read"]),
         (["--device", "cuda:99"], ["cuda:99", "not available"]),
-        (["--tissue", "some"], ["--tissue", "'some'", "auto, all or the file of a mask image"]),
+        (["--tissue", "some"], ["--tissue", "'some'", "auto, all or the file of a mask"]),
         (["--model", "no-such-model"], ["no model 'no-such-model'"]),
         (["--region", "9999", "0", "10", "10"], ["outside the slide"]),
         (["--region", "-50", "0", "10", "10"], ["outside the slide"]),

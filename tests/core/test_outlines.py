@@ -9,7 +9,7 @@ from napari_fddm.core.edits import difference
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.geometry import MapGeometry, Window
 from napari_fddm.core.necrosis import count_labels
-from napari_fddm.core.outlines import InsideCounter, area_px, clipped, outline_mask
+from napari_fddm.core.outlines import InsideCounter, area_px, clipped, outline_mask, ring_cells
 
 GEOMETRY = MapGeometry((30, 40), 8.0, 0.5)
 CORNER = st.tuples(st.floats(-40, 300), st.floats(-40, 360))
@@ -94,3 +94,16 @@ def test_clipping_keeps_the_area_of_a_concave_outline_and_nothing_of_one_outside
     assert area_px(clipped(comb, (20, 20))) == pytest.approx(10 * 2 + 10 * 2)
     assert len(clipped(comb + 100, (20, 20))) == 0
     assert np.array_equal(clipped(comb + 6, (20, 20)), comb + 6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(*[st.lists(CORNER, min_size=3, max_size=6)] * 2)
+def test_the_cells_around_an_outline_are_those_of_the_whole_map(outer, hole):
+    rings = [np.array(outer), np.array(hole)]
+    window, cells = ring_cells(rings, GEOMETRY)
+    found = np.zeros(GEOMETRY.shape, bool)
+    if not window.is_empty:
+        found[window.slices] = cells
+    whole = outline_mask(rings[:1], GEOMETRY) & ~outline_mask(rings[1:], GEOMETRY)
+    # cells whose center lies within rounding of an edge may fall on either side
+    assert np.count_nonzero(found != whole) <= 2

@@ -201,6 +201,15 @@ def test_exports_are_read_as_folder_and_as_file(tmp_path: Path, labels: np.ndarr
         assert np.trace(result.confusion.counts) == labels.size, name
 
 
+def test_a_chunk_that_an_export_lost_is_no_empty_truth(tmp_path: Path, labels: np.ndarray):
+    with make_writable(a_store(tmp_path / "a", labels)) as store:
+        export_store(store, tmp_path / "copy.ome.zarr")
+    (tmp_path / "copy.ome.zarr/labels/refined/0/c/0/0").unlink()
+    source = f"{tmp_path}/copy.ome.zarr/labels/refined"
+    with pytest.raises(StoreError, match=r"chunks of .* are missing"):
+        read_label_input(source, PLAIN)
+
+
 def test_labels_of_others_are_taken_only_if_they_are_our_classes(
     tmp_path: Path, labels: np.ndarray
 ):

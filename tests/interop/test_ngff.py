@@ -87,6 +87,14 @@ def test_without_a_known_unit_there_is_no_length(unit: dict[str, str], words: st
         ngff.placed(entry)
 
 
+def test_a_length_needs_a_unit_and_a_bare_place_does_not():
+    entry = entry_with(axes=[{"name": "y", "type": "space"}, {"name": "x", "type": "space"}])
+    assert not ngff.has_units(entry)
+    with pytest.raises(StoreError, match="no unit"):
+        ngff.placed(entry)
+    assert ngff.transformed(entry) == ngff.placed(entry_with())
+
+
 def entry_with(**changes):
     geometry = MapGeometry((4, 4), 4.0, 0.25)
     entry = ngff.multiscale("x", [geometry], method="mode", channels=False)
@@ -102,6 +110,7 @@ def entry_with(**changes):
         entry_with(datasets=[{"path": "0"}]),
         entry_with(coordinateTransformations=[{"type": "scale", "scale": [1.0, 2.0]}]),
         entry_with(coordinateTransformations=[{"type": "scale", "scale": [0.0, 0.0]}]),
+        entry_with(coordinateTransformations=[{"type": "affine", "affine": [[1, 0], [0, 1]]}]),
         entry_with(coordinateTransformations=[{"type": "scale", "scale": ["a", "b"]}]),
         entry_with(coordinateTransformations=[{"type": "scale", "scale": [float("nan")] * 2}]),
         entry_with(axes=[{"name": "y", "unit": "parsec"}, {"name": "x", "unit": "parsec"}]),

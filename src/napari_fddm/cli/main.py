@@ -112,8 +112,8 @@ def run(
         str,
         typer.Option(
             metavar="auto|all|MASK",
-            help="auto: tiles that touch tissue; all: every tile; or a mask image of the whole "
-            "slide, non-zero on tissue: PNG, TIFF or an OME-Zarr label.",
+            help="auto: tiles that touch tissue; all: every tile; or a mask, non-zero on tissue: "
+            "PNG or TIFF of the whole slide, an OME-Zarr label of the slide or a part, GeoJSON.",
         ),
     ] = "auto",
     overlap: Annotated[int, typer.Option(help="px by which tiles overlap; FDDM has 16.")] = 0,
@@ -237,11 +237,11 @@ def evaluate(
         typer.Option("--include-bg/--no-include-bg", help="Whether means include background."),
     ] = None,
     mask: Annotated[str | None, typer.Option(help="none, tissue or annotation.")] = None,
-    tissue: Annotated[str | None, typer.Option(help="Mask picture for --mask tissue.")] = None,
+    tissue: Annotated[str | None, typer.Option(help="Mask for --mask tissue, as in run.")] = None,
     annotation: Annotated[
         str | None, typer.Option(help="Mask picture of the annotated area, for --mask annotation.")
     ] = None,
-    mpp: Annotated[float | None, typer.Option(help="µm per pixel of pictures.")] = None,
+    mpp: Annotated[float | None, typer.Option(help="µm per pixel of maps without a size.")] = None,
     boundary_um: Annotated[
         float, typer.Option(help="Tolerance of the boundary F-score, µm; 0: none.")
     ] = 32.0,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_fddm.core.errors import ConfigError
-from napari_fddm.core.geometry import Window
+from napari_fddm.core.geometry import MapGeometry, Region, Window
 from napari_fddm.core.necrosis import count_labels
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.edits import Edit
-    from napari_fddm.core.geometry import MapGeometry
 
     Polygon = npt.NDArray[np.float64]
 
@@ -110,6 +109,36 @@ def _fill(mask: npt.NDArray[np.bool_], corners: Polygon) -> None:
         columns = np.clip(np.ceil(crossings), 0, mask.shape[1]).astype(int)
         for begin, end in zip(columns[::2], columns[1::2], strict=True):
             mask[row, begin:end] = True
+
+
+def ring_cells(
+    rings: Sequence[Polygon], geometry: MapGeometry
+) -> tuple[Window, npt.NDArray[np.bool_]]:
+    """Return the cells of a map whose centers lie in an outline with holes.
+
+    Parameters
+    ----------
+    rings : sequence of array of float, shape (corners, 2)
+        (y, x) in level-0 px: the outer ring first, then the holes.
+    geometry : MapGeometry
+        The map.
+
+    Returns
+    -------
+    window : Window
+        The part of the map around the outline; empty if it lies off the map.
+    cells : array of bool, shape of the window
+    """
+    outer, *holes = rings
+    (y0, x0), (y1, x1) = outer.min(axis=0), outer.max(axis=0)
+    window = geometry.window_of(Region(y0, x0, y1 - y0, x1 - x0))
+    if window.is_empty:
+        return window, np.zeros((0, 0), bool)
+    part = geometry.region_of(window)
+    around = MapGeometry(
+        (window.height, window.width), geometry.cell, geometry.mpp, (part.y, part.x)
+    )
+    return window, outline_mask([outer], around) & ~outline_mask(holes, around)
 
 
 class InsideCounter:

@@ -174,6 +174,33 @@ def tissue_of_image(
     return TissueMask(share[..., 0] >= 128, geometry, "mask")
 
 
+def tissue_of_placed(
+    image: npt.NDArray[np.bool_],
+    place: MapGeometry,
+    geometry: MapGeometry,
+    slide_shape: tuple[int, int],
+) -> TissueMask:
+    """Resample a mask of a part of the slide; what lies outside of it is no tissue.
+
+    Parameters
+    ----------
+    image : array of bool, shape (h, w)
+        True on tissue.
+    place : MapGeometry
+        Where it lies; it may reach beyond the slide.
+    geometry : MapGeometry
+        The mask grid.
+    slide_shape : tuple of int
+        (height, width), level-0 px.
+    """
+    edges = [
+        (np.minimum(np.arange(count + 1) * geometry.cell, size) - origin) / place.cell
+        for count, size, origin in zip(geometry.shape, slide_shape, place.origin, strict=True)
+    ]
+    share = area_average_edges(image.astype(np.uint8)[..., None] * np.uint8(255), *edges, fill=0)
+    return TissueMask(share[..., 0] >= 128, geometry, "mask")
+
+
 def _glass_color(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Estimate the color of glass: the median of the bright pixels with hardly any color.
 

@@ -35,11 +35,14 @@ class Grid:
     slide_um : tuple of float or None
         (height, width) of the slide, µm, where it is known: cells of a map with a place
         may extend beyond the slide's edge, and a picture has its size from the user.
+    placed : bool
+        Whether the file says where on the slide the map begins, so that it may be a crop.
     """
 
     shape: tuple[int, int]
     geometry: MapGeometry | None = None
     slide_um: tuple[float, float] | None = None
+    placed: bool = False
 
     @property
     def cell_um(self) -> float | None:
@@ -75,6 +78,26 @@ def same_place(first: Grid, second: Grid) -> bool:
     return bool(np.allclose(a, b, rtol=1e-6, atol=1e-6 * a[0]))
 
 
+def is_crop(part: Grid, whole: Grid) -> bool:
+    """Whether a map says that it lies inside another one, smaller than that.
+
+    What reaches beyond by up to half of the part is cut off.
+    """
+    sides, extent = part.geometry, whole.extent_um
+    if not part.placed or sides is None or whole.geometry is None or extent is None:
+        return False
+    inside = 1.0
+    for axis in (0, 1):
+        start, cell = _axis(part, whole, axis)
+        begin, _ = _axis(whole, part, axis)
+        length = part.shape[axis] * cell
+        if length > extent[axis] * (1 + MAX_ASPECT_ERROR) + cell:
+            return False
+        common = min(start + length, begin + extent[axis]) - max(start, begin)
+        inside *= max(0.0, common) / length
+    return inside >= 0.5
+
+
 def check_same_slide(truth: Grid, predicted: Grid, names: tuple[str, str]) -> None:
     """Refuse maps that cannot show the same slide, by their sides.
 
@@ -83,6 +106,8 @@ def check_same_slide(truth: Grid, predicted: Grid, names: tuple[str, str]) -> No
     ConfigError
         If proportions, or the size of a picture, differ by more than rounding.
     """
+    if is_crop(truth, predicted) or is_crop(predicted, truth):
+        return
     grids = (truth, predicted)
     extents = [g.extent_um for g in grids]
     (h, w), (height, width) = (
@@ -93,14 +118,18 @@ def check_same_slide(truth: Grid, predicted: Grid, names: tuple[str, str]) -> No
     if truth.shape != predicted.shape and abs(math.log((h / w) / (height / width))) > rounding:
         raise ConfigError(
             f"{shown} have other proportions: they are not maps of the same slide.",
-            hint="Give two maps of one slide; a crop must be cut from both.",
+            hint="Give two maps of one slide; a crop must be cut from both, or say by a "
+            "translation where it lies.",
         )
-    picture = any(g.geometry is None for g in grids)
-    if picture and None not in extents and abs(math.log(h / height)) > rounding:
+    if None not in extents and abs(math.log(h / height)) > rounding:
+        picture = any(g.geometry is None for g in grids)
         raise ConfigError(
             f"{shown} have other sizes: {h / 1000:.3g} and {height / 1000:.3g} mm high.",
             hint="--mpp is µm per pixel of the picture; leave it away where the other map has "
-            "a place.",
+            "a place."
+            if picture
+            else "Correct the scale of the one that is wrong; a map of a part of the slide must "
+            "say by a translation where it lies.",
         )
 
 

@@ -23,7 +23,7 @@ _NEEDED = "Without TRUTH, PRED is a CSV file with the columns pred, truth and ca
 READER = "reader:"
 """Columns that begin with it hold label maps of further raters."""
 _SUFFIXES = re.compile(
-    r"(\.fddm)?\.(ome\.zarr|ozx|ome\.tiff?|png|tiff?|zarr)$"
+    r"(\.fddm)?\.(ome\.zarr|ozx|ome\.tiff?|png|tiff?|zarr|geojson(\.gz)?)$"
     r"|\.(svs|ndpi|mrxs|scn|bif|dcm|vsi|czi)$",
     re.IGNORECASE,
 )

@@ -17,8 +17,15 @@ from napari_fddm.core.geometry import MapGeometry
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.evaluation.grids import Grid
-from napari_fddm.interop import ome_zarr, ozx
-from napari_fddm.interop.class_images import Options, Reading, read_class_image
+from napari_fddm.interop import ozx
+from napari_fddm.interop.class_images import (
+    ClassImage,
+    Options,
+    Reading,
+    classes_of_values,
+    read_class_image,
+)
+from napari_fddm.interop.label_images import label_names, read_label_image
 from napari_fddm.interop.pictures import SUFFIXES
 from napari_fddm.pipeline.store import layout
 
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from napari_fddm.core.maps import ProbabilityMap
+    from napari_fddm.interop.stated_sizes import StatedSize
 
 SYNTHETIC = "synthetic:"
 SYNTHETIC_CELL_UM = 4.0
@@ -33,10 +41,13 @@ SYNTHETIC_CELL_UM = 4.0
 MOST_SYNTHETIC = 1 << 28
 """Cells of it: 16 384 squared, a slide of 65 mm."""
 LABELS = "labels"
+MAX_SIZE_ERROR = 0.1
+"""Relative difference of two statements of one pixel size that is worth a note."""
 OPTIONS = Options(
     reading="--truth-as or --pred-as (in a manifest: both)",
     leave_out="--unknown leave-out leaves such cells out of everything.",
 )
+OUTLINES = (".geojson", ".geojson.gz", ".json", ".json.gz")
 PREFERRED = (layout.CORRECTED, layout.REFINED, layout.PATCH)
 
 
@@ -54,7 +65,7 @@ class ReadingSettings:
     leave_out : bool
         Leave cells out that belong to no class, instead of refusing the picture.
     mpp : float or None
-        µm per pixel of pictures.
+        µm per pixel of pictures, and of OME-Zarr without a unit.
     """
 
     label: str | None = None
@@ -85,6 +96,8 @@ class LabelInput:
         Our store, which also has probabilities.
     source : str
         The place it was read from, resolved, and the label: equal for the same map.
+    level0 : bool
+        Whether its place is known in level-0 px of the slide, so that outlines can be laid on it.
     """
 
     name: str
@@ -95,6 +108,7 @@ class LabelInput:
     notes: tuple[str, ...] = ()
     store: Path | None = None
     source: str = ""
+    level0: bool = False
 
     @property
     def fingerprint(self) -> str | None:
@@ -127,8 +141,14 @@ def labels_sha256(labels: npt.NDArray[np.uint8]) -> str:
 def is_label_source(path: Path) -> bool:
     """Whether a path is one label map or holds some, rather than a folder of them."""
     if path.is_file():
-        return path.suffix.lower() in (*SUFFIXES, ozx.SUFFIX)
+        # Any other program's settings may be called .json.
+        return path.name.lower().endswith((*SUFFIXES, ozx.SUFFIX, ".geojson", ".geojson.gz"))
     return (path / "zarr.json").exists() or (path / ".zgroup").exists()
+
+
+def is_outlines(source: str) -> bool:
+    """Whether a source holds outlines, not cells: GeoJSON."""
+    return not source.startswith(SYNTHETIC) and source.lower().endswith(OUTLINES)
 
 
 def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
@@ -139,7 +159,7 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
     source : str
         A store, an OME-Zarr (folder or ``.ozx``), one of its labels
         (``slide.ome.zarr/labels/NAME``), a PNG or TIFF, or the name of a synthetic
-        slide, whose truth is meant.
+        slide, whose truth is meant. Outlines (GeoJSON) are read by `outlines`.
     settings : ReadingSettings
         How.
 
@@ -161,8 +181,8 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
         path, label = path.parent.parent, path.name
     if not is_label_source(path):
         raise ConfigError(
-            f"{source} is no label map.",
-            hint="Give an analysis store, an OME-Zarr, a PNG or a TIFF.",
+            f"{visible(source)} is no label map.",
+            hint="Give an analysis store, an OME-Zarr, GeoJSON, a PNG or a TIFF.",
         )
     ours = path.is_dir() and layout.is_our_store(path)
     found = _read_store(path, label) if ours else _read_ome_zarr(path, label, settings)
@@ -212,7 +232,11 @@ def _read_synthetic(source: str) -> LabelInput:
         }
         extent = (shape[0] * mpp, shape[1] * mpp)
         return LabelInput(
-            source, slide.truth_map(geometry), Grid(geometry.shape, geometry, extent), about=about
+            source,
+            slide.truth_map(geometry),
+            Grid(geometry.shape, geometry, extent),
+            about=about,
+            level0=True,
         )
 
 
@@ -220,22 +244,17 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
     read = read_class_image(
         path, reading=settings.reading, leave_out=settings.leave_out, options=OPTIONS
     )
-    with path.open("rb") as file:
+    with reading("a label map", path), path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     shape = (read.labels.shape[0], read.labels.shape[1])
-    slide = None
-    if settings.mpp is not None:
-        if not 0 < settings.mpp < float("inf"):
-            raise ConfigError(
-                f"--mpp cannot be {settings.mpp}: it must be above 0.", hint="Give µm per pixel."
-            )
-        slide = (shape[0] * settings.mpp, shape[1] * settings.mpp)
-    notes: tuple[str, ...] = ()
-    if read.left_out:
-        cells = sum(read.left_out.values())
-        notes = (
-            f"{path.name}: {cells} px of {len(read.left_out)} values or colors that belong to no "
-            "class were left out",
+    um, notes = _picture_size(read.size, settings.mpp, path.name)
+    slide = None if um is None else (shape[0] * um[0], shape[1] * um[1])
+    notes += left_out_notes(read, path.name)
+    missing, every = read.not_stored
+    if missing:
+        notes.append(
+            f"{missing} of {every} tiles or strips of {path.name} are not stored: they count as "
+            "not labeled"
         )
     about: dict[str, Any] = {
         "kind": "picture",
@@ -243,7 +262,47 @@ def _read_picture(path: Path, settings: ReadingSettings) -> LabelInput:
         "file_sha256": digest,
         "left_out": read.left_out,
     }
-    return LabelInput(path.name, read.labels, Grid(shape, None, slide), about=about, notes=notes)
+    return LabelInput(
+        path.name, read.labels, Grid(shape, None, slide), about=about, notes=tuple(notes)
+    )
+
+
+def _picture_size(
+    stated: StatedSize, mpp: float | None, name: str
+) -> tuple[tuple[float, float] | None, list[str]]:
+    """Return µm per pixel (y, x) of a picture, and notes on what is not used."""
+    given = None if mpp is None else (checked_mpp(mpp), mpp)
+    if stated.problem and given is None:
+        return None, [f"{name}: {stated.problem}; --mpp gives their size in µm"]
+    if given is None or stated.um is None:
+        return given or stated.um, []
+    off = max(abs(math.log(a / mpp)) for a in stated.um) if mpp else 0.0
+    note = f"{name} states pixels of {stated.um[1]:.4g} µm ({stated.source}), --mpp says {mpp:.4g}"
+    return given, [note] if off > MAX_SIZE_ERROR else []
+
+
+def checked_mpp(mpp: float) -> float:
+    """Return a size of pixels that the user gave.
+
+    Raises
+    ------
+    ConfigError
+        If it is not above 0.
+    """
+    if not 0 < mpp < float("inf"):
+        raise ConfigError(f"--mpp cannot be {mpp}: it must be above 0.", hint="Give µm per pixel.")
+    return mpp
+
+
+def left_out_notes(read: ClassImage, name: str) -> list[str]:
+    """Return a note on what was left out because it is no class."""
+    if not read.left_out:
+        return []
+    cells = sum(read.left_out.values())
+    return [
+        f"{name}: {cells} px of {len(read.left_out)} values or colors that belong to no "
+        "class were left out"
+    ]
 
 
 def _read_store(path: Path, label: str | None) -> LabelInput:
@@ -276,41 +335,50 @@ def _read_store(path: Path, label: str | None) -> LabelInput:
     shape, mpp = run.get("slide", slide).get("shape"), geometry.mpp
     extent = (shape[0] * mpp, shape[1] * mpp) if shape else None
     grid = Grid(geometry.shape, geometry, extent)
-    return LabelInput(f"{path.name}, {label}", labels, grid, table, about, tuple(notes), store=path)
+    name = f"{path.name}, {label}"
+    return LabelInput(name, labels, grid, table, about, tuple(notes), store=path, level0=True)
 
 
 def _read_ome_zarr(path: Path, label: str | None, settings: ReadingSettings) -> LabelInput:
     label = label or _preferred(path)
-    data = ome_zarr.read_labels(path, label)
+    data = read_label_image(path, label)
     if data.table is None and settings.reading != "values":
         raise StoreError(
-            f"{path}: the names of {label} are not those of our classes.",
+            f"{visible(path)}: the names of {visible(label)} are not those of our classes.",
             hint="Where its values are ours nevertheless, give --truth-as or --pred-as values.",
         )
-    about = {"kind": "OME-Zarr", "label": label}
-    return LabelInput(
-        f"{path.name}, {label}",
-        data.labels,
-        Grid(data.geometry.shape, data.geometry),
-        data.table or OSTEOSARCOMA,
-        about,
-        data.notes,
+    name = f"{path.name}, {label}"
+    table = data.table or OSTEOSARCOMA
+    read = classes_of_values(
+        data.values, name, table, leave_out=settings.leave_out, options=OPTIONS
     )
+    notes = [*left_out_notes(read, name), *data.notes(name, "not labeled")]
+    shape = (read.labels.shape[0], read.labels.shape[1])
+    if data.geometry is not None:
+        grid = Grid(shape, data.geometry, placed=data.placed)
+    elif settings.mpp is not None:
+        mpp = checked_mpp(settings.mpp)
+        grid = Grid(shape, None, (shape[0] * mpp, shape[1] * mpp))
+        notes.append(f"{name}: {data.unit_problem}; --mpp gives {mpp:g} µm")
+    else:
+        raise StoreError(
+            f"{visible(path)}, {visible(label)} has no unit: {data.unit_problem}.",
+            hint="Give µm per pixel with --mpp, or write a unit, such as micrometer, into the "
+            "axes of its multiscales.",
+        )
+    about = {"kind": "OME-Zarr", "label": label, "left_out": read.left_out}
+    return LabelInput(name, read.labels, grid, table, about, tuple(notes), level0=data.exact)
 
 
 def _preferred(path: Path) -> str:
-    with ozx.opened(path) as opened:
-        group = ome_zarr.open_group(opened)
-        listed: Any = {}
-        if LABELS in group:
-            listed = ome_zarr.open_group(opened, LABELS).attrs.asdict().get("ome", {})
-    names = [str(name) for name in listed.get(LABELS, [])]
+    names = label_names(path)
     for name in PREFERRED:
         if name in names:
             return name
     if len(names) == 1:
         return names[0]
     raise StoreError(
-        f"{path} has the labels {', '.join(names) or '(none)'}: none is chosen.",
+        f"{visible(path)} has the labels {', '.join(map(visible, names)) or '(none)'}: none is "
+        "chosen.",
         hint="Name one with --truth-label or --pred-label.",
     )

@@ -20,9 +20,11 @@ from napari_fddm.evaluation.calibration import (
 )
 from napari_fddm.evaluation.confusion import BACKGROUND, Area, Confusion
 from napari_fddm.evaluation.metrics import DEFAULT, MetricSettings
+from napari_fddm.evaluation.outlines import read_outline_input
 from napari_fddm.evaluation.reading import (
     LabelInput,
     ReadingSettings,
+    is_outlines,
     read_label_input,
     read_probabilities,
 )
@@ -125,8 +127,7 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
     FddmError
         If a map cannot be read, they are of two slides, or nothing can be compared.
     """
-    truth = read_label_input(pair.truth, _with_mpp(settings.truth, pair.mpp))
-    prediction = read_label_input(pair.pred, _with_mpp(settings.pred, pair.mpp))
+    truth, prediction = _read_both(pair, settings)
     if prediction.source == truth.source:
         raise ConfigError(
             f"{pair.slide}: prediction and truth are the same label map, {truth.name}.",
@@ -149,6 +150,7 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
             f"the prediction leaves out {1 - covered:.1%} of what the truth labels and "
             f"{1 - of_tissue:.1%} of its tissue: that is in no score"
         )
+    notes += left_notes(truth, prediction, predicted)
     notes += _provenance_notes(truth, prediction)
     if np.array_equal(truth.labels, predicted) and confusion.counts.any(axis=1).sum() > 1:
         notes.append("prediction and truth are alike in every cell: is one a copy of the other?")
@@ -185,6 +187,25 @@ def evaluate_slide(pair: Pair, settings: SlideSettings) -> SlideResult:
         inputs,
         tuple(notes + more),
     )
+
+
+def _read_both(pair: Pair, settings: SlideSettings) -> tuple[LabelInput, LabelInput]:
+    """Read truth and prediction; outlines get the grid of the other one."""
+    given = {
+        "truth": (pair.truth, _with_mpp(settings.truth, pair.mpp)),
+        "pred": (pair.pred, _with_mpp(settings.pred, pair.mpp)),
+    }
+    drawn = [side for side, (source, _) in given.items() if is_outlines(source)]
+    if len(drawn) == 2:
+        raise ConfigError(
+            f"{pair.slide}: prediction and truth are both outlines, without cells to compare.",
+            hint="Compare outlines with an analysis.",
+        )
+    if not drawn:
+        return read_label_input(*given["truth"]), read_label_input(*given["pred"])
+    other = read_label_input(*given["pred" if drawn == ["truth"] else "truth"])
+    outlines = read_outline_input(*given[drawn[0]], other)
+    return (outlines, other) if drawn == ["truth"] else (other, outlines)
 
 
 def _with_mpp(settings: ReadingSettings, mpp: float | None) -> ReadingSettings:
@@ -232,22 +253,67 @@ def _area(pair: Pair, metrics: MetricSettings, truth: LabelInput) -> Area:
 def _mask(path: str, truth: LabelInput) -> Cells:
     """Return a mask picture on the truth's grid."""
     from napari_fddm.pipeline.tissue import read_user_mask
+    from napari_fddm.pipeline.tissue.outline_mask import OutlineMask
 
     if not Path(path).exists():
         raise ConfigError(f"the mask {path} does not exist.", hint="Check the path.")
     mask = read_user_mask(path)
     if mask is None:
         raise ConfigError(f"{path} is no mask.", hint="Give a picture, non-zero inside.")
-    shape = (mask.image.shape[0], mask.image.shape[1])
-    place = None
-    if mask.cell is not None and truth.grid.geometry is not None:  # a mask of our own
-        place = MapGeometry(shape, mask.cell, truth.grid.geometry.mpp)
-    grid = grids.Grid(shape, place)
-    grids.check_same_slide(truth.grid, grid, (truth.name, mask.name))
-    if not mask.image.any():
-        raise ConfigError(f"the mask {mask.name} is empty.", hint="It must be non-zero inside.")
-    rows, cols = grids.nearest_index(truth.grid, grid)
-    return np.asarray(grids.resample(mask.image, rows, cols), np.bool_)
+    geometry = truth.grid.geometry
+    if isinstance(mask, OutlineMask):
+        if geometry is None or not truth.level0:
+            raise ConfigError(
+                f"the outlines of {mask.name} are in pixels of the slide's full resolution, but "
+                f"{truth.name} does not say where it lies in those.",
+                hint="Give the mask as a picture.",
+            )
+        cells = mask.cells(geometry)
+    else:
+        shape = (mask.image.shape[0], mask.image.shape[1])
+        place = mask.place
+        if mask.cell is not None and geometry is not None:  # a mask of our own
+            place = MapGeometry(shape, mask.cell, geometry.mpp)
+        grid = grids.Grid(shape, place, placed=mask.begins)
+        grids.check_same_slide(truth.grid, grid, (truth.name, mask.name))
+        rows, cols = grids.nearest_index(truth.grid, grid)
+        cells = np.asarray(grids.resample(mask.image, rows, cols), np.bool_)
+    if not cells.any():
+        raise ConfigError(
+            f"the mask {mask.name} is empty where the truth lies.",
+            hint="It must be non-zero inside.",
+        )
+    return cells
+
+
+def left_notes(truth: LabelInput, prediction: LabelInput, predicted: Labels) -> list[str]:
+    """Return notes on what the prediction labels and the truth does not.
+
+    Parameters
+    ----------
+    truth, prediction : LabelInput
+        The two maps.
+    predicted : array of uint8, shape (H, W)
+        The prediction on the truth's grid.
+    """
+    cell_um = truth.grid.cell_um
+    notes = []
+    mine, theirs = truth.grid.extent_um, prediction.grid.extent_um
+    if mine is not None and theirs is not None and grids.is_crop(truth.grid, prediction.grid):
+        areas = [h * w / 1e6 for h, w in (mine, theirs)]
+        if areas[0] < _COVERED * areas[1]:
+            notes.append(
+                f"the truth {truth.name} covers {areas[0]:.3g} of {areas[1]:.3g} mm²: outside of "
+                "it nothing is scored"
+            )
+    without = int(np.count_nonzero((predicted != 0) & (truth.labels == 0)))
+    if without:
+        size = "" if cell_um is None else f" ({without * (cell_um / 1000) ** 2:.3g} mm²)"
+        notes.append(
+            f"{without} cells{size} that the prediction labels have no class in the truth: they "
+            "are in no score"
+        )
+    return notes
 
 
 def _covered(truth: LabelInput, predicted: Labels) -> tuple[float, float]:
@@ -314,7 +380,11 @@ def _readers(
     areas, inputs, notes = {}, {}, []
     cell_mm2 = 1.0 if cell_um is None else (cell_um / 1000) ** 2
     for name, source in pair.readers:
-        given = read_label_input(source, _with_mpp(settings.truth, pair.mpp))
+        how = _with_mpp(settings.truth, pair.mpp)
+        if is_outlines(source):
+            given = read_outline_input(source, how, truth)
+        else:
+            given = read_label_input(source, how)
         labels, _, more = _on_truth(given, truth)
         counted = np.where(scored, labels, 0).astype(np.uint8)
         areas[name] = ClassAreas.from_labels(counted, cell_mm2, truth.table)

@@ -14,6 +14,7 @@ import numpy as np
 from napari_fddm.core.classes import NOT_ANALYZED, OSTEOSARCOMA, ClassTable, labels_from_rgb
 from napari_fddm.core.errors import DataError
 from napari_fddm.interop.pictures import Picture, read_picture, unreadable
+from napari_fddm.interop.stated_sizes import UNSTATED, StatedSize
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,11 +60,17 @@ class ClassImage:
         "values", "paper" or "screen".
     left_out : dict of str to int
         Values or colors that are no class's and were left out, with their pixels.
+    size : StatedSize
+        Size of a pixel, as a TIFF states it.
+    not_stored : tuple of (int, int)
+        Tiles or strips of a TIFF that no writer stored, which read as 0, and all of them.
     """
 
     labels: Labels
     reading: str
     left_out: dict[str, int]
+    size: StatedSize = UNSTATED
+    not_stored: tuple[int, int] = (0, 0)
 
 
 def read_class_image(
@@ -114,7 +121,39 @@ def read_class_image(
         labels, unknown, places = _by_color(pixels, picture.opaque, table, reading == "paper")
     if unknown and not leave_out:
         raise _unknown_error(name, (unknown, places), reading, table, options)
-    return ClassImage(labels, reading, unknown)
+    return ClassImage(labels, reading, unknown, picture.size, picture.not_stored)
+
+
+def classes_of_values(
+    values: npt.NDArray[Any],
+    name: str,
+    table: ClassTable = OSTEOSARCOMA,
+    *,
+    leave_out: bool = False,
+    options: Options = NO_OPTIONS,
+) -> ClassImage:
+    """Return a label map from whole numbers of any type.
+
+    Parameters
+    ----------
+    values : array of an integer type, shape (H, W)
+        Class values.
+    name : str
+        Of the map, for messages.
+    table, leave_out, options
+        As for `read_class_image`.
+
+    Raises
+    ------
+    DataError
+        If there are values that are no class.
+    """
+    if values.dtype == np.bool_:
+        raise unreadable(name, "a mask of yes and no is no map of classes")
+    labels, unknown, places = _by_value(values, None, table)
+    if unknown and not leave_out:
+        raise _unknown_error(name, (unknown, places), "values", table, options)
+    return ClassImage(labels, "values", unknown)
 
 
 def _reading_of(picture: Picture, name: str, table: ClassTable, options: Options) -> Reading:

@@ -247,8 +247,9 @@ def _read(group: zarr.Group) -> Drawn:
     if note:
         _LOGGER.warning("%s", note)
     data = read_whole_array(array, str(group.store_path))
-    scale, translate = ngff.placed(entry)
-    unit = "micrometer" if entry["axes"][-1].get("unit") else None
+    known = ngff.has_units(entry)
+    scale, translate = ngff.placed(entry) if known else ngff.transformed(entry)
+    unit = "micrometer" if known else None
     if data.ndim == 3:
         data = data[0] if len(data) == 1 else np.moveaxis(data, 0, 2)
     names = (ome.get("image-label") or {}).get("properties") or []

@@ -256,12 +256,28 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
     Raises
     ------
     StoreError
-        If the metadata lacks them.
+        If the metadata lacks them, or their unit.
+    """
+    scale, translation = transformed(entry)
+    try:
+        named = {axis["name"]: axis for axis in entry["axes"]}
+        y, x = (_um(named[name]) for name in ("y", "x"))
+    except (KeyError, TypeError) as error:
+        raise StoreError(f"the multiscales metadata does not place the map: {error!r}.") from error
+    return (scale[0] * y, scale[1] * x), (translation[0] * y, translation[1] * x)
+
+
+def transformed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return scale and translation (y, x) of a multiscale's finest level, in its own units.
+
+    Raises
+    ------
+    StoreError
+        If the metadata lacks them or they are impossible.
     """
     try:
         names = [axis["name"] for axis in entry["axes"]]
         where = names.index("y"), names.index("x")
-        units = [_um(entry["axes"][k]) for k in where]
         steps = [*entry["datasets"][0]["coordinateTransformations"]]
         steps += entry.get("coordinateTransformations") or []
         scale, translation = [1.0, 1.0], [0.0, 0.0]
@@ -273,14 +289,30 @@ def placed(entry: Mapping[str, Any]) -> tuple[tuple[float, float], tuple[float, 
             elif step["type"] == "translation":
                 shifts = [float(step["translation"][k]) for k in where]
                 translation = [a + b for a, b in zip(translation, shifts, strict=True)]
+            elif step["type"] != "identity":
+                raise StoreError(
+                    f"the multiscales metadata has a transformation {step['type']!r}, which is "
+                    "not read.",
+                    hint="Place the map by scale and translation alone.",
+                )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise StoreError(f"the multiscales metadata does not place the map: {error!r}.") from error
-    (sy, sx), (ty, tx) = (
-        [n * u for n, u in zip(v, units, strict=True)] for v in (scale, translation)
-    )
+    (sy, sx), (ty, tx) = scale, translation
     if not all(math.isfinite(n) for n in (sy, sx, ty, tx)) or sy <= 0 or sx <= 0:
         raise StoreError(f"the multiscales metadata gives an impossible scale: {scale}.")
     return (sy, sx), (ty, tx)
+
+
+def has_units(entry: Mapping[str, Any]) -> bool:
+    """Whether the axes y and x of a multiscale have a unit, known or not."""
+    return any(axis.get("unit") for axis in entry["axes"] if axis["name"] in ("y", "x"))
+
+
+def has_translation(entry: Mapping[str, Any]) -> bool:
+    """Whether a multiscale says where its finest level begins."""
+    steps = [*entry["datasets"][0]["coordinateTransformations"]]
+    steps += entry.get("coordinateTransformations") or []
+    return any(step["type"] == "translation" for step in steps)
 
 
 def _um(axis: Mapping[str, Any]) -> float:

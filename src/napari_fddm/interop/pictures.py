@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_fddm.core.errors import DataError
+from napari_fddm.core.outside.pictures import MOST_PIXELS, open_picture
+from napari_fddm.core.outside.text import visible
+from napari_fddm.interop.stated_sizes import UNSTATED, StatedSize
+from napari_fddm.interop.tiff_pictures import read_tiff
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +19,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SUFFIXES = (".png", ".tif", ".tiff")
-MAX_PIXELS = 2**30
-"""32 768 pixels squared: a slide of 33 mm at 1 µm."""
+MAX_PIXELS = MOST_PIXELS
+_WHAT = "a label map"
+_HINT = "Give a PNG or TIFF with class values or with the exact colors of the classes."
+_YES_AND_NO = "a mask of yes and no is no map of classes"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,20 +37,23 @@ class Picture:
         Where it is not transparent; None: everywhere.
     palette : array of uint8, shape (n, 3), or None
         Colors of the values, of an indexed picture.
+    size : StatedSize
+        Size of a pixel, as a TIFF states it.
+    not_stored : tuple of (int, int)
+        Tiles or strips of a TIFF that no writer stored, which read as 0, and all of them.
     """
 
     pixels: npt.NDArray[Any]
     opaque: npt.NDArray[np.bool_] | None = None
     palette: npt.NDArray[np.uint8] | None = None
+    size: StatedSize = UNSTATED
+    not_stored: tuple[int, int] = (0, 0)
 
 
 def unreadable(name: str, reason: str) -> DataError:
     """Return the error of a picture that is no label map, with the reason."""
     text = " ".join(reason.split()).rstrip(".")
-    return DataError(
-        f"{name} cannot be read as a label map: {text}.",
-        hint="Give a PNG or TIFF with class values or with the exact colors of the classes.",
-    )
+    return DataError(f"{visible(name)} cannot be read as {_WHAT}: {text}.", hint=_HINT)
 
 
 def read_picture(path: Path) -> Picture:
@@ -63,18 +71,12 @@ def read_picture(path: Path) -> Picture:
 
 
 def _read_png(path: Path) -> Picture:
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                _check_size((file.height, file.width), path.name)
-                if file.format != "PNG":
-                    raise unreadable(path.name, f"it is a {file.format}, not a PNG")
-                return _of_pillow(file, path.name)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise unreadable(path.name, str(error)) from error
+    with open_picture(path, _WHAT, hint=_HINT) as file:
+        if file.height * file.width > MAX_PIXELS:
+            raise unreadable(path.name, f"{file.width} × {file.height} px are too many")
+        if file.format != "PNG":
+            raise unreadable(path.name, f"it is a {file.format}, not a PNG")
+        return _of_pillow(file, path.name)
 
 
 def _of_pillow(file: Any, name: str) -> Picture:
@@ -91,38 +93,20 @@ def _of_pillow(file: Any, name: str) -> Picture:
         colors = pixels[..., 0] if file.mode == "LA" else pixels[..., :3]
         return Picture(colors, pixels[..., -1] != 0)
     if file.mode == "1":
-        raise unreadable(name, "a mask of yes and no is no map of classes")
+        raise unreadable(name, _YES_AND_NO)
     return Picture(np.asarray(file))
 
 
 def _read_tiff(path: Path) -> Picture:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            level = file.series[0].levels[0]
-            page: Any = level.pages[0]
-            if page.compression in (6, 7, 33003, 33005, 34712):
-                raise unreadable(
-                    path.name, "it is compressed with loss, as JPEG, which mixes colors"
-                )
-            _check_size((page.imagelength, page.imagewidth), path.name)
-            pixels = np.squeeze(level.asarray())
-            planar = pixels.ndim == 3 and str(level.axes).startswith(("S", "C"))
-            palette = None
-            if page.photometric == 3 and page.colormap is not None:
-                palette = (np.asarray(page.colormap).T >> 8).astype(np.uint8)
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError) as error:
-        raise unreadable(path.name, str(error)) from error
-    if planar:
-        pixels = np.moveaxis(pixels, 0, 2)
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return Picture(pixels[..., :3], pixels[..., 3] != 0)
-    if pixels.ndim != 2 and not (pixels.ndim == 3 and pixels.shape[2] == 3):
-        raise unreadable(path.name, f"its shape {pixels.shape} is not that of one picture")
-    return Picture(pixels, None, palette)
-
-
-def _check_size(shape: tuple[int, int], name: str) -> None:
-    if shape[0] * shape[1] > MAX_PIXELS:
-        raise unreadable(name, f"{shape[1]} × {shape[0]} px are too many; save it smaller")
+    read = read_tiff(path, _WHAT, most=MAX_PIXELS, coarser=False, hint=_HINT)
+    pixels = read.pixels
+    if read.lossy:
+        raise unreadable(path.name, "it is compressed with loss, as JPEG, which mixes colors")
+    if pixels.dtype == np.bool_:
+        raise unreadable(path.name, _YES_AND_NO)
+    if read.zero_is_white:
+        raise unreadable(path.name, "in it 0 is white, so its values are turned over")
+    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        colors = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+        return Picture(colors, pixels[..., -1] != 0, None, read.size, read.not_stored)
+    return Picture(pixels, None, read.palette, read.size, read.not_stored)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_fddm.core.errors import DataError
 from napari_fddm.core.outside.pictures import check_size, open_picture
@@ -61,3 +62,20 @@ def test_a_picture_that_is_cut_off_is_said(tmp_path: Path, keep: int):
 def test_sizes_that_cannot_be_are_refused(shape: tuple[int, int]):
     with pytest.raises(DataError, match=r"px are too many|it has no pixels"):
         check_size(shape, "a.png", "a mask")
+
+
+def saved(path: Path) -> Path:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 50)).astype(np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+def test_every_flipped_byte_of_a_png_is_noticed(tmp_path: Path):
+    path = saved(tmp_path / "a.png")
+    data = path.read_bytes()
+    with open_picture(path) as picture:
+        assert picture.size == (50, 40)
+    for place in range(8, len(data) - 12, 7):  # up to the empty chunk at the end
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(DataError, match=r"a\.png"), open_picture(path) as picture:
+            picture.load()

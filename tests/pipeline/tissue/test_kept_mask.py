@@ -67,10 +67,11 @@ def test_a_run_reads_the_very_same_cells(tmp_path_factory, height, width, mpp):
     """Also where the last cells hang over the slide."""
     grid = MapGeometry.covering((height, width), MASK_UM / mpp, mpp)
     mask = np.random.default_rng(height).random(grid.shape) < 0.5
+    mask[0, 0] = True
     kept = KeptMask.of(mask, ~mask, grid.cell_mm2)
     path = write_run_mask(tmp_path_factory.mktemp("m"), kept, grid, "abc")
     given_mask = read_user_mask(str(path))
-    given_mask.check_fits((height, width), "slide")
+    given_mask.check_fits((height, width), "slide", mpp)
     assert np.array_equal(given_mask.on_grid(grid, (height, width)).mask, mask)
 
 

@@ -18,6 +18,7 @@ from napari_fddm.core.tissue import MASK_UM, tissue_of_image
 from napari_fddm.interop import ome_zarr
 from napari_fddm.pipeline.tissue import read_user_mask
 from napari_fddm.pipeline.tissue.user_mask import UserMask
+from tests.support.foreign_labels import scale, translation, write_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def written(path: Path, kind: str) -> Path:
 def test_every_form_of_image_says_the_same(tmp_path: Path, kind: str):
     mask = read(written(tmp_path, kind))
     assert np.array_equal(mask.image, MASK)
-    mask.check_fits(SHAPE, "slide")
+    mask.check_fits(SHAPE, "slide", MPP)
     assert mask.sha256 == UserMask("other name", MASK).sha256
 
 
@@ -77,14 +78,14 @@ def test_a_label_of_an_ome_zarr_lies_where_it_says(tmp_path: Path):
     ome_zarr.write_label_window(group, Window(0, 0, *geometry.shape), values)
     for path in (tmp_path / "s.ome.zarr", tmp_path / "s.ome.zarr" / "labels" / "tissue"):
         mask = read(path)
-        mask.check_fits(SHAPE, "slide")
+        mask.check_fits(SHAPE, "slide", MPP)
         tissue = mask.on_grid(GEOMETRY, SHAPE)
         # 50 cells of 7.3 µm are 22.8 cells of 16 µm, 60 are 27.4
         assert tissue.mask[23:, 28:].all()
         assert not tissue.mask[:22].any()
         assert not tissue.mask[:, :27].any()
     with pytest.raises(ConfigError, match="does not fit"):
-        mask.check_fits((SHAPE[0], SHAPE[1] + 200), "slide")
+        mask.check_fits((SHAPE[0], SHAPE[1] + 200), "slide", MPP)
     ome_zarr.create_labels(image, "more", geometry, OSTEOSARCOMA)
     with pytest.raises(ConfigError, match=r"labels tissue, more.*labels/NAME"):
         read(tmp_path / "s.ome.zarr")
@@ -100,7 +101,7 @@ def test_any_scale_fits_and_puts_half_the_slide_on_half_the_grid(
     image = np.zeros((rows, cols), bool)
     image[:, cols // 2 :] = True
     mask = UserMask("m", image)
-    mask.check_fits(SHAPE, "slide")
+    mask.check_fits(SHAPE, "slide", MPP)
     found = mask.on_grid(GEOMETRY, SHAPE).mask
     assert (found == found[:1]).all()
     edge = (cols // 2) / cols * SHAPE[1] / GEOMETRY.cell
@@ -126,9 +127,88 @@ def test_a_cell_is_tissue_where_half_of_it_is(seed: int, rows: int, cols: int):
 @pytest.mark.parametrize("shape", [(400, 300), (300, 380), (30, 45)])
 def test_another_slides_proportions_are_refused(shape: tuple[int, int]):
     with pytest.raises(ConfigError, match="does not fit") as caught:
-        UserMask("m.png", np.ones(shape, bool)).check_fits(SHAPE, "slide.svs")
+        UserMask("m.png", np.ones(shape, bool)).check_fits(SHAPE, "slide.svs", MPP)
     assert "slide.svs" in caught.value.message
     assert "proportions" in caught.value.hint
+
+
+PART = np.ones((120, 120), np.uint8)
+"""480 µm at 4 µm per pixel, of a slide of 1500 × 2000 µm."""
+
+
+def part(path: Path, *begin: float, unit: str | None = "micrometer") -> UserMask:
+    steps = [scale(4, 4), *([translation(*begin)] if begin else [])]
+    return read(write_labels(path / "part.ome.zarr", PART, steps, unit=unit))
+
+
+@pytest.mark.parametrize("begin", [(530.0, 530.0), (0.0, 0.0), (-200.0, 1700.5), (33.3, -440.0)])
+def test_a_mask_of_a_part_lies_where_it_says(tmp_path: Path, begin: tuple[float, float]):
+    mask = part(tmp_path, *begin)
+    notes = mask.check_fits(SHAPE, "slide", MPP)
+    found = mask.on_grid(GEOMETRY, SHAPE)
+    low = [b - 2 + MPP / 2 for b in begin]  # a translation is the center of the first pixel
+    ends = [(max(0.0, y), min(side * MPP, y + 480)) for y, side in zip(low, SHAPE, strict=True)]
+    mm2 = np.prod([b - a for a, b in ends]) / 1e6
+    edge_mm2 = sum(b - a for a, b in ends) * 2 * MASK_UM / 2 / 1e6
+    assert found.tissue_mm2 == pytest.approx(mm2, abs=edge_mm2)
+    rows, cols = np.nonzero(found.mask)
+    assert (rows.min(), cols.min()) == tuple(round(a / MASK_UM) for a, _ in ends)
+    assert len(notes) == 1
+    assert "outside of it nothing counts as tissue" in notes[0]
+    assert ("lie outside the slide" in notes[0]) == (mm2 < 0.2304 * 0.99)
+
+
+def test_a_mask_that_says_the_whole_slide_covers_it_to_its_edges(tmp_path: Path):
+    whole = np.ones((94, 125), np.uint8)  # 16 µm, the last row hangs over
+    path = write_labels(tmp_path / "a.ome.zarr", whole, [scale(16, 16)])
+    mask = read(path)
+    assert mask.check_fits(SHAPE, "slide", MPP) == ()
+    assert mask.on_grid(GEOMETRY, SHAPE).mask.all()
+
+
+def test_a_place_that_cannot_be_is_refused_with_both_sizes(tmp_path: Path):
+    both = r"120 × 120 px of 4 µm.*slide with 4000 × 3000 px of 0\.5 µm"
+    for begin in ((1600.0, 0.0), (0.0, -500.0)):
+        with pytest.raises(ConfigError, match=both):
+            part(tmp_path, *begin).check_fits(SHAPE, "slide", MPP)
+    with pytest.raises(ConfigError, match=both) as caught:
+        part(tmp_path).check_fits(SHAPE, "slide", MPP)
+    assert "translation" in caught.value.hint
+    with pytest.raises(ConfigError, match="of 4e\\+03 µm"):
+        part(tmp_path, 530.0, 530.0, unit="millimeter").check_fits(SHAPE, "slide", MPP)
+
+
+def test_without_a_unit_a_mask_must_have_the_size_of_a_level(tmp_path: Path):
+    levels = [SHAPE, (300, 400)]
+    labels = MASK.astype(np.uint8)
+    mask = read(write_labels(tmp_path / "a.ome.zarr", labels, [scale(10, 10)], unit=None))
+    note = mask.check_fits(SHAPE, "slide", MPP, levels)[-1]
+    assert "no unit" in note
+    assert "level 1 of slide" in note
+    with pytest.raises(ConfigError, match="has no unit"):
+        mask.check_fits(SHAPE, "slide", MPP, levels[:1])
+    steps = [scale(10, 10), translation(500, 500)]
+    moved = read(write_labels(tmp_path / "b.ome.zarr", labels, steps, unit=None))
+    with pytest.raises(ConfigError, match="has no unit"):
+        moved.check_fits(SHAPE, "slide", MPP, levels)
+
+
+def test_a_picture_that_states_another_size_is_of_another_slide_or_a_part(tmp_path: Path):
+    for size, fits in ((5.0, True), (1.0, False)):
+        about = {"PhysicalSizeX": size, "PhysicalSizeY": size}
+        tifffile.imwrite(tmp_path / "m.tif", MASK.astype(np.uint8), ome=True, metadata=about)
+        mask = read(tmp_path / "m.tif")
+        if fits:
+            assert mask.check_fits(SHAPE, "slide", MPP) == ()
+            continue
+        with pytest.raises(ConfigError, match="400 × 300 px of 1 × 1 µm, as it states"):
+            mask.check_fits(SHAPE, "slide", MPP)
+
+
+def test_a_mask_without_tissue_is_an_error(tmp_path: Path):
+    Image.fromarray(MASK & False).save(tmp_path / "m.png")
+    with pytest.raises(ConfigError, match="marks no tissue on slide"):
+        read(tmp_path / "m.png").check_fits(SHAPE, "slide", MPP)
 
 
 def test_what_is_no_mask_is_refused_in_one_line(tmp_path: Path):
@@ -157,5 +237,7 @@ def test_masks_with_other_content_or_size_have_another_identity():
         UserMask("m", changed).sha256,
         UserMask("m", MASK.reshape(400, 300)).sha256,
         UserMask("m", MASK, 10.0).sha256,
+        UserMask("m", MASK, None, MapGeometry(MASK.shape, 1.0, 4.0)).sha256,
+        UserMask("m", MASK, None, MapGeometry(MASK.shape, 1.0, 4.0, (1.0, 0.0))).sha256,
     }
-    assert len(identities) == 4
+    assert len(identities) == 6

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_fddm.core.class_names import ClassNames
@@ -94,6 +95,18 @@ def test_a_mask_of_another_shape_is_refused(tmp_path, slide):
     Image.fromarray(np.ones((80, 80), np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(DataError, match="shape"):
         open_annotation(str(tmp_path / "m.png"), slide, NAMES)
+
+
+def test_a_mask_that_states_another_size_is_refused(tmp_path, slide):
+    labels = np.ones((80, 120), np.uint8)
+    for size, fits in ((10.0, True), (2.5, False)):
+        about = {"PhysicalSizeX": size, "PhysicalSizeY": size}
+        tifffile.imwrite(tmp_path / "m.tif", labels, ome=True, metadata=about)
+        if fits:
+            assert open_annotation(str(tmp_path / "m.tif"), slide, NAMES).notes == ()
+            continue
+        with pytest.raises(DataError, match=r"pixels of 2\.5 µm \(OME-XML\), which does not fit"):
+            open_annotation(str(tmp_path / "m.tif"), slide, NAMES)
 
 
 def test_corrections_are_learned_from_and_models_are_not(tmp_path):

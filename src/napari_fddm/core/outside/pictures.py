@@ -33,20 +33,26 @@ def open_picture(
     FddmError
         If it cannot be read or is larger than `MOST_PIXELS`.
     """
-    from PIL import Image
-
     require_regular(path, what, error=error)
     with reading(what, path, error=error, hint=hint):
-        with _OPENING:
-            # Its size is checked below; Pillow's limit, for all threads, is a sixth of ours.
-            limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                picture = Image.open(path)
-            finally:
-                Image.MAX_IMAGE_PIXELS = limit
-        with picture:
+        with _opened(path) as picture:
+            if picture.format == "PNG":  # its checksums, which decoding does not look at
+                picture.verify()
+        with _opened(path) as picture:
             check_size((picture.height, picture.width), path, what, error=error)
             yield picture
+
+
+def _opened(path: Path) -> Image:
+    """Open a picture whatever its size, which is looked at afterwards."""
+    from PIL import Image
+
+    with _OPENING:  # Pillow's limit is one for all threads, and a sixth of ours
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def check_size(

@@ -183,7 +183,8 @@ class _Run:
         self.notes.extend(clipped)
         self.mask = read_user_mask(config.tissue)
         if self.mask is not None:
-            self.mask.check_fits(self.grid.slide_shape, slide.name)
+            levels = [level.shape for level in slide.levels]
+            self.notes += self.mask.check_fits(self.grid.slide_shape, slide.name, mpp, levels)
         self.provenance = describe_run(slide, model, config, self.mask)
         self.maps = CellMaps.empty(self.grid, len(OSTEOSARCOMA))
         self.preload = preload_denoiser() if config.calls_refiner else None

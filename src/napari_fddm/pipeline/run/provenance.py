@@ -14,13 +14,17 @@ if TYPE_CHECKING:
     from napari_fddm.core.config import AnalysisConfig
     from napari_fddm.core.protocols import Slide
     from napari_fddm.models import LoadedModel
+    from napari_fddm.pipeline.tissue.outline_mask import OutlineMask
     from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 VERSIONED_PACKAGES = ("napari-fddm", "torch", "timm", "peft", "diffusers", "numpy", "zarr")
 
 
 def describe_run(
-    slide: Slide, model: LoadedModel, config: AnalysisConfig, mask: UserMask | None = None
+    slide: Slide,
+    model: LoadedModel,
+    config: AnalysisConfig,
+    mask: UserMask | OutlineMask | None = None,
 ) -> Provenance:
     """Return everything that the result will depend on."""
     series = getattr(slide, "other_series", None)

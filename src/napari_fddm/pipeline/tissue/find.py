@@ -17,10 +17,13 @@ from napari_fddm.slides.base import PyramidSlide
 if TYPE_CHECKING:
     from napari_fddm.core.protocols import Slide
     from napari_fddm.core.tiling import TileGrid
+    from napari_fddm.pipeline.tissue.outline_mask import OutlineMask
     from napari_fddm.pipeline.tissue.user_mask import UserMask
 
 
-def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | None) -> TissueMask:
+def tissue_of_slide(
+    slide: Slide, grid: TileGrid, method: str, mask: UserMask | OutlineMask | None
+) -> TissueMask:
     """Return the tissue mask of a slide.
 
     Parameters
@@ -31,7 +34,7 @@ def tissue_of_slide(slide: Slide, grid: TileGrid, method: str, mask: UserMask | 
         Gives the slide's size and mpp.
     method : str
         "auto" or "all"; ignored if there is a mask.
-    mask : UserMask or None
+    mask : UserMask, OutlineMask or None
         The user's own.
     """
     geometry = MapGeometry.covering(grid.slide_shape, MASK_UM / grid.mpp, grid.mpp)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.files import storage_errors, sync_folder, write_atomic
+from napari_fddm.core.outside.pictures import open_picture
 from napari_fddm.pipeline.store import default_store_path
 from napari_fddm.pipeline.store.layout import SUFFIX
 from napari_fddm.pipeline.tissue.user_mask import CELL, UserMask, read_user_mask
@@ -137,17 +138,19 @@ def read_kept_mask(
     StoreError
         If it exists and cannot be read.
     """
-    from PIL import Image
-
     path = folder / name
     if not path.exists():
         return None
-    with storage_errors("read", path, damaged=True), Image.open(path) as picture:
+    hint = f"Remove {path.name} to go back to the mask that is found automatically."
+    with open_picture(path, "a tissue mask", error=StoreError, hint=hint) as picture:
         mask = np.asarray(picture.convert("L")) != 0
         texts: Mapping[Any, Any] = picture.info
         if texts.get(FINGERPRINT) != fingerprint or mask.shape != geometry.shape:
             return None  # the file at this path is another slide now, or has another pixel size
-        return KeptMask(mask, float(texts[ADDED]), float(texts[REMOVED]))
+        added, removed = float(texts[ADDED]), float(texts[REMOVED])
+        if not (0 <= added < float("inf") and 0 <= removed < float("inf")):
+            raise ValueError(f"areas of {added} and {removed} mm² cannot be")
+        return KeptMask(mask, added, removed)
 
 
 def earlier_mask(run: Mapping[str, Any]) -> str | None:

@@ -1,39 +1,38 @@
-"""A user's own tissue mask: an image of the whole slide, non-zero where tissue is."""
+"""A user's own tissue mask: of the whole slide or of a part of it, non-zero where tissue is."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_fddm.core.errors import ConfigError, StoreError
-from napari_fddm.core.tissue import MASK_UM, tissue_of_image
-from napari_fddm.interop import ome_zarr
+from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.geometry import MapGeometry, Region
+from napari_fddm.core.outside.guard import reading
+from napari_fddm.core.outside.text import quoted, visible
+from napari_fddm.core.tissue import MASK_UM, tissue_of_image, tissue_of_placed
+from napari_fddm.interop.stated_sizes import spans
+from napari_fddm.pipeline.tissue.mask_files import CELL, MaskPicture, read_mask_picture
+from napari_fddm.pipeline.tissue.outline_mask import OutlineMask, is_outline_file, read_outline_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
-    from napari_fddm.core.geometry import MapGeometry
     from napari_fddm.core.tissue import TissueMask
 
     Mask = npt.NDArray[np.bool_]
 
+__all__ = ["AUTOMATIC", "CELL", "UserMask", "check_tissue", "read_user_mask"]
+
 AUTOMATIC = ("auto", "all")
-TIFF_SUFFIXES = (".tif", ".tiff")
-LABELS = "labels"
-CELL = "napari-fddm cell"
-"""Key of the PNG text that holds level-0 px per pixel, in masks written by napari-fddm: their
-last pixels may reach beyond the slide."""
-MAX_PIXELS = 2**28
-"""Most pixels of a mask. 16 µm per pixel needs a thousandth of this; more would fill memory."""
 MAX_ASPECT_ERROR = 0.01
 """Relative error allowed beyond rounding to whole pixels; masks of other slides differ more."""
-_ALLOWED = "PNG, TIFF or an OME-Zarr label, e.g. mask.png or slide.ome.zarr/labels/tissue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +46,52 @@ class UserMask:
     image : array of bool, shape (h, w)
         True on tissue.
     cell : float or None
-        Level-0 px per pixel, where the file holds it; None: the mask covers the slide.
+        Level-0 px per pixel, where the file holds it for a mask that begins at the slide's
+        corner.
+    place : MapGeometry or None
+        Where the file says that the mask lies; without this and ``cell`` it covers the slide.
+    exact : bool
+        Whether the place is in level-0 px; else it is in micrometers, its own pixel being
+        the level-0 px.
+    begins : bool
+        Whether the file says where the mask begins.
+    um : tuple of float or None
+        (y, x) of a pixel, µm, as a picture without a place states it.
+    unit_problem : str
+        Why a label map has no place; it must then have the size of a level of the slide.
+    notes : tuple of str
+        What is to be said about the file.
     """
 
     name: str
     image: Mask
     cell: float | None = None
+    place: MapGeometry | None = None
+    exact: bool = False
+    begins: bool = False
+    um: tuple[float, float] | None = None
+    unit_problem: str = ""
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_picture(cls, picture: MaskPicture) -> UserMask:
+        """Make a mask of what was read."""
+        mask = cls(picture.name, picture.image, picture.cell, notes=picture.notes)
+        label = picture.label
+        if label is None:
+            return replace(mask, um=picture.size.um if picture.size is not None else None)
+        if label.geometry is None:
+            return replace(mask, unit_problem=label.unit_problem, begins=label.placed)
+        if label.exact and label.geometry.origin == (0.0, 0.0):
+            return replace(mask, cell=label.geometry.cell)
+        return replace(mask, place=label.geometry, exact=label.exact, begins=label.placed)
 
     @property
     def sha256(self) -> str:
-        """Identity of the content, independent of the file format."""
+        """Identity of the content and its place, independent of the file format."""
         digest = hashlib.sha256(repr((self.image.shape, self.cell)).encode())
+        if self.place is not None:
+            digest.update(repr((self.place, self.exact, self.begins)).encode())
         digest.update(np.packbits(self.image).tobytes())
         return digest.hexdigest()
 
@@ -65,39 +99,160 @@ class UserMask:
         """Return what provenance records."""
         return {"method": "mask", "name": self.name, "sha256": self.sha256}
 
-    def check_fits(self, slide_shape: tuple[int, int], slide_name: str) -> None:
-        """Refuse a mask whose proportions are not those of this slide.
+    def check_fits(
+        self,
+        slide_shape: tuple[int, int],
+        slide_name: str,
+        mpp: float,
+        levels: Sequence[tuple[int, int]] = (),
+    ) -> tuple[str, ...]:
+        """Refuse a mask that is not of this slide, and return what is to be said about it.
+
+        Parameters
+        ----------
+        slide_shape : tuple of int
+            (height, width), level-0 px.
+        slide_name : str
+            For messages.
+        mpp : float
+            Micrometers per level-0 px.
+        levels : sequence of tuple of int
+            (height, width) of the slide's levels, finest first.
 
         Raises
         ------
         ConfigError
-            If its aspect ratio, or the size that its file gives, does not fit.
+            If its proportions, size or place do not fit, or it marks no tissue on the slide.
         """
-        height, width = self._extent(slide_shape)
-        rows, cols = self.image.shape
-        if self.cell is None:
-            # Either side may have been rounded by one pixel.
-            off = abs(math.log((height / width) / (rows / cols)))
-            fits = off <= MAX_ASPECT_ERROR + 1 / rows + 1 / cols
-        else:
-            sides = zip((height, width), slide_shape, strict=True)
-            fits = all(-1.0 <= long - short < self.cell + 1.0 for long, short in sides)
-        if not fits:
+        notes = list(self.notes)
+        if self.unit_problem:
+            notes.append(self._level_note(levels, slide_name))
+        crop = self._crop(slide_shape, mpp)
+        if crop is not None:
+            notes.append(self._crop_note(crop, slide_shape, slide_name))
+        elif not self._covers(slide_shape, mpp):
+            raise self._misfit(slide_shape, slide_name, mpp)
+        grid = MapGeometry.covering(slide_shape, MASK_UM / mpp, mpp)
+        if not self.on_grid(grid, slide_shape).mask.any():
             raise ConfigError(
-                f"the tissue mask {self.name} has {cols} × {rows} px, which does not fit "
-                f"{slide_name} with {slide_shape[1]} × {slide_shape[0]} px.",
-                hint="A mask covers the whole slide, at any scale: its sides must have the "
-                "slide's proportions.",
+                f"the tissue mask {visible(self.name)} marks no tissue on {visible(slide_name)}.",
+                hint="It must be non-zero where tissue is.",
             )
+        return tuple(notes)
 
     def on_grid(self, geometry: MapGeometry, slide_shape: tuple[int, int]) -> TissueMask:
         """Return the mask, resampled to a slide's mask grid."""
+        crop = self._crop(slide_shape, geometry.mpp)
+        if crop is not None:
+            return tissue_of_placed(self.image, crop, geometry, slide_shape)
         return tissue_of_image(self.image, self._extent(slide_shape), geometry)
+
+    def _on_slide(self, mpp: float) -> MapGeometry | None:
+        """Return its place in the slide's level-0 px."""
+        if self.place is None:
+            return None
+        if self.exact:
+            return replace(self.place, mpp=mpp)
+        cell = self.place.cell_um / mpp
+        y, x = (center / mpp + 0.5 - cell / 2 for center in self.place.translate)
+        return MapGeometry(self.place.shape, cell, mpp, (y, x))
+
+    def _crop(self, slide_shape: tuple[int, int], mpp: float) -> MapGeometry | None:
+        """Return where a mask of a part of the slide lies; None if it covers the slide."""
+        place = self._on_slide(mpp)
+        if place is None or not self.begins or self._covers(slide_shape, mpp):
+            return None
+        sides = zip(place.shape, slide_shape, strict=True)
+        larger = any(n * place.cell > side * 1.01 + place.cell for n, side in sides)
+        whole = Region(0.0, 0.0, *map(float, slide_shape))
+        return None if larger or place.region.intersection(whole).is_empty else place
+
+    def _covers(self, slide_shape: tuple[int, int], mpp: float) -> bool:
+        """Whether it is a mask of the whole slide, by its size and by all that its file says."""
+        height, width = self._extent(slide_shape)
+        rows, cols = self.image.shape
+        if self.cell is not None:
+            sides = zip((height, width), slide_shape, strict=True)
+            return all(-1.0 <= long - short < self.cell + 1.0 for long, short in sides)
+        place = self._on_slide(mpp)
+        if place is not None:
+            ratios = (
+                abs(math.log(n * place.cell / side)) <= MAX_ASPECT_ERROR + 1 / n
+                for n, side in zip(place.shape, slide_shape, strict=True)
+            )
+            return all(ratios) and all(abs(float(o)) <= place.cell for o in place.origin)
+        slide_um = (slide_shape[0] * mpp, slide_shape[1] * mpp)
+        if self.um is not None and not spans(self.um, (rows, cols), slide_um):
+            return False
+        # Either side may have been rounded by one pixel.
+        off_square = abs(math.log((height / width) / (rows / cols)))
+        return bool(off_square <= MAX_ASPECT_ERROR + 1 / rows + 1 / cols)
 
     def _extent(self, slide_shape: tuple[int, int]) -> tuple[float, float]:
         if self.cell is None:
             return (float(slide_shape[0]), float(slide_shape[1]))
         return (self.image.shape[0] * self.cell, self.image.shape[1] * self.cell)
+
+    def _level_note(self, levels: Sequence[tuple[int, int]], slide_name: str) -> str:
+        """Return which level of the slide has the size of a mask without a unit.
+
+        Raises
+        ------
+        ConfigError
+            If there is none.
+        """
+        rows, cols = self.image.shape
+        for number, shape in enumerate(() if self.begins else levels):
+            if tuple(shape) == (rows, cols):
+                return (
+                    f"the tissue mask {self.name} has no unit; its {cols} × {rows} px are those of "
+                    f"level {number} of {slide_name}, so it is taken as a mask of the whole slide"
+                )
+        raise ConfigError(
+            f"the tissue mask {visible(self.name)} has no unit: {self.unit_problem}.",
+            hint="Write a unit, such as micrometer, into the axes of its multiscales, or give a "
+            "PNG or TIFF, which covers the whole slide.",
+        )
+
+    def _crop_note(self, place: MapGeometry, slide_shape: tuple[int, int], slide_name: str) -> str:
+        mpp = place.mpp
+        whole = Region(0.0, 0.0, *map(float, slide_shape))
+        inside = place.region.intersection(whole)
+        mm2 = (mpp / 1000) ** 2
+        area, slide_area = (r.height * r.width * mm2 for r in (inside, whole))
+        beyond = place.region.height * place.region.width * mm2 - area
+        more = f" {beyond:.3g} mm² of it lie outside the slide." if beyond > 0.01 * area else ""
+        return (
+            f"the tissue mask {self.name} covers {area:.3g} of the {slide_area:.3g} mm² of "
+            f"{slide_name}, from y, x {place.origin[0] * mpp:.0f}, {place.origin[1] * mpp:.0f} µm: "
+            f"outside of it nothing counts as tissue.{more}".rstrip(".")
+        )
+
+    def _misfit(self, slide_shape: tuple[int, int], slide_name: str, mpp: float) -> ConfigError:
+        rows, cols = self.image.shape
+        height, width = slide_shape
+        hint = (
+            "A mask covers the whole slide, at any scale: its sides must have the slide's "
+            "proportions."
+        )
+        stated = ""
+        place = self._on_slide(mpp)
+        if place is not None:
+            y, x = (o * mpp for o in place.origin)
+            stated = f" of {place.cell * mpp:.3g} µm, from y, x {y:.0f}, {x:.0f} µm,"
+            hint = "Correct its pixel size and translation, or give a mask of this slide."
+            if not self.begins:
+                hint = (
+                    "A mask of a part of a slide needs a translation in its multiscales, "
+                    "which says where it begins."
+                )
+        elif self.um is not None:
+            stated = f" of {self.um[1]:.3g} × {self.um[0]:.3g} µm, as it states,"
+        return ConfigError(
+            f"the tissue mask {visible(self.name)} has {cols} × {rows} px{stated} which does not "
+            f"fit {visible(slide_name)} with {width} × {height} px of {mpp:.3g} µm.",
+            hint=hint,
+        )
 
 
 def check_tissue(tissue: str) -> None:
@@ -108,14 +263,18 @@ def check_tissue(tissue: str) -> None:
     ConfigError
         Naming what is allowed.
     """
-    if tissue not in AUTOMATIC and not Path(tissue).exists():
+    if tissue in AUTOMATIC:
+        return
+    with reading("a tissue mask", quoted(tissue), error=ConfigError):
+        found = Path(tissue).exists()
+    if not found:
         raise ConfigError(
-            f"--tissue cannot be {tissue!r}: it must be auto, all or the file of a mask image, "
+            f"--tissue cannot be {quoted(tissue)}: it must be auto, all or the file of a mask, "
             "and there is no such file."
         )
 
 
-def read_user_mask(tissue: str) -> UserMask | None:
+def read_user_mask(tissue: str) -> UserMask | OutlineMask | None:
     """Read the mask that a setting names; None for "auto" and "all".
 
     Raises
@@ -127,98 +286,6 @@ def read_user_mask(tissue: str) -> UserMask | None:
     if tissue in AUTOMATIC:
         return None
     path = Path(tissue)
-    if path.is_dir():
-        return _read_ome_zarr(path)
-    if path.suffix.lower() in TIFF_SUFFIXES:
-        return UserMask(path.name, _non_zero(_read_tiff(path), path))
-    image, cell = _read_picture(path)
-    return UserMask(path.name, _non_zero(image, path), cell)
-
-
-def _read_picture(path: Path) -> tuple[npt.NDArray[Any], float | None]:
-    """Read an image, and level-0 px per pixel if it is a mask that napari-fddm wrote."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                _check_size(picture.height, picture.width, path)
-                if picture.format == "JPEG":
-                    raise _unreadable(path, "JPEG turns the zeros of a mask into small values")
-                text = picture.info.get(CELL)
-                cell = float(text) if isinstance(text, str) else None
-                if picture.mode in ("P", "PA"):
-                    return np.asarray(picture.convert("RGBA")), cell
-                return np.asarray(picture), cell
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, str(error)) from error
-
-
-def _read_tiff(path: Path) -> npt.NDArray[Any]:
-    """Read the finest level of a TIFF that is not too large for a mask."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            levels = file.series[0].levels
-            small = [v for v in levels if np.prod(v.shape) <= MAX_PIXELS]
-            level = (small or levels)[0]
-            _check_size(level.shape[0], level.shape[1], path)
-            image: npt.NDArray[Any] = np.squeeze(level.asarray())
-            axes = str(level.axes)
-    except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError) as error:
-        raise _unreadable(path, str(error)) from error
-    planar = image.ndim == 3 and axes.startswith(("S", "C"))
-    return np.moveaxis(image, 0, 2) if planar else image
-
-
-def _read_ome_zarr(path: Path) -> UserMask:
-    image, name = path, ""
-    if path.parent.name == LABELS:
-        image, name = path.parent.parent, path.name
-    try:
-        name = name or _only_label(image)
-        data = ome_zarr.read_labels(image, name)
-    except StoreError as error:
-        raise _unreadable(path, error.message.rstrip(".")) from error
-    _check_size(data.labels.shape[0], data.labels.shape[1], path)
-    at_origin = data.exact and data.geometry.origin == (0.0, 0.0)
-    cell = data.geometry.cell if at_origin else None
-    return UserMask(f"{image.name}/{LABELS}/{name}", data.labels != 0, cell)
-
-
-def _only_label(image: Path) -> str:
-    group = ome_zarr.open_group(image, LABELS)
-    ome: Any = group.attrs.asdict().get("ome", {})
-    names = [str(name) for name in ome.get(LABELS, [])]
-    if len(names) != 1:
-        raise StoreError(
-            f"it has the labels {', '.join(names) or '(none)'}: name one of them, "
-            f"as {image.name}/{LABELS}/NAME."
-        )
-    return names[0]
-
-
-def _non_zero(image: npt.NDArray[Any], path: Path) -> Mask:
-    """Return where any color is above 0 and not transparent."""
-    if image.ndim == 2 and image.size:
-        return np.asarray(image != 0)
-    if image.ndim == 3 and image.size and image.shape[2] <= 4:
-        channels = image.shape[2]
-        opaque = image[..., -1] != 0 if channels in (2, 4) else True
-        colors = image[..., : channels - 1] if channels in (2, 4) else image
-        return np.asarray((colors != 0).any(axis=2) & opaque)
-    raise _unreadable(path, f"its shape {image.shape} is not that of one image")
-
-
-def _check_size(height: int, width: int, path: Path) -> None:
-    if height * width > MAX_PIXELS:
-        raise _unreadable(
-            path, f"{width} × {height} px are too many; {MASK_UM:g} µm per pixel are enough"
-        )
-
-
-def _unreadable(path: Path, reason: str) -> ConfigError:
-    text = " ".join(reason.split()).rstrip(".")
-    return ConfigError(f"{path} cannot be read as a tissue mask: {text}.", hint=f"Give {_ALLOWED}.")
+    if is_outline_file(path):
+        return read_outline_mask(path)
+    return UserMask.of_picture(read_mask_picture(path))

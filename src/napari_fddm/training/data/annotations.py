@@ -17,6 +17,7 @@ from napari_fddm.core.outlines import area_px, clipped, outline_mask
 from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.interop.class_images import read_class_image
 from napari_fddm.interop.geojson import OutlineFile, is_geojson, read_outlines
+from napari_fddm.interop.stated_sizes import spans
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.layout import CORRECTED, is_our_store
 from napari_fddm.slides.mpp import require_mpp
@@ -96,7 +97,13 @@ def open_annotation(mask: str, slide: Slide, names: ClassNames) -> Annotation:
         )
     if is_geojson(path):
         return _of_outlines(read_outlines(path), path, names, slide)
-    labels = read_class_image(path, names.table).labels
+    return _of_picture(path, slide, names)
+
+
+def _of_picture(path: Path, slide: Slide, names: ClassNames) -> GridAnnotation:
+    """Read a picture of class values or colors, which covers the whole slide."""
+    read = read_class_image(path, names.table)
+    labels, notes = read.labels, []
     height, width = slide.levels[0].shape
     cell = (height / labels.shape[0], width / labels.shape[1])
     if abs(cell[0] / cell[1] - 1) > MAX_ASPECT_ERROR:
@@ -105,7 +112,20 @@ def open_annotation(mask: str, slide: Slide, names: ClassNames) -> Annotation:
             f"shape of {slide.name}, {width} × {height} px.",
             hint="A mask image covers the whole slide.",
         )
-    return GridAnnotation(labels, cell, image_key(mask))
+    mpp = slide.mpp.value
+    if read.size.um is not None and mpp is not None:
+        shape = (labels.shape[0], labels.shape[1])
+        if not spans(read.size.um, shape, (height * mpp, width * mpp)):
+            raise DataError(
+                f"the mask {path.name} of {shape[1]} × {shape[0]} px states pixels of "
+                f"{read.size.um[1]:.3g} µm ({read.size.source}), which does not fit {slide.name} "
+                f"with {width} × {height} px of {mpp:.3g} µm.",
+                hint="A mask image covers the whole slide; correct its pixel size if it does.",
+            )
+    missing, every = read.not_stored
+    if missing:
+        notes.append(f"{missing} of {every} tiles or strips that are not stored left out")
+    return GridAnnotation(labels, cell, image_key(str(path)), tuple(notes))
 
 
 @dataclass(frozen=True, eq=False)
