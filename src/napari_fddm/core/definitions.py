@@ -143,4 +143,9 @@ def find_definitions(path: Path | None) -> tuple[NecrosisDefinition, ...]:
     wanted = path or user_definitions_path()
     if path is None and not wanted.is_file():
         return ()
-    return read_definitions(wanted)
+    found = read_definitions(wanted)
+    if path is not None and not found:
+        raise ConfigError(
+            f"{visible(path)} holds no definition.", hint="Check that it is the right file."
+        )
+    return found

@@ -107,7 +107,8 @@ def read_table(path: Path, what: str = "a table", *, error: type[FddmError] = Da
     with reading(what, path, error=error, hint=_SAVE):
         csv.field_size_limit(_LONGEST_CELL)
         separator, skipped = _separator(text)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        # Strict, since a quote that is never closed would swallow the rows behind it.
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         lines = [(reader.line_num, [unquoted_cell(cell.strip()) for cell in row]) for row in reader]
     lines = [(line, row) for line, row in lines if any(row)][skipped:]
     seen = f"read as {encoding} with the separator {SEPARATORS[separator]}"

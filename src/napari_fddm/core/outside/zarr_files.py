@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,6 @@ from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
     import zarr
     from zarr.abc.store import Store
 
@@ -63,8 +62,12 @@ def open_group(
     """
     import zarr
 
+    from napari_fddm.core.outside.zarr_local import RegularFiles
+
     shown = shown or f"{place}/{inside}".rstrip("/")
     with reading("a zarr group", shown, error=error, hint=_AGAIN):
+        if isinstance(place, Path):
+            place = RegularFiles(place, read_only=mode == "r")
         return zarr.open_group(place, path=inside or None, mode=mode, zarr_format=zarr_format)
 
 

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 class RegularFiles(LocalStore):  # type: ignore[misc]  # zarr is not looked into
-    """A read-only store in a folder.
+    """A store in a folder.
 
-    A pipe would be waited for, a device never ends, and a link may lead to any file of
-    this computer; all three are refused.
+    A pipe would be waited for, a device never ends, a link may lead to any file of this
+    computer, and zarr takes a folder in the place of a file for a file that is not there;
+    all four are refused.
 
     Parameters
     ----------
     root : Path
         The folder. It may be a link itself.
     read_only : bool
-        As of every store; nothing is written here.
+        As of every store.
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
@@ -65,8 +66,8 @@ class RegularFiles(LocalStore):  # type: ignore[misc]  # zarr is not looked into
         except (FileNotFoundError, NotADirectoryError):
             return
         kind = "" if inside else "a link that leads out of its folder"
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            kind = "a pipe or device"
+        if not stat.S_ISREG(mode):
+            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
         if kind:
             raise StoreError(
                 f"{visible(key)} in {visible(self.root.name)} is {kind}, not a file.",

@@ -180,6 +180,11 @@ def _records_of_maps(store: AnalysisStore, reader: str) -> Records:
     maps = {layer: store.corrections.stored(layer) for layer in store.corrections.layers}
     automatic, revision = store.maps.current_labels(), store.maps.revision
     for layer in maps:
+        if not store.maps.holds_all(layer):
+            raise StoreError(
+                f"{visible(store.path)}: parts of labels/{layer} are lost or damaged.",
+                hint="Put the event log back from a backup, or give the corrections up.",
+            )
         basis = synced.maps.get(layer) if synced is not None else None
         if basis is not None and basis["automatic"] != revision:
             raise StoreError(
