@@ -25,7 +25,7 @@ from napari_fddm.interop.levels import CHUNK, create_array
 from napari_fddm.interop.ome_zarr import listed_labels, missing_chunks_note, open_group
 from napari_fddm.interop.ozx import opened
 from napari_fddm.interop.pyramids import blocks_of, finer_window, mean_halved, mode_halved
-from napari_fddm.interop.seals import sealed_block
+from napari_fddm.interop.seals import check_seal, sealed_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,8 @@ _LOGGER = logging.getLogger(__name__)
 
 KIND = "labels"
 """Value in our block of the root that marks a file of this module."""
+_BLANK = "blank"
+"""Key in our block of an image that nobody drew: none of its chunks were written."""
 _SMALLEST = 256
 _BLOCK = 4 * CHUNK
 """Pixels per side read and written at once: whole chunks."""
@@ -178,7 +180,8 @@ def _write_image(root: zarr.Group, image: Drawn, shape: tuple[int, ...], count: 
     }
     if channels == 3:
         ome["omero"] = ngff.rgb_rendering()
-    root.update_attributes({"ome": ome, ngff.BLOCK: sealed_block(root, ome, {"kind": KIND})})
+    about = {"kind": KIND, _BLANK: image.data is None}
+    root.update_attributes({"ome": ome, ngff.BLOCK: sealed_block(root, ome, about)})
 
 
 def _write_labels(group: zarr.Group, name: str, drawn: Drawn, count: int) -> None:
@@ -243,7 +246,11 @@ def _read(group: zarr.Group) -> Drawn:
     ome: Any = group.attrs.asdict()["ome"]
     entry = ome["multiscales"][0]
     array = child_array(group, entry["datasets"][0]["path"], dims=(2, 3))
-    note = missing_chunks_note(group, array, str(group.store_path))
+    block = group.attrs.asdict().get(ngff.BLOCK)
+    blank = isinstance(block, dict) and block.get(_BLANK) is True
+    if blank:
+        check_seal(group, required=False)
+    note = "" if blank else missing_chunks_note(group, array, str(group.store_path))
     if note:
         _LOGGER.warning("%s", note)
     data = read_whole_array(array, str(group.store_path))
