@@ -41,36 +41,6 @@ UNIT_NAMES = {
     "cm", "centimeter", "centimetre", "inch", "micrometer", "micrometre", "micron", "microns",
     "millimeter", "millimetre", "mm", "nanometer", "nanometre", "nm", "um", "µm", "μm",
 }  # fmt: skip
-NOT_YET: dict[str, dict[str, set[str]]] = {
-    "readers": {
-        "evaluation/pairs.py": {"csv.DictReader"},
-        "interop/geojson.py": {"json.loads"},
-        "interop/ome_zarr.py": {"zarr.open_group"},
-        "interop/ozx.py": {"json.loads", "zipfile.ZipFile"},
-        "interop/pictures.py": {"PIL.Image.open", "tifffile.TiffFile"},
-        "interop/validation.py": {"zarr.open_group"},
-        "pipeline/outputs/anonymous.py": {"json.loads"},
-        "pipeline/store/analysis_store.py": {"json.loads"},
-        "pipeline/store/eventlog.py": {"json.loads"},
-        "pipeline/store/rescue.py": {"json.loads"},
-        "pipeline/tissue/kept_mask.py": {"PIL.Image.open"},
-        "pipeline/tissue/user_mask.py": {"PIL.Image.open", "tifffile.TiffFile"},
-        "slides/omezarr.py": {"zarr.open_group"},
-        "slides/tiff_extras.py": {"tifffile.TiffFile"},
-        "slides/tiff_file.py": {"tifffile.TiffFile"},
-        "training/data/datasets.py": {"json.loads"},
-        "training/data/manifest.py": {"csv.DictReader"},
-        "training/data/patches.py": {"PIL.Image.open"},
-        "training/data/tcia.py": {"csv.DictReader", "csv.reader"},
-        "training/data/textures.py": {"PIL.Image.open", "csv.DictReader"},
-        "training/loop/run_log.py": {"json.loads"},
-    },
-    "units": {
-        "slides/tiff_file.py": {"micron", "um", "µm"},
-    },
-    "images": {},
-}
-"""Files that still break a rule, and how. An entry that is not needed any more fails."""
 
 
 def names_of(tree: ast.Module) -> dict[str, str]:
@@ -183,7 +153,7 @@ def test_what_comes_from_outside_has_one_door(rule: str):
     """Readers, names of units, and the choice of an image: each in one place."""
     find, concerned = RULES[rule]
     found = {file: find(tree) for file, tree in TREES.items() if concerned(file)}
-    assert {file: names for file, names in found.items() if names} == NOT_YET[rule]
+    assert {file: names for file, names in found.items() if names} == {}
 
 
 def test_the_rules_see_what_they_forbid():

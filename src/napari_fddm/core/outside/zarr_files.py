@@ -16,6 +16,7 @@ from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     import zarr
     from zarr.abc.store import Store
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QObject
 
 from napari_fddm.plugin.dialogs.lost_log import LostLogDialog
 from napari_fddm.plugin.plumbing import Background
+from napari_fddm.plugin.plumbing.notices import show_error, show_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_fddm.core.geometry import Mpp
-from napari_fddm.core.outside.text import html
 from napari_fddm.plugin.panels.widgets import wrapped_label
 from napari_fddm.plugin.plumbing.plain_text import ElidedLabel, tooltip
 from napari_fddm.slides.choosing import is_no_slide
@@ -155,7 +154,7 @@ class SlidePanel(QWidget):
             if image.refusal or min(image.shape) < 1:
                 self.series_box.model().item(row).setEnabled(False)
                 self.series_box.setItemData(
-                    row, f"<qt>{html(image.refusal)}</qt>", Qt.ItemDataRole.ToolTipRole
+                    row, tooltip(image.refusal), Qt.ItemDataRole.ToolTipRole
                 )
         series = info.series if info is not None else 0
         others = [image for image in images if image.series != series]

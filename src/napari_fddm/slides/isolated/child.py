@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.outside.json_files import parse_json
+
 if TYPE_CHECKING:
     from openslide import OpenSlide
     from PIL.Image import Image
@@ -82,7 +84,7 @@ def serve() -> None:
 def _listen(requests: queue.SimpleQueue[dict[str, Any]]) -> None:
     """Pass requests on; end the process with its input, also while the library is at work."""
     for line in sys.stdin.buffer:
-        requests.put(json.loads(line))
+        requests.put(parse_json(line, "a request"))
     os._exit(0)
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_fddm.core.outside.json_files import parse_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
@@ -157,7 +159,7 @@ def _ask(process: subprocess.Popen[bytes], request: dict[str, Any]) -> tuple[dic
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
         line = process.stdout.readline()
-        head: dict[str, Any] = json.loads(line) if line else {"error": _death(process)}
+        head: dict[str, Any] = parse_json(line, "an answer") if line else {"error": _death(process)}
         size = 4 * head["shape"][0] * head["shape"][1] if "shape" in head else 0
         data = process.stdout.read(size)
     except OSError as error:

@@ -234,7 +234,8 @@ def _judge_channels(image: _Image, count: int, name: str, *, is_gray: bool) -> N
 def _chosen(images: Sequence[_Image], name: str, series: int | None) -> tuple[SlideImage, str]:
     """Choose by `choose_image`; an only image is refused in its own words."""
     if len(images) == 1 and series in (None, 0):
-        fault = images[0].damage or images[0].refusal
+        (only,) = images
+        fault = only.damage or only.refusal
         if fault is not None:
             raise fault
     broken = next((image for image in images if image.damage is not None), None)
