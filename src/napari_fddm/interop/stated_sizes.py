@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_fddm.core.geometry import Mpp
 from napari_fddm.core.outside.text import visible_line
 from napari_fddm.core.units import UM_PER_UNIT, um_per_unit
 
@@ -16,8 +17,6 @@ _RESOLUTION_UNITS = {2: "inch", 3: "centimeter"}
 """TIFF 6.0, section 8; inch where the tag is missing."""
 _UNCALIBRATED = ("", "pixel", "pixels")
 """What ImageJ writes for a picture of unknown scale."""
-_PLAUSIBLE = (0.05, 20.0)
-"""µm. Resolution tags of writers that know no unit are those of screens and printers."""
 _MAX_ERROR = 0.1
 """Relative error of a stated size that is not taken for another size."""
 _OME_DEFAULT = "µm"
@@ -74,7 +73,8 @@ def stated_size(file: TiffFile, page: Any, shape: tuple[int, int]) -> StatedSize
     if unit is None:
         return UNSTATED
     um = (UM_PER_UNIT[unit] / y, UM_PER_UNIT[unit] / x)
-    plausible = all(_PLAUSIBLE[0] <= n <= _PLAUSIBLE[1] for n in um)
+    # Resolution tags of writers that know no unit are those of screens and printers.
+    plausible = all(Mpp.PLAUSIBLE[0] <= n <= Mpp.PLAUSIBLE[1] for n in um)
     return StatedSize(um, "TIFF resolution") if plausible else UNSTATED
 
 

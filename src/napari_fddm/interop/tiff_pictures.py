@@ -114,8 +114,10 @@ def read_tiff(
                 f"({segment:,} bytes in a tile, {level.size:,} values).",
                 hint=hint,
             )
-        counts = [int(n) for part in level.pages if part is not None for n in part.databytecounts]
-        listed = min(len(counts), sum(len(p.dataoffsets) for p in level.pages if p is not None))
+        parts = [part for part in level.pages if part is not None]
+        counts = [int(n) for part in parts for n in part.databytecounts]
+        offsets = [int(n) for part in parts for n in part.dataoffsets]
+        listed = min(len(counts), len(offsets))
         wanted = math.prod(int(n) for n in page.chunked) * len(level.pages)
         if listed < wanted:
             raise error(
@@ -133,7 +135,7 @@ def read_tiff(
             int(page.compression) in _LOSSY,
             page.photometric == _MIN_IS_WHITE,
             str(page.software or ""),
-            (sum(n == 0 for n in counts), len(counts)),
+            (sum(0 in place for place in zip(offsets, counts, strict=False)), len(counts)),
             _size_of(file, sizes, number),
         )
 

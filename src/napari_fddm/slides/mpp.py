@@ -32,7 +32,14 @@ MAX_USER_DEVIATION = 1.10
 OBJECTIVE_MPP = 10.0
 """µm per pixel times objective power: 0.5 µm at 20x and 0.25 µm at 40x."""
 
+COARSEST = 5.0
+"""µm per pixel. Nuclei of 5 to 10 µm must be seen in a slide that is analyzed."""
+
 UNKNOWN = Mpp(None, "unknown")
+_OVERVIEWS = (
+    "If the file is wrong, give the micrometers per pixel with --mpp; overviews and thumbnails "
+    "cannot be analyzed."
+)
 
 MAX_OBJECTIVE_DEVIATION = 1.5
 """The same of an estimate from the objective's power: cameras differ."""
@@ -159,15 +166,22 @@ def require_mpp(slide: Slide) -> float:
     Raises
     ------
     MppError
-        If it is unknown; the message gives what the file states and why that was refused.
+        If it is unknown, or above `COARSEST`; the message gives what the file states and why
+        that was refused.
     """
-    if slide.mpp.value is not None:
-        return slide.mpp.value
+    mpp = slide.mpp
+    if mpp.value is not None and mpp.value <= COARSEST:
+        return mpp.value
+    if mpp.value is not None:
+        raise MppError(
+            f"{slide.name} has pixels of {mpp.value:.5g} µm ({mpp.source}), too coarse to tell "
+            f"classes of tissue: {COARSEST:g} µm at most.",
+            hint=_OVERVIEWS,
+        )
     if slide.mpp.reason:
         raise MppError(
             f"{slide.name} has no usable pixel size: {slide.mpp.reason}",
-            hint="If the file is wrong, give the micrometers per pixel with --mpp; "
-            "overviews and thumbnails cannot be analyzed.",
+            hint=_OVERVIEWS,
         )
     raise MppError(
         f"{slide.name} does not say how large its pixels are.",

@@ -101,11 +101,13 @@ def read_structure(path: Path, series: int | None = None) -> TiffStructure:
         gray, RGB or RGBA image.
     """
     # What is refused here, before anything is allocated, no other reader should try.
-    broken = broken_links(path, error=NotBrightfieldError, hint=_COPY_AGAIN)
+    broken = broken_links(path, error=NotBrightfieldError, hint=_COPY_AGAIN, shown=path.name)
     with ExitStack() as files:
 
         def open_file(place: Path) -> Any:
-            return files.enter_context(open_tiff(place, error=SlideError, hint=_COPY_AGAIN))
+            return files.enter_context(
+                open_tiff(place, error=SlideError, hint=_COPY_AGAIN, shown=place.name)
+            )
 
         file = open_file(path)
         if file.is_ome:

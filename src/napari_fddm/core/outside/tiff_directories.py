@@ -82,7 +82,7 @@ class _Walk:
 
 
 def check_directories(
-    file: BinaryIO, path: Path, size: int, *, error: type[FddmError] = DataError
+    file: BinaryIO, path: Path | str, size: int, *, error: type[FddmError] = DataError
 ) -> tuple[str, ...]:
     """Refuse a TIFF whose directories cannot be; nothing of its tags' values is read.
 
@@ -90,7 +90,7 @@ def check_directories(
     ----------
     file : binary file
         Open and seekable.
-    path : Path
+    path : Path or str
         For messages.
     size : int
         Of the file, bytes.

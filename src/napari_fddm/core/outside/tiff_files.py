@@ -24,9 +24,16 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 @contextmanager
 def open_tiff(
-    path: Path, what: str = "TIFF", *, error: type[FddmError] = DataError, hint: str = ""
+    path: Path,
+    what: str = "TIFF",
+    *,
+    error: type[FddmError] = DataError,
+    hint: str = "",
+    shown: str = "",
 ) -> Iterator[TiffFile]:
     """Open a TIFF file; what goes wrong in the block becomes ours.
+
+    `shown` is what messages call the file; by default its path.
 
     Raises
     ------
@@ -35,13 +42,18 @@ def open_tiff(
     """
     import tifffile
 
-    broken_links(path, what, error=error, hint=hint)
-    with reading(what, path, error=error, hint=hint), tifffile.TiffFile(path) as file:
+    broken_links(path, what, error=error, hint=hint, shown=shown)
+    with reading(what, shown or path, error=error, hint=hint), tifffile.TiffFile(path) as file:
         yield file
 
 
 def broken_links(
-    path: Path, what: str = "TIFF", *, error: type[FddmError] = DataError, hint: str = ""
+    path: Path,
+    what: str = "TIFF",
+    *,
+    error: type[FddmError] = DataError,
+    hint: str = "",
+    shown: str = "",
 ) -> tuple[str, ...]:
     """Check the directories of a TIFF; return a sentence on each chain of them that breaks off.
 
@@ -51,5 +63,6 @@ def broken_links(
         If it is no regular file or its directories cannot be; see `check_directories`.
     """
     size = require_regular(path, what, error=error)
-    with reading(what, path, error=error, hint=hint), path.open("rb") as file:
-        return check_directories(file, path, size, error=error)
+    place = shown or path
+    with reading(what, place, error=error, hint=hint), path.open("rb") as file:
+        return check_directories(file, place, size, error=error)
