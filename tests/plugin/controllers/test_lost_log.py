@@ -31,7 +31,8 @@ def lost(bench, qtbot):
 def chosen(lost, qtbot, button):
     dialog = lost.controller.lost_log.dialog
     assert "is missing" in dialog.text.text()
-    assert not button(dialog).isEnabled()  # not without a name
+    dialog.reader_edit.clear()  # the name of the last sign-off is proposed
+    assert not button(dialog).isEnabled()
     dialog.reader_edit.setText("A. Bee")
     with qtbot.waitSignal(lost.controller.run.ready, timeout=30_000):
         button(dialog).click()

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_fddm.core.necrosis import beside
 from napari_fddm.pipeline.outputs import opened_event, store_report
 from napari_fddm.pipeline.store import AnalysisStore
 from napari_fddm.pipeline.store.tumor_bed import read_tumor_bed, tumor_bed_record
@@ -36,7 +37,9 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
     assert panel.rate_label.text() == "50.0 %"
     part = analysis.layer.data[2 : rows - 2, 4 : cols - 4]
     share = np.count_nonzero(part == 3) / part.size
-    assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
+    assert (
+        f"inside the outline: {beside(share, 0.5, digits=1, per=100)} %" in panel.bed_label.text()
+    )
 
     # A stroke inside moves both, one outside only the first; always as a recount.
     for y in (rows // 2, 0):
@@ -44,8 +47,15 @@ def test_the_rate_inside_an_outline_stands_beside_that_of_all_tissue(bench):
         analysis.layer.selected_label = 2
         analysis.layer.paint((y, 5), 2)
         share = np.count_nonzero(part == 3) / part.size
-        assert f"inside the outline: {100 * share:.1f} %" in panel.bed_label.text()
-        assert panel.definition_table.item(0, BED_RATE).text().startswith(f"{100 * share:.1f} %")
+        assert (
+            f"inside the outline: {beside(share, 0.5, digits=1, per=100)} %"
+            in panel.bed_label.text()
+        )
+        assert (
+            panel.definition_table.item(0, BED_RATE)
+            .text()
+            .startswith(f"{beside(share, 0.5, digits=1, per=100)} %")
+        )
 
     # It is in the store, comes back with it, and goes when its layer is deleted.
     assert analysis.writer.flush()
