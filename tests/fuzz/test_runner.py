@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     folder = tmp_path_factory.mktemp("toys")
-    made = Process(folder / "jail", folder / "seeds", "0", cpu=1.0, wait=1.0)
+    made = Process(folder / "jail", folder / "seeds", "0", cpu=5.0, wait=3.0)
     yield made
     made.close()
 

@@ -6,7 +6,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from napari_fddm.core.definitions import read_definitions
+from napari_fddm.core.definitions import find_definitions
 from tests.fuzz.bytes_changes import change_bytes
 from tests.fuzz.cases import Kind, Mutation, Outcome
 from tests.fuzz.file_changes import replace_file
@@ -63,7 +63,7 @@ class Definitions(Kind):
         return Mutation(altered.words, judged)
 
     def read(self, work: Path, seed: str) -> Outcome:
-        found = read_definitions(work / f"a.{seed}")
+        found = find_definitions(work / f"a.{seed}")
         return Outcome({d.name: repr(d) for d in found} | {"count": len(found)})
 
 

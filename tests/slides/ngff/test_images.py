@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -102,10 +103,29 @@ def test_a_group_of_images_with_names(tmp_path: Path) -> None:
 
 def test_images_without_pixels_keep_their_number(tmp_path: Path) -> None:
     place = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    zarr.open_group(place / "stub", mode="w")
     describe(place / "OME", {"series": ["stub", "0", "1"]})
     with open_slide(place) as slide:
         assert any("series 0 (0 × 0 px), which has no pixels" in w for w in slide.warnings)
         assert slide.series == 2  # type: ignore[attr-defined]
+
+
+def test_a_listed_image_that_is_lost_might_be_the_slide(tmp_path: Path) -> None:
+    place = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    describe(place / "OME", {"series": ["0", "1", "2"]})
+    lost = r"series 2 of a\.zarr is lost: there is no zarr group '2'"
+    with pytest.raises(SlideError, match=lost):
+        open_slide(place)
+    with open_slide(place, series=1) as slide:
+        assert slide.levels[0].shape == SLIDE.shape[:2]
+
+
+def test_a_numbered_folder_without_metadata_is_a_lost_image(tmp_path: Path) -> None:
+    place = bioformats2raw(tmp_path / "a.zarr", ["0", "1"])
+    shutil.rmtree(place / "OME", ignore_errors=True)
+    (place / "1" / "zarr.json").unlink()
+    with pytest.raises(SlideError, match=r"series 1 of a\.zarr is lost"):
+        open_slide(place)
 
 
 def test_images_that_are_no_slides_are_not_chosen(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import FddmError, SlideError
+from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.json_files import as_object
 from napari_fddm.core.outside.zarr_files import open_group
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import zarr
     from zarr.abc.store import Store
@@ -56,8 +57,8 @@ def list_images(store: Store, name: str) -> list[Entry]:
     if entries[0].multiscale is None:
         paths, are_listed = _paths(store, root, ome, name)
         entries = [entry for path in paths for entry in _of_group(store, path, name)]
-        if not are_listed:
-            entries = [entry for entry in entries if entry.multiscale is not None]
+        if not are_listed:  # other groups are no images, but a number without one was an image
+            entries = [e for e in entries if e.multiscale is not None or e.group is None]
     if not any(entry.multiscale is not None for entry in entries):
         raise SlideError(
             f"{name} is a zarr group without a multiscale image.",
@@ -129,10 +130,14 @@ def _paths(
     listed = _listed(store, name)
     if listed:
         return listed, True
-    numbered = list(_numbered(root))
+    if not store.supports_listing:
+        return list(_numbered(root)), _BF2RAW in ome
+    numbered = _numbered_folders(store, name)
     if _BF2RAW in ome:
         return numbered, True
-    return (_children(root, name) if store.supports_listing else numbered), False
+    groups = [key for key, _ in root.groups()]
+    arrays = {key for key, _ in root.arrays()}
+    return _in_order({*groups, *numbered} - arrays, name), False
 
 
 def _listed(store: Store, name: str) -> list[str]:
@@ -159,8 +164,20 @@ def _numbered(root: zarr.Group) -> Iterator[str]:
         yield str(number)
 
 
-def _children(root: zarr.Group, name: str) -> list[str]:
-    keys = [key for key, _ in root.groups()]
+def _numbered_folders(store: Store, name: str) -> list[str]:
+    """Return the members that are named by a number, also where their metadata is lost."""
+    from zarr.core.sync import sync
+
+    async def names() -> list[str]:
+        return [key.rstrip("/") async for key in store.list_dir("")]
+
+    with reading("a zarr group", name, error=SlideError):
+        found: list[str] = sync(names())
+    return _in_order((key for key in found if key.isascii() and key.isdecimal()), name)
+
+
+def _in_order(names: Iterable[str], name: str) -> list[str]:
+    keys = list(names)
     _refuse_many(len(keys), name)
     # Split by a group, every second part is a number: "2" comes before "10".
     return sorted(

@@ -165,7 +165,13 @@ def _look(series: int, entry: Entry, name: str, xml: Sequence[OmeImage]) -> _Ima
     the same size.
     """
     image = _Image(series, entry)
-    if entry.multiscale is None or entry.group is None:
+    if entry.group is None:
+        image.damage = SlideError(
+            f"series {series} of {name} is lost: there is no zarr group {entry.path!r}.",
+            hint="Copy it again, or choose another with --series.",
+        )
+        return image
+    if entry.multiscale is None:
         image.refusal = SlideError(f"{name} has no pixels.")
         return image
     try:
