@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,22 @@ from napari_fddm.core.geometry import Mpp, Region
 from napari_fddm.slides import openslide as backend
 from napari_fddm.slides.openslide import OpenSlideSlide, detect_vendor
 from napari_fddm.slides.tiff import TiffSlide
-from tests.support.slides import binned, noise, overwrite_tile, stained, write_svs, write_tiff
+from tests.support.slides import (
+    binned,
+    forget_tile,
+    noise,
+    overwrite_tile,
+    stained,
+    write_svs,
+    write_tiff,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 IMAGE = noise(160, 200)
+SMOOTH = stained(300, 260)
 
 
 class Canvas:
@@ -165,6 +175,46 @@ def test_aperio_through_openslide(tmp_path: Path) -> None:
     assert detect_vendor(path) == "aperio"
     with OpenSlideSlide(path) as slide:
         assert slide.mpp == Mpp(0.4, "vendor")
+
+
+def test_tiles_never_stored_are_said(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [SMOOTH, binned(SMOOTH, 4)])
+    with OpenSlideSlide(path) as slide:
+        assert slide.stored_mask((5, 5)) is None
+        assert not any("stored" in w for w in slide.warnings)
+    forget_tile(path, 1, tags=("TileByteCounts",))
+    with OpenSlideSlide(path) as slide:
+        assert any(w.startswith("1 of 25 tiles of the finest level") for w in slide.warnings)
+        stored = slide.stored_mask((5, 5))
+        assert stored is not None
+        assert not stored[0, 1]
+        assert stored[2:].all()
+        assert slide.leaves_out_glass
+
+
+def test_a_level_with_gaps_is_not_used(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "a.svs", [SMOOTH, binned(SMOOTH, 2), binned(SMOOTH, 4)])
+    forget_tile(path, 3, page=2)
+    with OpenSlideSlide(path) as slide:
+        assert [level.shape for level in slide.levels] == [(300, 260), (75, 65)]
+        assert any("level 1 (130×150 px) is incomplete" in w for w in slide.warnings)
+        gap = slide.read_level(1, 0, 0, 75, 65).astype(float) - binned(SMOOTH, 4)
+        assert np.abs(gap).mean() < 3
+
+
+def test_a_file_without_any_stored_tile_is_refused(tmp_path: Path) -> None:
+    path = write_svs(tmp_path / "died.svs", [SMOOTH[:64, :128]])
+    forget_tile(path, 0)
+    forget_tile(path, 1)
+    with pytest.raises(SlideError, match=r"died\.svs is incomplete: none of its 2 tiles"):
+        OpenSlideSlide(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    os.mkfifo(path)
+    with pytest.raises(SlideError, match="a pipe or device"):
+        OpenSlideSlide(path)
 
 
 def test_damage_in_a_real_file_names_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.files import open_file
 from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.spec import SYNTHETIC, SlideSpec, parse_spec
+from napari_fddm.slides.tiff_stored import TIFF_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Reader = Callable[[Path, float | None, int | None], PyramidSlide]
 
-_TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _TIFF_VENDORS = frozenset({"aperio", "generic-tiff", None})
 _FORMATS = "Supported are SVS, NDPI, MRXS, SCN, BIF, DICOM, pyramidal TIFF, OME-TIFF and OME-Zarr."
 
@@ -201,7 +201,7 @@ def _readers(path: Path) -> list[tuple[str, Reader]]:
     name = visible(path.name)
     tiff, openslide = ("tifffile", _open_tiff), ("OpenSlide", _open_openslide)
     head = _head(path)
-    is_tiff = head[:4] in _TIFF_MAGIC
+    is_tiff = head[:4] in TIFF_MAGIC
     vendor = _vendor(path, needed=not is_tiff)
     if is_tiff and vendor in _TIFF_VENDORS:
         return [tiff, openslide] if vendor else [tiff]

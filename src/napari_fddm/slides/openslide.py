@@ -11,9 +11,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.errors import SlideError
+from napari_fddm.core.outside.files import require_regular
 from napari_fddm.core.outside.guard import reading, reason
 from napari_fddm.core.outside.text import visible
 from napari_fddm.slides.base import COPY_AGAIN, DASK_CHUNK, PyramidSlide, SlideInfo
+from napari_fddm.slides.bins import cells_on_stored
 from napari_fddm.slides.choosing import SlideImage, choose_image
 from napari_fddm.slides.closing import closed_error
 from napari_fddm.slides.dicom.colors import levels_in_ycbcr, rgb_of_ycbcr
@@ -22,12 +24,23 @@ from napari_fddm.slides.identity import fingerprint_file
 from napari_fddm.slides.isolated.handle import IsolatedError, IsolatedOpenSlide
 from napari_fddm.slides.mpp import MppClaim, claim_from_objective, claim_from_text, resolve_mpp
 from napari_fddm.slides.tiff_level import onto_white
+from napari_fddm.slides.tiff_stored import (
+    incomplete_note,
+    lacks,
+    refuse_empty,
+    sparse_note,
+    tiles_of_levels,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
+
     from napari_fddm.core.protocols import RgbImage
+    from napari_fddm.slides.tiff_stored import TileGrid
 
 _GENERIC = "generic-tiff"
 _MANY_FILES = frozenset({"dicom", "mirax", "hamamatsu-vms"})
@@ -83,6 +96,7 @@ class OpenSlideSlide(PyramidSlide):
     ) -> None:
         path = path.absolute()
         shown = path if folder is None else folder.absolute()
+        require_regular(path, "a slide", error=SlideError)
         handle = _open(path)
         properties = handle.properties
         name = visible(shown.name)
@@ -97,13 +111,16 @@ class OpenSlideSlide(PyramidSlide):
         if properties.get("openslide.vendor") == "dicom":
             self._ycbcr, contradiction = _dicom_colors(path, shapes, name)
             notes = (*notes, *((contradiction,) if contradiction else ()))
+        self._tiles, self._numbers, said = _complete_levels(path, self._origin_xy, shapes)
+        notes = (*notes, *said)
+        shapes = [shapes[number] for number in self._numbers]
         identity = _identity(path, properties)
         info = SlideInfo(
             name, "openslide", str(shown), resolved, identity, notes, images, series or 0
         )
         binned = properties.get("openslide.vendor") in _SCANNERS
         super().__init__(info, shapes, tile=_tile(properties), binned=binned)
-        self._downsamples = tuple(handle.level_downsamples)
+        self._downsamples = tuple(handle.level_downsamples[number] for number in self._numbers)
         self._properties = properties
         self._associated = tuple(sorted(handle.associated))
         # A reader keeps its own reference: the processes end with the last of them,
@@ -141,6 +158,18 @@ class OpenSlideSlide(PyramidSlide):
             ) from error
         return onto_white(rgba[..., :3], rgba[..., 3], premultiplied=False)
 
+    def stored_mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """Return where the finest level of a TIFF has bytes; see the base class."""
+        if self._tiles is None or self._tiles.stored.all():
+            return None
+        tiles = self._tiles
+        return cells_on_stored(tiles.stored, tiles.tile_shape, shape, tiles.shape)
+
+    @property
+    def leaves_out_glass(self) -> bool:
+        """Whether a scanner wrote the file: some of them store no tiles of empty glass."""
+        return self._properties.get("openslide.vendor") != _GENERIC
+
     def _read_level(self, level: int, y: int, x: int, height: int, width: int) -> RgbImage:
         handle = self._handle
         if handle is None:
@@ -148,7 +177,7 @@ class OpenSlideSlide(PyramidSlide):
         scale = self._downsamples[level]
         location_xy = (self._origin_xy[0] + round(x * scale), self._origin_xy[1] + round(y * scale))
         try:
-            rgba = handle.read_region(location_xy, level, (width, height))
+            rgba = handle.read_region(location_xy, self._numbers[level], (width, height))
         except IsolatedError as error:
             raise SlideError(
                 f"{self.name} cannot be decoded at level {level}, row {y}, column {x}: "
@@ -262,6 +291,30 @@ def _regions(
     chosen, note = choose_image(images, name, series)
     x, y, width, height = boxes[chosen.series - 1]
     return images, ((x, y), _scaled(handle, width, height)), [note]
+
+
+def _complete_levels(
+    path: Path, origin_xy: tuple[int, int], shapes: Sequence[tuple[int, int]]
+) -> tuple[TileGrid | None, list[int], list[str]]:
+    """Return the tiles of a TIFF's finest level, the numbers of usable levels, and warnings.
+
+    OpenSlide draws a tile that was never stored as if it were empty glass. A level without
+    tiles that the finest one has is left out, as in `napari_fddm.slides.tiff_file`.
+    """
+    # A part of the canvas has other tiles than its pages.
+    grids, fault = tiles_of_levels(path, shapes if origin_xy == (0, 0) else [(0, 0)] * len(shapes))
+    numbers, notes = [0], [fault] if fault else []
+    finest = grids[0]
+    for number, grid in enumerate(grids[1:], 1):
+        if finest is not None and grid is not None and lacks(grid, finest):
+            notes.append(incomplete_note(number, grid.shape))
+        else:
+            numbers.append(number)
+    if finest is not None:
+        refuse_empty(finest.stored, path.name)
+        if note := sparse_note(finest.stored):
+            notes.append(note)
+    return finest, numbers, notes
 
 
 def _scaled(handle: IsolatedOpenSlide, width: int, height: int) -> list[tuple[int, int]]:

@@ -25,6 +25,7 @@ from napari_fddm.slides.ometiff.planes import images_of_ome
 from napari_fddm.slides.tiff_extras import associated_pages, tiff_properties
 from napari_fddm.slides.tiff_images import TiffImage, images_of_series
 from napari_fddm.slides.tiff_level import NotBrightfieldError, TiffLevel
+from napari_fddm.slides.tiff_stored import incomplete_note, lacks, refuse_empty, sparse_note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -223,19 +224,12 @@ def _levels(image: TiffImage, name: str) -> tuple[tuple[TiffLevel, ...], tuple[s
                 "pyramid and is not used."
             )
             continue
-        if levels and _lacks(level, levels[0]):
-            warnings.append(
-                f"level {number} ({level.shape[1]}×{level.shape[0]} px) is incomplete: tiles are "
-                "missing that the finest level has. It is not used."
-            )
+        if levels and lacks(level, levels[0]):
+            warnings.append(incomplete_note(number, level.shape))
             continue
         levels.append(level)
     _refuse_large_untiled(levels[0], name)
-    if not levels[0].stored.any():
-        raise NotBrightfieldError(
-            f"{name} is incomplete: none of its {levels[0].stored.size} tiles was ever stored.",
-            hint="Its writer was interrupted; export or copy it again.",
-        )
+    refuse_empty(levels[0].stored, name)
     return tuple(levels), (*warnings, *_missing(levels))
 
 
@@ -257,23 +251,6 @@ def _fits(full: tuple[int, int], finer: tuple[int, int], shape: tuple[int, int])
     return abs(expected - shape[0]) <= max(2.0, 0.01 * expected, 2.0 * full[0] / full[1])
 
 
-def _lacks(level: TiffLevel, finest: TiffLevel) -> bool:
-    """Return whether a level has no tile somewhere where the finest one has some."""
-    for row, col in np.argwhere(~level.stored):
-        there = [
-            slice(
-                int(at * tile * finest.shape[axis] / level.shape[axis]) // fine_tile,
-                -(-int((at + 1) * tile * finest.shape[axis] / level.shape[axis]) // fine_tile),
-            )
-            for axis, (at, tile, fine_tile) in enumerate(
-                zip((row, col), level.tile_shape, finest.tile_shape, strict=True)
-            )
-        ]
-        if finest.stored[there[0], there[1]].any():
-            return True
-    return False
-
-
 def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
     """Return sentences on tiles that were never stored, or lie beyond the end of their file."""
     notes = []
@@ -291,14 +268,9 @@ def _missing(levels: Sequence[TiffLevel]) -> tuple[str, ...]:
             "the file is damaged: its stored tiles overlap each other or a directory, so pixels "
             "may be wrong."
         )
-    stored = levels[0].stored
-    sparse = stored.size - int(np.count_nonzero(stored))
+    sparse = sparse_note(levels[0].stored)
     if sparse:
-        notes.append(
-            f"{sparse} of {stored.size} tiles of the finest level were never stored: the file is "
-            "incomplete, or its scanner left out empty glass. They are shown white and are not "
-            "analyzed."
-        )
+        notes.append(sparse)
     return tuple(notes)
 
 

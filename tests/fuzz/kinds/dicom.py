@@ -72,7 +72,7 @@ def _length(data: bytes, element: Element, rng: Random) -> tuple[bytes, Mutation
     wide = element.kind in ("OB", "SQ", "")
     at = element.value_at - (4 if wide else 2)
     length = rng.choice((0, 1, 2, element.length + 2, 0xFFFF, 0xFFFFFFFF, 0x7FFFFFFF, len(data)))
-    new = struct.pack("<I", length) if wide else struct.pack("<H", length & 0xFFFF)
+    new = struct.pack("<I", length & 0xFFFFFFFF) if wide else struct.pack("<H", length & 0xFFFF)
     out = data[:at] + new + data[at + len(new) :]
     return out, Mutation(f"length of {element.name} set to {length}", judged=False)
 
