@@ -50,6 +50,7 @@ def in_ome(*keys, value):
             "refined",
         ),
         ("labels/refined", lambda v: v["attributes"]["ome"].pop("image-label"), "refined"),
+        ("labels/refined", lambda v: v.pop("node_type"), "node_type"),
         (
             "labels/refined",
             in_ome("multiscales", 0, "datasets", 0, "coordinateTransformations", 1,

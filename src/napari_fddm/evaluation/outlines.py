@@ -13,6 +13,7 @@ from napari_fddm.core.class_names import REGION, ClassNames
 from napari_fddm.core.errors import ConfigError, DataError
 from napari_fddm.core.geometry import Region
 from napari_fddm.core.outlines import ring_cells
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.evaluation.grids import Grid
 from napari_fddm.evaluation.reading import OPTIONS, LabelInput, ReadingSettings
@@ -90,7 +91,7 @@ def read_outline_input(source: str, settings: ReadingSettings, onto: LabelInput)
         onto.table,
         about,
         tuple(f"{path.name}: {note}" for note in notes),
-        source=str(path.resolve()),
+        source=str(real_path(path)),
         level0=True,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_fddm.core.errors import ConfigError
 from napari_fddm.core.naming.case_ids import refuse_twice_spelled, said_distinct
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.tables import WESTERN, Table, read_table
 from napari_fddm.core.outside.text import visible
@@ -228,7 +229,7 @@ def _refuse_repeats(pairs: tuple[Pair, ...], lines: list[int], manifest: str) ->
             with reading(
                 "a file name", f"line {number} of {manifest}", error=ConfigError, hint="Correct it."
             ):
-                key = source if source.startswith(SYNTHETIC) else str(Path(source).resolve())
+                key = source if source.startswith(SYNTHETIC) else str(real_path(Path(source)))
             if key in seen:
                 raise ConfigError(
                     f"lines {seen[key]} and {number} of {visible(manifest)} have the same "

@@ -14,6 +14,7 @@ import numpy as np
 from napari_fddm.core.classes import OSTEOSARCOMA, ClassTable
 from napari_fddm.core.errors import ConfigError, StoreError
 from napari_fddm.core.geometry import MapGeometry
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.guard import reading
 from napari_fddm.core.outside.text import quoted, visible
 from napari_fddm.evaluation.grids import Grid
@@ -175,7 +176,7 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
         if not path.exists():
             raise ConfigError(f"{visible(source)} does not exist.", hint="Check the path.")
     if path.is_file() and path.suffix.lower() in SUFFIXES:
-        return replace(_read_picture(path, settings), source=str(path.resolve()))
+        return replace(_read_picture(path, settings), source=str(real_path(path)))
     label = settings.label
     if path.parent.name == LABELS and is_label_source(path.parent.parent):
         path, label = path.parent.parent, path.name
@@ -186,7 +187,7 @@ def read_label_input(source: str, settings: ReadingSettings) -> LabelInput:
         )
     ours = path.is_dir() and layout.is_our_store(path)
     found = _read_store(path, label) if ours else _read_ome_zarr(path, label, settings)
-    return replace(found, source=f"{path.resolve()}/{LABELS}/{found.label}")
+    return replace(found, source=f"{real_path(path)}/{LABELS}/{found.label}")
 
 
 def read_probabilities(given: LabelInput) -> tuple[ProbabilityMap, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_fddm.core.errors import DataError, FddmError
+from napari_fddm.core.outside.lzw import CUT_OFF, LZW, is_cut_off
 from napari_fddm.core.outside.pictures import MOST_PIXELS, check_size
 from napari_fddm.core.outside.text import visible
 from napari_fddm.core.outside.tiff_files import open_tiff
@@ -125,6 +126,8 @@ def read_tiff(
                 "tiles or strips that its size needs.",
                 hint=hint,
             )
+        if int(page.compression) == LZW:
+            _refuse_cut_off(file, offsets, counts, path, what, error, hint)
         pixels = _flat(level, path, what, error, hint)
         palette = None
         if page.photometric == _PALETTE and page.colormap is not None:
@@ -138,6 +141,29 @@ def read_tiff(
             (sum(0 in place for place in zip(offsets, counts, strict=False)), len(counts)),
             _size_of(file, sizes, number),
         )
+
+
+def _refuse_cut_off(
+    file: TiffFile,
+    offsets: list[int],
+    counts: list[int],
+    path: Path,
+    what: str,
+    error: type[FddmError],
+    hint: str,
+) -> None:
+    """Refuse tiles or strips whose last bytes are missing, where the decoder cannot tell."""
+    handle = file.filehandle
+    size = int(handle.size)
+    for number, (offset, count) in enumerate(zip(offsets, counts, strict=False)):
+        if not 0 < offset < size or count <= 0:
+            continue
+        handle.seek(offset)
+        if is_cut_off(handle.read(min(count, size - offset))):
+            raise error(
+                f"{visible(path)} cannot be read as {what}: of tile or strip {number}, {CUT_OFF}.",
+                hint=hint,
+            )
 
 
 def _size_of(file: TiffFile, sizes: list[tuple[int, int]], number: int) -> StatedSize:

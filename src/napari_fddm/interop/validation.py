@@ -38,7 +38,7 @@ def validate(path: Path) -> None:
     StoreError
         Naming the path and the part that fails.
     """
-    with opened(path) as store:
+    with reading("OME-Zarr", f"{path}", hint=_REPAIR, error=StoreError), opened(path) as store:
         _validate(store)
 
 
@@ -50,6 +50,11 @@ def validate_v04(path: Path) -> None:
     StoreError
         Naming the path and the part that fails.
     """
+    with reading("OME-Zarr", f"{path}", hint=_REPAIR, error=StoreError):
+        _validate_v04(path)
+
+
+def _validate_v04(path: Path) -> None:
     from ome_zarr_models.v04.image import Image
     from ome_zarr_models.v04.image_label import ImageLabel
     from ome_zarr_models.v04.labels import Labels

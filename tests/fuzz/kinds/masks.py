@@ -79,7 +79,8 @@ class Masks(Kind):
         if what == "tissue":
             mask = read_user_mask(str(work / name))
             assert mask is not None
-            return Outcome({"mask": digest(mask.image), "cell": mask.cell})
+            numbers = {"mask": digest(mask.image), "cell": mask.cell}
+            return Outcome(numbers, frozenset(mask.notes))
         settings = ReadingSettings(mpp=8.0 if form != "zarr" else None)
         given = read_label_input(str(work / name), settings)
         return Outcome({"labels": digest(given.labels), "grid": repr(given.grid)},

@@ -299,6 +299,15 @@ def test_a_chunk_behind_a_link_that_leads_out_is_lost(finished, destination, tmp
         export_store(store, destination)
 
 
+def test_a_link_to_itself_is_an_error_of_ours(finished, destination):
+    path, _ = finished
+    loop = path / "fddm" / "notes.txt"
+    loop.symlink_to(loop.name)
+    with AnalysisStore.open(path) as store, pytest.raises(StoreError):
+        export_store(store, destination)
+    assert not destination.exists()
+
+
 def test_files_of_file_managers_stay_out(finished, destination):
     path, _ = finished
     names = ("._zarr.json", "labels/._refined", "fddm/.DS_Store", "Thumbs.db", "desktop.ini")

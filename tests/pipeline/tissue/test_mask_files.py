@@ -73,6 +73,15 @@ def png(path: Path, **damage: Any) -> None:
     path.write_bytes(data[: damage.get("end", len(data))])
 
 
+def cut_strip(path: Path) -> None:
+    """Write a mask as LZW strips, one of which is a byte shorter than it was written."""
+    mask = np.random.default_rng(0).integers(0, 2, (90, 101), np.uint8)
+    tifffile.imwrite(path, mask, compression="lzw", rowsperstrip=30, metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        tag = file.pages[0].tags["StripByteCounts"]
+        tag.overwrite([tag.value[0], tag.value[1] - 2, tag.value[2]])
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [
@@ -83,6 +92,7 @@ def png(path: Path, **damage: Any) -> None:
         ("pipe.geojson", os.mkfifo),
         ("lossy.tif", lambda p: tifffile.imwrite(p, np.zeros((64, 64), np.uint8),
                                                  compression="jpeg")),
+        ("shorter.tif", lambda p: cut_strip(p)),
         ("complex.tif", lambda p: tifffile.imwrite(p, np.zeros((9, 9), np.complex64))),
         ("floats.ome.zarr", lambda p: write_labels(p, MASK * 0.5, [scale(4, 4)])),
     ],

@@ -41,6 +41,14 @@ def require_regular(path: Path, what: str, *, error: type[FddmError] = DataError
     raise error(f"{visible(path)} is {kind}, not a file.", hint="Choose a file.")
 
 
+def real_path(path: Path) -> Path:
+    """Return where a path leads, all links followed; links in a circle lead to themselves.
+
+    `Path.resolve` raises a RuntimeError of such a circle in some versions of Python.
+    """
+    return type(path)(os.path.realpath(path))
+
+
 @contextmanager
 def open_file(
     path: Path, what: str, *, error: type[FddmError] = DataError

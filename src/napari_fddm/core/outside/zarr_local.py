@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zarr.storage import LocalStore
 
 from napari_fddm.core.errors import StoreError
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.text import visible
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class RegularFiles(LocalStore):  # type: ignore[misc]  # zarr is not looked into
     """
 
     def __init__(self, root: Path | str, *, read_only: bool = True) -> None:
-        super().__init__(Path(root).resolve(), read_only=read_only)
+        super().__init__(real_path(Path(root)), read_only=read_only)
 
     def get_sync(
         self,
@@ -62,7 +63,7 @@ class RegularFiles(LocalStore):  # type: ignore[misc]  # zarr is not looked into
         path = self.root / key
         try:
             mode = path.stat().st_mode
-            inside = path.resolve().is_relative_to(self.root)
+            inside = real_path(path).is_relative_to(self.root)
         except (FileNotFoundError, NotADirectoryError):
             return
         kind = "" if inside else "a link that leads out of its folder"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_fddm.core.files import discard_folder, storage_errors, write_json
 from napari_fddm.core.outside.checked_json import read_checked, write_checked
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.json_files import read_json
 from napari_fddm.pipeline.store import layout
 from napari_fddm.pipeline.store.eventlog import EventLog
@@ -95,9 +96,9 @@ class _Redactor:
 def _names_to_remove(about: Mapping[str, Any], source: Path) -> set[str]:
     name = str(about.get("slide", {}).get("name", ""))
     place = source.absolute()
-    folders = {place, place.resolve()}
+    folders = {place, real_path(place)}
     found = {str(p) for folder in folders for p in (folder, folder.parent)}
-    names = (name, place.name.removesuffix(layout.SUFFIX), *place.resolve().parts[-3:-1])
+    names = (name, place.name.removesuffix(layout.SUFFIX), *real_path(place).parts[-3:-1])
     for file in names:
         stem = file.split(".")[0]
         found |= {text for text in (file, stem) if len(text) > _SHORT or "." in text}

@@ -19,6 +19,7 @@ from napari_fddm.core.files import (
     sync_folder,
     temporary_beside,
 )
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.outside.text import visible
 from napari_fddm.interop import ngff, ngff04, ozx, validation
 from napari_fddm.pipeline.outputs.anonymous import anonymize
@@ -278,7 +279,7 @@ def put_in_place(
 
 
 def _check_places(source: Path, destination: Path) -> None:
-    here, there = source.resolve(), destination.resolve()
+    here, there = real_path(source), real_path(destination)
     if here == there or here in there.parents or there in here.parents:
         raise StoreError(
             f"cannot export {source} to {destination}: one lies in the other.",
@@ -309,7 +310,7 @@ def _copy_tree(source: Path, target: Path) -> list[str]:
     along a file of the person who exports it. Files of file managers are no part of a store.
     """
     notes = []
-    root = source.resolve()
+    root = real_path(source)
     for folder, inside, names in os.walk(source, onerror=_raise):
         here = target / os.path.relpath(folder, source)
         here.mkdir(parents=True, exist_ok=True)
@@ -318,7 +319,7 @@ def _copy_tree(source: Path, target: Path) -> list[str]:
             place = Path(folder, name)
             if is_junk(name) or (name in names and _is_transient(place)):
                 continue
-            if not place.resolve().is_relative_to(root):
+            if not real_path(place).is_relative_to(root):
                 notes.append(f"{visible(place)} leads out of the analysis and was left out")
             elif name in inside and place.is_symlink():
                 notes.append(f"{visible(place)} is a link to another folder and was left out")

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_fddm.core.errors import SlideError
 from napari_fddm.core.outside.guard import reason
+from napari_fddm.core.outside.lzw import CUT_OFF, LZW, is_cut_off
 from napari_fddm.slides.codestreams.jpeg import (
     RGB,
     UNSAID,
@@ -209,6 +210,8 @@ class TileCodec:
         )
 
     def _decode_by_tags(self, data: bytes, index: int) -> Samples:
+        if self._page.compression == LZW and is_cut_off(data):
+            raise TileDamage(CUT_OFF)
         try:
             image = self._page.decode(
                 data, index, jpegtables=self._tables or None, jpegheader=self._header

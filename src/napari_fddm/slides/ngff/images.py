@@ -131,7 +131,7 @@ def _paths(
     if listed:
         return listed, True
     if not store.supports_listing:
-        return list(_numbered(root)), _BF2RAW in ome
+        return list(_numbered(root, name)), _BF2RAW in ome
     numbered = _numbered_folders(store, name)
     if _BF2RAW in ome:
         return numbered, True
@@ -156,10 +156,12 @@ def _listed(store: Store, name: str) -> list[str]:
     return found
 
 
-def _numbered(root: zarr.Group) -> Iterator[str]:
+def _numbered(root: zarr.Group, name: str) -> Iterator[str]:
     """Yield "0", "1", … as far as there are such members."""
     for number in range(MOST_IMAGES):
-        if str(number) not in root:
+        with reading("a zarr group", f"{name}/{number}", error=SlideError):
+            there = str(number) in root
+        if not there:
             return
         yield str(number)
 
