@@ -333,6 +333,16 @@ def test_strangers_are_refused_with_a_hint(tmp_path, finished):
         assert caught.value.hint
 
 
+def test_a_label_map_without_a_type_of_node_is_refused(finished):
+    path, _ = finished
+    file = path / "labels" / "corrected" / "zarr.json"
+    values = json.loads(file.read_text())
+    del values["node_type"]
+    file.write_text(json.dumps(values))
+    with pytest.raises(StoreError, match="labels/corrected/zarr.json cannot be read"):
+        AnalysisStore.open(path)
+
+
 def test_a_newer_layout_is_refused(finished):
     path, _ = finished
     file = path / "zarr.json"

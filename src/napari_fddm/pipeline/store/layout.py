@@ -315,6 +315,10 @@ def check_metadata(root: zarr.Group, path: Path, header: Header) -> None:
         if found != shape:
             state = "is missing" if found is None else f"has shape {found}, not {shape}"
             raise StoreError(f"{visible(path)} is damaged: {key} {state}.", hint=_DAMAGED)
+    for name in names:  # its array can be read where its own metadata cannot
+        place = f"{path}/labels/{name}/zarr.json"
+        with reading("a label map", place, hint=_DAMAGED, error=StoreError):
+            root[f"labels/{name}"]
     if not header.checked:
         return
     check_seal(root, required=True)
