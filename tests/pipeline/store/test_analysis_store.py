@@ -339,7 +339,7 @@ def test_a_label_map_without_a_type_of_node_is_refused(finished):
     values = json.loads(file.read_text())
     del values["node_type"]
     file.write_text(json.dumps(values))
-    with pytest.raises(StoreError, match="labels/corrected/zarr.json cannot be read"):
+    with pytest.raises(StoreError, match=r"labels/corrected/zarr\.json cannot be read"):
         AnalysisStore.open(path)
 
 
