@@ -139,7 +139,10 @@ def test_a_signed_analysis_is_still_locked_and_goes_on_when_unlocked(store):
             unlock(opened, "A. Bee")
         drain(analyze(slide, store=store, model=model, config=config))
     after = contents(store)
-    assert all(np.array_equal(before[name], after[name]) for name in before)
+    for name, array in before.items():
+        # Regions are refined again, and another processor than the fixture's rounds otherwise.
+        atol = 2e-3 if array.dtype == np.float16 else 0
+        np.testing.assert_allclose(after[name], array, rtol=0, atol=atol, err_msg=name)
     with AnalysisStore.open(store, "r+") as opened:
         labels = opened.labels("corrected")
         opened.corrections.append_edit(stroke(labels, Window(0, 0, *labels.shape), 3))
