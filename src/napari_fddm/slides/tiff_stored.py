@@ -78,6 +78,7 @@ def refuse_empty(stored: npt.NDArray[np.bool_], name: str) -> None:
 
 def lacks(level: Tiles, finest: Tiles) -> bool:
     """Return whether a level has no tile somewhere where the finest one has some."""
+    fine = finest.stored  # once: of a `TiffLevel` it is gathered from all of its tiles
     for row, col in np.argwhere(~level.stored):
         there = [
             slice(
@@ -88,7 +89,7 @@ def lacks(level: Tiles, finest: Tiles) -> bool:
                 zip((row, col), level.tile_shape, finest.tile_shape, strict=True)
             )
         ]
-        if finest.stored[there[0], there[1]].any():
+        if fine[there[0], there[1]].any():
             return True
     return False
 

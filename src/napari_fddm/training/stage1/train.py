@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_fddm.core.errors import TrainingError
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.models import choose_device, load_model
 from napari_fddm.models.bundle import build_classifier
 from napari_fddm.models.fetching import fetch_needed
@@ -154,7 +155,7 @@ def train_stage1(
         If the data, weights or settings cannot be used.
     """
     ready = _prepare(dataset, settings)
-    if ready.base is not None and ready.base.folder.resolve() == out.resolve():
+    if ready.base is not None and real_path(ready.base.folder) == real_path(out):
         raise TrainingError(
             f"{out} is the model to train further; it would be overwritten.",
             hint="Give another --out.",

@@ -11,6 +11,7 @@ import torch
 
 from napari_fddm.core.cards import DenoiserSettings, ModelCard, RefinerCard, write_card
 from napari_fddm.core.errors import ConfigError
+from napari_fddm.core.outside.files import real_path
 from napari_fddm.core.provenance import REFINER_FILE
 from napari_fddm.core.tiling import CELL_PX
 from napari_fddm.models import Denoiser, load_model
@@ -187,10 +188,10 @@ def _read(folders: Sequence[Path], card: ModelCard) -> tuple[list[RegionSet], li
 
 def _copy_first_stage(model: LoadedModel, out: Path) -> None:
     for name in model.card.files:
-        if name != REFINER_FILE and model.folder.resolve() != out.resolve():
+        if name != REFINER_FILE and real_path(model.folder) != real_path(out):
             shutil.copyfile(model.folder / name, out / name)
     for path in model.folder.glob("LICENSE*"):
-        if model.folder.resolve() != out.resolve():
+        if real_path(model.folder) != real_path(out):
             shutil.copyfile(path, out / path.name)
 
 
@@ -211,7 +212,7 @@ def _card(
     names = [name for name in base.files if name != REFINER_FILE] + [REFINER_FILE]
     return base.model_copy(
         update={
-            "id": out.resolve().name,
+            "id": real_path(out).name,
             "title": f"{base.title}, refiner trained anew",
             "refiner": refiner,
             "files": {name: sha256_of(out / name) for name in names},
